@@ -1,0 +1,96 @@
+# shellcheck shell=sh disable=SC2034,SC2086
+# Looks for all that Bobbin needs, and prints a line for each. deps.sh reads it; it leaves the names of the
+# Debian packages that would help in
+#   $missing   what the programs cannot be built without
+#   $wanted    what only the tests or the training need, or what makes it faster
+# The Makefile hands over CXX, BLAS_CFLAGS and BLAS_LIBS.
+
+missing='' wanted=''
+lack() { for package; do missing="$missing $package"; done; }
+want() { for package; do wanted="$wanted $package"; done; }
+
+CXX=${CXX:-g++}
+case ${CXX##*/} in  # "clang++-15" comes in the packages clang-15 and libomp-15-dev
+  clang++*) version=${CXX##*clang++}; compiler=clang$version openmp=libomp$version-dev ;;
+  g++-*) compiler=${CXX##*/} openmp='' ;;
+  *) compiler=g++ openmp='' ;;
+esac
+
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+
+builds() {  # builds CODE FLAGS...: can a program of this code be made?
+  echo "$1" > "$scratch/try.cpp"; shift
+  $CXX -std=c++20 "$scratch/try.cpp" "$@" -o "$scratch/try" > /dev/null 2>&1
+}
+has_header() {  # quicker than to compile it
+  echo "#if !__has_include(<$1>)
+#error
+#endif" | $CXX -std=c++20 -x c++ -E - > /dev/null 2>&1
+}
+
+look_for_libraries() {
+  if builds '#include <omp.h>
+  int main() { return omp_get_max_threads() == 0; }' -fopenmp; then
+    echo "✓ OpenMP"
+  else
+    echo "✗ OpenMP          $CXX -fopenmp does not work"
+    lack $openmp
+  fi
+
+  if builds '#include <cblas.h>
+  #include <cstdio>
+  int main() {
+    std::printf("%.15s, %s kernels", openblas_get_config(), openblas_get_corename());
+    return openblas_get_parallel() != OPENBLAS_OPENMP;
+  }' $BLAS_CFLAGS $BLAS_LIBS; then
+    if name=$("$scratch/try"); then
+      echo "✓ BLAS            $name, OpenMP build"
+    else
+      echo "✗ BLAS            $name works, but is not the OpenMP build: its threads and ours will fight"
+      want libopenblas-openmp-dev
+    fi
+  else
+    echo "✗ BLAS            no OpenBLAS"
+    lack libopenblas-openmp-dev
+  fi
+
+  if builds '#include <zlib.h>
+  int main() { return !zlibVersion(); }' -lz; then echo "✓ zlib"; else echo "✗ zlib"; lack zlib1g-dev; fi
+
+  if has_header stb/stb_image.h; then echo "✓ stb"; else echo "✗ stb"; lack libstb-dev; fi
+  if has_header CLI/CLI.hpp; then echo "✓ CLI11"; else echo "✗ CLI11"; lack libcli11-dev; fi
+  if has_header nlohmann/json.hpp; then echo "✓ nlohmann-json"; else echo "✗ nlohmann-json"; lack nlohmann-json3-dev; fi
+  if has_header doctest/doctest.h; then
+    echo "✓ doctest"
+  else
+    echo "✗ doctest         only the tests need it"
+    want doctest-dev
+  fi
+}
+
+if builds 'int main() {}'; then
+  echo "✓ compiler        $($CXX --version | head -n 1)"
+  look_for_libraries
+else
+  echo "✗ compiler        $CXX is missing, or does not know C++20; without it no library can be looked for"
+  lack $compiler $openmp libopenblas-openmp-dev zlib1g-dev libstb-dev libcli11-dev nlohmann-json3-dev
+  want doctest-dev
+fi
+
+data=''
+for folder in datasets/FashionMNIST/raw /usr/share/datasets/fashion-mnist; do
+  [ -z "$data" ] && [ -e $folder/t10k-labels-idx1-ubyte.gz ] && data=$folder  # the last that make data fetches
+done
+if [ "$data" ]; then
+  echo "✓ data set        Fashion-MNIST in $data"
+else
+  echo "✗ data set        no Fashion-MNIST: make run installs it, or make data fetches it"
+  want dataset-fashion-mnist
+fi
+
+if nvcc=$(PATH=$PATH:/usr/local/cuda/bin command -v nvcc); then
+  echo "✓ CUDA            $nvcc"
+else
+  echo "✗ CUDA            no nvcc; all works without"
+fi

@@ -1,0 +1,150 @@
+# Bobbin. `make` shows what this machine has and builds the programs; `make help` lists the rest.
+#
+# Yours to set: CXX, ARCH (what -march gets), ARGS (for run and bench), PREFIX and DESTDIR (for install),
+# AUTO_DEPS=0 (install no packages), V=1 (show the commands).
+
+ARCH   ?= native
+PREFIX ?= /usr/local
+B       = build
+export AUTO_DEPS ?= 1
+export FASHION_MNIST_URL ?= http://fashion-mnist.s3-website.eu-central-1.amazonaws.com
+
+MAKEFLAGS += --no-print-directory
+Q = $(if $(V),,@)
+# As many jobs as cores, unless -j says otherwise.
+BUILD = $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(or $(shell nproc 2>/dev/null),2))
+
+# --- OpenBLAS ---------------------------------------------------------------------------------------------
+# We want its OpenMP build: then the threads of our loops and of its products are one and the same pool.
+# Debian keeps that build in a folder of its own; the rpath makes sure that no other build is loaded instead.
+# Fedora calls it libopenblaso. Elsewhere pkg-config knows.
+#
+# clang's OpenMP library (libomp) can also speak for GNU's (libgomp), for which OpenBLAS was built. The program
+# names libomp and OpenBLAS, but libgomp only through OpenBLAS, so libomp is found first and serves both. Hence:
+# never link libgomp by name, or there are two pools, and products become five times slower.
+DEBIAN_BLAS := $(firstword $(wildcard /usr/lib/$(shell uname -m)-*/openblas-openmp))
+ifneq ($(DEBIAN_BLAS),)
+  export BLAS_CFLAGS := -I$(patsubst /usr/lib/%,/usr/include/%,$(DEBIAN_BLAS))
+  export BLAS_LIBS   := -L$(DEBIAN_BLAS) -Wl,-rpath,$(DEBIAN_BLAS) -lopenblas
+else ifneq ($(wildcard /usr/lib64/libopenblaso.so),)
+  export BLAS_CFLAGS := -I/usr/include/openblas
+  export BLAS_LIBS   := -lopenblaso
+else
+  export BLAS_CFLAGS := $(shell pkg-config --cflags openblas 2>/dev/null)
+  export BLAS_LIBS   := $(or $(shell pkg-config --libs openblas 2>/dev/null),-lopenblas)
+endif
+
+# --- Flags ------------------------------------------------------------------------------------------------
+# No -ffast-math: NaN and infinity must behave. The two -fno- flags give most of its speed and none of its harm.
+export CXX
+OPT      = -O3
+TEST_OPT = -O1 -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS  # tests need not run fast, but should compile fast
+WARN     = -Wall -Wextra -Werror
+SANITIZE =
+CXXFLAGS = -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN) $(SANITIZE)
+COMPILE  = $(CXX) $(CXXFLAGS) $(if $(filter tests/%,$<),$(TEST_OPT),$(OPT)) -I. $(BLAS_CFLAGS) $(CPPFLAGS)
+LIBS     = $(BLAS_LIBS) -lz
+
+# --- Sources ----------------------------------------------------------------------------------------------
+# The library and the tests are built twice: real = float, and real = double to check gradients sharply.
+FOLDERS  = tensor autograd nn data optim
+LIB_SRC  = $(wildcard $(FOLDERS:%=%/*.cpp) tensor/cpu/*.cpp)
+APP_SRC  = $(wildcard apps/*.cpp)
+TEST_SRC = $(wildcard tests/*.cpp tests/*/*.cpp)
+# Tests of programs run those programs, which are float.
+DOUBLE_TEST_SRC = $(filter-out tests/apps/%,$(TEST_SRC))
+
+FLOAT    = $(B)/float/libbobbin.a
+DOUBLE   = $(B)/double/libbobbin.a
+PROGRAMS = $(APP_SRC:apps/%.cpp=$(B)/%)
+TESTS    = $(B)/test_float $(B)/test_double
+
+# --- What you ask for -------------------------------------------------------------------------------------
+.PHONY: all help run bench test asan data format tidy install clean deps programs tests FORCE
+.DEFAULT_GOAL = all
+
+all:
+	@sh .make/deps.sh show
+	@$(BUILD) programs
+
+help:
+	@echo 'make            show what was found, and build the programs'
+	@echo 'make run        train the Vision Transformer; make run ARGS="--help" shows what it can be told'
+	@echo 'make test       build and run all tests'
+	@echo 'make bench      measure speed'
+	@echo 'make data       fetch Fashion-MNIST, where no package has it'
+	@echo 'make asan       run the tests with address and undefined-behaviour sanitizers'
+	@echo 'make format     lay out the sources with clang-format'
+	@echo 'make tidy       look for mistakes with clang-tidy'
+	@echo 'make install    headers, library and pkg-config file, into PREFIX=/usr/local'
+	@echo 'make clean      remove build/'
+	@echo 'Also: CXX=clang++  ARCH=x86-64-v3  V=1 (show commands)  AUTO_DEPS=0 (install no packages)'
+
+# Each builds in a make of its own, because what deps installs changes what the Makefile finds.
+run: deps
+	@$(BUILD) programs
+	@$(B)/train_vit $(ARGS)
+
+bench: deps
+	@$(BUILD) programs
+	@$(B)/bench $(ARGS)
+
+test: deps
+	@$(BUILD) programs tests
+	@BOBBIN_BUILD=$(B) sh tests/run.sh $(TESTS)
+
+asan:
+	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) test B=build/asan OPT=-O1 \
+	  SANITIZE='-g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
+
+data:
+	@sh .make/data.sh
+
+deps:
+	@sh .make/deps.sh
+
+SOURCES = $(LIB_SRC) $(APP_SRC) $(TEST_SRC)
+HEADERS = $(wildcard $(FOLDERS:%=%/*.h) tensor/cpu/*.h)
+format:
+	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/*.h tests/*/*.h)
+tidy:
+	clang-tidy --quiet $(SOURCES) -- $(CXXFLAGS) -I. $(BLAS_CFLAGS)
+
+install: $(FLOAT)
+	@CXXFLAGS='-fopenmp $(SANITIZE)' LIBS='$(LIBS)' sh .make/install.sh '$(DESTDIR)' '$(PREFIX)' $(FLOAT) $(HEADERS)
+
+clean:
+	rm -rf build
+
+# --- How it is built --------------------------------------------------------------------------------------
+programs: $(PROGRAMS) ; @:
+tests: $(TESTS) ; @:
+
+object = $(2:%.cpp=$(B)/$(1)/%.o)
+
+$(FLOAT): $(call object,float,$(LIB_SRC))
+$(DOUBLE): $(call object,double,$(LIB_SRC))
+$(PROGRAMS): $(B)/%: $(B)/float/apps/%.o $(FLOAT)
+$(B)/test_float: $(call object,float,$(TEST_SRC)) $(FLOAT)
+$(B)/test_double: $(call object,double,$(DOUBLE_TEST_SRC)) $(DOUBLE)
+
+$(FLOAT) $(DOUBLE):
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(PROGRAMS) $(TESTS):
+	@echo "link $@"
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/float/%.o: %.cpp $(B)/command
+	@echo "$<"; mkdir -p $(@D)
+	$(Q)$(COMPILE) -MMD -MP -c $< -o $@
+$(B)/double/%.o: %.cpp $(B)/command
+	@echo "$< (double)"; mkdir -p $(@D)
+	$(Q)$(COMPILE) -DBOBBIN_REAL=double -MMD -MP -c $< -o $@
+
+# This file changes when the compiler or a flag does, and with it every object: they are never mixed.
+COMMAND = $(COMPILE) $(shell $(CXX) --version 2>/dev/null | head -n 1)
+$(B)/command: FORCE
+	@mkdir -p $(B); echo '$(COMMAND)' | cmp -s - $@ || echo '$(COMMAND)' > $@
+
+-include $(patsubst %.o,%.d,$(call object,float,$(SOURCES)) $(call object,double,$(LIB_SRC) $(DOUBLE_TEST_SRC)))

@@ -1,0 +1,17 @@
+#include "autograd/ops.h"
+
+namespace bobbin {
+
+// The derivation stands beside the loops, in tensor/cpu/attention.cpp; the same in single ops is
+// plain::attention (plain.h).
+Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,
+              const std::vector<int>& valid_lens, real p, Draw draw) {
+  const Tensor Q = queries.value(), K = keys.value(), V = values.value();
+  auto [Y, weights] = attention(Q, K, V, num_heads, valid_lens, p, draw);
+  return record("attention", std::move(Y), {queries, keys, values}, [=, weights = weights](Tensor dY) {
+    auto [dQ, dK, dV] = attention_backward(Q, K, V, weights, valid_lens, p, draw, dY);
+    return std::vector<Tensor>{dQ, dK, dV};
+  });
+}
+
+}  // namespace bobbin

@@ -1,0 +1,85 @@
+// Operations that treat each element alike. Where an operand was broadcast, its elements were used several
+// times, and their gradients are summed: sum_to() is the way back of broadcasting.
+#include "autograd/ops.h"
+
+namespace bobbin {
+
+Var operator+(Var a, Var b) {
+  const Shape shape_a = a.shape(), shape_b = b.shape();
+  return record("add", std::move(a).value() + std::move(b).value(),
+                {{a, [shape_a](Tensor dY) { return sum_to(dY, shape_a); }},
+                 {b, [shape_b](Tensor dY) { return sum_to(dY, shape_b); }}});
+}
+
+Var operator-(Var a, Var b) {
+  const Shape shape_a = a.shape(), shape_b = b.shape();
+  return record("sub", std::move(a).value() - std::move(b).value(),
+                {{a, [shape_a](Tensor dY) { return sum_to(dY, shape_a); }},
+                 {b, [shape_b](Tensor dY) { return -sum_to(dY, shape_b); }}});
+}
+
+Var operator*(const Var& a, const Var& b) {
+  const Tensor A = a.value(), B = b.value();
+  return record("mul", A * B,
+                {{a, [B, shape = A.shape()](Tensor dY) { return sum_to(std::move(dY) * B, shape); }},
+                 {b, [A, shape = B.shape()](Tensor dY) { return sum_to(std::move(dY) * A, shape); }}});
+}
+
+Var operator/(const Var& a, const Var& b) {
+  const Tensor A = a.value(), B = b.value();
+  return record("div", A / B,
+                {{a, [B, shape = A.shape()](Tensor dY) { return sum_to(std::move(dY) / B, shape); }},
+                 {b, [A, B](Tensor dY) { return sum_to(std::move(dY) * (-A / (B * B)), B.shape()); }}});
+}
+
+Var operator+(Var a, real b) { return std::move(a) + Var(Tensor::scalar(b)); }
+Var operator-(Var a, real b) { return std::move(a) - Var(Tensor::scalar(b)); }
+Var operator/(Var a, real b) { return std::move(a) * (1 / b); }
+Var operator+(real a, Var b) { return std::move(b) + a; }
+Var operator-(real a, Var b) { return Var(Tensor::scalar(a)) - std::move(b); }
+Var operator*(real a, Var b) { return std::move(b) * a; }
+Var operator/(real a, const Var& b) { return Var(Tensor::scalar(a)) / b; }
+Var operator-(Var x) { return std::move(x) * real{-1}; }
+
+Var operator*(Var a, real b) {
+  return record("scale", std::move(a).value() * b, {{a, [b](Tensor dY) { return std::move(dY) * b; }}});
+}
+
+Var exp(Var x) {
+  const Tensor Y = exp(std::move(x).value());
+  return record("exp", Y, {{x, [Y](Tensor dY) { return std::move(dY) * Y; }}});
+}
+
+Var log(const Var& x) {
+  return record("log", log(x.value()), {{x, [X = x.value()](Tensor dY) { return std::move(dY) / X; }}});
+}
+
+Var sqrt(Var x) {
+  const Tensor Y = sqrt(std::move(x).value());
+  return record("sqrt", Y, {{x, [Y](Tensor dY) { return std::move(dY) / (2 * Y); }}});  // 1 / (2·√x)
+}
+
+Var tanh(Var x) {
+  const Tensor Y = tanh(std::move(x).value());
+  return record("tanh", Y, {{x, [Y](Tensor dY) { return std::move(dY) * (1 - Y * Y); }}});
+}
+
+Var relu(const Var& x) {
+  return record("relu", relu(x.value()), {{x, [X = x.value()](Tensor dY) { return relu_backward(X, std::move(dY)); }}});
+}
+
+Var gelu(const Var& x) {  // d/dx x·Φ(x) = Φ(x) + x·φ(x)
+  return record("gelu", gelu(x.value()), {{x, [X = x.value()](Tensor dY) { return gelu_backward(X, std::move(dY)); }}});
+}
+
+Var gelu_tanh(const Var& x) {
+  return record("gelu_tanh", gelu_tanh(x.value()),
+                {{x, [X = x.value()](Tensor dY) { return gelu_tanh_backward(X, std::move(dY)); }}});
+}
+
+Var dropout(Var x, real p, Draw draw) {  // linear, so it is its own way back, with the same mask drawn again
+  return record("dropout", dropout(std::move(x).value(), p, draw),
+                {{x, [p, draw](Tensor dY) { return dropout(std::move(dY), p, draw); }}});
+}
+
+}  // namespace bobbin

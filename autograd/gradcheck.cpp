@@ -1,0 +1,112 @@
+#include "autograd/gradcheck.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/check.h"
+#include "tensor/functions.h"
+#include "autograd/ops.h"
+
+namespace bobbin {
+namespace {
+
+double dot(const Tensor& a, const Tensor& b) {
+  double total = 0;
+  for (Index i = 0; i < a.size(); ++i) total += double{a.data()[i]} * b.data()[i];
+  return total;
+}
+
+double dot_of_magnitudes(const Tensor& a, const Tensor& b) {
+  double total = 0;
+  for (Index i = 0; i < a.size(); ++i) total += std::abs(double{a.data()[i]} * b.data()[i]);
+  return total;
+}
+
+std::string index_of(const Shape& shape, Index flat) {
+  std::string text = ")";
+  for (int axis = shape.rank() - 1; axis >= 0; flat /= shape[axis--])
+    text = (axis ? ", " : "") + std::to_string(flat % shape[axis]) + text;
+  return "(" + text;
+}
+
+// f at x + step·v, as a difference quotient over both sides; x is left as it was.
+Tensor difference(const std::function<Var()>& f, Var& leaf, const Tensor& v, real step) {
+  Tensor x = leaf.mutable_value();
+  const Tensor before = x.clone();
+  const auto at = [&](real s) {
+    const Tensor moved = before + v * s;
+    std::copy_n(moved.data(), moved.size(), x.data());
+    return f().value();
+  };
+  const Tensor above = at(step), below = at(-step);
+  std::copy_n(before.data(), before.size(), x.data());
+  return (above - below) / (2 * step);
+}
+
+struct Comparison {
+  double backward, finite_difference, error;
+};
+
+// Both sides of the identity and their relative error. The scale is what the two products are made of,
+// so that terms that cancel do not magnify it; differences of y's own rounding count as nothing.
+Comparison compare(const std::function<Var()>& f, Var& leaf, const Tensor& gradient, const Tensor& v, const Tensor& u,
+                   const Tensor& y, double epsilon) {
+  const Tensor Jv = difference(f, leaf, v, static_cast<real>(epsilon));
+  const double backward = dot(gradient, v), finite = dot(u, Jv);
+  const double scale = std::max({dot_of_magnitudes(gradient, v), dot_of_magnitudes(u, Jv), 1e-4 * dot_of_magnitudes(u, y)});
+  return {backward, finite, scale > 0 ? std::abs(backward - finite) / scale : std::abs(backward - finite)};
+}
+
+}  // namespace
+
+void gradcheck(const std::string& name, const std::function<Var()>& f,
+               const std::vector<std::pair<std::string, Var>>& leaves, GradcheckOptions options) {
+  Rng rng(options.seed);
+  const Tensor y = f().value(), again = f().value();
+  check(y.values() == again.values(), "gradcheck", name, " gives different results for the same inputs");
+  const Tensor u = rng.normal(y.shape());
+
+  for (auto [leaf_name, leaf] : leaves) leaf.take_grad();
+  {
+    Tape tape;
+    tape.backward(sum(f() * Var(u)));
+  }
+  for (auto [leaf_name, leaf] : leaves) {
+    check(leaf.grad().defined(), "gradcheck", name, " hands no gradient to its input ", leaf_name);
+    const Tensor gradient = leaf.take_grad();
+    const Comparison found = compare(f, leaf, gradient, rng.normal(leaf.shape()), u, y, options.epsilon);
+    if (found.error <= options.tolerance) continue;  // NaN is not
+
+    // Somewhere it is wrong: look at one element at a time for the place to name.
+    Index worst = 0;
+    Comparison at_worst{0, 0, -1};
+    for (Index i = 0; i < leaf.size(); ++i) {
+      Tensor one = Tensor::zeros(leaf.shape());
+      one.data()[i] = 1;
+      const Comparison here = compare(f, leaf, gradient, one, u, y, options.epsilon);
+      const auto distance = [](const Comparison& c) { return std::abs(c.backward - c.finite_difference); };
+      if (at_worst.error < 0 || !(distance(here) <= distance(at_worst))) {
+        worst = i;
+        at_worst = here;
+      }
+    }
+    fail("gradcheck", name, ": the gradient of input ", leaf_name, " is wrong, worst at index ",
+         index_of(leaf.shape(), worst), ": backward ", at_worst.backward, ", finite difference ",
+         at_worst.finite_difference, ", relative error ", at_worst.error, " (in a random direction ", found.error,
+         ", tolerance ", options.tolerance, ")");
+  }
+}
+
+void gradcheck(const std::string& name, const std::function<Var(const std::vector<Var>&)>& op,
+               const std::vector<Shape>& input_shapes, GradcheckOptions options) {
+  Rng rng(options.seed + 1);
+  std::vector<Var> inputs;
+  std::vector<std::pair<std::string, Var>> leaves;
+  for (const Shape& shape : input_shapes) {
+    inputs.push_back(Var::parameter(rng.normal(shape)));
+    leaves.emplace_back(std::to_string(inputs.size() - 1), inputs.back());
+  }
+  gradcheck(name, [&] { return op(inputs); }, leaves, options);
+}
+
+}  // namespace bobbin

@@ -1,0 +1,45 @@
+#include "autograd/plain.h"
+
+#include <cmath>
+
+namespace bobbin::plain {
+
+Var linear(const Var& x, const Var& W, const Var& b) {
+  Var Y = matmul(x, W, {.trans_b = true});
+  return b.defined() ? Y + b : Y;
+}
+
+Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps) {
+  const Shape column = x.shape().with(-1, 1);
+  const Var centred = x - reshape(mean(x, -1), column);
+  const Var variance = reshape(mean(centred * centred, -1), column);
+  return centred / sqrt(variance + eps) * gamma + beta;
+}
+
+Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing) {
+  const Var log_p = log(softmax(logits));
+  return -((1 - label_smoothing) * mean(gather(log_p, labels)) + label_smoothing * mean(log_p));
+}
+
+Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,
+              const std::vector<int>& valid_lens, real p, Draw draw) {
+  const Index d = queries.shape()[2] / num_heads;
+  const auto split = [&](const Var& x) {  // (B, T, H·d) -> (B, H, T, d)
+    return transpose(reshape(x, {x.shape()[0], x.shape()[1], num_heads, d}), 1, 2);
+  };
+  const Var scores = matmul(split(queries), split(keys), {.trans_b = true}) / std::sqrt(static_cast<real>(d));
+
+  std::vector<int> lens;  // for each row of the scores (B, H, Tq, Tk)
+  if (!valid_lens.empty()) {
+    const Index B = queries.shape()[0], T = queries.shape()[1];
+    const bool by_query = static_cast<Index>(valid_lens.size()) == B * T;
+    for (Index row = 0; row < B * num_heads * T; ++row) {
+      const Index b = row / (num_heads * T), t = row % T;
+      lens.push_back(valid_lens[static_cast<std::size_t>(by_query ? b * T + t : b)]);
+    }
+  }
+  const Var weights = dropout(softmax(scores, lens), p, draw);
+  return reshape(transpose(matmul(weights, split(values)), 1, 2), queries.shape());  // heads side by side again
+}
+
+}  // namespace bobbin::plain

@@ -1,0 +1,14 @@
+#pragma once
+#include "autograd/ops.h"
+
+/// What the fused ops compute, written in single ops: to be read, and to be tested against. Each takes
+/// the same arguments and gives the same values and gradients as the op of its name, only slower.
+namespace bobbin::plain {
+
+Var linear(const Var& x, const Var& W, const Var& b);
+Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5));
+Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing = 0);
+Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,
+              const std::vector<int>& valid_lens = {}, real p = 0, Draw draw = {});
+
+}  // namespace bobbin::plain

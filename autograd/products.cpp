@@ -1,0 +1,32 @@
+// Matrix products. From Y = A·B, Y_ij = Σ_k A_ik·B_kj, follows dA_ik = Σ_j dY_ij·B_kj and
+// dB_kj = Σ_i A_ik·dY_ij: dA = dY·Bᵀ and dB = Aᵀ·dY.
+#include "autograd/ops.h"
+
+namespace bobbin {
+
+Var matmul(const Var& a, const Var& b, Transposed transposed) {
+  const Tensor A = a.value(), B = b.value();
+  const auto [trans_a, trans_b] = transposed;
+  // For an operand that is stored transposed, both sides of its formula are transposed: (dY·Bᵀ)ᵀ = B·dYᵀ.
+  // One matrix used with many has the sum of their gradients.
+  const auto dA = [B, trans_a, trans_b, shape = A.shape()](Tensor dY) {
+    return sum_to(trans_a ? matmul(B, dY, {.trans_a = trans_b, .trans_b = true})
+                          : matmul(dY, B, {.trans_a = false, .trans_b = !trans_b}), shape);
+  };
+  const auto dB = [A, trans_a, trans_b, shape = B.shape()](Tensor dY) {
+    return sum_to(trans_b ? matmul(dY, A, {.trans_a = true, .trans_b = trans_a})
+                          : matmul(A, dY, {.trans_a = !trans_a, .trans_b = false}), shape);
+  };
+  return record("matmul", matmul(A, B, transposed), {{a, dA}, {b, dB}});
+}
+
+Var linear(const Var& x, const Var& W, const Var& b) {
+  const Tensor X = x.value(), Wt = W.value();
+  const auto rows = [](const Tensor& t) { return t.reshape({t.size() / t.shape()[-1], t.shape()[-1]}); };
+  return record("linear", linear(X, Wt, b.value()),
+                {{x, [Wt](Tensor dY) { return matmul(dY, Wt); }},
+                 {W, [X, rows](Tensor dY) { return matmul(rows(dY), rows(X), {.trans_a = true}); }},
+                 {b, [rows](Tensor dY) { return sum(rows(dY), 0); }}});
+}
+
+}  // namespace bobbin

@@ -1,0 +1,110 @@
+#pragma once
+#include <tuple>
+#include <utility>
+
+#include "autograd/ops.h"
+#include "nn/init.h"
+#include "tensor/check.h"
+#include "nn/module.h"
+
+/// The layers, with PyTorch's names, initial values and meaning.
+namespace bobbin {
+
+/// y = x·Wᵀ + b: (..., in) -> (..., out).
+struct Linear {
+  Var weight, bias;  // (out, in), (out)
+
+  Linear(Index in, Index out, Rng& rng, bool use_bias = true)
+      : weight(uniform_by_fan_in({out, in}, in, rng)),
+        bias(use_bias ? uniform_by_fan_in({out}, in, rng) : Var()) {}
+
+  Var operator()(const Var& x) { return linear(x, weight, bias); }
+  void visit(auto&& v) { v("weight", weight), v("bias", bias); }
+};
+
+/// Images (B, in, H, W) -> (B, out, H', W'); see conv2d().
+struct Conv2d {
+  Var weight, bias;  // (out, in/groups, h, w), (out)
+  Conv2dOptions options;
+
+  /// Throws Error unless the groups divide the channels.
+  Conv2d(Index in, Index out, Size2 kernel_size, Rng& rng, Conv2dOptions options = {}, bool use_bias = true)
+      : options(options) {
+    check(options.groups >= 1 && in % options.groups == 0 && out % options.groups == 0, "Conv2d", options.groups,
+          " groups do not divide ", in, " and ", out, " channels");
+    const Shape shape{out, in / options.groups, kernel_size.height, kernel_size.width};
+    weight = uniform_by_fan_in(shape, shape.product(1, 4), rng);
+    if (use_bias) bias = uniform_by_fan_in({out}, shape.product(1, 4), rng);
+  }
+
+  Var operator()(const Var& x) { return conv2d(x, weight, bias, options); }
+  void visit(auto&& v) { v("weight", weight), v("bias", bias); }
+};
+
+/// Each row of the last axis brought to mean 0 and variance 1, then scaled and shifted by what is learned.
+struct LayerNorm {
+  Var weight, bias;  // (norm_shape), ones and zeros at first
+  real eps;
+
+  explicit LayerNorm(Index norm_shape, real eps = real(1e-5))
+      : weight(Var::parameter(Tensor::ones({norm_shape}))),
+        bias(Var::parameter(Tensor::zeros({norm_shape}))),
+        eps(eps) {}
+
+  Var operator()(const Var& x) { return layer_norm(x, weight, bias, eps); }
+  void visit(auto&& v) { v("weight", weight), v("bias", bias); }
+};
+
+/// In training each element is dropped with probability p; in evaluation nothing happens.
+struct Dropout {
+  real p;
+  Rng rng;  // a stream of its own
+  bool training = true;
+
+  /// Throws Error unless 0 <= p < 1.
+  Dropout(real p, Rng& parent) : p(p), rng(parent.fork()) {
+    check(p >= 0 && p < 1, "Dropout", "the probability must be in [0, 1), got ", p);
+  }
+
+  bool active() const { return training && p > 0; }
+  Var operator()(Var x) { return active() ? dropout(std::move(x), p, rng.draw()) : x; }
+};
+
+struct GELU {
+  Var operator()(const Var& x) { return gelu(x); }
+};
+
+struct ReLU {
+  Var operator()(const Var& x) { return relu(x); }
+};
+
+/// Along the last axis.
+struct Softmax {
+  Var operator()(const Var& x) { return softmax(x); }
+};
+
+/// (B, C, H, W) -> (B, C·H·W).
+struct Flatten {
+  Var operator()(Var x) { return flatten(std::move(x)); }
+};
+
+/// Layers one after the other, named "0", "1", ...:
+///
+///     Sequential head(LayerNorm(512), Linear(512, 10, rng));
+template <class... Layers>
+struct Sequential {
+  std::tuple<Layers...> layers;
+
+  explicit Sequential(Layers... layers) : layers(std::move(layers)...) {}
+
+  Var operator()(Var x) {
+    std::apply([&](auto&... layer) { ((x = layer(std::move(x))), ...); }, layers);
+    return x;
+  }
+  void visit(auto&& v) {
+    int i = 0;
+    std::apply([&](auto&... layer) { (v(std::to_string(i++), layer), ...); }, layers);
+  }
+};
+
+}  // namespace bobbin

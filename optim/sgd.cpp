@@ -1,0 +1,45 @@
+#include "optim/sgd.h"
+
+#include <cmath>
+
+#include "tensor/check.h"
+#include "tensor/functions.h"
+
+namespace bobbin {
+
+SGD::SGD(std::vector<Var> parameters, SGDOptions options)
+    : options(options), parameters_(std::move(parameters)), velocities_(parameters_.size()) {
+  const auto check_setting = [](const char* name, real value) {
+    check(std::isfinite(value) && value >= 0, "SGD", name, " must be 0 or more, got ", value);
+  };
+  check_setting("lr", options.lr);
+  check_setting("momentum", options.momentum);
+  check_setting("weight_decay", options.weight_decay);
+  check(!options.nesterov || options.momentum > 0, "SGD", "nesterov needs a momentum above 0");
+}
+
+void SGD::step() {
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    Var& parameter = parameters_[i];
+    if (!parameter.grad().defined()) continue;
+    Tensor w = parameter.mutable_value(), &v = velocities_[i];
+    const Tensor dW = parameter.take_grad();
+    if (options.momentum != 0 && !v.defined()) v = Tensor::zeros(w.shape());
+    backend::sgd(w.data(), dW.data(), options.momentum != 0 ? v.data() : nullptr, w.size(), options.lr,
+                 options.momentum, options.weight_decay, options.nesterov);
+  }
+}
+
+double clip_grad_norm(const std::vector<Var>& parameters, double max_norm) {
+  check(max_norm > 0, "clip_grad_norm", "max_norm must be above 0, got ", max_norm);
+  double squares = 0;
+  for (const Var& parameter : parameters)
+    if (parameter.grad().defined()) squares += std::pow(norm(parameter.grad()), 2);
+  const double total = std::sqrt(squares), scale = max_norm / (total + 1e-6);
+  if (scale < 1)
+    for (Var parameter : parameters)
+      if (parameter.grad().defined()) parameter.add_grad(parameter.take_grad() * static_cast<real>(scale));
+  return total;
+}
+
+}  // namespace bobbin

@@ -1,0 +1,28 @@
+#pragma once
+#include <sstream>
+#include <stdexcept>
+
+namespace bobbin {
+
+/// What every function of the library throws on bad input: one sentence for a person,
+/// "[matmul] inner sizes differ: (128, 17) x (256, 512)".
+struct Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Throws an Error that begins with `[op]`, followed by the parts as they print.
+template <class... Parts>
+[[noreturn]] void fail(const char* op, const Parts&... parts) {
+  std::ostringstream text;
+  text << '[' << op << "] ";
+  (text << ... << parts);
+  throw Error(text.str());
+}
+
+/// Throws unless `ok`. The text is put together only on failure, so a check costs one branch.
+template <class... Parts>
+void check(bool ok, const char* op, const Parts&... parts) {
+  if (!ok) [[unlikely]] fail(op, parts...);
+}
+
+}  // namespace bobbin

@@ -1,0 +1,112 @@
+// One pass over memory each: read, compute, write.
+#include <cmath>
+
+#include "tensor/kernels.h"
+#include "tensor/math.h"
+#include "tensor/parallel.h"
+
+namespace bobbin::cpu {
+namespace {
+
+constexpr Index grain = 1 << 13;  // elements a thread should have at least
+
+// y[i] = f(i) for all i.
+template <class F>
+void map(real* y, Index n, const F& f) {
+  parallel_for(n, grain, [=](Index begin, Index end) {
+#pragma omp simd
+    for (Index i = begin; i < end; ++i) y[i] = f(i);
+  });
+}
+
+// y = f(a, b) with broadcasting. The innermost loop is one of three plain ones: no step is ever
+// other than 0 or 1 there, and 0 and 0 cannot occur together.
+template <class F>
+void broadcast(const Broadcast& walk, const real* a, const real* b, real* y, const F& f) {
+  const int inner = walk.rank - 1;
+  const Index cols = walk.size[inner];
+  const auto row = [=, step_a = walk.stride_a[inner], step_b = walk.stride_b[inner]](
+                       const real* a, const real* b, real* y, Index n) {
+    if (step_a == 0) {
+#pragma omp simd
+      for (Index i = 0; i < n; ++i) y[i] = f(*a, b[i]);
+    } else if (step_b == 0) {
+#pragma omp simd
+      for (Index i = 0; i < n; ++i) y[i] = f(a[i], *b);
+    } else {
+#pragma omp simd
+      for (Index i = 0; i < n; ++i) y[i] = f(a[i], b[i]);
+    }
+  };
+
+  if (inner == 0) {
+    parallel_for(cols, grain, [&](Index begin, Index end) {
+      row(a + begin * walk.stride_a[0], b + begin * walk.stride_b[0], y + begin, end - begin);
+    });
+    return;
+  }
+  Index rows = 1;
+  for (int axis = 0; axis < inner; ++axis) rows *= walk.size[axis];
+  parallel_for(rows, grain / cols + 1, [&](Index begin, Index end) {
+    for (Index r = begin; r < end; ++r) {
+      Index rest = r, at_a = 0, at_b = 0;
+      for (int axis = inner - 1; axis >= 0; --axis) {
+        const Index i = rest % walk.size[axis];
+        rest /= walk.size[axis];
+        at_a += i * walk.stride_a[axis];
+        at_b += i * walk.stride_b[axis];
+      }
+      row(a + at_a, b + at_b, y + r * cols, cols);
+    }
+  });
+}
+
+}  // namespace
+
+void add(const Broadcast& walk, const real* a, const real* b, real* y) {
+  broadcast(walk, a, b, y, [](real a, real b) { return a + b; });
+}
+void sub(const Broadcast& walk, const real* a, const real* b, real* y) {
+  broadcast(walk, a, b, y, [](real a, real b) { return a - b; });
+}
+void mul(const Broadcast& walk, const real* a, const real* b, real* y) {
+  broadcast(walk, a, b, y, [](real a, real b) { return a * b; });
+}
+void div(const Broadcast& walk, const real* a, const real* b, real* y) {
+  broadcast(walk, a, b, y, [](real a, real b) { return a / b; });
+}
+
+void exp(const real* x, real* y, Index n) {
+  map(y, n, [=](Index i) { return math::exp(x[i]); });
+}
+void log(const real* x, real* y, Index n) {
+  map(y, n, [=](Index i) { return std::log(x[i]); });
+}
+void sqrt(const real* x, real* y, Index n) {
+  map(y, n, [=](Index i) { return std::sqrt(x[i]); });
+}
+void tanh(const real* x, real* y, Index n) {
+  map(y, n, [=](Index i) { return math::tanh(x[i]); });
+}
+
+void relu(const real* x, real* y, Index n) {
+  map(y, n, [=](Index i) { return x[i] <= 0 ? real{0} : x[i]; });  // so that NaN stays NaN
+}
+void relu_backward(const real* x, const real* dY, real* dX, Index n) {
+  map(dX, n, [=](Index i) { return x[i] <= 0 ? real{0} : dY[i]; });
+}
+
+void gelu(const real* x, real* y, Index n) {
+  map(y, n, [=](Index i) { return math::gelu(x[i]); });
+}
+void gelu_backward(const real* x, const real* dY, real* dX, Index n) {
+  map(dX, n, [=](Index i) { return dY[i] * math::gelu_derivative(x[i]); });
+}
+void gelu_tanh(const real* x, real* y, Index n) {
+  map(y, n, [=](Index i) { return math::gelu_tanh(x[i]); });
+}
+void gelu_tanh_backward(const real* x, const real* dY, real* dX, Index n) {
+  map(dX, n, [=](Index i) { return dY[i] * math::gelu_tanh_derivative(x[i]); });
+}
+
+}  // namespace bobbin::cpu

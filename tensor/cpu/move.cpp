@@ -1,0 +1,48 @@
+// Kernels that only move numbers.
+#include <algorithm>
+
+#include "tensor/kernels.h"
+#include "tensor/parallel.h"
+
+namespace bobbin::cpu {
+namespace {
+
+constexpr Index grain = 1 << 13;  // elements a thread should have at least
+
+}  // namespace
+
+void permute(const real* x, real* y, int rank, const Index* sizes, const Index* strides) {
+  const Index cols = sizes[rank - 1], step = strides[rank - 1];
+  Index rows = 1;
+  for (int axis = 0; axis < rank - 1; ++axis) rows *= sizes[axis];
+  parallel_for(rows, grain / cols + 1, [=](Index begin, Index end) {
+    for (Index row = begin; row < end; ++row) {
+      Index rest = row, from = 0;
+      for (int axis = rank - 2; axis >= 0; --axis) {
+        from += rest % sizes[axis] * strides[axis];
+        rest /= sizes[axis];
+      }
+      if (step == 1)
+        std::copy_n(x + from, cols, y + row * cols);
+      else
+        for (Index c = 0; c < cols; ++c) y[row * cols + c] = x[from + c * step];
+    }
+  });
+}
+
+void copy_rows(const real* x, Index ldx, real* y, Index ldy, Index rows, Index cols) {
+  parallel_for(rows, grain / cols + 1, [=](Index begin, Index end) {
+    for (Index row = begin; row < end; ++row) std::copy_n(x + row * ldx, cols, y + row * ldy);
+  });
+}
+
+void gather(const real* x, const int* index, real* y, Index rows, Index cols) {
+  for (Index row = 0; row < rows; ++row) y[row] = x[row * cols + index[row]];
+}
+
+void gather_backward(const real* dY, const int* index, real* dX, Index rows, Index cols) {
+  std::fill_n(dX, rows * cols, real{0});
+  for (Index row = 0; row < rows; ++row) dX[row * cols + index[row]] = dY[row];
+}
+
+}  // namespace bobbin::cpu

@@ -1,0 +1,82 @@
+// Sums. Added one after the other, a million floats lose three digits; so short runs are added in
+// float, where the vector registers do it, and the runs' sums in double. The runs have a fixed length,
+// so the result does not depend on the number of threads.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "tensor/kernels.h"
+#include "tensor/parallel.h"
+
+namespace bobbin::cpu {
+namespace {
+
+constexpr Index run = 512;          // numbers added in float
+constexpr Index piece = 32 * run;   // numbers that one thread adds at a time
+constexpr Index stripe = 64;        // neighbouring columns added together
+
+// Σ f(i) for i in [begin, end).
+template <class F>
+double add_up(Index begin, Index end, const F& f) {
+  double total = 0;
+  for (; begin < end; begin += run) {
+    real partial = 0;
+#pragma omp simd reduction(+ : partial)
+    for (Index i = begin; i < std::min(begin + run, end); ++i) partial += f(i);
+    total += partial;
+  }
+  return total;
+}
+
+// x (n, inner): the sums over n of `width` columns.
+void sum_columns(const real* x, real* y, Index n, Index inner, Index width) {
+  double total[stripe] = {};
+  for (Index begin = 0; begin < n; begin += run / 8) {
+    real partial[stripe] = {};
+    for (Index i = begin; i < std::min(begin + run / 8, n); ++i)
+#pragma omp simd
+      for (Index c = 0; c < width; ++c) partial[c] += x[i * inner + c];
+    for (Index c = 0; c < width; ++c) total[c] += partial[c];
+  }
+  for (Index c = 0; c < width; ++c) y[c] = static_cast<real>(total[c]);
+}
+
+}  // namespace
+
+void sum(const real* x, real* y, Index outer, Index n, Index inner) {
+  if (inner > 1) {
+    const Index stripes = (inner + stripe - 1) / stripe;
+    parallel_for(outer * stripes, piece / (n * stripe) + 1, [=](Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) {
+        const Index row = i / stripes, column = i % stripes * stripe;
+        sum_columns(x + row * n * inner + column, y + row * inner + column, n, inner, std::min(stripe, inner - column));
+      }
+    });
+    return;
+  }
+  const Index pieces = (n + piece - 1) / piece;
+  std::vector<double> partial(static_cast<std::size_t>(outer * pieces));
+  parallel_for(outer * pieces, piece / n + 1, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) {
+      const real* row = x + i / pieces * n;
+      const Index first = i % pieces * piece;
+      partial[static_cast<std::size_t>(i)] = add_up(first, std::min(first + piece, n), [=](Index j) { return row[j]; });
+    }
+  });
+  for (Index row = 0; row < outer; ++row) {
+    double total = 0;
+    for (Index i = 0; i < pieces; ++i) total += partial[static_cast<std::size_t>(row * pieces + i)];
+    y[row] = static_cast<real>(total);
+  }
+}
+
+double norm(const real* x, Index n) {
+  return std::sqrt(add_up(0, n, [=](Index i) { return x[i] * x[i]; }));
+}
+
+void argmax(const real* x, int* y, Index rows, Index cols) {
+  for (Index row = 0; row < rows; ++row)
+    y[row] = static_cast<int>(std::max_element(x + row * cols, x + (row + 1) * cols) - (x + row * cols));
+}
+
+}  // namespace bobbin::cpu

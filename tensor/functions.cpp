@@ -1,0 +1,433 @@
+#include "tensor/functions.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "tensor/check.h"
+
+namespace bobbin {
+namespace {
+
+// By how much an index along each axis moves in memory.
+std::array<Index, Shape::max_rank> strides(const Shape& shape) {
+  std::array<Index, Shape::max_rank> result{};
+  Index stride = 1;
+  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+    result[static_cast<std::size_t>(axis)] = stride;
+    stride *= shape[axis];
+  }
+  return result;
+}
+
+// How to walk y = f(a, b): axes of size 1 are left out, and neighbours along which both operands
+// step evenly are walked as one, so that two equal shapes become a single loop.
+Broadcast plan(const Shape& y, const Shape& a, const Shape& b) {
+  const auto strides_a = strides(a), strides_b = strides(b);
+  Index size[Shape::max_rank], step_a[Shape::max_rank], step_b[Shape::max_rank];  // innermost first
+  int rank = 0;
+  for (int back = 1; back <= y.rank(); ++back) {
+    const Index n = y[-back];
+    if (n == 1) continue;
+    const auto step = [back](const Shape& s, const auto& strides) {
+      return back > s.rank() || s[-back] == 1 ? Index{0} : strides[static_cast<std::size_t>(s.rank() - back)];
+    };
+    const Index sa = step(a, strides_a), sb = step(b, strides_b);
+    if (rank > 0 && sa == step_a[rank - 1] * size[rank - 1] && sb == step_b[rank - 1] * size[rank - 1]) {
+      size[rank - 1] *= n;
+    } else {
+      size[rank] = n;
+      step_a[rank] = sa;
+      step_b[rank] = sb;
+      ++rank;
+    }
+  }
+  if (rank == 0) {  // a single element
+    size[0] = step_a[0] = step_b[0] = 1;
+    rank = 1;
+  }
+  Broadcast walk;
+  walk.rank = rank;
+  std::reverse_copy(size, size + rank, walk.size);
+  std::reverse_copy(step_a, step_a + rank, walk.stride_a);
+  std::reverse_copy(step_b, step_b + rank, walk.stride_b);
+  return walk;
+}
+
+using BinaryKernel = void (*)(const Broadcast&, const real*, const real*, real*);
+Tensor binary(const char* op, BinaryKernel kernel, Tensor a, Tensor b) {
+  const Shape shape = broadcast(op, a.shape(), b.shape());
+  const auto reusable = [&](const Tensor& t) { return t.unique() && t.shape() == shape; };
+  Tensor y = reusable(a) ? a : reusable(b) ? b : Tensor(shape);
+  kernel(plan(shape, a.shape(), b.shape()), std::as_const(a).data(), std::as_const(b).data(), y.data());
+  return y;
+}
+
+using UnaryKernel = void (*)(const real*, real*, Index);
+Tensor unary(UnaryKernel kernel, Tensor x) {
+  Tensor y = x.unique() ? x : Tensor(x.shape());
+  kernel(std::as_const(x).data(), y.data(), x.size());
+  return y;
+}
+
+using BackwardKernel = void (*)(const real*, const real*, real*, Index);
+Tensor unary_backward(const char* op, BackwardKernel kernel, const Tensor& x, Tensor dY) {
+  check(x.shape() == dY.shape(), op, "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");
+  Tensor dX = dY.unique() ? dY : Tensor(x.shape());
+  kernel(x.data(), std::as_const(dY).data(), dX.data(), x.size());
+  return dX;
+}
+
+Index rows_of(const Shape& shape) { return shape.product(0, shape.rank() - 1); }
+
+}  // namespace
+
+Tensor operator+(Tensor a, Tensor b) { return binary("add", backend::add, std::move(a), std::move(b)); }
+Tensor operator-(Tensor a, Tensor b) { return binary("sub", backend::sub, std::move(a), std::move(b)); }
+Tensor operator*(Tensor a, Tensor b) { return binary("mul", backend::mul, std::move(a), std::move(b)); }
+Tensor operator/(Tensor a, Tensor b) { return binary("div", backend::div, std::move(a), std::move(b)); }
+Tensor operator+(Tensor a, real b) { return std::move(a) + Tensor::scalar(b); }
+Tensor operator-(Tensor a, real b) { return std::move(a) - Tensor::scalar(b); }
+Tensor operator*(Tensor a, real b) { return std::move(a) * Tensor::scalar(b); }
+Tensor operator/(Tensor a, real b) { return std::move(a) / Tensor::scalar(b); }
+Tensor operator+(real a, Tensor b) { return Tensor::scalar(a) + std::move(b); }
+Tensor operator-(real a, Tensor b) { return Tensor::scalar(a) - std::move(b); }
+Tensor operator*(real a, Tensor b) { return Tensor::scalar(a) * std::move(b); }
+Tensor operator/(real a, Tensor b) { return Tensor::scalar(a) / std::move(b); }
+Tensor operator-(Tensor x) { return std::move(x) * real{-1}; }
+
+Tensor exp(Tensor x) { return unary(backend::exp, std::move(x)); }
+Tensor log(Tensor x) { return unary(backend::log, std::move(x)); }
+Tensor sqrt(Tensor x) { return unary(backend::sqrt, std::move(x)); }
+Tensor tanh(Tensor x) { return unary(backend::tanh, std::move(x)); }
+Tensor relu(Tensor x) { return unary(backend::relu, std::move(x)); }
+Tensor gelu(Tensor x) { return unary(backend::gelu, std::move(x)); }
+Tensor gelu_tanh(Tensor x) { return unary(backend::gelu_tanh, std::move(x)); }
+
+Tensor relu_backward(const Tensor& x, Tensor dY) {
+  return unary_backward("relu_backward", backend::relu_backward, x, std::move(dY));
+}
+Tensor gelu_backward(const Tensor& x, Tensor dY) {
+  return unary_backward("gelu_backward", backend::gelu_backward, x, std::move(dY));
+}
+Tensor gelu_tanh_backward(const Tensor& x, Tensor dY) {
+  return unary_backward("gelu_tanh_backward", backend::gelu_tanh_backward, x, std::move(dY));
+}
+
+Tensor dropout(Tensor x, real p, Draw draw) {
+  check(p >= 0 && p < 1, "dropout", "the probability must be in [0, 1), got ", p);
+  Tensor y = x.unique() ? x : Tensor(x.shape());
+  backend::dropout(std::as_const(x).data(), y.data(), x.size(), p, draw);
+  return y;
+}
+
+Tensor sum(const Tensor& x) { return sum_to(x, {}); }
+Tensor mean(const Tensor& x) { return sum(x) / static_cast<real>(x.size()); }
+
+Tensor sum(const Tensor& x, int axis) {
+  const Shape& shape = x.shape();
+  axis = shape.wrap(axis);
+  Tensor y(shape.without(axis));
+  backend::sum(x.data(), y.data(), shape.product(0, axis), shape[axis], shape.product(axis + 1, shape.rank()));
+  return y;
+}
+Tensor mean(const Tensor& x, int axis) { return sum(x, axis) / static_cast<real>(x.shape()[axis]); }
+
+Tensor sum_to(const Tensor& x, const Shape& shape) {
+  check(broadcast("sum_to", x.shape(), shape) == x.shape(), "sum_to", "the shape ", shape,
+        " cannot have been broadcast to ", x.shape());
+  // Neighbouring axes that are summed over go in one pass.
+  Tensor y = x;
+  const int extra = x.rank() - shape.rank();
+  const auto summed = [&](int axis) { return axis < extra || (shape[axis - extra] == 1 && x.shape()[axis] > 1); };
+  for (int end = x.rank(); end > 0; --end) {
+    if (!summed(end - 1)) continue;
+    int begin = end - 1;
+    while (begin > 0 && summed(begin - 1)) --begin;
+    const Index outer = x.shape().product(0, begin), n = x.shape().product(begin, end);
+    const Index inner = y.size() / (outer * n);  // the axes behind may have shrunk already
+    y = sum(y.reshape({outer, n, inner}), 1);
+    end = begin + 1;
+  }
+  return y.reshape(shape);
+}
+
+double norm(const Tensor& x) { return backend::norm(x.data(), x.size()); }
+
+Labels argmax(const Tensor& x) {
+  check(x.rank() == 2, "argmax", "needs (rows, columns), got ", x.shape());
+  Labels result(static_cast<std::size_t>(x.shape()[0]));
+  backend::argmax(x.data(), result.data(), x.shape()[0], x.shape()[1]);
+  return result;
+}
+
+Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed) {
+  const auto [trans_a, trans_b] = transposed;
+  const Shape &sa = a.shape(), &sb = b.shape();
+  check(a.rank() >= 2 && b.rank() >= 2, "matmul", "both operands need two axes or more, got ", sa, " x ", sb);
+  const Index m = trans_a ? sa[-1] : sa[-2], k = trans_a ? sa[-2] : sa[-1];
+  const Index k_b = trans_b ? sb[-1] : sb[-2], n = trans_b ? sb[-2] : sb[-1];
+  check(k == k_b, "matmul", "inner sizes differ, ", k, " and ", k_b, ": ", sa, trans_a ? "ᵀ" : "", " x ", sb,
+        trans_b ? "ᵀ" : "");
+  check(a.rank() == 2 || b.rank() == 2 || (a.rank() == b.rank() && std::equal(sa.begin(), sa.end() - 2, sb.begin())),
+        "matmul", "the leading axes differ: ", sa, " x ", sb);
+  Tensor y((a.rank() == 2 ? sb : sa).with(-2, m).with(-1, n));
+  if (b.rank() == 2 && !trans_a) {  // one matrix for all rows: a single product
+    backend::gemm(false, trans_b, a.size() / k, n, k, 1, a.data(), k, b.data(), sb[-1], 0, y.data(), n);
+    return y;
+  }
+  backend::batched_gemm(y.size() / (m * n), trans_a, trans_b, m, n, k, 1, a.data(), sa[-1], a.rank() == 2 ? 0 : m * k,
+                        b.data(), sb[-1], b.rank() == 2 ? 0 : k * n, 0, y.data(), n, m * n);
+  return y;
+}
+
+Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) {
+  check(x.rank() >= 1 && W.rank() == 2 && x.shape()[-1] == W.shape()[1], "linear", "the input ", x.shape(),
+        " does not fit the weight ", W.shape(), ": its last axis must be ", W.rank() == 2 ? W.shape()[1] : 0);
+  check(!b.defined() || b.shape() == Shape{W.shape()[0]}, "linear", "the bias ", b.shape(), " does not fit the weight ",
+        W.shape());
+  const Index in = W.shape()[1], out = W.shape()[0];
+  Tensor y(x.shape().with(-1, out));
+  backend::gemm(false, true, x.size() / in, out, in, 1, x.data(), in, W.data(), in, 0, y.data(), out);
+  return b.defined() ? std::move(y) + b : y;
+}
+
+namespace {
+
+void check_lens(const char* op, const Tensor& x, const std::vector<int>& valid_lens) {
+  check(x.rank() >= 1, op, "needs one axis or more, got ", x.shape());
+  check(valid_lens.empty() || static_cast<Index>(valid_lens.size()) == rows_of(x.shape()), op, "needs a valid length for each of the ",
+        rows_of(x.shape()), " rows of ", x.shape(), ", got ", valid_lens.size());
+}
+const int* pointer(const std::vector<int>& lens) { return lens.empty() ? nullptr : lens.data(); }
+
+}  // namespace
+
+Tensor softmax(Tensor x, const std::vector<int>& valid_lens) {
+  check_lens("softmax", x, valid_lens);
+  Tensor y = x.unique() ? x : Tensor(x.shape());
+  backend::softmax(std::as_const(x).data(), pointer(valid_lens), y.data(), rows_of(x.shape()), x.shape()[-1]);
+  return y;
+}
+
+Tensor softmax_backward(const Tensor& y, const std::vector<int>& valid_lens, Tensor dY) {
+  check_lens("softmax_backward", y, valid_lens);
+  check(y.shape() == dY.shape(), "softmax_backward", "y ", y.shape(), " and dY ", dY.shape(), " must have one shape");
+  Tensor dX = dY.unique() ? dY : Tensor(y.shape());
+  backend::softmax_backward(y.data(), pointer(valid_lens), std::as_const(dY).data(), dX.data(), rows_of(y.shape()),
+                            y.shape()[-1]);
+  return dX;
+}
+
+LayerNormed layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, real eps) {
+  check(x.rank() >= 1 && gamma.shape() == Shape{x.shape()[-1]} && beta.shape() == gamma.shape(), "layer_norm",
+        "the weight ", gamma.shape(), " and the bias ", beta.shape(), " must have the size of the last axis of ",
+        x.shape());
+  const Index rows = rows_of(x.shape());
+  LayerNormed result{Tensor(x.shape()), Tensor({rows}), Tensor({rows})};
+  backend::layer_norm(x.data(), gamma.data(), beta.data(), eps, result.y.data(), result.mean.data(),
+                      result.rstd.data(), rows, x.shape()[-1]);
+  return result;
+}
+
+LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, const LayerNormed& forward,
+                                       const Tensor& dY) {
+  check(x.shape() == dY.shape(), "layer_norm_backward", "x ", x.shape(), " and dY ", dY.shape(),
+        " must have one shape");
+  LayerNormGradients result{Tensor(x.shape()), Tensor(gamma.shape()), Tensor(gamma.shape())};
+  backend::layer_norm_backward(x.data(), gamma.data(), forward.mean.data(), forward.rstd.data(), dY.data(),
+                               result.dX.data(), result.dgamma.data(), result.dbeta.data(), rows_of(x.shape()),
+                               x.shape()[-1]);
+  return result;
+}
+
+namespace {
+
+void check_labels(const char* op, const Tensor& logits, const Labels& labels) {
+  check(logits.rank() == 2 && static_cast<Index>(labels.size()) == logits.shape()[0], op,
+        "needs (rows, classes) and a label for each row, got ", logits.shape(), " and ", labels.size(), " labels");
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    check(labels[i] >= 0 && labels[i] < logits.shape()[1], op, "the label ", labels[i], " of row ", i, " is not one of the ",
+          logits.shape()[1], " classes 0 ... ", logits.shape()[1] - 1);
+}
+
+}  // namespace
+
+Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing) {
+  check_labels("cross_entropy", logits, labels);
+  check(smoothing >= 0 && smoothing <= 1, "cross_entropy", "label smoothing must be in [0, 1], got ", smoothing);
+  Tensor losses({logits.shape()[0]});
+  backend::cross_entropy(logits.data(), labels.data(), smoothing, losses.data(), logits.shape()[0], logits.shape()[1]);
+  return mean(losses);
+}
+
+Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, real dloss) {
+  Tensor dlogits(logits.shape());
+  backend::cross_entropy_backward(logits.data(), labels.data(), smoothing, dloss / static_cast<real>(logits.shape()[0]),
+                                  dlogits.data(), logits.shape()[0], logits.shape()[1]);
+  return dlogits;
+}
+
+Tensor permute(const Tensor& x, const std::vector<int>& axes) {
+  std::vector<int> sorted = axes;
+  std::sort(sorted.begin(), sorted.end());
+  std::vector<int> all(static_cast<std::size_t>(x.rank()));
+  std::iota(all.begin(), all.end(), 0);
+  check(sorted == all, "permute", "needs each axis of ", x.shape(), " once, as 0 ... ", x.rank() - 1);
+  if (x.rank() == 0) return x;
+  const auto strides_x = strides(x.shape());
+  Index sizes[Shape::max_rank], steps[Shape::max_rank];
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    sizes[i] = x.shape()[axes[i]];
+    steps[i] = strides_x[static_cast<std::size_t>(axes[i])];
+  }
+  Tensor y(Shape(sizes, x.rank()));
+  backend::permute(x.data(), y.data(), x.rank(), sizes, steps);
+  return y;
+}
+
+Tensor transpose(const Tensor& x, int axis_a, int axis_b) {
+  std::vector<int> axes(static_cast<std::size_t>(x.rank()));
+  std::iota(axes.begin(), axes.end(), 0);
+  std::swap(axes[static_cast<std::size_t>(x.shape().wrap(axis_a))], axes[static_cast<std::size_t>(x.shape().wrap(axis_b))]);
+  return permute(x, axes);
+}
+
+Tensor concat(const std::vector<Tensor>& parts, int axis) {
+  check(!parts.empty(), "concat", "needs one part or more, got none");
+  const Shape& first = parts[0].shape();
+  axis = first.wrap(axis);
+  Index total = 0;
+  for (const Tensor& part : parts) {
+    check(part.rank() == first.rank() && part.shape().with(axis, 1) == first.with(axis, 1), "concat", "the parts ",
+          first, " and ", part.shape(), " differ in more than axis ", axis);
+    total += part.shape()[axis];
+  }
+  Tensor y(first.with(axis, total));
+  const Index outer = first.product(0, axis), inner = first.product(axis + 1, first.rank());
+  Index done = 0;
+  for (const Tensor& part : parts) {
+    const Index run = part.shape()[axis] * inner;
+    backend::copy_rows(part.data(), run, y.data() + done, total * inner, outer, run);
+    done += run;
+  }
+  return y;
+}
+
+Tensor slice(const Tensor& x, int axis, Index start, Index stop) {
+  const Shape& shape = x.shape();
+  axis = shape.wrap(axis);
+  check(start >= 0 && start < stop && stop <= shape[axis], "slice", "there are no indices ", start, " ... ", stop - 1,
+        " along axis ", axis, " of ", shape);
+  Tensor y(shape.with(axis, stop - start));
+  const Index inner = shape.product(axis + 1, shape.rank()), run = (stop - start) * inner;
+  backend::copy_rows(x.data() + start * inner, shape[axis] * inner, y.data(), run, shape.product(0, axis), run);
+  return y;
+}
+
+Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index start) {
+  axis = shape.wrap(axis);
+  Tensor dX = Tensor::zeros(shape);
+  const Index inner = shape.product(axis + 1, shape.rank()), run = dY.shape()[axis] * inner;
+  backend::copy_rows(dY.data(), run, dX.data() + start * inner, shape[axis] * inner, shape.product(0, axis), run);
+  return dX;
+}
+
+Tensor gather(const Tensor& x, const Labels& index) {
+  check_labels("gather", x, index);
+  Tensor y({x.shape()[0]});
+  backend::gather(x.data(), index.data(), y.data(), x.shape()[0], x.shape()[1]);
+  return y;
+}
+
+Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape) {
+  Tensor dX(shape);
+  backend::gather_backward(dY.data(), index.data(), dX.data(), shape[0], shape[1]);
+  return dX;
+}
+
+Tensor im2col(const Tensor& x, const Conv2dGeometry& g) {
+  const Index batch = x.shape()[0];
+  Tensor columns({batch, g.channels * g.kernel_h * g.kernel_w, g.out_h() * g.out_w()});
+  backend::im2col(x.data(), columns.data(), batch, g);
+  return columns;
+}
+
+Tensor col2im(const Tensor& dcolumns, const Conv2dGeometry& g) {
+  const Index batch = dcolumns.shape()[0];
+  Tensor dX({batch, g.channels, g.height, g.width});
+  backend::col2im(dcolumns.data(), dX.data(), batch, g);
+  return dX;
+}
+
+namespace {
+
+// The geometry of patches side by side, in images of `shape` (B, C, H, W).
+Conv2dGeometry side_by_side(const Shape& shape, Size2 size) {
+  check(shape.rank() == 4, "patches", "needs images (B, C, H, W), got ", shape);
+  const auto [h, w] = size;
+  check(h >= 1 && w >= 1 && shape[2] % h == 0 && shape[3] % w == 0, "patches", "images of ", shape[2], " x ", shape[3],
+        " cannot be cut into patches of ", h, " x ", w, ": the patch size must divide the image size");
+  return {shape[1], shape[2], shape[3], h, w, h, w, 0, 0, 1, 1};
+}
+
+}  // namespace
+
+Tensor patches(const Tensor& x, Size2 size) {
+  const Conv2dGeometry g = side_by_side(x.shape(), size);
+  Tensor y({x.shape()[0], g.out_h() * g.out_w(), g.channels * size.height * size.width});
+  backend::patches(x.data(), y.data(), x.shape()[0], g);
+  return y;
+}
+
+Tensor patches_backward(const Tensor& dY, const Shape& shape, Size2 size) {
+  Tensor dX(shape);
+  backend::patches_backward(dY.data(), dX.data(), shape[0], side_by_side(shape, size));
+  return dX;
+}
+
+namespace {
+
+AttentionSizes attention_sizes(const Shape& queries, const Shape& keys, int num_heads) {
+  return {queries[0], num_heads, queries[1], keys[1], queries[2] / num_heads};
+}
+
+// One number for each query; a number for each image holds for all its queries.
+std::vector<int> for_each_query(const std::vector<int>& valid_lens, const AttentionSizes& s) {
+  if (static_cast<Index>(valid_lens.size()) == s.batch * s.queries) return valid_lens;
+  std::vector<int> lens;
+  for (const int len : valid_lens) lens.insert(lens.end(), static_cast<std::size_t>(s.queries), len);
+  return lens;
+}
+
+}  // namespace
+
+Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
+                   const std::vector<int>& valid_lens, real p, Draw draw) {
+  const Shape &q = queries.shape(), &k = keys.shape();
+  check(q.rank() == 3 && k.rank() == 3 && k == values.shape() && q[0] == k[0] && q[2] == k[2], "attention",
+        "needs queries (B, Tq, D) and keys and values (B, Tk, D), got ", q, ", ", k, " and ", values.shape());
+  check(num_heads >= 1 && q[2] % num_heads == 0, "attention", num_heads, " heads do not divide the ", q[2],
+        " columns of the queries ", q);
+  check(p >= 0 && p < 1, "attention", "the dropout probability must be in [0, 1), got ", p);
+  const Index lens = static_cast<Index>(valid_lens.size());
+  check(lens == 0 || lens == q[0] || lens == q[0] * q[1], "attention", "valid_lens must have a number for each of the ", q[0],
+        " images or of the ", q[0] * q[1], " queries, got ", lens);
+  const AttentionSizes s = attention_sizes(q, k, num_heads);
+  Attended result{Tensor(q), Tensor({s.batch, s.heads, s.queries, s.keys})};
+  backend::attention(queries.data(), keys.data(), values.data(), pointer(for_each_query(valid_lens, s)), p, draw,
+                     result.weights.data(), result.y.data(), s);
+  return result;
+}
+
+AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values,
+                                      const Tensor& weights, const std::vector<int>& valid_lens, real p, Draw draw,
+                                      const Tensor& dY) {
+  const AttentionSizes s = attention_sizes(queries.shape(), keys.shape(), static_cast<int>(weights.shape()[1]));
+  AttentionGradients result{Tensor(queries.shape()), Tensor(keys.shape()), Tensor(keys.shape())};
+  backend::attention_backward(queries.data(), keys.data(), values.data(), pointer(for_each_query(valid_lens, s)), p,
+                              draw, weights.data(), dY.data(), result.dqueries.data(), result.dkeys.data(),
+                              result.dvalues.data(), s);
+  return result;
+}
+
+}  // namespace bobbin

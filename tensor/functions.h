@@ -1,0 +1,130 @@
+#pragma once
+#include "tensor/kernels.h"
+#include "tensor/size2.h"
+#include "tensor/tensor.h"
+
+/// The mathematics of tensors: checked, shape-aware functions over the kernels. Every one throws Error
+/// when the shapes do not fit, naming itself and them. Arguments taken by value are overwritten in
+/// place of a new tensor if they are moved in and nobody else holds them.
+namespace bobbin {
+
+// --- elementwise, broadcasting by NumPy's rule -----------------------------------------------------
+Tensor operator+(Tensor a, Tensor b);
+Tensor operator-(Tensor a, Tensor b);
+Tensor operator*(Tensor a, Tensor b);
+Tensor operator/(Tensor a, Tensor b);
+Tensor operator+(Tensor a, real b);
+Tensor operator-(Tensor a, real b);
+Tensor operator*(Tensor a, real b);
+Tensor operator/(Tensor a, real b);
+Tensor operator+(real a, Tensor b);
+Tensor operator-(real a, Tensor b);
+Tensor operator*(real a, Tensor b);
+Tensor operator/(real a, Tensor b);
+Tensor operator-(Tensor x);
+
+Tensor exp(Tensor x);
+Tensor log(Tensor x);
+Tensor sqrt(Tensor x);
+Tensor tanh(Tensor x);
+Tensor relu(Tensor x);
+/// The Gaussian error linear unit x·Φ(x) (Hendrycks and Gimpel, 2016), and its approximation by tanh.
+Tensor gelu(Tensor x);
+Tensor gelu_tanh(Tensor x);
+
+/// dX from dY for y = f(x), all of one shape.
+Tensor relu_backward(const Tensor& x, Tensor dY);
+Tensor gelu_backward(const Tensor& x, Tensor dY);
+Tensor gelu_tanh_backward(const Tensor& x, Tensor dY);
+
+/// x / (1-p) where the draw keeps an element, 0 elsewhere; 0 <= p < 1.
+Tensor dropout(Tensor x, real p, Draw draw);
+
+// --- reductions ------------------------------------------------------------------------------------
+/// The sum of all elements, a tensor of rank 0; the mean likewise.
+Tensor sum(const Tensor& x);
+Tensor mean(const Tensor& x);
+/// The sum along one axis (negative: from the back), which goes away.
+Tensor sum(const Tensor& x, int axis);
+Tensor mean(const Tensor& x, int axis);
+/// The way back of broadcasting: x summed over the axes in which `shape` is 1 or has none.
+Tensor sum_to(const Tensor& x, const Shape& shape);
+/// The Euclidean norm of all elements.
+double norm(const Tensor& x);
+/// For each row of (N, C) the column of the largest number, the first if there are several.
+Labels argmax(const Tensor& x);
+
+// --- products --------------------------------------------------------------------------------------
+/// Which operands of a product are stored transposed (their last two axes swapped).
+struct Transposed {
+  bool trans_a = false, trans_b = false;
+};
+/// (..., m, k) x (..., k, n) -> (..., m, n). The leading axes must agree; an operand of rank 2 is used
+/// with every matrix of the other.
+Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed = {});
+/// x·Wᵀ + b: (..., in), (out, in), (out) -> (..., out). b may be undefined.
+Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b);
+
+// --- rows ------------------------------------------------------------------------------------------
+/// Softmax along the last axis. valid_lens is empty or holds a number for each row of x: how many
+/// of its first elements count; the rest get 0. (The chapter sets scores to -10^6 instead; that is 0 in
+/// floating point, and equal weights for a row of which none counts: so here.)
+Tensor softmax(Tensor x, const std::vector<int>& valid_lens = {});
+Tensor softmax_backward(const Tensor& y, const std::vector<int>& valid_lens, Tensor dY);
+
+/// Layer normalisation along the last axis; gamma and beta have its size.
+struct LayerNormed {
+  Tensor y, mean, rstd;  ///< rstd = 1 / sqrt(variance + eps); mean and rstd have a number a row
+};
+LayerNormed layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, real eps);
+struct LayerNormGradients {
+  Tensor dX, dgamma, dbeta;
+};
+LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, const LayerNormed& forward,
+                                       const Tensor& dY);
+
+/// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), where q is 1-smoothing at the
+/// label plus smoothing/C everywhere. Labels are 0 ... C-1; 0 <= smoothing <= 1.
+Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing);
+Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, real dloss);
+
+// --- moving ----------------------------------------------------------------------------------------
+/// Axis i of the result is axis axes[i] of x: (B, T, C) with axes 0, 2, 1 is (B, C, T). A copy.
+Tensor permute(const Tensor& x, const std::vector<int>& axes);
+/// x with two axes swapped. A copy.
+Tensor transpose(const Tensor& x, int axis_a, int axis_b);
+/// Parts that differ only along `axis`, one after the other.
+Tensor concat(const std::vector<Tensor>& parts, int axis);
+/// The indices start ... stop-1 along one axis.
+Tensor slice(const Tensor& x, int axis, Index start, Index stop);
+/// The way back of slice: zeros in `shape` but for dY at `start` ... along `axis`.
+Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index start);
+/// y[i] = x[i, index[i]] for x (N, C): torch.gather along the last axis, one for each row.
+Tensor gather(const Tensor& x, const Labels& index);
+Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape);
+
+// --- images ----------------------------------------------------------------------------------------
+/// x (B, C, H, W) -> (B, C·kernel_h·kernel_w, out_h·out_w), what each place of the kernel sees.
+Tensor im2col(const Tensor& x, const Conv2dGeometry& g);
+Tensor col2im(const Tensor& dcolumns, const Conv2dGeometry& g);
+/// x (B, C, H, W) -> (B, patches, C·height·width), the patches from left to right and top to bottom.
+Tensor patches(const Tensor& x, Size2 size);
+Tensor patches_backward(const Tensor& dY, const Shape& shape, Size2 size);
+
+// --- attention -------------------------------------------------------------------------------------
+/// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), heads side by
+/// side in D. valid_lens is empty, has a number for each image (B), or for each query (B·Tq): how many
+/// keys it may look at. Dropout at p on the weights.
+struct Attended {
+  Tensor y, weights;  ///< (B, Tq, D) and (B, heads, Tq, Tk), before dropout
+};
+Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
+                   const std::vector<int>& valid_lens, real p, Draw draw);
+struct AttentionGradients {
+  Tensor dqueries, dkeys, dvalues;
+};
+AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values,
+                                      const Tensor& weights, const std::vector<int>& valid_lens, real p, Draw draw,
+                                      const Tensor& dY);
+
+}  // namespace bobbin

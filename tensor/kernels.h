@@ -1,0 +1,132 @@
+#pragma once
+#include "tensor/rng.h"
+
+/// The kernels: every loop over numbers that the library runs, declared once, over bare pointers and
+/// sizes. Arrays are contiguous and row-major unless a leading dimension says otherwise; results are
+/// overwritten, never added to, unless it says so. A result may be the same array as an operand of
+/// its size in the elementwise kernels and in none else. Forward and backward stand in pairs:
+/// dY is the gradient that arrives for the result y, dX the one handed on to x.
+///
+/// Nothing is checked here: the functions of tensor/functions.h do that and are what one calls.
+namespace bobbin {
+
+/// How a binary elementwise kernel walks: nested loops of these sizes, innermost last, and by how far
+/// a step of each moves in a and in b: 0 where the operand is repeated.
+struct Broadcast {
+  int rank = 0;
+  Index size[Shape::max_rank], stride_a[Shape::max_rank], stride_b[Shape::max_rank];
+};
+
+/// The geometry of a convolution of images (C, H, W) with kernels of kernel_h x kernel_w.
+struct Conv2dGeometry {
+  Index channels, height, width;
+  Index kernel_h, kernel_w;
+  Index stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w;
+
+  Index out_h() const { return (height + 2 * padding_h - dilation_h * (kernel_h - 1) - 1) / stride_h + 1; }
+  Index out_w() const { return (width + 2 * padding_w - dilation_w * (kernel_w - 1) - 1) / stride_w + 1; }
+};
+
+/// The sizes of multi-head attention: queries (B, Tq, H·d), keys and values (B, Tk, H·d), of which head
+/// h owns the columns h·d ... h·d + d-1; weights (B, H, Tq, Tk).
+struct AttentionSizes {
+  Index batch, heads, queries, keys, head_size;
+};
+
+namespace cpu {
+
+// --- products ------------------------------------------------------------------------------------
+/// C = alpha · op(A)·op(B) + beta · C, where op(A) is m x k and op(B) is k x n; trans_a says that A
+/// is stored as k x m, trans_b that B is stored as n x k. With beta = 0, C is not read.
+void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, real alpha, const real* a, Index lda, const real* b,
+          Index ldb, real beta, real* c, Index ldc);
+/// The same for `batch` products whose operands lie stride_a, stride_b and stride_c apart.
+void batched_gemm(Index batch, bool trans_a, bool trans_b, Index m, Index n, Index k, real alpha, const real* a,
+                  Index lda, Index stride_a, const real* b, Index ldb, Index stride_b, real beta, real* c, Index ldc,
+                  Index stride_c);
+
+// --- elementwise ---------------------------------------------------------------------------------
+void add(const Broadcast& walk, const real* a, const real* b, real* y);
+void sub(const Broadcast& walk, const real* a, const real* b, real* y);
+void mul(const Broadcast& walk, const real* a, const real* b, real* y);
+void div(const Broadcast& walk, const real* a, const real* b, real* y);
+void exp(const real* x, real* y, Index n);
+void log(const real* x, real* y, Index n);
+void sqrt(const real* x, real* y, Index n);
+void tanh(const real* x, real* y, Index n);
+void relu(const real* x, real* y, Index n);
+void relu_backward(const real* x, const real* dY, real* dX, Index n);
+/// x·Φ(x), Φ by erf; and the approximation by tanh.
+void gelu(const real* x, real* y, Index n);
+void gelu_backward(const real* x, const real* dY, real* dX, Index n);
+void gelu_tanh(const real* x, real* y, Index n);
+void gelu_tanh_backward(const real* x, const real* dY, real* dX, Index n);
+/// y = x / (1-p) where the draw's word i is p·2^32 or more, else 0. It is its own backward.
+void dropout(const real* x, real* y, Index n, real p, Draw draw);
+
+// --- reductions ----------------------------------------------------------------------------------
+/// x (outer, n, inner) -> y (outer, inner), summed over n. The same result for any number of threads.
+void sum(const real* x, real* y, Index outer, Index n, Index inner);
+/// The square root of the sum of squares; in double.
+double norm(const real* x, Index n);
+/// For each row of (rows, cols) the column of the first largest number.
+void argmax(const real* x, int* y, Index rows, Index cols);
+
+// --- rows ----------------------------------------------------------------------------------------
+/// Softmax over each row of (rows, cols). `lens` is null or has a number for each row: how many of
+/// its columns count; the others get the weight 0. A row of which none counts gets equal weights.
+void softmax(const real* x, const int* lens, real* y, Index rows, Index cols);
+void softmax_backward(const real* y, const int* lens, const real* dY, real* dX, Index rows, Index cols);
+/// y = (x - mean) · rstd · gamma + beta over each row, rstd = 1 / sqrt(variance + eps).
+/// mean and rstd (rows) are kept for backward.
+void layer_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* rstd,
+                Index rows, Index cols);
+void layer_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY,
+                         real* dX, real* dgamma, real* dbeta, Index rows, Index cols);
+/// loss[i] = -Σ_c q_c · log softmax(logits_i)_c, where q is 1-smoothing at the label, plus
+/// smoothing/cols everywhere.
+void cross_entropy(const real* logits, const int* labels, real smoothing, real* loss, Index rows, Index cols);
+/// dlogits_i = scale · (softmax(logits_i) - q).
+void cross_entropy_backward(const real* logits, const int* labels, real smoothing, real scale, real* dlogits,
+                            Index rows, Index cols);
+
+// --- moving --------------------------------------------------------------------------------------
+/// y, of the given sizes, from x: stride[i] says how far a step along axis i of y moves in x.
+void permute(const real* x, real* y, int rank, const Index* sizes, const Index* strides);
+/// `rows` runs of `cols` numbers, from x to y, that lie ldx and ldy apart.
+void copy_rows(const real* x, Index ldx, real* y, Index ldy, Index rows, Index cols);
+/// y[i] = x[i, index[i]] for x (rows, cols).
+void gather(const real* x, const int* index, real* y, Index rows, Index cols);
+/// The way back: dX is 0 but for dX[i, index[i]] = dY[i].
+void gather_backward(const real* dY, const int* index, real* dX, Index rows, Index cols);
+
+// --- images --------------------------------------------------------------------------------------
+/// x (batch, C, H, W) -> columns (batch, C·kernel_h·kernel_w, out_h·out_w): column p holds what the
+/// kernel sees at place p, with 0 for the padding, so that a convolution is a product.
+void im2col(const real* x, real* columns, Index batch, const Conv2dGeometry& g);
+/// The way back: dX is the sum of all the places in dcolumns that read it.
+void col2im(const real* dcolumns, real* dX, Index batch, const Conv2dGeometry& g);
+/// x (batch, C, H, W) -> y (batch, H/kernel_h · W/kernel_w, C·kernel_h·kernel_w): each patch a row, for
+/// kernel = stride. A reordering: patches_backward is its inverse.
+void patches(const real* x, real* y, Index batch, const Conv2dGeometry& g);
+void patches_backward(const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
+
+// --- attention -----------------------------------------------------------------------------------
+/// For each image and head: weights = softmax(Q·Kᵀ/√d), y = dropout(weights)·V.  lens is null or
+/// (B, Tq): how many keys each query sees. Dropout at p = 0 is none.
+void attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* weights, real* y,
+               const AttentionSizes& s);
+void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
+                        const real* weights, const real* dY, real* dQ, real* dK, real* dV, const AttentionSizes& s);
+
+// --- training ------------------------------------------------------------------------------------
+/// One step of stochastic gradient descent, as torch.optim.SGD: g = dW + weight_decay·w;
+/// velocity = momentum·velocity + g (null without momentum); w -= lr·(nesterov ? g + momentum·velocity : velocity).
+void sgd(real* w, const real* dW, real* velocity, Index n, real lr, real momentum, real weight_decay, bool nesterov);
+
+}  // namespace cpu
+
+/// The kernels that the library runs on.
+namespace backend = cpu;
+
+}  // namespace bobbin

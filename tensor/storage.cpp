@@ -1,0 +1,101 @@
+#include "tensor/storage.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "tensor/check.h"
+
+namespace bobbin::memory {
+namespace {
+
+constexpr std::size_t alignment = 64;  // a cache line, and the width of the widest vector register
+
+struct Cache {
+  std::mutex mutex;
+  std::unordered_map<std::size_t, std::vector<void*>> free_blocks;  // by exact size in bytes
+  Stats stats;
+};
+
+// Never destroyed: a tensor in a static variable may outlive everything else.
+Cache& cache() {
+  static Cache* const instance = new Cache;
+  return *instance;
+}
+
+std::size_t physical_memory() {
+  static const std::size_t bytes =
+      static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+void release_cached(Cache& c) {
+  for (auto& [bytes, blocks] : c.free_blocks)
+    for (void* block : blocks) std::free(block);
+  c.free_blocks.clear();
+  c.stats.cached = 0;
+}
+
+// Linux promises memory it does not have and kills the process when it is touched; so what cannot
+// fit is refused here, with a sentence.
+void* from_system(Cache& c, std::size_t bytes) {
+  if (c.stats.in_use + c.stats.cached + bytes > physical_memory()) release_cached(c);
+  void* block = c.stats.in_use + bytes > physical_memory() ? nullptr : std::aligned_alloc(alignment, bytes);
+  constexpr std::size_t mb = 1 << 20;
+  check(block != nullptr, "memory", "out of memory: a tensor of ", bytes / mb, " MB was wanted while ",
+        c.stats.in_use / mb, " MB are in use, of ", physical_memory() / mb,
+        " MB in this machine; a smaller batch or model would fit");
+  ++c.stats.system_allocations;
+  return block;
+}
+
+}  // namespace
+
+std::shared_ptr<real> allocate(Index count) {
+  // aligned_alloc wants whole multiples of the alignment; a size beyond the machine is refused there.
+  const std::size_t per_line = alignment / sizeof(real);
+  const std::size_t lines = (static_cast<std::size_t>(count) + per_line - 1) / per_line;
+  const std::size_t bytes = std::max<std::size_t>(1, std::min(lines, SIZE_MAX / (2 * alignment))) * alignment;
+  Cache& c = cache();
+  void* block = nullptr;
+  {
+    const std::lock_guard lock(c.mutex);
+    if (auto found = c.free_blocks.find(bytes); found != c.free_blocks.end() && !found->second.empty()) {
+      block = found->second.back();  // the last one in is the warmest
+      found->second.pop_back();
+      c.stats.cached -= bytes;
+    } else {
+      block = from_system(c, bytes);
+    }
+    c.stats.in_use += bytes;
+    c.stats.peak_in_use = std::max(c.stats.peak_in_use, c.stats.in_use);
+  }
+  return {static_cast<real*>(block), [bytes](real* returned) {
+            Cache& c = cache();
+            const std::lock_guard lock(c.mutex);
+            c.free_blocks[bytes].push_back(returned);
+            c.stats.in_use -= bytes;
+            c.stats.cached += bytes;
+          }};
+}
+
+Stats stats() {
+  const std::lock_guard lock(cache().mutex);
+  return cache().stats;
+}
+
+void reset_peak() {
+  const std::lock_guard lock(cache().mutex);
+  cache().stats.peak_in_use = cache().stats.in_use;
+}
+
+void release_cached() {
+  const std::lock_guard lock(cache().mutex);
+  release_cached(cache());
+}
+
+}  // namespace bobbin::memory

@@ -1,0 +1,32 @@
+#pragma once
+#include <cstddef>
+#include <memory>
+
+#include "tensor/real.h"
+
+namespace bobbin {
+
+/// The memory behind tensors. A block that no tensor uses any more goes to a free list of blocks of
+/// exactly its size and is handed out again from there, still warm in the cache. A training loop
+/// repeats its shapes, so from the second step on nothing is asked from the system.
+namespace memory {
+
+/// A block of `count` reals, not initialised, aligned to a cache line of 64 bytes; it returns to
+/// the free list with its last owner. Safe to call from several threads.
+/// Throws Error when the machine does not have that much memory.
+std::shared_ptr<real> allocate(Index count);
+
+struct Stats {
+  std::size_t system_allocations = 0;  ///< how often a block had to come from the system
+  std::size_t in_use = 0;              ///< bytes in blocks that tensors hold now
+  std::size_t peak_in_use = 0;         ///< the largest in_use since the last reset_peak()
+  std::size_t cached = 0;              ///< bytes that wait in the free lists
+};
+Stats stats();
+void reset_peak();
+
+/// Gives every waiting block back to the system.
+void release_cached();
+
+}  // namespace memory
+}  // namespace bobbin

@@ -1,0 +1,63 @@
+#pragma once
+#include <initializer_list>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "tensor/real.h"
+#include "tensor/shape.h"
+
+namespace bobbin {
+
+/// Class numbers, one for each image of a batch.
+using Labels = std::vector<int>;
+
+/// Numbers in a shape: contiguous, the last axis innermost. Knows nothing of gradients.
+///
+/// A Tensor is a handle: a copy, a reshape() and an index share the same numbers, as in PyTorch.
+/// Functions that compute return new tensors and leave their arguments alone, with one exception
+/// that nobody can see: an argument that was *moved* in and has no other owner is overwritten, which
+/// saves a block of memory: `y = std::move(y) + b` works in place.
+class Tensor {
+ public:
+  /// No tensor at all; defined() is false.
+  Tensor() = default;
+  /// A tensor whose numbers are not set yet: whoever asks for it writes every one of them.
+  explicit Tensor(const Shape& shape);
+  /// Throws Error unless there is one value for each element.
+  Tensor(const Shape& shape, const std::vector<real>& values);
+
+  static Tensor zeros(const Shape& shape) { return full(shape, 0); }
+  static Tensor ones(const Shape& shape) { return full(shape, 1); }
+  static Tensor full(const Shape& shape, real value);
+  /// A tensor of rank 0.
+  static Tensor scalar(real value) { return full({}, value); }
+
+  bool defined() const { return block_ != nullptr; }
+  const Shape& shape() const { return shape_; }
+  int rank() const { return shape_.rank(); }
+  Index size() const { return shape_.size(); }
+
+  const real* data() const { return block_.get() + offset_; }
+  real* data() { return block_.get() + offset_; }
+  /// True if no other tensor shares these numbers, so that overwriting them is nobody's business.
+  bool unique() const { return block_.use_count() == 1; }
+
+  /// The only number of a tensor of size 1. Throws Error if there are more.
+  real item() const;
+  /// The i-th part along the first axis: (B, T, C)[i] is (T, C). Shares the numbers.
+  Tensor operator[](Index i) const;
+  /// The same numbers in another shape of the same size. Shares them.
+  Tensor reshape(const Shape& shape) const;
+  /// A copy of the numbers.
+  Tensor clone() const;
+  /// The numbers, in order.
+  std::vector<real> values() const { return {data(), data() + size()}; }
+
+ private:
+  std::shared_ptr<real> block_;
+  Index offset_ = 0;
+  Shape shape_;
+};
+
+}  // namespace bobbin

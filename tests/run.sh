@@ -1,0 +1,29 @@
+#!/bin/sh
+# run.sh TEST_PROGRAM...: runs doctest programs and adds up their counts. The last line is "N passed, M failed".
+
+passed=0
+failed=0
+log=$(mktemp) || exit 1
+trap 'rm -f "$log" "$log.status"' EXIT
+
+for program; do
+  echo "== $program"
+  echo 1 > "$log.status"
+  { "$program" 2>&1; echo $? > "$log.status"; } | tee "$log"
+  status=$(cat "$log.status")
+
+  # [doctest] test cases:  3 |  2 passed | 1 failed | 0 skipped
+  counts=$(sed -n 's/^\[doctest\] test cases: *[0-9]* *| *\([0-9]*\) passed *| *\([0-9]*\) failed.*/\1 \2/p' "$log" | tail -n 1)
+  p=${counts% *}
+  f=${counts#* }
+  # A program that crashed, or said nothing, or failed after its tests (a leak), is a failure of its own.
+  if [ -z "$counts" ] || { [ "$status" != 0 ] && [ "$f" = 0 ]; }; then
+    echo "$program ended with status $status, though ${p:-no} test cases passed"
+    f=$((${f:-0} + 1))
+  fi
+  passed=$((passed + ${p:-0}))
+  failed=$((failed + f))
+done
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" != 0 ]

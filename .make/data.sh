@@ -21,7 +21,7 @@ get() {  # get NAME MD5
     return
   fi
   echo "fetching $1"
-  mkdir -p $folder || stop "cannot write to $folder."
+  mkdir -p $folder 2> /dev/null || stop "cannot write to $folder."
   unfinished=$file.part.$$
   why=$(curl -fsSL --connect-timeout 30 --speed-time 60 --speed-limit 1000 -o "$unfinished" "$FASHION_MNIST_URL/$1" 2>&1) ||
     stop "$1 could not be fetched from $FASHION_MNIST_URL ($why)."

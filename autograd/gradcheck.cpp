@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "autograd/ops.h"
 #include "tensor/check.h"
 #include "tensor/functions.h"
-#include "autograd/ops.h"
 
 namespace bobbin {
 namespace {
@@ -36,7 +37,7 @@ Tensor difference(const std::function<Var()>& f, Var& leaf, const Tensor& v, rea
   const auto at = [&](real s) {
     const Tensor moved = before + v * s;
     std::copy_n(moved.data(), moved.size(), x.data());
-    return f().value();
+    return f().value().clone();  // reshape(x) shares the numbers of x
   };
   const Tensor above = at(step), below = at(-step);
   std::copy_n(before.data(), before.size(), x.data());
@@ -48,12 +49,15 @@ struct Comparison {
 };
 
 // Both sides of the identity and their relative error. The scale is what the two products are made of,
-// so that terms that cancel do not magnify it; differences of y's own rounding count as nothing.
+// so that terms that cancel do not magnify it. What y's own rounding, divided by epsilon, can make of a
+// gradient of zero must stay within the tolerance: that is the last of the three scales.
 Comparison compare(const std::function<Var()>& f, Var& leaf, const Tensor& gradient, const Tensor& v, const Tensor& u,
-                   const Tensor& y, double epsilon) {
-  const Tensor Jv = difference(f, leaf, v, static_cast<real>(epsilon));
+                   const Tensor& y, const GradcheckOptions& options) {
+  const Tensor Jv = difference(f, leaf, v, static_cast<real>(options.epsilon));
   const double backward = dot(gradient, v), finite = dot(u, Jv);
-  const double scale = std::max({dot_of_magnitudes(gradient, v), dot_of_magnitudes(u, Jv), 1e-4 * dot_of_magnitudes(u, y)});
+  const double rounding = 4 * std::numeric_limits<real>::epsilon() / (options.epsilon * options.tolerance);
+  const double scale =
+      std::max({dot_of_magnitudes(gradient, v), dot_of_magnitudes(u, Jv), rounding * dot_of_magnitudes(u, y)});
   return {backward, finite, scale > 0 ? std::abs(backward - finite) / scale : std::abs(backward - finite)};
 }
 
@@ -62,7 +66,7 @@ Comparison compare(const std::function<Var()>& f, Var& leaf, const Tensor& gradi
 void gradcheck(const std::string& name, const std::function<Var()>& f,
                const std::vector<std::pair<std::string, Var>>& leaves, GradcheckOptions options) {
   Rng rng(options.seed);
-  const Tensor y = f().value(), again = f().value();
+  const Tensor y = f().value().clone(), again = f().value();
   check(y.values() == again.values(), "gradcheck", name, " gives different results for the same inputs");
   const Tensor u = rng.normal(y.shape());
 
@@ -74,7 +78,7 @@ void gradcheck(const std::string& name, const std::function<Var()>& f,
   for (auto [leaf_name, leaf] : leaves) {
     check(leaf.grad().defined(), "gradcheck", name, " hands no gradient to its input ", leaf_name);
     const Tensor gradient = leaf.take_grad();
-    const Comparison found = compare(f, leaf, gradient, rng.normal(leaf.shape()), u, y, options.epsilon);
+    const Comparison found = compare(f, leaf, gradient, rng.normal(leaf.shape()), u, y, options);
     if (found.error <= options.tolerance) continue;  // NaN is not
 
     // Somewhere it is wrong: look at one element at a time for the place to name.
@@ -83,7 +87,7 @@ void gradcheck(const std::string& name, const std::function<Var()>& f,
     for (Index i = 0; i < leaf.size(); ++i) {
       Tensor one = Tensor::zeros(leaf.shape());
       one.data()[i] = 1;
-      const Comparison here = compare(f, leaf, gradient, one, u, y, options.epsilon);
+      const Comparison here = compare(f, leaf, gradient, one, u, y, options);
       const auto distance = [](const Comparison& c) { return std::abs(c.backward - c.finite_difference); };
       if (at_worst.error < 0 || !(distance(here) <= distance(at_worst))) {
         worst = i;

@@ -6,7 +6,7 @@ namespace bobbin {
 
 Var matmul(const Var& a, const Var& b, Transposed transposed) {
   const Tensor A = a.value(), B = b.value();
-  const auto [trans_a, trans_b] = transposed;
+  const bool trans_a = transposed.trans_a, trans_b = transposed.trans_b;
   // For an operand that is stored transposed, both sides of its formula are transposed: (dY·Bᵀ)ᵀ = B·dYᵀ.
   // One matrix used with many has the sum of their gradients.
   const auto dA = [B, trans_a, trans_b, shape = A.shape()](Tensor dY) {
@@ -24,7 +24,7 @@ Var linear(const Var& x, const Var& W, const Var& b) {
   const Tensor X = x.value(), Wt = W.value();
   const auto rows = [](const Tensor& t) { return t.reshape({t.size() / t.shape()[-1], t.shape()[-1]}); };
   return record("linear", linear(X, Wt, b.value()),
-                {{x, [Wt](Tensor dY) { return matmul(dY, Wt); }},
+                {{x, [Wt, rows, shape = X.shape()](Tensor dY) { return matmul(rows(dY), Wt).reshape(shape); }},
                  {W, [X, rows](Tensor dY) { return matmul(rows(dY), rows(X), {.trans_a = true}); }},
                  {b, [rows](Tensor dY) { return sum(rows(dY), 0); }}});
 }

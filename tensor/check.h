@@ -22,7 +22,7 @@ template <class... Parts>
 /// Throws unless `ok`. The text is put together only on failure, so a check costs one branch.
 template <class... Parts>
 void check(bool ok, const char* op, const Parts&... parts) {
-  if (!ok) [[unlikely]] fail(op, parts...);
+  if (!ok) fail(op, parts...);
 }
 
 }  // namespace bobbin

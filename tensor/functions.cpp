@@ -79,6 +79,12 @@ Tensor unary_backward(const char* op, BackwardKernel kernel, const Tensor& x, Te
 
 Index rows_of(const Shape& shape) { return shape.product(0, shape.rank() - 1); }
 
+// The axis as 0 ... rank-1.
+int wrap(const char* op, const Shape& shape, int axis) {
+  check(axis >= -shape.rank() && axis < shape.rank(), op, "there is no axis ", axis, " in the shape ", shape);
+  return shape.wrap(axis);
+}
+
 }  // namespace
 
 Tensor operator+(Tensor a, Tensor b) { return binary("add", backend::add, std::move(a), std::move(b)); }
@@ -125,12 +131,15 @@ Tensor mean(const Tensor& x) { return sum(x) / static_cast<real>(x.size()); }
 
 Tensor sum(const Tensor& x, int axis) {
   const Shape& shape = x.shape();
-  axis = shape.wrap(axis);
+  axis = wrap("sum", shape, axis);
   Tensor y(shape.without(axis));
   backend::sum(x.data(), y.data(), shape.product(0, axis), shape[axis], shape.product(axis + 1, shape.rank()));
   return y;
 }
-Tensor mean(const Tensor& x, int axis) { return sum(x, axis) / static_cast<real>(x.shape()[axis]); }
+Tensor mean(const Tensor& x, int axis) {
+  axis = wrap("mean", x.shape(), axis);
+  return sum(x, axis) / static_cast<real>(x.shape()[axis]);
+}
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
   check(broadcast("sum_to", x.shape(), shape) == x.shape(), "sum_to", "the shape ", shape,
@@ -233,6 +242,10 @@ LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, con
                                        const Tensor& dY) {
   check(x.shape() == dY.shape(), "layer_norm_backward", "x ", x.shape(), " and dY ", dY.shape(),
         " must have one shape");
+  check(x.rank() >= 1 && gamma.shape() == Shape{x.shape()[-1]} && forward.mean.shape() == Shape{rows_of(x.shape())} &&
+            forward.rstd.shape() == forward.mean.shape(),
+        "layer_norm_backward", "the weight ", gamma.shape(), ", mean ", forward.mean.shape(), " and rstd ",
+        forward.rstd.shape(), " do not fit x ", x.shape());
   LayerNormGradients result{Tensor(x.shape()), Tensor(gamma.shape()), Tensor(gamma.shape())};
   backend::layer_norm_backward(x.data(), gamma.data(), forward.mean.data(), forward.rstd.data(), dY.data(),
                                result.dX.data(), result.dgamma.data(), result.dbeta.data(), rows_of(x.shape()),
@@ -261,6 +274,7 @@ Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing)
 }
 
 Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, real dloss) {
+  check_labels("cross_entropy_backward", logits, labels);
   Tensor dlogits(logits.shape());
   backend::cross_entropy_backward(logits.data(), labels.data(), smoothing, dloss / static_cast<real>(logits.shape()[0]),
                                   dlogits.data(), logits.shape()[0], logits.shape()[1]);
@@ -273,7 +287,7 @@ Tensor permute(const Tensor& x, const std::vector<int>& axes) {
   std::vector<int> all(static_cast<std::size_t>(x.rank()));
   std::iota(all.begin(), all.end(), 0);
   check(sorted == all, "permute", "needs each axis of ", x.shape(), " once, as 0 ... ", x.rank() - 1);
-  if (x.rank() == 0) return x;
+  if (x.rank() == 0) return x.clone();
   const auto strides_x = strides(x.shape());
   Index sizes[Shape::max_rank], steps[Shape::max_rank];
   for (std::size_t i = 0; i < axes.size(); ++i) {
@@ -288,14 +302,15 @@ Tensor permute(const Tensor& x, const std::vector<int>& axes) {
 Tensor transpose(const Tensor& x, int axis_a, int axis_b) {
   std::vector<int> axes(static_cast<std::size_t>(x.rank()));
   std::iota(axes.begin(), axes.end(), 0);
-  std::swap(axes[static_cast<std::size_t>(x.shape().wrap(axis_a))], axes[static_cast<std::size_t>(x.shape().wrap(axis_b))]);
+  std::swap(axes[static_cast<std::size_t>(wrap("transpose", x.shape(), axis_a))],
+            axes[static_cast<std::size_t>(wrap("transpose", x.shape(), axis_b))]);
   return permute(x, axes);
 }
 
 Tensor concat(const std::vector<Tensor>& parts, int axis) {
   check(!parts.empty(), "concat", "needs one part or more, got none");
   const Shape& first = parts[0].shape();
-  axis = first.wrap(axis);
+  axis = wrap("concat", first, axis);
   Index total = 0;
   for (const Tensor& part : parts) {
     check(part.rank() == first.rank() && part.shape().with(axis, 1) == first.with(axis, 1), "concat", "the parts ",
@@ -315,7 +330,7 @@ Tensor concat(const std::vector<Tensor>& parts, int axis) {
 
 Tensor slice(const Tensor& x, int axis, Index start, Index stop) {
   const Shape& shape = x.shape();
-  axis = shape.wrap(axis);
+  axis = wrap("slice", shape, axis);
   check(start >= 0 && start < stop && stop <= shape[axis], "slice", "there are no indices ", start, " ... ", stop - 1,
         " along axis ", axis, " of ", shape);
   Tensor y(shape.with(axis, stop - start));
@@ -325,7 +340,10 @@ Tensor slice(const Tensor& x, int axis, Index start, Index stop) {
 }
 
 Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index start) {
-  axis = shape.wrap(axis);
+  axis = wrap("slice_backward", shape, axis);
+  check(dY.rank() == shape.rank() && dY.shape().with(axis, 1) == shape.with(axis, 1) && start >= 0 &&
+            start <= shape[axis] - dY.shape()[axis],
+        "slice_backward", "dY ", dY.shape(), " is no slice of ", shape, " from index ", start, " of axis ", axis);
   Tensor dX = Tensor::zeros(shape);
   const Index inner = shape.product(axis + 1, shape.rank()), run = dY.shape()[axis] * inner;
   backend::copy_rows(dY.data(), run, dX.data() + start * inner, shape[axis] * inner, shape.product(0, axis), run);
@@ -340,20 +358,44 @@ Tensor gather(const Tensor& x, const Labels& index) {
 }
 
 Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape) {
+  check(dY.shape() == Shape{static_cast<Index>(index.size())}, "gather_backward", "dY ", dY.shape(),
+        " does not have a number for each of the ", index.size(), " indices");
   Tensor dX(shape);
+  check_labels("gather_backward", dX, index);
   backend::gather_backward(dY.data(), index.data(), dX.data(), shape[0], shape[1]);
   return dX;
 }
 
+namespace {
+
+// The shape of the columns of `batch` images, after a look at the geometry.
+Shape columns_shape(const char* op, Index batch, const Conv2dGeometry& g) {
+  check(g.kernel_h >= 1 && g.kernel_w >= 1 && g.stride_h >= 1 && g.stride_w >= 1 && g.dilation_h >= 1 &&
+            g.dilation_w >= 1 && g.padding_h >= 0 && g.padding_w >= 0,
+        op, "kernel, stride and dilation must be 1 or more, padding 0 or more");
+  check(g.dilation_h * (g.kernel_h - 1) < g.height + 2 * g.padding_h &&
+            g.dilation_w * (g.kernel_w - 1) < g.width + 2 * g.padding_w,
+        op, "a kernel of ", g.kernel_h, " x ", g.kernel_w, " does not fit into images of ", g.height, " x ", g.width,
+        " and their padding");
+  return {batch, g.channels * g.kernel_h * g.kernel_w, g.out_h() * g.out_w()};
+}
+
+}  // namespace
+
 Tensor im2col(const Tensor& x, const Conv2dGeometry& g) {
+  check(x.rank() == 4 && x.shape() == Shape{x.shape()[0], g.channels, g.height, g.width}, "im2col",
+        "needs images (B, C, H, W) = (B, ", g.channels, ", ", g.height, ", ", g.width, "), got ", x.shape());
   const Index batch = x.shape()[0];
-  Tensor columns({batch, g.channels * g.kernel_h * g.kernel_w, g.out_h() * g.out_w()});
+  Tensor columns(columns_shape("im2col", batch, g));
   backend::im2col(x.data(), columns.data(), batch, g);
   return columns;
 }
 
 Tensor col2im(const Tensor& dcolumns, const Conv2dGeometry& g) {
+  check(dcolumns.rank() == 3, "col2im", "needs columns (B, C·h·w, places), got ", dcolumns.shape());
   const Index batch = dcolumns.shape()[0];
+  const Shape columns = columns_shape("col2im", batch, g);
+  check(dcolumns.shape() == columns, "col2im", "the columns must be ", columns, ", got ", dcolumns.shape());
   Tensor dX({batch, g.channels, g.height, g.width});
   backend::col2im(dcolumns.data(), dX.data(), batch, g);
   return dX;
@@ -362,10 +404,10 @@ Tensor col2im(const Tensor& dcolumns, const Conv2dGeometry& g) {
 namespace {
 
 // The geometry of patches side by side, in images of `shape` (B, C, H, W).
-Conv2dGeometry side_by_side(const Shape& shape, Size2 size) {
-  check(shape.rank() == 4, "patches", "needs images (B, C, H, W), got ", shape);
+Conv2dGeometry side_by_side(const char* op, const Shape& shape, Size2 size) {
+  check(shape.rank() == 4, op, "needs images (B, C, H, W), got ", shape);
   const auto [h, w] = size;
-  check(h >= 1 && w >= 1 && shape[2] % h == 0 && shape[3] % w == 0, "patches", "images of ", shape[2], " x ", shape[3],
+  check(h >= 1 && w >= 1 && shape[2] % h == 0 && shape[3] % w == 0, op, "images of ", shape[2], " x ", shape[3],
         " cannot be cut into patches of ", h, " x ", w, ": the patch size must divide the image size");
   return {shape[1], shape[2], shape[3], h, w, h, w, 0, 0, 1, 1};
 }
@@ -373,22 +415,35 @@ Conv2dGeometry side_by_side(const Shape& shape, Size2 size) {
 }  // namespace
 
 Tensor patches(const Tensor& x, Size2 size) {
-  const Conv2dGeometry g = side_by_side(x.shape(), size);
+  const Conv2dGeometry g = side_by_side("patches", x.shape(), size);
   Tensor y({x.shape()[0], g.out_h() * g.out_w(), g.channels * size.height * size.width});
   backend::patches(x.data(), y.data(), x.shape()[0], g);
   return y;
 }
 
 Tensor patches_backward(const Tensor& dY, const Shape& shape, Size2 size) {
+  const Conv2dGeometry g = side_by_side("patches_backward", shape, size);
+  check(dY.shape() == Shape{shape[0], g.out_h() * g.out_w(), g.channels * size.height * size.width},
+        "patches_backward", "dY ", dY.shape(), " are not the patches of ", size.height, " x ", size.width,
+        " of images ", shape);
   Tensor dX(shape);
-  backend::patches_backward(dY.data(), dX.data(), shape[0], side_by_side(shape, size));
+  backend::patches_backward(dY.data(), dX.data(), shape[0], g);
   return dX;
 }
 
 namespace {
 
-AttentionSizes attention_sizes(const Shape& queries, const Shape& keys, int num_heads) {
-  return {queries[0], num_heads, queries[1], keys[1], queries[2] / num_heads};
+AttentionSizes attention_sizes(const char* op, const Shape& q, const Shape& k, const Shape& v, Index num_heads,
+                               const std::vector<int>& valid_lens, real p) {
+  check(q.rank() == 3 && k.rank() == 3 && k == v && q[0] == k[0] && q[2] == k[2], op,
+        "needs queries (B, Tq, D) and keys and values (B, Tk, D), got ", q, ", ", k, " and ", v);
+  check(num_heads >= 1 && q[2] % num_heads == 0, op, num_heads, " heads do not divide the ", q[2],
+        " columns of the queries ", q);
+  check(p >= 0 && p < 1, op, "the dropout probability must be in [0, 1), got ", p);
+  const Index lens = static_cast<Index>(valid_lens.size());
+  check(lens == 0 || lens == q[0] || lens == q[0] * q[1], op, "valid_lens must have a number for each of the ", q[0],
+        " images or of the ", q[0] * q[1], " queries, got ", lens);
+  return {q[0], num_heads, q[1], k[1], q[2] / num_heads};
 }
 
 // One number for each query; a number for each image holds for all its queries.
@@ -403,17 +458,9 @@ std::vector<int> for_each_query(const std::vector<int>& valid_lens, const Attent
 
 Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
                    const std::vector<int>& valid_lens, real p, Draw draw) {
-  const Shape &q = queries.shape(), &k = keys.shape();
-  check(q.rank() == 3 && k.rank() == 3 && k == values.shape() && q[0] == k[0] && q[2] == k[2], "attention",
-        "needs queries (B, Tq, D) and keys and values (B, Tk, D), got ", q, ", ", k, " and ", values.shape());
-  check(num_heads >= 1 && q[2] % num_heads == 0, "attention", num_heads, " heads do not divide the ", q[2],
-        " columns of the queries ", q);
-  check(p >= 0 && p < 1, "attention", "the dropout probability must be in [0, 1), got ", p);
-  const Index lens = static_cast<Index>(valid_lens.size());
-  check(lens == 0 || lens == q[0] || lens == q[0] * q[1], "attention", "valid_lens must have a number for each of the ", q[0],
-        " images or of the ", q[0] * q[1], " queries, got ", lens);
-  const AttentionSizes s = attention_sizes(q, k, num_heads);
-  Attended result{Tensor(q), Tensor({s.batch, s.heads, s.queries, s.keys})};
+  const AttentionSizes s =
+      attention_sizes("attention", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
+  Attended result{Tensor(queries.shape()), Tensor({s.batch, s.heads, s.queries, s.keys})};
   backend::attention(queries.data(), keys.data(), values.data(), pointer(for_each_query(valid_lens, s)), p, draw,
                      result.weights.data(), result.y.data(), s);
   return result;
@@ -422,7 +469,12 @@ Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& valu
 AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values,
                                       const Tensor& weights, const std::vector<int>& valid_lens, real p, Draw draw,
                                       const Tensor& dY) {
-  const AttentionSizes s = attention_sizes(queries.shape(), keys.shape(), static_cast<int>(weights.shape()[1]));
+  check(weights.rank() == 4, "attention_backward", "needs weights (B, heads, Tq, Tk), got ", weights.shape());
+  const AttentionSizes s = attention_sizes("attention_backward", queries.shape(), keys.shape(), values.shape(),
+                                           weights.shape()[1], valid_lens, p);
+  check(weights.shape() == Shape{s.batch, s.heads, s.queries, s.keys} && dY.shape() == queries.shape(),
+        "attention_backward", "the weights ", weights.shape(), " or dY ", dY.shape(), " do not fit the queries ",
+        queries.shape(), " and keys ", keys.shape());
   AttentionGradients result{Tensor(queries.shape()), Tensor(keys.shape()), Tensor(keys.shape())};
   backend::attention_backward(queries.data(), keys.data(), values.data(), pointer(for_each_query(valid_lens, s)), p,
                               draw, weights.data(), dY.data(), result.dqueries.data(), result.dkeys.data(),

@@ -15,12 +15,12 @@ namespace bobbin {
 /// chunks and loops over those (see tensor/cpu/reduce.cpp).
 template <class Body>
 void parallel_for(Index n, Index grain, const Body& body) {
-  const Index threads = std::min<Index>(omp_get_max_threads(), n / std::max<Index>(grain, 1));
+  const int threads = static_cast<int>(std::min<Index>(omp_get_max_threads(), n / std::max<Index>(grain, 1)));
   if (threads <= 1 || omp_in_parallel()) {
     if (n > 0) body(Index{0}, n);
     return;
   }
-#pragma omp parallel num_threads(static_cast<int>(threads))
+#pragma omp parallel num_threads(threads)
   {
     const Index t = omp_get_thread_num(), count = omp_get_num_threads();
     const Index begin = n * t / count, end = n * (t + 1) / count;

@@ -40,7 +40,10 @@ Rng Rng::fork() {
 Tensor Rng::uniform(const Shape& shape, real low, real high) {
   return fill(shape, draw(), [=](const std::array<std::uint32_t, 4>& words) {
     std::array<real, 4> four;
-    for (std::size_t j = 0; j < 4; ++j) four[j] = static_cast<real>(low + (double{high} - low) * unit(words[j]));
+    for (std::size_t j = 0; j < 4; ++j) {
+      const real x = static_cast<real>(low + (double{high} - low) * unit(words[j]));
+      four[j] = x < high ? x : std::nextafter(high, low);  // in [1, 2) the last step rounds up to 2
+    }
     return four;
   });
 }

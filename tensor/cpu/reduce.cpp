@@ -20,7 +20,7 @@ template <class F>
 double add_up(Index begin, Index end, const F& f) {
   double total = 0;
   for (; begin < end; begin += run) {
-    real partial = 0;
+    auto partial = decltype(f(begin)){0};
 #pragma omp simd reduction(+ : partial)
     for (Index i = begin; i < std::min(begin + run, end); ++i) partial += f(i);
     total += partial;
@@ -71,7 +71,7 @@ void sum(const real* x, real* y, Index outer, Index n, Index inner) {
 }
 
 double norm(const real* x, Index n) {
-  return std::sqrt(add_up(0, n, [=](Index i) { return x[i] * x[i]; }));
+  return std::sqrt(add_up(0, n, [=](Index i) { return double{x[i]} * x[i]; }));
 }
 
 void argmax(const real* x, int* y, Index rows, Index cols) {

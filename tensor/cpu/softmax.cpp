@@ -39,8 +39,11 @@ void cross_entropy(const real* logits, const int* labels, real smoothing, real* 
       exps += std::exp(x[c] - max);
       sum += x[c];
     }
-    loss[row] = static_cast<real>(max + std::log(exps) - (1 - double{smoothing}) * x[labels[row]] -
-                                  smoothing * sum / static_cast<double>(cols));
+    // A class of -inf that is not asked for costs nothing; but 0 · -inf would be NaN.
+    double target = 0;  // Σ q·x
+    if (smoothing < 1) target += (1 - double{smoothing}) * x[labels[row]];
+    if (smoothing > 0) target += smoothing * sum / static_cast<double>(cols);
+    loss[row] = static_cast<real>(max + std::log(exps) - target);
   }
 }
 

@@ -1,0 +1,42 @@
+// Trains the Vision Transformer of the chapter "Transformers for Vision" on Fashion-MNIST.
+#include <cstdio>
+#include <filesystem>
+
+#include "apps/train_vit_settings.h"
+#include "data/fashion_mnist.h"
+#include "nn/vit.h"
+#include "optim/trainer.h"
+#include "tensor/threads.h"
+
+using namespace bobbin;
+
+int main(int argc, char** argv) try {
+  const Settings settings = parse_command_line(argc, argv);
+  set_threads(settings.threads);
+  Rng rng(settings.seed);
+
+  const FashionMnist data = fashion_mnist(settings.data_dir, {.resize = settings.model.img_size});
+  ViT model(settings.model, rng);
+  SGD sgd(parameters(model), settings.sgd);
+  Trainer trainer(sgd, rng, settings.trainer);
+
+  std::printf("model    ViT, %s parameters\n", with_commas(count_parameters(model)).c_str());
+  std::printf("blas     %s\n", describe_blas().c_str());
+  std::printf("threads  %d\n", threads());
+  std::printf("data     %s\n", describe(data).c_str());
+  std::printf("output   %s\n", settings.trainer.output_dir.c_str());
+
+  trainer.fit(model, data, [&](const Tensor& X, const Labels& y) {    // for each batch of every epoch:
+    Tape tape;                                                        // recording starts here
+    const Var loss = cross_entropy(model(X), y, settings.smoothing);  // forward: images (B, C, H, W), B labels
+    tape.backward(loss);                                              // gradients land in the parameters,
+    if (settings.clip_grad > 0) clip_grad_norm(sgd.parameters(), settings.clip_grad);
+    sgd.step();                                                       // and move them
+    return loss.value().item();
+  });                                                                 // the tape ends: its memory is used again
+
+  return Interrupt::received() ? 128 + Interrupt::received() : 0;     // as shells report a signal
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "train_vit: %s\n", error.what());
+  return 1;
+}

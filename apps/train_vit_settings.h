@@ -1,0 +1,190 @@
+#pragma once
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <map>
+#include <string>
+
+#include "data/fashion_mnist.h"
+#include "nn/vit.h"
+#include "optim/trainer.h"
+#include "tensor/threads.h"
+
+/// The command line of train_vit: presets, and a flag for each of their numbers.
+namespace bobbin {
+
+struct Settings {
+  ViTConfig model;
+  SGDOptions sgd;
+  TrainerOptions trainer;
+  double clip_grad = 0;
+  real smoothing = 0;
+  std::uint64_t seed = 0;
+  int threads = bobbin::threads();
+  std::string data_dir;
+};
+
+/// The chapter's numbers, exactly.
+inline Settings d2l() {
+  Settings s;
+  s.model = {.img_size = 96, .patch_size = 16, .num_hiddens = 512, .mlp_num_hiddens = 2048, .num_heads = 8,
+             .num_blks = 2, .emb_dropout = real(0.1), .blk_dropout = real(0.1)};
+  s.sgd = {.lr = real(0.1)};
+  s.trainer = {.max_epochs = 10, .batch_size = 128};
+  return s;
+}
+
+/// A small model on images in their own size: shows learning in half a minute on two cores.
+inline Settings quick() {
+  Settings s;
+  s.model = {.img_size = 28, .patch_size = 7, .num_hiddens = 64, .mlp_num_hiddens = 128, .num_heads = 4,
+             .num_blks = 2, .emb_dropout = 0, .blk_dropout = 0};
+  s.sgd = {.lr = real(0.05), .momentum = real(0.9)};
+  s.trainer = {.max_epochs = 3, .batch_size = 64};
+  return s;
+}
+
+/// 6457866 as 6,457,866.
+inline std::string with_commas(Index number) {
+  std::string text = std::to_string(number);
+  for (auto at = static_cast<int>(text.size()) - 3; at > 0; at -= 3) text.insert(text.begin() + at, ',');
+  return text;
+}
+
+inline std::string describe(const FashionMnist& data) {
+  const auto size = [](Index h, Index w) { return std::to_string(h) + " x " + std::to_string(w); };
+  const ImageDataset& train = data.train;
+  std::string text = "Fashion-MNIST, " + with_commas(train.count()) + " images to train on, " +
+                     with_commas(data.test.count()) + " to validate, " + size(train.height, train.width);
+  if (train.resize != Size2(train.height, train.width))
+    text += " resized to " + size(train.resize.height, train.resize.width);
+  return text;
+}
+
+namespace command_line {
+
+// How many letters must be changed, added or left out to make b of a (Levenshtein's distance).
+inline std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t changed = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = std::exchange(row[j], std::min({changed, row[j] + 1, row[j - 1] + 1}));
+    }
+  }
+  return row[b.size()];
+}
+
+// The flag of the program nearest to an unknown one; none if all are far.
+inline std::string nearest_flag(const CLI::App& app, const std::string& unknown) {
+  std::string nearest;
+  std::size_t nearest_distance = 4;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames()) {
+      const std::string flag = std::string("--").append(name);
+      if (const std::size_t d = distance(flag, unknown.substr(0, unknown.find('='))); d < nearest_distance) {
+        nearest = flag;
+        nearest_distance = d;
+      }
+    }
+  return nearest;
+}
+
+// A size that is given as one number, or as height and width.
+inline CLI::Option* add_size(CLI::App& app, const std::string& flag, Size2& size, const std::string& help) {
+  return app
+      .add_option_function<std::vector<Index>>(
+          flag, [&size](const std::vector<Index>& n) { size = n.size() == 1 ? Size2(n[0]) : Size2(n[0], n[1]); }, help)
+      ->expected(1, 2)
+      ->check(CLI::Range(1, 4096))
+      ->default_str(size.height == size.width ? std::to_string(size.height)
+                                              : std::to_string(size.height) + " " + std::to_string(size.width))
+      ->run_callback_for_default(false);
+}
+
+// Runs parse(); ends the program after --help, and with exit code 2 and one sentence after a mistake.
+template <class Parse>
+void parse_or_exit(const CLI::App& app, const Parse& parse) {
+  try {
+    parse();
+  } catch (const CLI::CallForHelp& help) {
+    std::exit(app.exit(help));
+  } catch (const CLI::ParseError& error) {
+    std::string text = error.what();
+    if (const auto unknown = app.remaining(); !unknown.empty()) {
+      text = "unknown flag " + unknown[0];
+      if (const std::string flag = nearest_flag(app, unknown[0]); !flag.empty()) text += ", did you mean " + flag + "?";
+    }
+    std::fprintf(stderr, "%s: %s (--help lists the flags)\n", app.get_name().c_str(), text.c_str());
+    std::exit(2);
+  }
+}
+
+}  // namespace command_line
+
+/// Reads the flags. Ends the program after --help (exit code 0), and, with one sentence on stderr, when a
+/// flag or its value is wrong (exit code 2).
+inline Settings parse_command_line(int argc, char** argv) {
+  const std::map<std::string, Settings> presets{{"d2l", d2l()}, {"quick", quick()}};
+  const std::string preset_help = "what the other flags begin with: d2l, the chapter's numbers; quick, half a minute";
+  std::string preset = "d2l";
+
+  // The preset first, as it decides the defaults that --help shows.
+  CLI::App first("", "train_vit");
+  first.allow_extras();
+  first.set_help_flag();
+  first.add_option("--preset", preset, preset_help)->check(CLI::IsMember(presets));
+  command_line::parse_or_exit(first, [&] { first.parse(argc, argv); });
+  Settings s = presets.at(preset);
+
+  CLI::App app("Trains the Vision Transformer of d2l.ai's chapter \"Transformers for Vision\" on Fashion-MNIST.",
+               "train_vit");
+  app.option_defaults()->always_capture_default();
+  constexpr int many = std::numeric_limits<int>::max();
+  const CLI::Range probability(0.0, 0.999);
+
+  app.add_option("--preset", preset, preset_help)->check(CLI::IsMember(presets))->group("Run");
+  app.add_option("--data-dir", s.data_dir, "folder of the data set; if not given, it is looked for")->group("Run");
+  std::string output_dir;
+  app.add_option("--output-dir", output_dir, "folder for metrics.csv and losses.csv [a new one in runs/]")->group("Run");
+  app.add_option("--seed", s.seed, "makes a run repeatable")->group("Run");
+  app.add_option("--threads", s.threads, "threads to compute on")->check(CLI::Range(1, 1024))->group("Run");
+
+  app.add_option("--epochs", s.trainer.max_epochs, "times that each image is seen")->check(CLI::Range(1, 1000000))->group("Training");
+  app.add_option("--max-steps", s.trainer.max_steps, "stop after so many steps; 0: only after the epochs")->check(CLI::Range(0, many))->group("Training");
+  app.add_option("-b,--batch-size", s.trainer.batch_size, "images in a step")->check(CLI::Range(1, 60000))->group("Training");
+  app.add_option("--lr", s.sgd.lr, "learning rate")->check(CLI::Range(0.0, 1e6))->group("Training");
+  app.add_option("--momentum", s.sgd.momentum, "of SGD")->check(CLI::Range(0.0, 1.0))->group("Training");
+  app.add_flag("--nesterov", s.sgd.nesterov, "Nesterov's momentum")->group("Training");
+  app.add_option("--weight-decay", s.sgd.weight_decay, "L2 penalty")->check(CLI::Range(0.0, 1e6))->group("Training");
+  app.add_option("--clip-grad", s.clip_grad, "largest norm of all gradients together; 0: any")->check(CLI::Range(0.0, 1e6))->group("Training");
+  app.add_option("--smoothing", s.smoothing, "label smoothing")->check(CLI::Range(0.0, 1.0))->group("Training");
+
+  command_line::add_size(app, "--img-size", s.model.img_size, "pixels that images are resized to: N, or height and width")->group("Model");
+  command_line::add_size(app, "--patch-size", s.model.patch_size, "pixels of a patch: N, or height and width")->group("Model");
+  app.add_option("--num-hiddens", s.model.num_hiddens, "width of a token")->check(CLI::Range(1, 65536))->group("Model");
+  app.add_option("--mlp-num-hiddens", s.model.mlp_num_hiddens, "width inside the MLP")->check(CLI::Range(1, 262144))->group("Model");
+  app.add_option("--num-heads", s.model.num_heads, "attention heads; divides --num-hiddens")->check(CLI::Range(1, 65536))->group("Model");
+  app.add_option("--num-blks", s.model.num_blks, "blocks")->check(CLI::Range(0, 1000))->group("Model");
+  app.add_option("--emb-dropout", s.model.emb_dropout, "dropout on the embedding")->check(probability)->group("Model");
+  app.add_option("--blk-dropout", s.model.blk_dropout, "dropout inside the blocks")->check(probability)->group("Model");
+  app.add_flag("--use-bias", s.model.use_bias, "biases in attention's projections")->group("Model");
+  app.add_option("--global-pool", s.model.pool, "what the head sees: token, the class token; avg, the mean over the patches")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Pool>{{"token", Pool::token}, {"avg", Pool::avg}}))
+      ->default_str("token")
+      ->group("Model");
+  command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
+
+  // A new folder of its own for each run that names none.
+  for (int i = 1; output_dir.empty(); ++i) {
+    const std::string candidate = std::string("runs/").append(preset).append(i > 1 ? "-" + std::to_string(i) : "");
+    if (!std::filesystem::exists(candidate)) output_dir = candidate;
+  }
+  s.trainer.output_dir = output_dir;
+  return s;
+}
+
+}  // namespace bobbin

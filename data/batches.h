@@ -1,0 +1,64 @@
+#pragma once
+#include <span>
+#include <vector>
+
+#include "data/image_dataset.h"
+#include "tensor/rng.h"
+#include "tensor/tensor.h"
+
+namespace bobbin {
+
+/// The images with these indices, resized to data.resize and as numbers from 0 (black) to 1:
+/// (B, C, resize.height, resize.width).
+/// Throws Error if there is no index, or one is not in the data set.
+Tensor to_tensor(const ImageDataset& data, std::span<const Index> indices);
+
+struct Batch {
+  Tensor images;  ///< (B, C, H, W), from 0 to 1
+  Labels labels;  ///< (B)
+};
+
+/// A data set cut into batches, each of which is made when it is asked for. The last one has what
+/// remains. It refers to the data set, which must stay where it is.
+///
+///     for (auto [X, y] : batches(train, 128, rng)) ...
+class Batches {
+ public:
+  /// `order` says which images come, and when.
+  Batches(const ImageDataset& data, Index batch_size, std::vector<Index> order);
+
+  /// How many batches there are.
+  Index size() const;
+  /// Throws Error unless 0 <= i < size().
+  Batch operator[](Index i) const;
+
+  class Iterator {
+   public:
+    Iterator(const Batches* batches, Index i) : batches_(batches), i_(i) {}
+    Batch operator*() const { return (*batches_)[i_]; }
+    Iterator& operator++() { return ++i_, *this; }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    const Batches* batches_;
+    Index i_;
+  };
+  Iterator begin() const { return {this, 0}; }
+  Iterator end() const { return {this, size()}; }
+
+ private:
+  const ImageDataset* data_;
+  Index batch_size_;
+  std::vector<Index> order_;
+};
+
+/// All images once, in an order that `rng` draws: another one in each call.
+/// Throws Error unless batch_size is 1 or more.
+Batches batches(const ImageDataset& data, Index batch_size, Rng& rng);
+/// All images in the order of the data set.
+Batches batches(const ImageDataset& data, Index batch_size);
+// A data set that ends with the statement would be gone before the first batch.
+Batches batches(const ImageDataset&&, Index, Rng&) = delete;
+Batches batches(const ImageDataset&&, Index) = delete;
+
+}  // namespace bobbin

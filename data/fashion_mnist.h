@@ -1,0 +1,28 @@
+#pragma once
+#include <filesystem>
+
+#include "data/image_dataset.h"
+#include "tensor/size2.h"
+
+namespace bobbin {
+
+struct FashionMnistOptions {
+  Size2 resize = 28;  ///< the size of the images in a batch, in pixels
+};
+
+struct FashionMnist {
+  ImageDataset train;  ///< 60,000 images
+  ImageDataset test;   ///< 10,000 images, which the chapter validates on
+};
+
+/// Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017): grey images of 28 x 28, clothes of ten kinds.
+///
+///     auto [train, test] = fashion_mnist(dir, {.resize = 96});
+///
+/// Its four files, each with or without .gz, are looked for in `dir` and in dir/FashionMNIST/raw,
+/// where torchvision keeps them. Without a `dir`: in ./datasets/FashionMNIST/raw, where `make data`
+/// puts them, and in /usr/share/datasets/fashion-mnist, where Debian's package does.
+/// Throws Error if they are not there, or if their uncompressed content is not the published one.
+FashionMnist fashion_mnist(const std::filesystem::path& dir = {}, const FashionMnistOptions& options = {});
+
+}  // namespace bobbin

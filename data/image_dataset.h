@@ -1,0 +1,39 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/idx.h"
+#include "tensor/size2.h"
+#include "tensor/tensor.h"
+
+namespace bobbin {
+
+/// Images with their classes, all of one size, in memory as bytes. 60,000 images of 28 x 28 take
+/// 47 MB; as floats of 96 x 96 they would take 2.2 GB, so they become that only a batch at a time.
+struct ImageDataset {
+  /// `images` has the shape (N, C, H, W), `labels` N numbers from 0 to class_names.size() - 1.
+  /// Throws Error if they do not fit together.
+  ImageDataset(const Shape& shape, std::vector<std::uint8_t> images, Labels labels,
+               std::vector<std::string> class_names);
+
+  Index count() const { return static_cast<Index>(labels.size()); }
+  Index num_classes() const { return static_cast<Index>(class_names.size()); }
+
+  Index channels, height, width;
+  Size2 resize;                      ///< the size that images have in a batch; at first their own
+  std::vector<std::uint8_t> images;  ///< (N, C, H, W), 0 is black, 255 is white
+  Labels labels;                     ///< (N)
+  std::vector<std::string> class_names;
+};
+
+/// The data set of two IDX files: images (N, H, W) or (N, C, H, W), and labels (N).
+/// Throws Error, which names the file, if they do not fit together.
+ImageDataset make_image_dataset(IdxArray images, const IdxArray& labels, std::vector<std::string> class_names);
+
+/// The same, read from disk.
+ImageDataset read_image_dataset(const std::filesystem::path& images, const std::filesystem::path& labels,
+                                std::vector<std::string> class_names);
+
+}  // namespace bobbin

@@ -1,0 +1,184 @@
+// Every op's gradient against finite differences, on odd shapes. Sharp in double; in float a rough look.
+#include "autograd/gradcheck.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "autograd/ops.h"
+#include "autograd/plain.h"
+#include "nn/vit.h"
+#include "tensor/check.h"
+
+using namespace bobbin;
+
+namespace {
+
+using Inputs = std::vector<Var>;
+struct Case {
+  const char* op;  // as it is recorded on the tape
+  std::function<Var(const Inputs&)> f;
+  std::vector<Shape> shapes;
+};
+
+Conv2dGeometry geometry() { return {2, 7, 5, 3, 2, 2, 1, 1, 2, 2, 1}; }
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> all{
+      {"add", [](const Inputs& x) { return x[0] + x[1]; }, {{3, 1, 5}, {7, 1}}},
+      {"sub", [](const Inputs& x) { return x[0] - x[1]; }, {{5}, {3, 5}}},
+      {"mul", [](const Inputs& x) { return x[0] * x[1]; }, {{3, 1, 5}, {1, 7, 1}}},
+      {"mul", [](const Inputs& x) { return x[0] * x[0]; }, {{3, 5}}},
+      {"div", [](const Inputs& x) { return x[0] / (x[1] * x[1] + real(1)); }, {{3, 5}, {3, 1}}},
+      {"div", [](const Inputs& x) { return 2 / (x[0] * x[0] + real(1)); }, {{3, 5}}},
+      {"scale", [](const Inputs& x) { return 3 - x[0] * real(1.5) / 7; }, {{3, 5}}},
+      {"exp", [](const Inputs& x) { return exp(x[0]); }, {{3, 5}}},
+      {"log", [](const Inputs& x) { return log(x[0] * x[0] + real(0.5)); }, {{3, 5}}},
+      {"sqrt", [](const Inputs& x) { return sqrt(x[0] * x[0] + real(0.5)); }, {{3, 5}}},
+      {"tanh", [](const Inputs& x) { return tanh(x[0]); }, {{3, 5}}},
+      {"relu", [](const Inputs& x) { return relu(x[0]); }, {{3, 5}}},
+      {"gelu", [](const Inputs& x) { return gelu(x[0] * 2); }, {{3, 37}}},
+      {"gelu_tanh", [](const Inputs& x) { return gelu_tanh(x[0] * 2); }, {{3, 37}}},
+      {"dropout", [](const Inputs& x) { return dropout(x[0], real(0.3), {7, 5}); }, {{3, 37}}},
+      {"reshape", [](const Inputs& x) { return reshape(x[0], {5, 3}); }, {{3, 5}}},
+      {"permute", [](const Inputs& x) { return permute(x[0], {2, 0, 3, 1}); }, {{2, 3, 5, 7}}},
+      {"transpose", [](const Inputs& x) { return transpose(x[0], -1, 0); }, {{2, 3, 5}}},
+      {"broadcast_to", [](const Inputs& x) { return broadcast_to(x[0], {2, 3, 5}); }, {{3, 1}}},
+      {"concat", [](const Inputs& x) { return concat({x[0], x[1], x[0]}, 1); }, {{2, 3, 5}, {2, 1, 5}}},
+      {"slice", [](const Inputs& x) { return slice(x[0], 1, 1, 3); }, {{2, 5, 3}}},
+      {"slice", [](const Inputs& x) { return select(x[0], -2, 2); }, {{2, 5, 3}}},
+      {"gather", [](const Inputs& x) { return gather(x[0], {2, 0, 4}); }, {{3, 5}}},
+      {"sum", [](const Inputs& x) { return sum(x[0]); }, {{3, 5}}},
+      {"sum", [](const Inputs& x) { return mean(x[0]); }, {{3, 5}}},
+      {"sum_axis", [](const Inputs& x) { return sum(x[0], 1); }, {{3, 5, 7}}},
+      {"sum_axis", [](const Inputs& x) { return mean(x[0], -1); }, {{3, 5}}},
+      {"matmul", [](const Inputs& x) { return matmul(x[0], x[1]); }, {{3, 5}, {5, 7}}},
+      {"matmul", [](const Inputs& x) { return matmul(x[0], x[1], {.trans_a = true}); }, {{2, 5, 3}, {2, 5, 7}}},
+      {"matmul", [](const Inputs& x) { return matmul(x[0], x[1], {.trans_b = true}); }, {{2, 3, 5}, {7, 5}}},
+      {"matmul", [](const Inputs& x) { return matmul(x[0], x[1], {true, true}); }, {{5, 3}, {2, 7, 5}}},
+      {"matmul", [](const Inputs& x) { return matmul(x[0], x[1], {true, false}); }, {{2, 5, 3}, {5, 7}}},
+      {"linear", [](const Inputs& x) { return linear(x[0], x[1], x[2]); }, {{2, 3, 5}, {7, 5}, {7}}},
+      {"linear", [](const Inputs& x) { return linear(x[0], x[1], Var()); }, {{5}, {7, 5}}},
+      {"softmax", [](const Inputs& x) { return softmax(x[0]); }, {{3, 1, 7}}},
+      {"softmax", [](const Inputs& x) { return softmax(x[0], {5, 0, 9}); }, {{3, 7}}},
+      {"cross_entropy", [](const Inputs& x) { return cross_entropy(x[0], {4, 0, 2}); }, {{3, 5}}},
+      {"cross_entropy", [](const Inputs& x) { return cross_entropy(x[0], {4, 0, 2}, real(0.2)) * 3; }, {{3, 5}}},
+      {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {{3, 5, 7}, {7}, {7}}},
+      {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2], real(0.1)); }, {{65, 3}, {3}, {3}}},
+      {"im2col", [](const Inputs& x) { return im2col(x[0], geometry()); }, {{3, 2, 7, 5}}},
+      {"patches", [](const Inputs& x) { return patches(x[0], {3, 2}); }, {{2, 3, 6, 4}}},
+      {"attention", [](const Inputs& x) { return attention(x[0], x[1], x[2], 3); }, {{2, 5, 9}, {2, 7, 9}, {2, 7, 9}}},
+      {"attention", [](const Inputs& x) { return attention(x[0], x[0], x[0], 1, {3, 0}); }, {{2, 5, 3}}},
+      {"attention",
+       [](const Inputs& x) { return attention(x[0], x[1], x[2], 2, {1, 5, 0, 9, 2, 3}, real(0.4), {3, 1}); },
+       {{2, 3, 6}, {2, 5, 6}, {2, 5, 6}}},
+  };
+  return all;
+}
+
+std::string error_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("gradcheck: every op") {
+  for (const Case& c : cases()) {
+    CAPTURE(c.op);
+    CHECK(error_of([&] { gradcheck(c.op, c.f, c.shapes); }) == "");
+    // The case does test that op.
+    Rng rng(0);
+    Inputs inputs;
+    for (const Shape& shape : c.shapes) inputs.push_back(Var::parameter(rng.normal(shape)));
+    Tape tape;
+    c.f(inputs);
+    const auto ops = tape.ops();
+    CHECK(std::count(ops.begin(), ops.end(), c.op) >= 1);
+  }
+}
+
+TEST_CASE("gradcheck: convolutions, which are made of those ops") {
+  const auto check_conv = [](const Conv2dOptions& options, const std::vector<Shape>& shapes) {
+    gradcheck("conv2d", [&](const Inputs& x) { return conv2d(x[0], x[1], x.size() > 2 ? x[2] : Var(), options); }, shapes);
+  };
+  check_conv({}, {{2, 3, 5, 7}, {5, 3, 3, 2}, {5}});
+  check_conv({.stride = {2, 3}, .padding = {1, 2}, .dilation = {2, 1}}, {{2, 3, 7, 5}, {5, 3, 3, 2}});
+  check_conv({.padding = 1, .groups = 3}, {{1, 6, 5, 3}, {9, 2, 3, 3}, {9}});
+  check_conv({.stride = {2, 3}}, {{2, 3, 4, 9}, {5, 3, 2, 3}, {5}});  // patches
+}
+
+TEST_CASE("gradcheck: the whole small ViT, and every op on its tape is in the table") {
+  std::set<std::string> tested;
+  for (const Case& c : cases()) tested.insert(c.op);
+  for (const Pool pool : {Pool::token, Pool::avg}) {
+    Rng rng(3);
+    ViT model({.img_size = {6, 4}, .patch_size = 2, .num_hiddens = 6, .mlp_num_hiddens = 10, .num_heads = 2, .num_blks = 2,
+               .emb_dropout = real(0.1), .blk_dropout = real(0.2), .use_bias = true, .num_classes = 3, .num_channels = 2,
+               .pool = pool},
+              rng);
+    Var images = Var::parameter(rng.normal({3, 2, 6, 4}));
+    auto leaves = named_parameters(model);
+    leaves.emplace_back("images", images);
+    const auto loss = [&] {
+      walk(model, [](const std::string& name, auto& node) {  // the same dropout each time
+        if constexpr (requires { node.rng; }) node.rng = Rng(std::hash<std::string>()(name));
+      });
+      return cross_entropy(model(images), {2, 0, 1}, real(0.1));
+    };
+    CHECK(error_of([&] { gradcheck("ViT", loss, leaves); }) == "");
+
+    Tape tape;
+    loss();
+    REQUIRE(tape.ops().size() > 20);
+    for (const std::string& op : tape.ops()) {
+      CAPTURE(op);
+      CHECK(tested.count(op) == 1);
+    }
+  }
+}
+
+TEST_CASE("gradcheck: a wrong gradient is found and named") {
+  // y = x³ whose derivative is wrong in one place only.
+  const auto crooked = [](const Inputs& in) {
+    const Tensor x = in[0].value();
+    return record("cube", x * x * x, {{in[0], [x](Tensor dY) {
+                                         Tensor dX = dY * x * x * 3;
+                                         dX.data()[7] *= 3;
+                                         return dX;
+                                       }}});
+  };
+  const std::string error = error_of([&] { gradcheck("cube", crooked, {{3, 5}}); });
+  CAPTURE(error);
+  CHECK(error.find("cube") != std::string::npos);
+  CHECK(error.find("input 0") != std::string::npos);
+  CHECK(error.find("(1, 2)") != std::string::npos);
+  CHECK(error.find("backward") != std::string::npos);
+  CHECK(error.find("finite difference") != std::string::npos);
+  CHECK(error.find("relative error") != std::string::npos);
+}
+
+TEST_CASE("gradcheck: a scaled softmax, which a cotangent of ones would not see") {
+  const auto scaled = [](const Inputs& in) {
+    const Tensor y = softmax(in[0].value());
+    return record("softmax", y, {{in[0], [y](Tensor dY) { return softmax_backward(y, {}, dY) * 2; }}});
+  };
+  CHECK(error_of([&] { gradcheck("scaled", scaled, {{3, 5}}); }) != "");
+}
+
+TEST_CASE("gradcheck: NaN, missing gradients and changing results are errors") {
+  const auto nan = [](const Inputs& in) {
+    return record("nan", in[0].value(), {{in[0], [](Tensor dY) { return dY * real(NAN); }}});
+  };
+  CHECK(error_of([&] { gradcheck("nan", nan, {{3}}); }) != "");
+  const auto constant = [](const Inputs& in) { return in[0] + Var(in[1].value()); };
+  CHECK(error_of([&] { gradcheck("constant", constant, {{3}, {3}}); }).find("no gradient") != std::string::npos);
+  Rng rng(0);
+  const auto random = [&](const Inputs& in) { return dropout(in[0], real(0.5), rng.draw()); };
+  CHECK(error_of([&] { gradcheck("random", random, {{37}}); }).find("different results") != std::string::npos);
+}

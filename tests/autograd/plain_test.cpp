@@ -1,0 +1,64 @@
+// Each fused op against the same in single ops: equal values, equal gradients.
+#include "autograd/plain.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/golden/golden.h"
+
+using namespace bobbin;
+
+namespace {
+
+constexpr double tolerance = sizeof(real) == 8 ? 1e-12 : 2e-6;
+
+// Runs both on the same inputs with the same random cotangent.
+template <class Fused, class Plain>
+void check_equal(const Fused& fused, const Plain& plain, const std::vector<Shape>& shapes) {
+  Rng rng(5);
+  std::vector<Var> inputs;
+  for (const Shape& shape : shapes) inputs.push_back(Var::parameter(rng.normal(shape)));
+  Tensor dY;
+  const auto run = [&](const auto& f) {
+    Tape tape;
+    const Var Y = f(inputs);
+    if (!dY.defined()) dY = rng.normal(Y.shape());
+    tape.backward(sum(Y * Var(dY)));
+    std::vector<Tensor> all{Y.value()};
+    for (Var& input : inputs) all.push_back(input.take_grad());
+    return all;
+  };
+  const auto got = run(fused), want = run(plain);
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    CAPTURE(i);
+    CHECK(relative_error(got[i], want[i]) <= tolerance);
+  }
+}
+
+}  // namespace
+
+using Inputs = std::vector<Var>;
+
+TEST_CASE("plain: linear") {
+  check_equal([](const Inputs& x) { return linear(x[0], x[1], x[2]); },
+              [](const Inputs& x) { return plain::linear(x[0], x[1], x[2]); }, {{3, 17, 5}, {37, 5}, {37}});
+}
+
+TEST_CASE("plain: layer_norm") {
+  check_equal([](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); },
+              [](const Inputs& x) { return plain::layer_norm(x[0], x[1], x[2]); }, {{65, 3, 37}, {37}, {37}});
+}
+
+TEST_CASE("plain: cross_entropy") {
+  for (const real smoothing : {real(0), real(0.1), real(1)})
+    check_equal([=](const Inputs& x) { return cross_entropy(x[0], {0, 16, 3}, smoothing); },
+                [=](const Inputs& x) { return plain::cross_entropy(x[0], {0, 16, 3}, smoothing); }, {{3, 17}});
+}
+
+TEST_CASE("plain: attention") {
+  const std::vector<Shape> shapes{{3, 5, 12}, {3, 7, 12}, {3, 7, 12}};
+  const std::vector<std::vector<int>> all_lens{{}, {7, 0, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 1, 7, 7, 7}};
+  for (const std::vector<int>& lens : all_lens)
+    for (const real p : {real(0), real(0.3)})
+      check_equal([&](const Inputs& x) { return attention(x[0], x[1], x[2], 4, lens, p, {11, 2}); },
+                  [&](const Inputs& x) { return plain::attention(x[0], x[1], x[2], 4, lens, p, {11, 2}); }, shapes);
+}

@@ -1,0 +1,187 @@
+#include "nn/module.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "nn/vit.h"
+#include "tensor/check.h"
+
+using namespace bobbin;
+
+namespace {
+
+struct Tower {
+  Linear first;
+  std::vector<Linear> rest;
+  Sequential<Dropout, LayerNorm> top;
+
+  explicit Tower(Rng& rng) : first(3, 5, rng, false), top(Dropout(real(0.5), rng), LayerNorm(5)) {
+    for (int i = 0; i < 2; ++i) rest.emplace_back(5, 5, rng);
+  }
+  Var operator()(const Var& x) { return top(rest[1](rest[0](first(x)))); }
+  void visit(auto&& v) { v("first", first), v("rest", rest), v("top", top); }
+};
+
+std::string error_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// The largest magnitude in a tensor.
+real largest(const Tensor& t) {
+  real most = 0;
+  for (const real x : t.values()) most = std::max(most, std::abs(x));
+  return most;
+}
+
+ViTConfig small() {
+  return {.img_size = {8, 12}, .patch_size = 4, .num_hiddens = 6, .mlp_num_hiddens = 10, .num_heads = 3, .num_blks = 1,
+          .emb_dropout = real(0.3), .blk_dropout = real(0.3), .num_classes = 5, .num_channels = 2};
+}
+
+}  // namespace
+
+TEST_CASE("module: names go through structs, vectors and Sequential; undefined parameters are left out") {
+  Rng rng(0);
+  Tower tower(rng);
+  std::vector<std::string> names;
+  for (auto& [name, parameter] : named_parameters(tower)) names.push_back(name);
+  CHECK(names == std::vector<std::string>{"first.weight", "rest.0.weight", "rest.0.bias", "rest.1.weight", "rest.1.bias",
+                                          "top.1.weight", "top.1.bias"});
+  CHECK(count_parameters(tower) == 15 + 2 * 30 + 10);
+  CHECK(parameters(tower).size() == 7);
+}
+
+TEST_CASE("module: eval() switches dropout off, train() on again, however deep") {
+  Rng rng(0);
+  Tower tower(rng);
+  const Tensor x = rng.normal({2, 3});
+  CHECK(tower(x).value().values() != tower(x).value().values());
+  eval(tower);
+  CHECK(tower(x).value().values() == tower(x).value().values());
+  train(tower);
+  CHECK(tower(x).value().values() != tower(x).value().values());
+}
+
+TEST_CASE("module: zero_grad drops gradients; copies share parameters") {
+  Rng rng(0);
+  Linear layer(3, 2, rng);
+  Linear copy = layer;
+  {
+    Tape tape;
+    tape.backward(sum(copy(Tensor::ones({1, 3}))));
+  }
+  CHECK(layer.weight.grad().defined());
+  zero_grad(layer);
+  CHECK(!copy.weight.grad().defined());
+}
+
+TEST_CASE("init: PyTorch's defaults, within ±1/√fan_in, and nearly reaching it") {
+  Rng rng(0);
+  Linear linear(64, 100, rng);
+  CHECK(largest(linear.weight.value()) <= real(0.125));
+  CHECK(largest(linear.weight.value()) > real(0.124));
+  CHECK(largest(linear.bias.value()) <= real(0.125));
+  CHECK(largest(linear.bias.value()) > real(0.1));
+  Conv2d conv(8, 16, {2, 4}, rng, {.groups = 4});  // fan_in = 8 / 4 · 2 · 4
+  CHECK(conv.weight.shape() == Shape{16, 2, 2, 4});
+  CHECK(largest(conv.weight.value()) <= real(0.25));
+  CHECK(largest(conv.weight.value()) > real(0.24));
+  LayerNorm layer_norm(3);
+  CHECK(layer_norm.weight.value().values() == std::vector<real>{1, 1, 1});
+  CHECK(layer_norm.bias.value().values() == std::vector<real>{0, 0, 0});
+
+  ViT model({}, rng);
+  CHECK(largest(model.cls_token.value()) == 0);
+  const Tensor pos = model.pos_embedding.value();  // of variance 1
+  CHECK(norm(pos) / std::sqrt(static_cast<double>(pos.size())) == doctest::Approx(1).epsilon(0.02));
+}
+
+TEST_CASE("layers: values by hand") {
+  Rng rng(0);
+  const Tensor x({1, 2, 1, 2}, {-1, 2, 3, -4});
+  CHECK(Flatten()(x).shape() == Shape{1, 4});
+  CHECK(ReLU()(x).value().values() == std::vector<real>{0, 2, 3, 0});
+  CHECK(GELU()(x).value().data()[1] == doctest::Approx(1.9545).epsilon(1e-4));
+  CHECK(sum(Softmax()(x), -1).value().data()[0] == doctest::Approx(1));
+  Linear linear(2, 1, rng);
+  linear.weight = Var::parameter(Tensor({1, 2}, {2, 3}));
+  linear.bias = Var::parameter(Tensor({1}, {5}));
+  CHECK(linear(x).value().values() == std::vector<real>{2 * -1 + 3 * 2 + 5, 2 * 3 - 3 * 4 + 5});
+}
+
+TEST_CASE("layers: what does not fit is an error that names both shapes") {
+  Rng rng(0);
+  CHECK(contains(error_of([&] { Linear(3, 2, rng)(Tensor::ones({4, 5})); }), "(4, 5)"));
+  CHECK(contains(error_of([&] { Conv2d(3, 4, 3, rng)(Tensor::ones({1, 2, 5, 5})); }), "(1, 2, 5, 5)"));
+  CHECK(contains(error_of([&] { Conv2d(3, 4, 3, rng)(Tensor::ones({1, 3, 2, 5})); }), "does not fit"));
+  CHECK(contains(error_of([&] { Conv2d(3, 4, 3, rng, {.groups = 2}); }), "2 groups"));
+  CHECK(contains(error_of([&] { LayerNorm(3)(Tensor::ones({4, 5})); }), "(4, 5)"));
+  CHECK(contains(error_of([&] { Dropout(1, rng); }), "[0, 1)"));
+  CHECK(contains(error_of([&] { Dropout(real(-0.1), rng); }), "[0, 1)"));
+  CHECK(contains(error_of([&] { Linear(0, 2, rng); }), "1 or more"));
+  CHECK(contains(error_of([&] { MultiHeadAttention(10, 3, 0, false, rng); }), "3 heads"));
+  MultiHeadAttention attend(6, 3, 0, false, rng);
+  const Tensor q = Tensor::ones({2, 3, 6}), k = Tensor::ones({2, 5, 6});
+  CHECK(contains(error_of([&] { attend(q, k, q); }), "(2, 5, 6)"));
+  CHECK(contains(error_of([&] { attend(q, k, k, {1, 2, 3}); }), "valid_lens"));
+}
+
+TEST_CASE("ViT: any number of channels, images and patches that are not square") {
+  Rng rng(0);
+  ViT model(small(), rng);
+  CHECK(model.patch_embedding.num_patches == 6);
+  CHECK(model(rng.normal({3, 2, 8, 12})).shape() == Shape{3, 5});
+  ViTConfig wide = small();
+  wide.patch_size = {2, 6};
+  CHECK(ViT(wide, rng)(rng.normal({1, 2, 8, 12})).shape() == Shape{1, 5});
+}
+
+TEST_CASE("ViT: sizes that do not divide, and images that do not fit") {
+  Rng rng(0);
+  ViTConfig c = small();
+  c.patch_size = 5;
+  const std::string error = error_of([&] { ViT(c, rng); });
+  CHECK(contains(error, "8 x 12"));
+  CHECK(contains(error, "5 x 5"));
+  c = small();
+  c.num_heads = 4;
+  CHECK(contains(error_of([&] { ViT(c, rng); }), "4 heads"));
+  ViT model(small(), rng);
+  CHECK(contains(error_of([&] { model(Tensor::ones({1, 1, 8, 12})); }), "(1, 1, 8, 12)"));
+  CHECK(contains(error_of([&] { model(Tensor::ones({1, 2, 12, 8})); }), "(1, 2, 12, 8)"));
+}
+
+TEST_CASE("ViT: the same seed gives the same model; dropout is off in evaluation") {
+  Rng a(7), b(7), c(8);
+  ViT one(small(), a), two(small(), b), other(small(), c);
+  const Tensor X = Rng(1).normal({2, 2, 8, 12});
+  CHECK(one(X).value().values() == two(X).value().values());  // the same dropout masks, too
+  CHECK(one(X).value().values() != other(X).value().values());
+  eval(one);
+  eval(two);
+  const auto logits = one(X).value().values();
+  two(X);
+  CHECK(logits == two(X).value().values());
+}
+
+TEST_CASE("ViT: the head sees the mean over the patches, if told so") {
+  Rng rng(0);
+  ViTConfig c = small();
+  c.pool = Pool::avg;
+  c.num_blks = 0;  // then the class token cannot reach the patches
+  ViT model(c, rng);
+  eval(model);
+  const Tensor X = rng.normal({1, 2, 8, 12});
+  const auto before = model(X).value().values();
+  Tensor token = model.cls_token.mutable_value();
+  std::fill_n(token.data(), token.size(), real(100));
+  CHECK(model(X).value().values() == before);
+}

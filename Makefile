@@ -107,7 +107,7 @@ deps:
 SOURCES = $(LIB_SRC) $(APP_SRC) $(TEST_SRC)
 HEADERS = $(wildcard $(FOLDERS:%=%/*.h) tensor/cpu/*.h)
 format:
-	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/*.h tests/*/*.h)
+	@clang-format -i $(SOURCES) $(HEADERS) $(wildcard apps/*.h tests/*.h tests/*/*.h)
 tidy:
 	clang-tidy --quiet $(SOURCES) -- $(CXXFLAGS) -I. $(BLAS_CFLAGS)
 

@@ -11,6 +11,7 @@
 using namespace bobbin;
 
 int main(int argc, char** argv) try {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a pipe, too, each line is there when it is printed
   const Settings settings = parse_command_line(argc, argv);
   set_threads(settings.threads);
   Rng rng(settings.seed);
@@ -26,16 +27,17 @@ int main(int argc, char** argv) try {
   std::printf("data     %s\n", describe(data).c_str());
   std::printf("output   %s\n", settings.trainer.output_dir.c_str());
 
-  trainer.fit(model, data, [&](const Tensor& X, const Labels& y) {    // for each batch of every epoch:
+  // One step of training, for each batch of every epoch: images X (B, C, H, W) and their classes y (B).
+  trainer.fit(model, data, [&](const Tensor& X, const Labels& y) {
     Tape tape;                                                        // recording starts here
-    const Var loss = cross_entropy(model(X), y, settings.smoothing);  // forward: images (B, C, H, W), B labels
-    tape.backward(loss);                                              // gradients land in the parameters,
+    const Var loss = cross_entropy(model(X), y, settings.smoothing);  // forward
+    tape.backward(loss);                                              // gradients land in the parameters
     if (settings.clip_grad > 0) clip_grad_norm(sgd.parameters(), settings.clip_grad);
-    sgd.step();                                                       // and move them
+    sgd.step();  // and move them
     return loss.value().item();
-  });                                                                 // the tape ends: its memory is used again
+  });  // the tape ends: its memory is used again
 
-  return Interrupt::received() ? 128 + Interrupt::received() : 0;     // as shells report a signal
+  return Interrupt::received() ? 128 + Interrupt::received() : 0;  // as shells report a signal
 } catch (const std::exception& error) {
   std::fprintf(stderr, "train_vit: %s\n", error.what());
   return 1;

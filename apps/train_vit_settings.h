@@ -28,8 +28,14 @@ struct Settings {
 /// The chapter's numbers, exactly.
 inline Settings d2l() {
   Settings s;
-  s.model = {.img_size = 96, .patch_size = 16, .num_hiddens = 512, .mlp_num_hiddens = 2048, .num_heads = 8,
-             .num_blks = 2, .emb_dropout = real(0.1), .blk_dropout = real(0.1)};
+  s.model = {.img_size = 96,
+             .patch_size = 16,
+             .num_hiddens = 512,
+             .mlp_num_hiddens = 2048,
+             .num_heads = 8,
+             .num_blks = 2,
+             .emb_dropout = real(0.1),
+             .blk_dropout = real(0.1)};
   s.sgd = {.lr = real(0.1)};
   s.trainer = {.max_epochs = 10, .batch_size = 128};
   return s;
@@ -38,8 +44,14 @@ inline Settings d2l() {
 /// A small model on images in their own size: shows learning in half a minute on two cores.
 inline Settings quick() {
   Settings s;
-  s.model = {.img_size = 28, .patch_size = 7, .num_hiddens = 64, .mlp_num_hiddens = 128, .num_heads = 4,
-             .num_blks = 2, .emb_dropout = 0, .blk_dropout = 0};
+  s.model = {.img_size = 28,
+             .patch_size = 7,
+             .num_hiddens = 64,
+             .mlp_num_hiddens = 128,
+             .num_heads = 4,
+             .num_blks = 2,
+             .emb_dropout = 0,
+             .blk_dropout = 0};
   s.sgd = {.lr = real(0.05), .momentum = real(0.9)};
   s.trainer = {.max_epochs = 3, .batch_size = 64};
   return s;
@@ -93,13 +105,26 @@ inline std::string nearest_flag(const CLI::App& app, const std::string& unknown)
   return nearest;
 }
 
+// Accepts the numbers from low to high, and so no NaN.
+inline CLI::Validator within(double low, double high) {
+  return CLI::Validator(
+      [=](const std::string& text) -> std::string {
+        double number = 0;
+        if (CLI::detail::lexical_cast(text, number) && number >= low && number <= high) return "";
+        char message[128];
+        std::snprintf(message, sizeof message, "must be %.12g to %.12g, got %.40s", low, high, text.c_str());
+        return message;
+      },
+      "");
+}
+
 // A size that is given as one number, or as height and width.
 inline CLI::Option* add_size(CLI::App& app, const std::string& flag, Size2& size, const std::string& help) {
   return app
       .add_option_function<std::vector<Index>>(
           flag, [&size](const std::vector<Index>& n) { size = n.size() == 1 ? Size2(n[0]) : Size2(n[0], n[1]); }, help)
       ->expected(1, 2)
-      ->check(CLI::Range(1, 4096))
+      ->check(within(1, 4096))
       ->default_str(size.height == size.width ? std::to_string(size.height)
                                               : std::to_string(size.height) + " " + std::to_string(size.width))
       ->run_callback_for_default(false);
@@ -128,6 +153,7 @@ void parse_or_exit(const CLI::App& app, const Parse& parse) {
 /// Reads the flags. Ends the program after --help (exit code 0), and, with one sentence on stderr, when a
 /// flag or its value is wrong (exit code 2).
 inline Settings parse_command_line(int argc, char** argv) {
+  using command_line::within;
   const std::map<std::string, Settings> presets{{"d2l", d2l()}, {"quick", quick()}};
   const std::string preset_help = "what the other flags begin with: d2l, the chapter's numbers; quick, half a minute";
   std::string preset = "d2l";
@@ -144,36 +170,57 @@ inline Settings parse_command_line(int argc, char** argv) {
                "train_vit");
   app.option_defaults()->always_capture_default();
   constexpr int many = std::numeric_limits<int>::max();
-  const CLI::Range probability(0.0, 0.999);
+  const CLI::Validator probability = within(0, 0.999);
 
   app.add_option("--preset", preset, preset_help)->check(CLI::IsMember(presets))->group("Run");
   app.add_option("--data-dir", s.data_dir, "folder of the data set; if not given, it is looked for")->group("Run");
   std::string output_dir;
-  app.add_option("--output-dir", output_dir, "folder for metrics.csv and losses.csv [a new one in runs/]")->group("Run");
-  app.add_option("--seed", s.seed, "makes a run repeatable")->group("Run");
-  app.add_option("--threads", s.threads, "threads to compute on")->check(CLI::Range(1, 1024))->group("Run");
+  app.add_option("--output-dir", output_dir, "folder for metrics.csv and losses.csv [a new one in runs/]")
+      ->group("Run");
+  app.add_option("--seed", s.seed, "makes a run repeatable")->check(within(0, many))->group("Run");
+  app.add_option("--threads", s.threads, "threads to compute on")->check(within(1, 1024))->group("Run");
 
-  app.add_option("--epochs", s.trainer.max_epochs, "times that each image is seen")->check(CLI::Range(1, 1000000))->group("Training");
-  app.add_option("--max-steps", s.trainer.max_steps, "stop after so many steps; 0: only after the epochs")->check(CLI::Range(0, many))->group("Training");
-  app.add_option("-b,--batch-size", s.trainer.batch_size, "images in a step")->check(CLI::Range(1, 60000))->group("Training");
-  app.add_option("--lr", s.sgd.lr, "learning rate")->check(CLI::Range(0.0, 1e6))->group("Training");
-  app.add_option("--momentum", s.sgd.momentum, "of SGD")->check(CLI::Range(0.0, 1.0))->group("Training");
+  app.add_option("--epochs", s.trainer.max_epochs, "times that each image is seen")
+      ->check(within(1, 1000000))
+      ->group("Training");
+  app.add_option("--max-steps", s.trainer.max_steps, "stop after so many steps; 0: only after the epochs")
+      ->check(within(0, many))
+      ->group("Training");
+  app.add_option("-b,--batch-size", s.trainer.batch_size, "images in a step")
+      ->check(within(1, 60000))
+      ->group("Training");
+  app.add_option("--lr", s.sgd.lr, "learning rate")->check(within(0.0, 1e6))->group("Training");
+  app.add_option("--momentum", s.sgd.momentum, "of SGD")->check(within(0.0, 1.0))->group("Training");
   app.add_flag("--nesterov", s.sgd.nesterov, "Nesterov's momentum")->group("Training");
-  app.add_option("--weight-decay", s.sgd.weight_decay, "L2 penalty")->check(CLI::Range(0.0, 1e6))->group("Training");
-  app.add_option("--clip-grad", s.clip_grad, "largest norm of all gradients together; 0: any")->check(CLI::Range(0.0, 1e6))->group("Training");
-  app.add_option("--smoothing", s.smoothing, "label smoothing")->check(CLI::Range(0.0, 1.0))->group("Training");
+  app.add_option("--weight-decay", s.sgd.weight_decay, "L2 penalty")->check(within(0.0, 1e6))->group("Training");
+  app.add_option("--clip-grad", s.clip_grad, "largest norm of all gradients together; 0: any")
+      ->check(within(0.0, 1e6))
+      ->group("Training");
+  app.add_option("--smoothing", s.smoothing, "label smoothing")->check(within(0.0, 1.0))->group("Training");
 
-  command_line::add_size(app, "--img-size", s.model.img_size, "pixels that images are resized to: N, or height and width")->group("Model");
-  command_line::add_size(app, "--patch-size", s.model.patch_size, "pixels of a patch: N, or height and width")->group("Model");
-  app.add_option("--num-hiddens", s.model.num_hiddens, "width of a token")->check(CLI::Range(1, 65536))->group("Model");
-  app.add_option("--mlp-num-hiddens", s.model.mlp_num_hiddens, "width inside the MLP")->check(CLI::Range(1, 262144))->group("Model");
-  app.add_option("--num-heads", s.model.num_heads, "attention heads; divides --num-hiddens")->check(CLI::Range(1, 65536))->group("Model");
-  app.add_option("--num-blks", s.model.num_blks, "blocks")->check(CLI::Range(0, 1000))->group("Model");
+  command_line::add_size(app, "--img-size", s.model.img_size,
+                         "pixels that images are resized to: N, or height and width")
+      ->group("Model");
+  command_line::add_size(app, "--patch-size", s.model.patch_size, "pixels of a patch: N, or height and width")
+      ->group("Model");
+  app.add_option("--num-hiddens", s.model.num_hiddens, "width of a token")->check(within(1, 65536))->group("Model");
+  app.add_option("--mlp-num-hiddens", s.model.mlp_num_hiddens, "width inside the MLP")
+      ->check(within(1, 262144))
+      ->group("Model");
+  app.add_option("--num-heads", s.model.num_heads, "attention heads; divides --num-hiddens")
+      ->check(within(1, 65536))
+      ->group("Model");
+  app.add_option("--num-blks", s.model.num_blks, "blocks")->check(within(0, 1000))->group("Model");
   app.add_option("--emb-dropout", s.model.emb_dropout, "dropout on the embedding")->check(probability)->group("Model");
   app.add_option("--blk-dropout", s.model.blk_dropout, "dropout inside the blocks")->check(probability)->group("Model");
   app.add_flag("--use-bias", s.model.use_bias, "biases in attention's projections")->group("Model");
-  app.add_option("--global-pool", s.model.pool, "what the head sees: token, the class token; avg, the mean over the patches")
+  app.add_flag("--whole-last-block", s.model.whole_last_block,
+               "compute all of the last block, not only what the head sees")
+      ->group("Model");
+  app.add_option("--global-pool", s.model.pool,
+                 "what the head sees: token, the class token; avg, the mean over the patches")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Pool>{{"token", Pool::token}, {"avg", Pool::avg}}))
+      ->type_name("")
       ->default_str("token")
       ->group("Model");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });

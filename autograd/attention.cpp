@@ -4,8 +4,8 @@ namespace bobbin {
 
 // The derivation stands beside the loops, in tensor/cpu/attention.cpp; the same in single ops is
 // plain::attention (plain.h).
-Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,
-              const std::vector<int>& valid_lens, real p, Draw draw) {
+Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads, const std::vector<int>& valid_lens,
+              real p, Draw draw) {
   const Tensor Q = queries.value(), K = keys.value(), V = values.value();
   auto [Y, weights] = attention(Q, K, V, num_heads, valid_lens, p, draw);
   return record("attention", std::move(Y), {queries, keys, values}, [=, weights = weights](Tensor dY) {

@@ -6,8 +6,7 @@ namespace bobbin {
 
 // A number that was read at several places has the sum of their gradients: col2im().
 Var im2col(const Var& X, const Conv2dGeometry& geometry) {
-  return record("im2col", im2col(X.value(), geometry),
-                {{X, [geometry](Tensor dY) { return col2im(dY, geometry); }}});
+  return record("im2col", im2col(X.value(), geometry), {{X, [geometry](Tensor dY) { return col2im(dY, geometry); }}});
 }
 
 Var patches(const Var& X, Size2 size) {
@@ -27,11 +26,13 @@ Var conv2d(const Var& X, const Var& W, const Var& b, const Conv2dOptions& option
         " in ", groups, " groups: the images must have ", w[1] * groups, " channels, and the groups divide the ", w[0],
         " kernels");
   check(!b.defined() || b.shape() == Shape{w[0]}, "conv2d", "the bias ", b.shape(), " does not fit the kernels ", w);
-  const Conv2dGeometry g{x[1],          x[2],         x[3],           w[2],          w[3],           stride.height,
-                         stride.width, padding.height, padding.width, dilation.height, dilation.width};
+  const Conv2dGeometry g{x[1],          x[2],         x[3],           w[2],          w[3],
+                         stride.height, stride.width, padding.height, padding.width, dilation.height,
+                         dilation.width};
   const Index reach_h = dilation.height * (w[2] - 1) + 1, reach_w = dilation.width * (w[3] - 1) + 1;
-  check(reach_h <= x[2] + 2 * padding.height && reach_w <= x[3] + 2 * padding.width, "conv2d", "a kernel that reaches over ",
-        reach_h, " x ", reach_w, " does not fit into images ", x, " with padding ", padding.height, ", ", padding.width);
+  check(reach_h <= x[2] + 2 * padding.height && reach_w <= x[3] + 2 * padding.width, "conv2d",
+        "a kernel that reaches over ", reach_h, " x ", reach_w, " does not fit into images ", x, " with padding ",
+        padding.height, ", ", padding.width);
 
   const Size2 kernel{w[2], w[3]};
   const Shape out{x[0], w[0], g.out_h(), g.out_w()};

@@ -110,7 +110,8 @@ void gradcheck(const std::string& name, const std::function<Var(const std::vecto
     inputs.push_back(Var::parameter(rng.normal(shape)));
     leaves.emplace_back(std::to_string(inputs.size() - 1), inputs.back());
   }
-  gradcheck(name, [&] { return op(inputs); }, leaves, options);
+  gradcheck(
+      name, [&] { return op(inputs); }, leaves, options);
 }
 
 }  // namespace bobbin

@@ -21,8 +21,8 @@ Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing)
   return -((1 - label_smoothing) * mean(gather(log_p, labels)) + label_smoothing * mean(log_p));
 }
 
-Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,
-              const std::vector<int>& valid_lens, real p, Draw draw) {
+Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads, const std::vector<int>& valid_lens,
+              real p, Draw draw) {
   const Index d = queries.shape()[2] / num_heads;
   const auto split = [&](const Var& x) {  // (B, T, H·d) -> (B, H, T, d)
     return transpose(reshape(x, {x.shape()[0], x.shape()[1], num_heads, d}), 1, 2);

@@ -11,11 +11,13 @@ Var matmul(const Var& a, const Var& b, Transposed transposed) {
   // One matrix used with many has the sum of their gradients.
   const auto dA = [B, trans_a, trans_b, shape = A.shape()](Tensor dY) {
     return sum_to(trans_a ? matmul(B, dY, {.trans_a = trans_b, .trans_b = true})
-                          : matmul(dY, B, {.trans_a = false, .trans_b = !trans_b}), shape);
+                          : matmul(dY, B, {.trans_a = false, .trans_b = !trans_b}),
+                  shape);
   };
   const auto dB = [A, trans_a, trans_b, shape = B.shape()](Tensor dY) {
     return sum_to(trans_b ? matmul(dY, A, {.trans_a = true, .trans_b = trans_a})
-                          : matmul(A, dY, {.trans_a = !trans_a, .trans_b = false}), shape);
+                          : matmul(A, dY, {.trans_a = !trans_a, .trans_b = false}),
+                  shape);
   };
   return record("matmul", matmul(A, B, transposed), {{a, dA}, {b, dB}});
 }

@@ -11,9 +11,9 @@ Var sum(const Var& x) {
 Var mean(const Var& x) { return sum(x) / static_cast<real>(x.size()); }
 
 Var sum(const Var& x, int axis) {
-  return record("sum_axis", sum(x.value(), axis), {{x, [shape = x.shape(), axis](Tensor dY) {
-                                                      return Tensor::zeros(shape) + dY.reshape(shape.with(axis, 1));
-                                                    }}});
+  return record(
+      "sum_axis", sum(x.value(), axis),
+      {{x, [shape = x.shape(), axis](Tensor dY) { return Tensor::zeros(shape) + dY.reshape(shape.with(axis, 1)); }}});
 }
 
 Var mean(const Var& x, int axis) { return sum(x, axis) / static_cast<real>(x.shape()[axis]); }

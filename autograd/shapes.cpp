@@ -56,9 +56,8 @@ Var concat(const std::vector<Var>& parts, int axis) {
 }
 
 Var slice(const Var& x, int axis, Index start, Index stop) {
-  return record("slice", slice(x.value(), axis, start, stop), {{x, [=, shape = x.shape()](Tensor dY) {
-                                                                   return slice_backward(dY, shape, axis, start);
-                                                                 }}});
+  return record("slice", slice(x.value(), axis, start, stop),
+                {{x, [=, shape = x.shape()](Tensor dY) { return slice_backward(dY, shape, axis, start); }}});
 }
 
 Var select(const Var& x, int axis, Index index) {

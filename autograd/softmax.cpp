@@ -6,9 +6,8 @@ namespace bobbin {
 // With y = softmax(x):  ∂y_i/∂x_j = y_i·(δ_ij - y_j),  so  dX = y ⊙ (dY - Σ y ⊙ dY).
 Var softmax(const Var& x, const std::vector<int>& valid_lens) {
   const Tensor Y = softmax(x.value(), valid_lens);
-  return record("softmax", Y, {{x, [Y, valid_lens](Tensor dY) {
-                                  return softmax_backward(Y, valid_lens, std::move(dY));
-                                }}});
+  return record("softmax", Y,
+                {{x, [Y, valid_lens](Tensor dY) { return softmax_backward(Y, valid_lens, std::move(dY)); }}});
 }
 
 // loss = -Σ_c q_c·log softmax(x)_c with Σ q = 1 has the simplest of all gradients: softmax(x) - q.

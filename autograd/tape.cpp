@@ -59,8 +59,8 @@ std::vector<std::string> Tape::ops() const {
 
 // A gradient for a value of another tape would be put down where nobody fetches it.
 void Tape::check_input(const char* op, const Var& input) const {
-  check(!input.slot_ || input.slot_->tape == 0 || input.slot_->tape == number_, op, "an input of shape ",
-        input.shape(), " was recorded on another tape; take its value() to use it as a constant here");
+  check(!input.slot_ || input.slot_->tape == 0 || input.slot_->tape == number_, op, "an input of shape ", input.shape(),
+        " was recorded on another tape; take its value() to use it as a constant here");
 }
 
 Var Tape::append(Node node, Tensor y) {
@@ -101,7 +101,8 @@ void Tape::hand_on(const char* op, const Use& to, Tensor gradient) {
 }
 
 void Tape::backward(const Var& loss) {
-  check(!spent_, "backward", "this tape is spent: backward() has run and freed it; compute the loss again on a new Tape");
+  check(!spent_, "backward",
+        "this tape is spent: backward() has run and freed it; compute the loss again on a new Tape");
   check(loss.size() == 1, "backward", "the loss must be a single number, got the shape ", loss.shape(),
         "; take its mean() or sum()");
   check(loss.slot_ != nullptr, "backward",
@@ -121,8 +122,8 @@ void Tape::backward(const Var& loss) {
     if (!node.joint) continue;
     std::vector<Tensor> gradients = node.joint(std::move(dY));
     for (auto& [input, place] : node.joint_edges) {
-      check(place < gradients.size(), node.op, "backward returned ", gradients.size(), " gradients, but there is an input ",
-            place);
+      check(place < gradients.size(), node.op, "backward returned ", gradients.size(),
+            " gradients, but there is an input ", place);
       hand_on(node.op, input, std::move(gradients[place]));
     }
   }

@@ -14,9 +14,9 @@ namespace bobbin {
 /// gradients of several tapes add up in it; the slot of a result lives on its tape.
 struct GradSlot {
   Shape shape;
-  Tensor grad;                  ///< undefined until a first gradient arrives
-  std::uint64_t tape = 0;       ///< the number of the tape that made it; 0 for a parameter
-  int waiting_edges = 0;        ///< recorded uses whose backward has not run yet
+  Tensor grad;             ///< undefined until a first gradient arrives
+  std::uint64_t tape = 0;  ///< the number of the tape that made it; 0 for a parameter
+  int waiting_edges = 0;   ///< recorded uses whose backward has not run yet
 
   /// Adds a gradient: the first is moved in, later ones are added.
   void add(Tensor gradient);

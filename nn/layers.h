@@ -4,8 +4,8 @@
 
 #include "autograd/ops.h"
 #include "nn/init.h"
-#include "tensor/check.h"
 #include "nn/module.h"
+#include "tensor/check.h"
 
 /// The layers, with PyTorch's names, initial values and meaning.
 namespace bobbin {
@@ -15,8 +15,7 @@ struct Linear {
   Var weight, bias;  // (out, in), (out)
 
   Linear(Index in, Index out, Rng& rng, bool use_bias = true)
-      : weight(uniform_by_fan_in({out, in}, in, rng)),
-        bias(use_bias ? uniform_by_fan_in({out}, in, rng) : Var()) {}
+      : weight(uniform_by_fan_in({out, in}, in, rng)), bias(use_bias ? uniform_by_fan_in({out}, in, rng) : Var()) {}
 
   Var operator()(const Var& x) { return linear(x, weight, bias); }
   void visit(auto&& v) { v("weight", weight), v("bias", bias); }

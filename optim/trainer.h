@@ -16,7 +16,7 @@ namespace bobbin {
 struct TrainerOptions {
   int max_epochs = 10;
   Index batch_size = 128;
-  Index max_steps = 0;                ///< stop after so many steps; 0: only after the epochs
+  Index max_steps = 0;                 ///< stop after so many steps; 0: only after the epochs
   std::filesystem::path output_dir{};  ///< for metrics.csv and losses.csv; empty: none are written
 };
 
@@ -93,7 +93,8 @@ class Trainer {
         log.step(loss, static_cast<Index>(y.size()), sgd_->options.lr);
         if (Interrupt::received() || log.steps() == last_step) break;
       }
-      const Evaluation validation = Interrupt::received() ? Evaluation{} : evaluate(model, data.test, options_.batch_size);
+      const Evaluation validation =
+          Interrupt::received() ? Evaluation{} : evaluate(model, data.test, options_.batch_size);
       if (Interrupt::received()) {
         log.interrupted();
         break;

@@ -53,7 +53,7 @@ TrainingLog::TrainingLog(std::filesystem::path output_dir, int max_epochs, Index
 
 void TrainingLog::begin_epoch() {
   if (epochs_.empty()) {
-    std::printf("epoch  train_loss  val_loss  val_acc  images/s  seconds\n");
+    std::puts("epoch  train_loss  val_loss  val_acc  images/s  seconds");
     std::fflush(stdout);
   }
   now_ = {.epoch = static_cast<int>(epochs_.size()) + 1};

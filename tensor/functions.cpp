@@ -204,8 +204,9 @@ namespace {
 
 void check_lens(const char* op, const Tensor& x, const std::vector<int>& valid_lens) {
   check(x.rank() >= 1, op, "needs one axis or more, got ", x.shape());
-  check(valid_lens.empty() || static_cast<Index>(valid_lens.size()) == rows_of(x.shape()), op, "needs a valid length for each of the ",
-        rows_of(x.shape()), " rows of ", x.shape(), ", got ", valid_lens.size());
+  check(valid_lens.empty() || static_cast<Index>(valid_lens.size()) == rows_of(x.shape()), op,
+        "needs a valid length for each of the ", rows_of(x.shape()), " rows of ", x.shape(), ", got ",
+        valid_lens.size());
 }
 const int* pointer(const std::vector<int>& lens) { return lens.empty() ? nullptr : lens.data(); }
 
@@ -233,8 +234,8 @@ LayerNormed layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
         x.shape());
   const Index rows = rows_of(x.shape());
   LayerNormed result{Tensor(x.shape()), Tensor({rows}), Tensor({rows})};
-  backend::layer_norm(x.data(), gamma.data(), beta.data(), eps, result.y.data(), result.mean.data(),
-                      result.rstd.data(), rows, x.shape()[-1]);
+  backend::layer_norm(x.data(), gamma.data(), beta.data(), eps, result.y.data(), result.mean.data(), result.rstd.data(),
+                      rows, x.shape()[-1]);
   return result;
 }
 
@@ -259,8 +260,8 @@ void check_labels(const char* op, const Tensor& logits, const Labels& labels) {
   check(logits.rank() == 2 && static_cast<Index>(labels.size()) == logits.shape()[0], op,
         "needs (rows, classes) and a label for each row, got ", logits.shape(), " and ", labels.size(), " labels");
   for (std::size_t i = 0; i < labels.size(); ++i)
-    check(labels[i] >= 0 && labels[i] < logits.shape()[1], op, "the label ", labels[i], " of row ", i, " is not one of the ",
-          logits.shape()[1], " classes 0 ... ", logits.shape()[1] - 1);
+    check(labels[i] >= 0 && labels[i] < logits.shape()[1], op, "the label ", labels[i], " of row ", i,
+          " is not one of the ", logits.shape()[1], " classes 0 ... ", logits.shape()[1] - 1);
 }
 
 }  // namespace
@@ -423,9 +424,8 @@ Tensor patches(const Tensor& x, Size2 size) {
 
 Tensor patches_backward(const Tensor& dY, const Shape& shape, Size2 size) {
   const Conv2dGeometry g = side_by_side("patches_backward", shape, size);
-  check(dY.shape() == Shape{shape[0], g.out_h() * g.out_w(), g.channels * size.height * size.width},
-        "patches_backward", "dY ", dY.shape(), " are not the patches of ", size.height, " x ", size.width,
-        " of images ", shape);
+  check(dY.shape() == Shape{shape[0], g.out_h() * g.out_w(), g.channels * size.height * size.width}, "patches_backward",
+        "dY ", dY.shape(), " are not the patches of ", size.height, " x ", size.width, " of images ", shape);
   Tensor dX(shape);
   backend::patches_backward(dY.data(), dX.data(), shape[0], g);
   return dX;

@@ -95,6 +95,7 @@ Tensor permute(const Tensor& x, const std::vector<int>& axes);
 Tensor transpose(const Tensor& x, int axis_a, int axis_b);
 /// Parts that differ only along `axis`, one after the other.
 Tensor concat(const std::vector<Tensor>& parts, int axis);
+inline Tensor concat(std::initializer_list<Tensor> parts, int axis) { return concat(std::vector<Tensor>(parts), axis); }
 /// The indices start ... stop-1 along one axis.
 Tensor slice(const Tensor& x, int axis, Index start, Index stop);
 /// The way back of slice: zeros in `shape` but for dY at `start` ... along `axis`.

@@ -81,8 +81,8 @@ void softmax_backward(const real* y, const int* lens, const real* dY, real* dX, 
 /// mean and rstd (rows) are kept for backward.
 void layer_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* rstd,
                 Index rows, Index cols);
-void layer_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY,
-                         real* dX, real* dgamma, real* dbeta, Index rows, Index cols);
+void layer_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY, real* dX,
+                         real* dgamma, real* dbeta, Index rows, Index cols);
 /// loss[i] = -Σ_c q_c · log softmax(logits_i)_c, where q is 1-smoothing at the label, plus
 /// smoothing/cols everywhere.
 void cross_entropy(const real* logits, const int* labels, real smoothing, real* loss, Index rows, Index cols);

@@ -58,8 +58,8 @@ Shape broadcast(const char* op, const Shape& a, const Shape& b) {
   for (int axis = 0; axis < rank; ++axis) {
     const int in_a = axis - rank + a.rank(), in_b = axis - rank + b.rank();  // aligned at the last axis
     const Index size_a = in_a < 0 ? 1 : a[in_a], size_b = in_b < 0 ? 1 : b[in_b];
-    check(size_a == size_b || size_a == 1 || size_b == 1, op, "the shapes ", a, " and ", b, " cannot be broadcast: ",
-          size_a, " against ", size_b);
+    check(size_a == size_b || size_a == 1 || size_b == 1, op, "the shapes ", a, " and ", b,
+          " cannot be broadcast: ", size_a, " against ", size_b);
     sizes[static_cast<std::size_t>(axis)] = std::max(size_a, size_b);
   }
   return Shape(sizes.data(), rank);

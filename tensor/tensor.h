@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "tensor/check.h"
 #include "tensor/real.h"
 #include "tensor/shape.h"
 
@@ -38,8 +39,9 @@ class Tensor {
   int rank() const { return shape_.rank(); }
   Index size() const { return shape_.size(); }
 
-  const real* data() const { return block_.get() + offset_; }
-  real* data() { return block_.get() + offset_; }
+  /// The first of the numbers. Throws Error for an undefined tensor.
+  const real* data() const { return block() + offset_; }
+  real* data() { return block() + offset_; }
   /// True if no other tensor shares these numbers, so that overwriting them is nobody's business.
   bool unique() const { return block_.use_count() == 1; }
 
@@ -55,6 +57,11 @@ class Tensor {
   std::vector<real> values() const { return {data(), data() + size()}; }
 
  private:
+  real* block() const {
+    check(defined(), "Tensor", "is undefined: nothing was ever put into it");
+    return block_.get();
+  }
+
   std::shared_ptr<real> block_;
   Index offset_ = 0;
   Shape shape_;

@@ -29,7 +29,7 @@ struct Head {
 class DroppedWeights {
  public:
   DroppedWeights(real p, Draw draw, const AttentionSizes& s)
-      : p_(p), mask_(p, draw), buffer_(static_cast<std::size_t>(s.queries * s.keys + 3)) {}
+      : p_(p), mask_(p, draw), buffer_(static_cast<std::size_t>(p > 0 ? s.queries * s.keys + 3 : 0)) {}
 
   // dropout(weights) for a head whose weights begin at element `first` of all; weights itself if p = 0.
   const real* operator()(const real* weights, Index first, Index n) {
@@ -56,11 +56,11 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
     DroppedWeights dropped(p, draw, s);
     for (Index task = begin; task < end; ++task) {
       const Head head(task, lens, s);
-      real* w = weights + head.weight;                                                           // (Tq, Tk)
-      gemm(false, true, Tq, Tk, d, scale, q + head.query, D, k + head.key, D, 0, w, Tk);         // Q·Kᵀ/√d
+      real* w = weights + head.weight;                                                    // (Tq, Tk)
+      gemm(false, true, Tq, Tk, d, scale, q + head.query, D, k + head.key, D, 0, w, Tk);  // Q·Kᵀ/√d
       for (Index t = 0; t < Tq; ++t) softmax_row(w + t * Tk, w + t * Tk, head.len(t, s), Tk);
       const real* kept = dropped(w, head.weight, Tq * Tk);
-      gemm(false, false, Tq, d, Tk, 1, kept, Tk, v + head.key, D, 0, y + head.query, D);         // weights·V
+      gemm(false, false, Tq, d, Tk, 1, kept, Tk, v + head.key, D, 0, y + head.query, D);  // weights·V
     }
   });
 }
@@ -74,7 +74,7 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
   const real scale = 1 / std::sqrt(static_cast<real>(d));
   parallel_for(s.batch * s.heads, 1, [&](Index begin, Index end) {
     DroppedWeights dropped(p, draw, s);
-    std::vector<real> dA(static_cast<std::size_t>(Tq * Tk)), dS(dA.size());                      // (Tq, Tk)
+    std::vector<real> dA(static_cast<std::size_t>(Tq * Tk)), dS(dA.size());  // (Tq, Tk)
     for (Index task = begin; task < end; ++task) {
       const Head head(task, lens, s);
       const real* w = weights + head.weight;

@@ -12,7 +12,8 @@ class DropoutMask {
   static constexpr Index chunk = 256;  ///< elements whose words are made at once
 
   DropoutMask(real p, Draw draw)
-      : draw_(draw), drop_below_(static_cast<std::uint32_t>(std::min(std::ldexp(double{p}, 32), 4294967295.0))),
+      : draw_(draw),
+        drop_below_(static_cast<std::uint32_t>(std::min(std::ldexp(double{p}, 32), 4294967295.0))),
         scale_(1 / (1 - p)) {}
 
   /// y[i] = x[i] / (1-p) where element first + i stays, else 0, for n elements; x may be y.

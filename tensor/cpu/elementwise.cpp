@@ -25,8 +25,8 @@ template <class F>
 void broadcast(const Broadcast& walk, const real* a, const real* b, real* y, const F& f) {
   const int inner = walk.rank - 1;
   const Index cols = walk.size[inner];
-  const auto row = [=, step_a = walk.stride_a[inner], step_b = walk.stride_b[inner]](
-                       const real* a, const real* b, real* y, Index n) {
+  const auto row = [=, step_a = walk.stride_a[inner], step_b = walk.stride_b[inner]](const real* a, const real* b,
+                                                                                     real* y, Index n) {
     if (step_a == 0) {
 #pragma omp simd
       for (Index i = 0; i < n; ++i) y[i] = f(*a, b[i]);

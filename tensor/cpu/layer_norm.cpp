@@ -38,8 +38,8 @@ void layer_norm(const real* x, const real* gamma, const real* beta, real eps, re
 // the row, which brings two more terms into its gradient: with g = dY·gamma,
 //     dX = rstd · (g - mean(g) - x̂ · mean(g·x̂)),   dgamma = Σ_rows dY·x̂,   dbeta = Σ_rows dY.
 // The sums over rows are taken over blocks of rows first: a fixed partition, one pass over memory.
-void layer_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY,
-                         real* dX, real* dgamma, real* dbeta, Index rows, Index cols) {
+void layer_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY, real* dX,
+                         real* dgamma, real* dbeta, Index rows, Index cols) {
   constexpr Index block = 64;
   const Index blocks = (rows + block - 1) / block;
   const real n = static_cast<real>(cols);
@@ -64,8 +64,7 @@ void layer_norm_backward(const real* x, const real* gamma, const real* mean, con
         }
         real* dx = dX + row * cols;
 #pragma omp simd
-        for (Index c = 0; c < cols; ++c)
-          dx[c] = r * (dy[c] * gamma[c] - g_sum / n - (in[c] - m) * r * (gx_sum / n));
+        for (Index c = 0; c < cols; ++c) dx[c] = r * (dy[c] * gamma[c] - g_sum / n - (in[c] - m) * r * (gx_sum / n));
       }
     }
   });

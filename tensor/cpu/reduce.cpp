@@ -11,9 +11,9 @@
 namespace bobbin::cpu {
 namespace {
 
-constexpr Index run = 512;          // numbers added in float
-constexpr Index piece = 32 * run;   // numbers that one thread adds at a time
-constexpr Index stripe = 64;        // neighbouring columns added together
+constexpr Index run = 512;         // numbers added in float
+constexpr Index piece = 32 * run;  // numbers that one thread adds at a time
+constexpr Index stripe = 64;       // neighbouring columns added together
 
 // Σ f(i) for i in [begin, end).
 template <class F>

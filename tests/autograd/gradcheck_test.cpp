@@ -40,15 +40,39 @@ const std::vector<Case>& cases() {
       {"relu", [](const Inputs& x) { return relu(x[0]); }, {{3, 5}}},
       {"gelu", [](const Inputs& x) { return gelu(x[0] * 2); }, {{3, 37}}},
       {"gelu_tanh", [](const Inputs& x) { return gelu_tanh(x[0] * 2); }, {{3, 37}}},
-      {"dropout", [](const Inputs& x) { return dropout(x[0], real(0.3), {7, 5}); }, {{3, 37}}},
-      {"reshape", [](const Inputs& x) { return reshape(x[0], {5, 3}); }, {{3, 5}}},
-      {"permute", [](const Inputs& x) { return permute(x[0], {2, 0, 3, 1}); }, {{2, 3, 5, 7}}},
+      {"dropout",
+       [](const Inputs& x) {
+         return dropout(x[0], real(0.3), {7, 5});
+       },
+       {{3, 37}}},
+      {"reshape",
+       [](const Inputs& x) {
+         return reshape(x[0], {5, 3});
+       },
+       {{3, 5}}},
+      {"permute",
+       [](const Inputs& x) {
+         return permute(x[0], {2, 0, 3, 1});
+       },
+       {{2, 3, 5, 7}}},
       {"transpose", [](const Inputs& x) { return transpose(x[0], -1, 0); }, {{2, 3, 5}}},
-      {"broadcast_to", [](const Inputs& x) { return broadcast_to(x[0], {2, 3, 5}); }, {{3, 1}}},
-      {"concat", [](const Inputs& x) { return concat({x[0], x[1], x[0]}, 1); }, {{2, 3, 5}, {2, 1, 5}}},
+      {"broadcast_to",
+       [](const Inputs& x) {
+         return broadcast_to(x[0], {2, 3, 5});
+       },
+       {{3, 1}}},
+      {"concat",
+       [](const Inputs& x) {
+         return concat({x[0], x[1], x[0]}, 1);
+       },
+       {{2, 3, 5}, {2, 1, 5}}},
       {"slice", [](const Inputs& x) { return slice(x[0], 1, 1, 3); }, {{2, 5, 3}}},
       {"slice", [](const Inputs& x) { return select(x[0], -2, 2); }, {{2, 5, 3}}},
-      {"gather", [](const Inputs& x) { return gather(x[0], {2, 0, 4}); }, {{3, 5}}},
+      {"gather",
+       [](const Inputs& x) {
+         return gather(x[0], {2, 0, 4});
+       },
+       {{3, 5}}},
       {"sum", [](const Inputs& x) { return sum(x[0]); }, {{3, 5}}},
       {"sum", [](const Inputs& x) { return mean(x[0]); }, {{3, 5}}},
       {"sum_axis", [](const Inputs& x) { return sum(x[0], 1); }, {{3, 5, 7}}},
@@ -56,22 +80,52 @@ const std::vector<Case>& cases() {
       {"matmul", [](const Inputs& x) { return matmul(x[0], x[1]); }, {{3, 5}, {5, 7}}},
       {"matmul", [](const Inputs& x) { return matmul(x[0], x[1], {.trans_a = true}); }, {{2, 5, 3}, {2, 5, 7}}},
       {"matmul", [](const Inputs& x) { return matmul(x[0], x[1], {.trans_b = true}); }, {{2, 3, 5}, {7, 5}}},
-      {"matmul", [](const Inputs& x) { return matmul(x[0], x[1], {true, true}); }, {{5, 3}, {2, 7, 5}}},
-      {"matmul", [](const Inputs& x) { return matmul(x[0], x[1], {true, false}); }, {{2, 5, 3}, {5, 7}}},
+      {"matmul",
+       [](const Inputs& x) {
+         return matmul(x[0], x[1], {true, true});
+       },
+       {{5, 3}, {2, 7, 5}}},
+      {"matmul",
+       [](const Inputs& x) {
+         return matmul(x[0], x[1], {true, false});
+       },
+       {{2, 5, 3}, {5, 7}}},
       {"linear", [](const Inputs& x) { return linear(x[0], x[1], x[2]); }, {{2, 3, 5}, {7, 5}, {7}}},
       {"linear", [](const Inputs& x) { return linear(x[0], x[1], Var()); }, {{5}, {7, 5}}},
       {"softmax", [](const Inputs& x) { return softmax(x[0]); }, {{3, 1, 7}}},
-      {"softmax", [](const Inputs& x) { return softmax(x[0], {5, 0, 9}); }, {{3, 7}}},
-      {"cross_entropy", [](const Inputs& x) { return cross_entropy(x[0], {4, 0, 2}); }, {{3, 5}}},
-      {"cross_entropy", [](const Inputs& x) { return cross_entropy(x[0], {4, 0, 2}, real(0.2)) * 3; }, {{3, 5}}},
+      {"softmax",
+       [](const Inputs& x) {
+         return softmax(x[0], {5, 0, 9});
+       },
+       {{3, 7}}},
+      {"cross_entropy",
+       [](const Inputs& x) {
+         return cross_entropy(x[0], {4, 0, 2});
+       },
+       {{3, 5}}},
+      {"cross_entropy",
+       [](const Inputs& x) {
+         return cross_entropy(x[0], {4, 0, 2}, real(0.2)) * 3;
+       },
+       {{3, 5}}},
       {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {{3, 5, 7}, {7}, {7}}},
       {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2], real(0.1)); }, {{65, 3}, {3}, {3}}},
       {"im2col", [](const Inputs& x) { return im2col(x[0], geometry()); }, {{3, 2, 7, 5}}},
-      {"patches", [](const Inputs& x) { return patches(x[0], {3, 2}); }, {{2, 3, 6, 4}}},
+      {"patches",
+       [](const Inputs& x) {
+         return patches(x[0], {3, 2});
+       },
+       {{2, 3, 6, 4}}},
       {"attention", [](const Inputs& x) { return attention(x[0], x[1], x[2], 3); }, {{2, 5, 9}, {2, 7, 9}, {2, 7, 9}}},
-      {"attention", [](const Inputs& x) { return attention(x[0], x[0], x[0], 1, {3, 0}); }, {{2, 5, 3}}},
       {"attention",
-       [](const Inputs& x) { return attention(x[0], x[1], x[2], 2, {1, 5, 0, 9, 2, 3}, real(0.4), {3, 1}); },
+       [](const Inputs& x) {
+         return attention(x[0], x[0], x[0], 1, {3, 0});
+       },
+       {{2, 5, 3}}},
+      {"attention",
+       [](const Inputs& x) {
+         return attention(x[0], x[1], x[2], 2, {1, 5, 0, 9, 2, 3}, real(0.4), {3, 1});
+       },
        {{2, 3, 6}, {2, 5, 6}, {2, 5, 6}}},
   };
   return all;
@@ -105,7 +159,8 @@ TEST_CASE("gradcheck: every op") {
 
 TEST_CASE("gradcheck: convolutions, which are made of those ops") {
   const auto check_conv = [](const Conv2dOptions& options, const std::vector<Shape>& shapes) {
-    gradcheck("conv2d", [&](const Inputs& x) { return conv2d(x[0], x[1], x.size() > 2 ? x[2] : Var(), options); }, shapes);
+    gradcheck(
+        "conv2d", [&](const Inputs& x) { return conv2d(x[0], x[1], x.size() > 2 ? x[2] : Var(), options); }, shapes);
   };
   check_conv({}, {{2, 3, 5, 7}, {5, 3, 3, 2}, {5}});
   check_conv({.stride = {2, 3}, .padding = {1, 2}, .dilation = {2, 1}}, {{2, 3, 7, 5}, {5, 3, 3, 2}});
@@ -116,11 +171,21 @@ TEST_CASE("gradcheck: convolutions, which are made of those ops") {
 TEST_CASE("gradcheck: the whole small ViT, and every op on its tape is in the table") {
   std::set<std::string> tested;
   for (const Case& c : cases()) tested.insert(c.op);
-  for (const Pool pool : {Pool::token, Pool::avg}) {
+  for (const auto& [pool, whole] : {std::pair{Pool::token, false}, {Pool::token, true}, {Pool::avg, false}}) {
     Rng rng(3);
-    ViT model({.img_size = {6, 4}, .patch_size = 2, .num_hiddens = 6, .mlp_num_hiddens = 10, .num_heads = 2, .num_blks = 2,
-               .emb_dropout = real(0.1), .blk_dropout = real(0.2), .use_bias = true, .num_classes = 3, .num_channels = 2,
-               .pool = pool},
+    ViT model({.img_size = {6, 4},
+               .patch_size = 2,
+               .num_hiddens = 6,
+               .mlp_num_hiddens = 10,
+               .num_heads = 2,
+               .num_blks = 2,
+               .emb_dropout = real(0.1),
+               .blk_dropout = real(0.2),
+               .use_bias = true,
+               .num_classes = 3,
+               .num_channels = 2,
+               .pool = pool,
+               .whole_last_block = whole},
               rng);
     Var images = Var::parameter(rng.normal({3, 2, 6, 4}));
     auto leaves = named_parameters(model);

@@ -50,8 +50,14 @@ TEST_CASE("plain: layer_norm") {
 
 TEST_CASE("plain: cross_entropy") {
   for (const real smoothing : {real(0), real(0.1), real(1)})
-    check_equal([=](const Inputs& x) { return cross_entropy(x[0], {0, 16, 3}, smoothing); },
-                [=](const Inputs& x) { return plain::cross_entropy(x[0], {0, 16, 3}, smoothing); }, {{3, 17}});
+    check_equal(
+        [=](const Inputs& x) {
+          return cross_entropy(x[0], {0, 16, 3}, smoothing);
+        },
+        [=](const Inputs& x) {
+          return plain::cross_entropy(x[0], {0, 16, 3}, smoothing);
+        },
+        {{3, 17}});
 }
 
 TEST_CASE("plain: attention") {
@@ -59,6 +65,12 @@ TEST_CASE("plain: attention") {
   const std::vector<std::vector<int>> all_lens{{}, {7, 0, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 1, 7, 7, 7}};
   for (const std::vector<int>& lens : all_lens)
     for (const real p : {real(0), real(0.3)})
-      check_equal([&](const Inputs& x) { return attention(x[0], x[1], x[2], 4, lens, p, {11, 2}); },
-                  [&](const Inputs& x) { return plain::attention(x[0], x[1], x[2], 4, lens, p, {11, 2}); }, shapes);
+      check_equal(
+          [&](const Inputs& x) {
+            return attention(x[0], x[1], x[2], 4, lens, p, {11, 2});
+          },
+          [&](const Inputs& x) {
+            return plain::attention(x[0], x[1], x[2], 4, lens, p, {11, 2});
+          },
+          shapes);
 }

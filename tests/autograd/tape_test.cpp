@@ -33,7 +33,7 @@ bool contains(const std::string& text, const std::string& part) { return text.fi
 TEST_CASE("backward: a value used several times has the sum of the gradients") {
   Var x = leaf({2, 3});
   Tape tape;
-  const Var y = x * x + x;  // y' = 2x + 1
+  const Var y = x * x + x;    // y' = 2x + 1
   tape.backward(sum(y * y));  // 2·y·y'
   CHECK(x.grad().values() == std::vector<real>{2 * 6 * 5, 2 * 12 * 7});
 }
@@ -56,7 +56,7 @@ TEST_CASE("backward: gradients of several tapes add up until they are taken") {
 TEST_CASE("backward: what one VJP hands to two inputs is not changed through either") {
   Var a = leaf({1, 2}), b = leaf({3, 4});
   Tape tape;
-  const Var y = a + b;          // both get the very same gradient ...
+  const Var y = a + b;             // both get the very same gradient ...
   tape.backward(sum(y + a * 10));  // ... and a gets more of it
   CHECK(a.grad().values() == std::vector<real>{11, 11});
   CHECK(b.grad().values() == std::vector<real>{1, 1});

@@ -69,11 +69,18 @@ Tensor backward_from(const F& f, const Tensor& dY) {
 }  // namespace
 
 TEST_CASE("golden: ViT, logits, loss and the gradient of every parameter") {
-  for (const std::string name : {"vit_square", "vit_rect_bias", "vit_avg"}) {
+  for (const auto& [name, whole] : {std::pair<std::string, bool>{"vit_square", false},
+                                    {"vit_square", true},
+                                    {"vit_rect_bias", false},
+                                    {"vit_rect_bias", true},
+                                    {"vit_avg", false}}) {
     CAPTURE(name);
+    CAPTURE(whole);
     const Golden golden(name);
     Rng rng(1);
-    ViT model(config_of(golden), rng);
+    ViTConfig config = config_of(golden);
+    config.whole_last_block = whole;
+    ViT model(config, rng);
     load(model, golden, "weights/");
     const Tensor X = golden.tensor("X");
     const Labels y = golden.ints("y");
@@ -155,7 +162,8 @@ TEST_CASE("golden: Conv2d with stride, padding, dilation and groups") {
     CAPTURE(name);
     const std::string at = "conv2d/" + name + "/";
     const std::vector<int> g = golden.ints(at + "geometry");
-    const Conv2dOptions options{.stride = {g[0], g[1]}, .padding = {g[2], g[3]}, .dilation = {g[4], g[5]}, .groups = g[6]};
+    const Conv2dOptions options{
+        .stride = {g[0], g[1]}, .padding = {g[2], g[3]}, .dilation = {g[4], g[5]}, .groups = g[6]};
     Var X = Var::parameter(golden.tensor(at + "X")), W = Var::parameter(golden.tensor(at + "W"));
     Var b = golden.has(at + "b") ? Var::parameter(golden.tensor(at + "b")) : Var();
     const Tensor Y = backward_from([&] { return conv2d(X, W, b, options); }, golden.tensor(at + "dY"));
@@ -199,7 +207,8 @@ TEST_CASE("golden: softmax, plain and masked") {
     Var X = Var::parameter(golden.tensor(inputs + "/X"));
     std::vector<int> lens;  // one for each row of (3, 5, 7)
     if (golden.has(kind + "/valid_lens"))
-      for (const int len : golden.ints(kind + "/valid_lens")) lens.insert(lens.end(), kind.ends_with("1d") ? 5 : 1, len);
+      for (const int len : golden.ints(kind + "/valid_lens"))
+        lens.insert(lens.end(), kind.ends_with("1d") ? 5 : 1, len);
     const Tensor Y = backward_from([&] { return softmax(X, lens); }, golden.tensor(inputs + "/dY"));
     check_golden("Y", Y, golden.tensor(kind + "/Y"));
     check_golden("dX", X.grad(), golden.tensor(kind + "/dX"));
@@ -228,9 +237,11 @@ TEST_CASE("golden: MultiHeadAttention with 3 queries and 5 keys") {
     CAPTURE(kind);
     const std::string at = "attention/" + kind + "/";
     const auto valid_lens = kind == "none" ? std::vector<int>{} : golden.ints(at + "valid_lens");
-    Var queries = Var::parameter(golden.tensor("attention/queries")), keys = Var::parameter(golden.tensor("attention/keys")),
+    Var queries = Var::parameter(golden.tensor("attention/queries")),
+        keys = Var::parameter(golden.tensor("attention/keys")),
         values = Var::parameter(golden.tensor("attention/values"));
-    const Tensor Y = backward_from([&] { return layer(queries, keys, values, valid_lens); }, golden.tensor("attention/dY"));
+    const Tensor Y =
+        backward_from([&] { return layer(queries, keys, values, valid_lens); }, golden.tensor("attention/dY"));
     check_golden("Y", Y, golden.tensor(at + "Y"));
     check_golden("dqueries", queries.grad(), golden.tensor(at + "dqueries"));
     check_golden("dkeys", keys.grad(), golden.tensor(at + "dkeys"));

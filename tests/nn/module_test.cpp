@@ -42,8 +42,16 @@ real largest(const Tensor& t) {
 }
 
 ViTConfig small() {
-  return {.img_size = {8, 12}, .patch_size = 4, .num_hiddens = 6, .mlp_num_hiddens = 10, .num_heads = 3, .num_blks = 1,
-          .emb_dropout = real(0.3), .blk_dropout = real(0.3), .num_classes = 5, .num_channels = 2};
+  return {.img_size = {8, 12},
+          .patch_size = 4,
+          .num_hiddens = 6,
+          .mlp_num_hiddens = 10,
+          .num_heads = 3,
+          .num_blks = 1,
+          .emb_dropout = real(0.3),
+          .blk_dropout = real(0.3),
+          .num_classes = 5,
+          .num_channels = 2};
 }
 
 }  // namespace
@@ -53,8 +61,8 @@ TEST_CASE("module: names go through structs, vectors and Sequential; undefined p
   Tower tower(rng);
   std::vector<std::string> names;
   for (auto& [name, parameter] : named_parameters(tower)) names.push_back(name);
-  CHECK(names == std::vector<std::string>{"first.weight", "rest.0.weight", "rest.0.bias", "rest.1.weight", "rest.1.bias",
-                                          "top.1.weight", "top.1.bias"});
+  CHECK(names == std::vector<std::string>{"first.weight", "rest.0.weight", "rest.0.bias", "rest.1.weight",
+                                          "rest.1.bias", "top.1.weight", "top.1.bias"});
   CHECK(count_parameters(tower) == 15 + 2 * 30 + 10);
   CHECK(parameters(tower).size() == 7);
 }

@@ -67,8 +67,15 @@ ImageDataset halves(Index count, std::uint64_t seed) {
 Data halves() { return {halves(250, 1), halves(50, 2)}; }
 
 ViTConfig small() {
-  return {.img_size = 8, .patch_size = 4, .num_hiddens = 16, .mlp_num_hiddens = 32, .num_heads = 2, .num_blks = 1,
-          .emb_dropout = real(0.1), .blk_dropout = real(0.1), .num_classes = 4};
+  return {.img_size = 8,
+          .patch_size = 4,
+          .num_hiddens = 16,
+          .mlp_num_hiddens = 32,
+          .num_heads = 2,
+          .num_blks = 1,
+          .emb_dropout = real(0.1),
+          .blk_dropout = real(0.1),
+          .num_classes = 4};
 }
 
 // All weights after some steps of training with dropout.
@@ -150,7 +157,8 @@ TEST_CASE("trainer: max_steps ends within an epoch, validates and writes") {
   ViT model(small(), rng);
   SGD sgd(parameters(model), {.lr = real(0.1)});
   const auto history =
-      Trainer(sgd, rng, {.max_epochs = 3, .batch_size = 16, .max_steps = 20, .output_dir = folder.path}).fit(model, data);
+      Trainer(sgd, rng, {.max_epochs = 3, .batch_size = 16, .max_steps = 20, .output_dir = folder.path})
+          .fit(model, data);
   REQUIRE(history.size() == 2);
   CHECK(history[1].step == 20);
   CHECK(history[1].val_loss > 0);
@@ -184,9 +192,8 @@ TEST_CASE("trainer: a loss that is not finite stops it and names the step") {
     SGD sgd(parameters(model), {.lr = real(0.1)});
     Index step = 0;
     Trainer trainer(sgd, rng, {.max_epochs = 3, .batch_size = 16});
-    const std::string error = error_of([&] {
-      trainer.fit(model, data, [&](const Tensor&, const Labels&) { return ++step == 18 ? bad : real(1); });
-    });
+    const std::string error = error_of(
+        [&] { trainer.fit(model, data, [&](const Tensor&, const Labels&) { return ++step == 18 ? bad : real(1); }); });
     CHECK(contains(error, "at step 18 in epoch 2"));
     CHECK(step == 18);
   }
@@ -208,9 +215,7 @@ TEST_CASE("trainer: settings and folders that cannot be") {
 
   std::ofstream(folder.path / "file") << "x";
   const auto fit_into = [&](const fs::path& path) {
-    return error_of([&] {
-      Trainer(sgd, rng, {.max_epochs = 1, .max_steps = 1, .output_dir = path}).fit(model, data);
-    });
+    return error_of([&] { Trainer(sgd, rng, {.max_epochs = 1, .max_steps = 1, .output_dir = path}).fit(model, data); });
   };
   CHECK(contains(fit_into(folder.path / "file" / "run"), (folder.path / "file" / "run").string()));
   CHECK(fit_into(folder.path / "run") == "");

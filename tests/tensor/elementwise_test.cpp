@@ -458,12 +458,14 @@ TEST_CASE("SGD does what torch.optim.SGD says") {
   };
   const double lr = 0.1;
   with_threads([&] {
-    for (const auto& [momentum, decay, nesterov] : {Options{0, 0, false},
-                                                    {0, 0.01, false},
-                                                    {0.9, 0, false},
-                                                    {0.9, 0.01, false},
-                                                    {0.9, 0, true},
-                                                    {0.9, 0.01, true}}) {
+    for (const Options& o : {Options{0, 0, false},
+                             {0, 0.01, false},
+                             {0.9, 0, false},
+                             {0.9, 0.01, false},
+                             {0.9, 0, true},
+                             {0.9, 0.01, true}}) {
+      const double momentum = o.momentum, decay = o.weight_decay;
+      const bool nesterov = o.nesterov;
       CAPTURE(momentum);
       CAPTURE(decay);
       CAPTURE(nesterov);

@@ -47,7 +47,7 @@ double error(const Tensor& got, const Doubles& want, double floor = 1) {
   return worst;
 }
 
-Tensor random(const Shape& shape, std::uint64_t seed) { return Rng(seed).uniform(shape, -1, 1); }
+Tensor random(const Shape& shape, std::uint64_t seed) { return Rng(seed).normal(shape, 0, real{0.5}); }
 
 // Whether f throws an Error whose text contains all the parts.
 template <class F>
@@ -237,7 +237,8 @@ TEST_CASE("gemm with 129 of everything, for any number of threads") {
 
 TEST_CASE("batched gemm takes operands that lie apart by their strides") {
   const Index sizes[][4] = {{5, 1, 1, 1}, {5, 3, 17, 5}, {37, 17, 3, 37}, {7, 37, 17, 65}, {2, 162, 162, 161}};
-  for (const auto& [batch, m, n, k] : sizes)  // the last one is so large that BLAS's own threads compute it
+  for (const auto& s : sizes) {  // the last one is so large that BLAS's own threads compute it
+    const Index batch = s[0], m = s[1], n = s[2], k = s[3];
     for (int flags = 0; flags < 4; ++flags) {
       const bool trans_a = flags & 1, trans_b = flags & 2;
       if (m > 100 && flags != 1) continue;
@@ -256,7 +257,7 @@ TEST_CASE("batched gemm takes operands that lie apart by their strides") {
                          scale.alpha, scale.beta, before.data() + i * stride_c, ldc);
           want.insert(want.end(), part.begin(), part.end());
         }
-        with_threads([&, batch = batch, m = m, n = n, k = k] {
+        with_threads([&] {
           Tensor c = before.clone();
           backend::batched_gemm(batch, trans_a, trans_b, m, n, k, static_cast<real>(scale.alpha), a.data(), lda,
                                 stride_a, b.data(), ldb, stride_b, static_cast<real>(scale.beta), c.data(), ldc,
@@ -265,6 +266,7 @@ TEST_CASE("batched gemm takes operands that lie apart by their strides") {
         });
       }
     }
+  }
 }
 
 TEST_CASE("matmul for all ranks and transposes") {

@@ -1,0 +1,158 @@
+// The program as people meet it: exit codes, one sentence for each mistake, and a short run on real data.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Result {
+  int status;
+  std::string output;  // stdout and stderr
+};
+
+Result run(const std::string& command) {
+  Result result{-1, ""};
+  FILE* pipe = popen(("exec 2>&1; " + command).c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  char buffer[4096];
+  while (const std::size_t n = fread(buffer, 1, sizeof buffer, pipe)) result.output.append(buffer, n);
+  const int status = pclose(pipe);
+  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return result;
+}
+
+std::string program() {
+  const char* build = std::getenv("BOBBIN_BUILD");
+  return std::string("timeout 60 ").append(build ? build : "build") + "/train_vit";
+}
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+bool have_data() { return fs::exists("/usr/share/datasets/fashion-mnist") || fs::exists("datasets/FashionMNIST/raw"); }
+
+struct TemporaryFolder {
+  fs::path path;
+  TemporaryFolder() {
+    char name[] = "/tmp/bobbin-XXXXXX";
+    path = mkdtemp(name);
+  }
+  ~TemporaryFolder() { fs::remove_all(path); }
+};
+
+}  // namespace
+
+TEST_CASE("train_vit: --help lists the flags with the defaults of the preset") {
+  const Result d2l = run(program() + " --help");
+  CHECK(d2l.status == 0);
+  for (const char* flag :
+       {"--epochs", "--batch-size", "--lr", "--momentum", "--weight-decay", "--img-size", "--patch-size", "--seed",
+        "--data-dir", "--output-dir", "--threads", "--max-steps", "=512", "=2048"})
+    CHECK_MESSAGE(contains(d2l.output, flag), flag);
+  CHECK(contains(run(program() + " --preset quick --help").output, "=64"));
+}
+
+TEST_CASE("train_vit: a wrong command line is one sentence and exit code 2") {
+  const struct {
+    const char *flags, *says;
+  } mistakes[] = {{"--epochs 0", "--epochs"},
+                  {"--epochs -3", "--epochs"},
+                  {"--epochs 1e99", "--epochs"},
+                  {"--batch-size 0", "--batch-size"},
+                  {"--batch-size 99999999", "--batch-size"},
+                  {"--lr -1", "--lr"},
+                  {"--lr nan", "--lr"},
+                  {"--lr hello", "hello"},
+                  {"--momentum 2", "--momentum"},
+                  {"--emb-dropout 1", "--emb-dropout"},
+                  {"--blk-dropout -0.1", "--blk-dropout"},
+                  {"--img-size 0", "--img-size"},
+                  {"--img-size 1000000", "--img-size"},
+                  {"--patch-size 16 16 16", "--patch-size"},
+                  {"--num-hiddens 99999999999999999999", "--num-hiddens"},
+                  {"--threads 0", "--threads"},
+                  {"--threads 100000", "--threads"},
+                  {"--seed -1", "--seed"},
+                  {"--max-steps -1", "--max-steps"},
+                  {"--global-pool max", "--global-pool"},
+                  {"--preset huge", "huge"},
+                  {"--epoch 3", "did you mean --epochs?"},
+                  {"--batchsize=3", "did you mean --batch-size?"},
+                  {"--frobnicate", "--frobnicate"},
+                  {"stray", "stray"},
+                  {"--data-dir", "--data-dir"}};
+  for (const auto& [flags, says] : mistakes) {
+    const Result r = run(program() + " " + flags);
+    INFO(flags, ": ", r.output);
+    CHECK(r.status == 2);
+    CHECK(contains(r.output, says));
+    CHECK(r.output.starts_with("train_vit: "));
+    CHECK(std::count(r.output.begin(), r.output.end(), '\n') == 1);
+  }
+}
+
+TEST_CASE("train_vit: what cannot be run is one sentence and exit code 1") {
+  const TemporaryFolder folder;
+  std::ofstream(folder.path / "file") << "x";
+  const auto says = [](const std::string& flags, const std::string& part) {
+    const Result r = run(program() + " --preset quick --max-steps 1 " + flags);
+    INFO(flags, ": ", r.output);
+    CHECK(r.status == 1);
+    const std::string last =
+        r.output.substr(r.output.rfind("train_vit: ") == std::string::npos ? 0 : r.output.rfind("train_vit: "));
+    CHECK(contains(last, part));
+    CHECK(std::count(last.begin(), last.end(), '\n') == 1);
+  };
+  says("--data-dir " + folder.path.string(), folder.path.string());
+  if (!have_data()) return;
+  const std::string out = " --output-dir " + (folder.path / "run").string();
+  says("--patch-size 5" + out, "28 x 28");
+  says("--num-heads 5" + out, "5 heads");
+  says("--num-hiddens 65536 --img-size 4096 --patch-size 1" + out, "out of memory");  // 4 TB of positions
+  says("--output-dir " + (folder.path / "file" / "run").string(), (folder.path / "file" / "run").string());
+  says("--output-dir /proc/run", "/proc/run");
+  CHECK(!fs::exists(folder.path / "run" / "losses.csv"));
+}
+
+TEST_CASE("train_vit: a few steps on the real data set, twice the same") {
+  if (!have_data()) return;
+  const TemporaryFolder folder;
+  std::string losses[2];
+  for (int i = 0; i < 2; ++i) {
+    const fs::path out = folder.path / std::to_string(i);
+    const Result r =
+        run(program() + " --preset quick --max-steps 5 --emb-dropout 0.1 --img-size 14 7 --patch-size 7 --output-dir " +
+            out.string());
+    INFO(r.output);
+    CHECK(r.status == 0);
+    for (const char* said : {"parameters", "OpenBLAS", "threads", "60,000 images", "14 x 7", "val_acc"})
+      CHECK_MESSAGE(contains(r.output, said), said);
+    std::ifstream file(out / "losses.csv");
+    losses[i] = {std::istreambuf_iterator<char>(file), {}};
+  }
+  CHECK(std::count(losses[0].begin(), losses[0].end(), '\n') == 6);
+  CHECK(losses[0] == losses[1]);
+}
+
+TEST_CASE("train_vit: Ctrl-C ends it after the step, with exit code 130 and the losses so far") {
+  if (!have_data()) return;
+  const TemporaryFolder folder;
+  const std::string out = (folder.path / "run").string();
+  const Result r = run(program() + " --preset quick --epochs 1000 --output-dir " + out +
+                       " & pid=$!; "
+                       "for i in $(seq 100); do sleep 0.1; test -s " +
+                       out +
+                       "/metrics.csv && break; done; sleep 0.5; "
+                       "kill -INT $pid; wait $pid");
+  INFO(r.output);
+  CHECK(r.status == 130);
+  CHECK(contains(r.output, "stopped after step"));
+  CHECK(fs::exists(out + "/losses.csv"));
+}

@@ -9,6 +9,9 @@
 #include <fstream>
 #include <string>
 
+#include "tests/helpers.h"
+
+using namespace bobbin::test;
 namespace fs = std::filesystem;
 
 namespace {
@@ -34,18 +37,7 @@ std::string program() {
   return std::string("timeout 60 ").append(build ? build : "build") + "/train_vit";
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 bool have_data() { return fs::exists("/usr/share/datasets/fashion-mnist") || fs::exists("datasets/FashionMNIST/raw"); }
-
-struct TemporaryFolder {
-  fs::path path;
-  TemporaryFolder() {
-    char name[] = "/tmp/bobbin-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~TemporaryFolder() { fs::remove_all(path); }
-};
 
 }  // namespace
 
@@ -88,19 +80,19 @@ TEST_CASE("train_vit: a wrong command line is one sentence and exit code 2") {
                   {"--frobnicate", "--frobnicate"},
                   {"stray", "stray"},
                   {"--data-dir", "--data-dir"}};
-  for (const auto& [flags, says] : mistakes) {
-    const Result r = run(program() + " " + flags);
-    INFO(flags, ": ", r.output);
+  for (const auto& mistake : mistakes) {
+    const Result r = run(program() + " " + mistake.flags);
+    INFO(mistake.flags, ": ", r.output);
     CHECK(r.status == 2);
-    CHECK(contains(r.output, says));
+    CHECK(contains(r.output, mistake.says));
     CHECK(r.output.starts_with("train_vit: "));
     CHECK(std::count(r.output.begin(), r.output.end(), '\n') == 1);
   }
 }
 
 TEST_CASE("train_vit: what cannot be run is one sentence and exit code 1") {
-  const TemporaryFolder folder;
-  std::ofstream(folder.path / "file") << "x";
+  const TempFolder folder;
+  std::ofstream(folder.path() / "file") << "x";
   const auto says = [](const std::string& flags, const std::string& part) {
     const Result r = run(program() + " --preset quick --max-steps 1 " + flags);
     INFO(flags, ": ", r.output);
@@ -110,23 +102,23 @@ TEST_CASE("train_vit: what cannot be run is one sentence and exit code 1") {
     CHECK(contains(last, part));
     CHECK(std::count(last.begin(), last.end(), '\n') == 1);
   };
-  says("--data-dir " + folder.path.string(), folder.path.string());
+  says("--data-dir " + folder.path().string(), folder.path().string());
   if (!have_data()) return;
-  const std::string out = " --output-dir " + (folder.path / "run").string();
+  const std::string out = " --output-dir " + (folder.path() / "run").string();
   says("--patch-size 5" + out, "28 x 28");
   says("--num-heads 5" + out, "5 heads");
   says("--num-hiddens 65536 --img-size 4096 --patch-size 1" + out, "out of memory");  // 4 TB of positions
-  says("--output-dir " + (folder.path / "file" / "run").string(), (folder.path / "file" / "run").string());
+  says("--output-dir " + (folder.path() / "file" / "run").string(), (folder.path() / "file" / "run").string());
   says("--output-dir /proc/run", "/proc/run");
-  CHECK(!fs::exists(folder.path / "run" / "losses.csv"));
+  CHECK(!fs::exists(folder.path() / "run" / "losses.csv"));
 }
 
 TEST_CASE("train_vit: a few steps on the real data set, twice the same") {
   if (!have_data()) return;
-  const TemporaryFolder folder;
+  const TempFolder folder;
   std::string losses[2];
   for (int i = 0; i < 2; ++i) {
-    const fs::path out = folder.path / std::to_string(i);
+    const fs::path out = folder.path() / std::to_string(i);
     const Result r =
         run(program() + " --preset quick --max-steps 5 --emb-dropout 0.1 --img-size 14 7 --patch-size 7 --output-dir " +
             out.string());
@@ -143,8 +135,8 @@ TEST_CASE("train_vit: a few steps on the real data set, twice the same") {
 
 TEST_CASE("train_vit: Ctrl-C ends it after the step, with exit code 130 and the losses so far") {
   if (!have_data()) return;
-  const TemporaryFolder folder;
-  const std::string out = (folder.path / "run").string();
+  const TempFolder folder;
+  const std::string out = (folder.path() / "run").string();
   const Result r = run(program() + " --preset quick --epochs 1000 --output-dir " + out +
                        " & pid=$!; "
                        "for i in $(seq 100); do sleep 0.1; test -s " +

@@ -9,9 +9,10 @@
 #include "autograd/ops.h"
 #include "autograd/plain.h"
 #include "nn/vit.h"
-#include "tensor/check.h"
+#include "tests/helpers.h"
 
 using namespace bobbin;
+using namespace bobbin::test;
 
 namespace {
 
@@ -129,15 +130,6 @@ const std::vector<Case>& cases() {
        {{2, 3, 6}, {2, 5, 6}, {2, 5, 6}}},
   };
   return all;
-}
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 }  // namespace

@@ -4,9 +4,10 @@
 
 #include "autograd/ops.h"
 #include "optim/sgd.h"
-#include "tensor/check.h"
+#include "tests/helpers.h"
 
 using namespace bobbin;
+using namespace bobbin::test;
 
 namespace {
 
@@ -14,19 +15,6 @@ Var leaf(std::vector<real> values) {
   const Index n = static_cast<Index>(values.size());
   return Var::parameter(Tensor({n}, values));
 }
-
-// What the exception says, or "" if there is none.
-template <class F>
-std::string error_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 

@@ -1,5 +1,4 @@
 #pragma once
-#include <unistd.h>
 #include <zlib.h>
 
 #include <cstdint>
@@ -10,26 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "tests/helpers.h"
+
 namespace bobbin::test {
 
 using Bytes = std::vector<std::uint8_t>;
-
-/// A new empty folder that goes away, with all that is in it, at the end of the scope.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "bobbin-test-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline std::filesystem::path write_file(const std::filesystem::path& path, const Bytes& bytes) {
   std::ofstream(path, std::ios::binary)

@@ -69,17 +69,21 @@ Tensor backward_from(const F& f, const Tensor& dY) {
 }  // namespace
 
 TEST_CASE("golden: ViT, logits, loss and the gradient of every parameter") {
-  for (const auto& [name, whole] : {std::pair<std::string, bool>{"vit_square", false},
-                                    {"vit_square", true},
-                                    {"vit_rect_bias", false},
-                                    {"vit_rect_bias", true},
-                                    {"vit_avg", false}}) {
-    CAPTURE(name);
-    CAPTURE(whole);
-    const Golden golden(name);
+  const struct {
+    std::string name;
+    bool whole_last_block;
+  } cases[] = {{"vit_square", false},
+               {"vit_square", true},
+               {"vit_rect_bias", false},
+               {"vit_rect_bias", true},
+               {"vit_avg", false}};
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    CAPTURE(c.whole_last_block);
+    const Golden golden(c.name);
     Rng rng(1);
     ViTConfig config = config_of(golden);
-    config.whole_last_block = whole;
+    config.whole_last_block = c.whole_last_block;
     ViT model(config, rng);
     load(model, golden, "weights/");
     const Tensor X = golden.tensor("X");
@@ -190,10 +194,12 @@ TEST_CASE("golden: LayerNorm") {
 
 TEST_CASE("golden: GELU by erf and by tanh") {
   const Golden golden("layers");
-  for (const auto& [kind, f] : {std::pair<std::string, Var (*)(const Var&)>{"erf", gelu}, {"tanh", gelu_tanh}}) {
+  const std::pair<std::string, Var (*)(const Var&)> kinds[] = {{"erf", gelu}, {"tanh", gelu_tanh}};
+  for (const auto& one : kinds) {
+    const std::string kind = one.first;
     CAPTURE(kind);
     Var X = Var::parameter(golden.tensor("gelu/X"));
-    const Tensor Y = backward_from([&, f = f] { return f(X); }, Tensor::ones(X.shape()));
+    const Tensor Y = backward_from([&] { return one.second(X); }, Tensor::ones(X.shape()));
     check_golden("Y", Y, golden.tensor("gelu/" + kind + "/Y"));
     check_golden("dX", X.grad(), golden.tensor("gelu/" + kind + "/derivative"));
   }

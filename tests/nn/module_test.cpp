@@ -5,9 +5,10 @@
 #include <cmath>
 
 #include "nn/vit.h"
-#include "tensor/check.h"
+#include "tests/helpers.h"
 
 using namespace bobbin;
+using namespace bobbin::test;
 
 namespace {
 
@@ -22,17 +23,6 @@ struct Tower {
   Var operator()(const Var& x) { return top(rest[1](rest[0](first(x)))); }
   void visit(auto&& v) { v("first", first), v("rest", rest), v("top", top); }
 };
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 // The largest magnitude in a tensor.
 real largest(const Tensor& t) {

@@ -11,37 +11,13 @@
 #include "data/write_file.h"
 #include "nn/vit.h"
 #include "tensor/storage.h"
+#include "tests/helpers.h"
 
 using namespace bobbin;
+using namespace bobbin::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-// A folder that is gone after the test.
-struct TemporaryFolder {
-  fs::path path;
-  TemporaryFolder() {
-    char name[] = "/tmp/bobbin-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~TemporaryFolder() { fs::remove_all(path); }
-};
-
-std::string content(const fs::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 struct Data {
   ImageDataset train, test;
@@ -93,12 +69,12 @@ std::vector<std::vector<real>> weights_after(Index steps, std::uint64_t seed) {
 }  // namespace
 
 TEST_CASE("trainer: learns, and writes what it saw") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const Data data = halves();
   Rng rng(3);
   ViT model(small(), rng);
   SGD sgd(parameters(model), {.lr = real(0.02), .momentum = real(0.9)});
-  Trainer trainer(sgd, rng, {.max_epochs = 20, .batch_size = 16, .output_dir = folder.path / "new" / "run"});
+  Trainer trainer(sgd, rng, {.max_epochs = 20, .batch_size = 16, .output_dir = folder.path() / "new" / "run"});
   const std::vector<EpochMetrics> history = trainer.fit(model, data);
   REQUIRE(history.size() == 20);
   CHECK(history[0].step == 16);  // 250 = 15·16 + 10
@@ -119,13 +95,13 @@ TEST_CASE("trainer: learns, and writes what it saw") {
   CHECK(history[19].val_acc == doctest::Approx(static_cast<double>(right) / 50));
   CHECK(history[19].val_loss == doctest::Approx(loss).epsilon(1e-4));
 
-  const std::string metrics = content(folder.path / "new/run/metrics.csv");
+  const std::string metrics = content(folder.path() / "new/run/metrics.csv");
   CHECK(metrics.starts_with("epoch,step,train_loss,val_loss,val_acc,lr,img_per_s,seconds\n1,16,"));
   CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 21);
-  const std::string losses = content(folder.path / "new/run/losses.csv");
+  const std::string losses = content(folder.path() / "new/run/losses.csv");
   CHECK(losses.starts_with("step,loss\n1,"));
   CHECK(std::count(losses.begin(), losses.end(), '\n') == 321);
-  CHECK(std::distance(fs::directory_iterator(folder.path / "new/run"), {}) == 2);  // and nothing half written
+  CHECK(std::distance(fs::directory_iterator(folder.path() / "new/run"), {}) == 2);  // and nothing half written
 }
 
 TEST_CASE("trainer: same seed, same threads, bit-identical weights after 30 steps") {
@@ -151,13 +127,13 @@ TEST_CASE("trainer: after two steps nothing more is asked from the system") {
 }
 
 TEST_CASE("trainer: max_steps ends within an epoch, validates and writes") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const Data data = halves();
   Rng rng(5);
   ViT model(small(), rng);
   SGD sgd(parameters(model), {.lr = real(0.1)});
   const auto history =
-      Trainer(sgd, rng, {.max_epochs = 3, .batch_size = 16, .max_steps = 20, .output_dir = folder.path})
+      Trainer(sgd, rng, {.max_epochs = 3, .batch_size = 16, .max_steps = 20, .output_dir = folder.path()})
           .fit(model, data);
   REQUIRE(history.size() == 2);
   CHECK(history[1].step == 20);
@@ -165,13 +141,13 @@ TEST_CASE("trainer: max_steps ends within an epoch, validates and writes") {
 }
 
 TEST_CASE("trainer: Ctrl-C ends it after the step, with the losses so far") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const Data data = halves();
   Rng rng(5);
   ViT model(small(), rng);
   SGD sgd(parameters(model), {.lr = real(0.1)});
   int steps = 0;
-  Trainer trainer(sgd, rng, {.max_epochs = 3, .batch_size = 16, .output_dir = folder.path});
+  Trainer trainer(sgd, rng, {.max_epochs = 3, .batch_size = 16, .output_dir = folder.path()});
   const auto history = trainer.fit(model, data, [&](const Tensor& X, const Labels& y) {
     if (++steps == 20) std::raise(SIGINT);
     return training_step(model, sgd, X, y);
@@ -179,12 +155,12 @@ TEST_CASE("trainer: Ctrl-C ends it after the step, with the losses so far") {
   CHECK(steps == 20);
   CHECK(history.size() == 1);
   CHECK(Interrupt::received() == SIGINT);
-  const std::string losses = content(folder.path / "losses.csv");
+  const std::string losses = content(folder.path() / "losses.csv");
   CHECK(std::count(losses.begin(), losses.end(), '\n') == 21);
 }
 
 TEST_CASE("trainer: a loss that is not finite stops it and names the step") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const Data data = halves();
   for (const real bad : {real(NAN), real(INFINITY)}) {
     Rng rng(5);
@@ -200,7 +176,7 @@ TEST_CASE("trainer: a loss that is not finite stops it and names the step") {
 }
 
 TEST_CASE("trainer: settings and folders that cannot be") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const Data data = halves();
   Rng rng(5);
   ViT model(small(), rng);
@@ -213,24 +189,24 @@ TEST_CASE("trainer: settings and folders that cannot be") {
   CHECK(contains(error_of([&] { SGD(parameters(model), {.nesterov = true}); }), "momentum"));
   CHECK(contains(error_of([&] { clip_grad_norm(parameters(model), 0); }), "max_norm"));
 
-  std::ofstream(folder.path / "file") << "x";
+  std::ofstream(folder.path() / "file") << "x";
   const auto fit_into = [&](const fs::path& path) {
     return error_of([&] { Trainer(sgd, rng, {.max_epochs = 1, .max_steps = 1, .output_dir = path}).fit(model, data); });
   };
-  CHECK(contains(fit_into(folder.path / "file" / "run"), (folder.path / "file" / "run").string()));
-  CHECK(fit_into(folder.path / "run") == "");
-  const std::string before = content(folder.path / "run/metrics.csv");
-  CHECK(contains(fit_into(folder.path / "run"), "another run"));
-  CHECK(content(folder.path / "run/metrics.csv") == before);
+  CHECK(contains(fit_into(folder.path() / "file" / "run"), (folder.path() / "file" / "run").string()));
+  CHECK(fit_into(folder.path() / "run") == "");
+  const std::string before = content(folder.path() / "run/metrics.csv");
+  CHECK(contains(fit_into(folder.path() / "run"), "another run"));
+  CHECK(content(folder.path() / "run/metrics.csv") == before);
 }
 
 TEST_CASE("write_file: whole or not at all") {
-  const TemporaryFolder folder;
-  const fs::path path = folder.path / "file";
+  const TempFolder folder;
+  const fs::path path = folder.path() / "file";
   write_file(path, "old");
   CHECK(content(path) == "old");
-  CHECK(contains(error_of([&] { write_file(folder.path / "no" / "file", "x"); }), "No such file or directory"));
-  CHECK(contains(error_of([&] { write_file(folder.path, "x"); }), folder.path.string()));
+  CHECK(contains(error_of([&] { write_file(folder.path() / "no" / "file", "x"); }), "No such file or directory"));
+  CHECK(contains(error_of([&] { write_file(folder.path(), "x"); }), folder.path().string()));
 
   // A disk that is full in the middle of the file: here, a limit on the size of files.
   rlimit before{};
@@ -243,7 +219,7 @@ TEST_CASE("write_file: whole or not at all") {
   std::signal(SIGXFSZ, handler);
   CHECK(contains(error, path.string()));
   CHECK(content(path) == "old");
-  CHECK(std::distance(fs::directory_iterator(folder.path), {}) == 1);
+  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 1);
 
   write_file(path, "new");
   CHECK(content(path) == "new");

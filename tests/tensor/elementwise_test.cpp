@@ -8,10 +8,11 @@
 #include <limits>
 #include <string>
 
-#include "tensor/check.h"
 #include "tensor/functions.h"
+#include "tests/helpers.h"
 
 using namespace bobbin;
+using namespace bobbin::test;
 
 namespace {
 
@@ -19,33 +20,6 @@ using Limits = std::numeric_limits<real>;
 constexpr double epsilon = Limits::epsilon();
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-
-// Runs body with 1, 2 and 3 threads.
-template <class Body>
-void with_threads(const Body& body) {
-  struct Restore {
-    int threads = omp_get_max_threads();
-    ~Restore() { omp_set_num_threads(threads); }
-  } restore;
-  for (const int threads : {1, 2, 3}) {
-    CAPTURE(threads);
-    omp_set_num_threads(threads);
-    body();
-  }
-}
-
-// The largest |got - want| / max(|want|, floor). NaN must meet NaN, and an infinity the same infinity.
-double error(const Tensor& got, const std::vector<double>& want, double floor = 1) {
-  if (got.size() != static_cast<Index>(want.size())) return inf;
-  double worst = 0;
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    const double g = got.data()[i], w = want[i];
-    if (g == w || (std::isnan(g) && std::isnan(w))) continue;
-    const double e = std::abs(g - w) / std::max(std::abs(w), floor);
-    if (!(e <= worst)) worst = std::isnan(e) ? inf : e;
-  }
-  return worst;
-}
 
 Tensor random(const Shape& shape, std::uint64_t seed) { return Rng(seed).uniform(shape, -2, 2); }
 
@@ -61,19 +35,6 @@ std::vector<double> map(const Tensor& a, const Tensor& b, const F& f) {
   std::vector<double> result;
   for (Index i = 0; i < a.size(); ++i) result.push_back(f(double{a.data()[i]}, double{b.data()[i]}));
   return result;
-}
-
-// Whether f throws an Error whose text contains all the parts.
-template <class F>
-bool fails(const F& f, const std::vector<std::string>& parts) {
-  try {
-    f();
-  } catch (const Error& error) {
-    bool all = true;
-    for (const std::string& part : parts) all = all && std::string(error.what()).find(part) != std::string::npos;
-    return all;
-  }
-  return false;
 }
 
 // The element of `t` that stands at the coordinates of element i of `shape`, by NumPy's rule.

@@ -8,29 +8,16 @@
 #include <numeric>
 #include <string>
 
-#include "tensor/check.h"
 #include "tensor/functions.h"
+#include "tests/helpers.h"
 
 using namespace bobbin;
+using namespace bobbin::test;
 
 namespace {
 
 using Values = std::vector<real>;
 using Coordinates = std::vector<Index>;
-
-// Runs body with 1, 2 and 3 threads.
-template <class Body>
-void with_threads(const Body& body) {
-  struct Restore {
-    int threads = omp_get_max_threads();
-    ~Restore() { omp_set_num_threads(threads); }
-  } restore;
-  for (const int threads : {1, 2, 3}) {
-    CAPTURE(threads);
-    omp_set_num_threads(threads);
-    body();
-  }
-}
 
 // 0, 1, 2, ...: every number says where it comes from (a float holds these exactly).
 Tensor counting(const Shape& shape) {
@@ -58,19 +45,6 @@ Index position(const Coordinates& at, const Shape& shape) {
   Index i = 0;
   for (int axis = 0; axis < shape.rank(); ++axis) i = i * shape[axis] + at[static_cast<std::size_t>(axis)];
   return i;
-}
-
-// Whether f throws an Error whose text contains all the parts.
-template <class F>
-bool fails(const F& f, const std::vector<std::string>& parts) {
-  try {
-    f();
-  } catch (const Error& error) {
-    bool all = true;
-    for (const std::string& part : parts) all = all && std::string(error.what()).find(part) != std::string::npos;
-    return all;
-  }
-  return false;
 }
 
 bool permutes(const Shape& shape, const std::vector<int>& axes) {

@@ -7,60 +7,20 @@
 #include <limits>
 #include <string>
 
-#include "tensor/check.h"
 #include "tensor/functions.h"
+#include "tests/helpers.h"
 
 using namespace bobbin;
+using namespace bobbin::test;
 
 namespace {
 
 using Limits = std::numeric_limits<real>;
 using Doubles = std::vector<double>;
 constexpr double epsilon = Limits::epsilon();
-constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr real not_a_number = Limits::quiet_NaN();
 
-// Runs body with 1, 2 and 3 threads.
-template <class Body>
-void with_threads(const Body& body) {
-  struct Restore {
-    int threads = omp_get_max_threads();
-    ~Restore() { omp_set_num_threads(threads); }
-  } restore;
-  for (const int threads : {1, 2, 3}) {
-    CAPTURE(threads);
-    omp_set_num_threads(threads);
-    body();
-  }
-}
-
-// The largest |got - want| / max(|want|, floor). NaN must meet NaN, and an infinity the same infinity.
-double error(const Tensor& got, const Doubles& want, double floor = 1) {
-  if (got.size() != static_cast<Index>(want.size())) return inf;
-  double worst = 0;
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    const double g = got.data()[i], w = want[i];
-    if (g == w || (std::isnan(g) && std::isnan(w))) continue;
-    const double e = std::abs(g - w) / std::max(std::abs(w), floor);
-    if (!(e <= worst)) worst = std::isnan(e) ? inf : e;
-  }
-  return worst;
-}
-
 Tensor random(const Shape& shape, std::uint64_t seed) { return Rng(seed).normal(shape, 0, real{0.5}); }
-
-// Whether f throws an Error whose text contains all the parts.
-template <class F>
-bool fails(const F& f, const std::vector<std::string>& parts) {
-  try {
-    f();
-  } catch (const Error& error) {
-    bool all = true;
-    for (const std::string& part : parts) all = all && std::string(error.what()).find(part) != std::string::npos;
-    return all;
-  }
-  return false;
-}
 
 // A matrix in memory: element (i, j) of op(X).
 struct View {

@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "tensor/check.h"
+#include "tests/helpers.h"
 
 using namespace bobbin;
+using namespace bobbin::test;
 
 namespace {
 
@@ -16,17 +17,6 @@ std::string text(const Shape& shape) {
   std::ostringstream out;
   out << shape;
   return out.str();
-}
-
-// The text of the Error that f throws, "" if it throws none.
-template <class F>
-std::string error_text(const F& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 }  // namespace
@@ -80,16 +70,16 @@ TEST_CASE("with and without change one axis and the size") {
 
 TEST_CASE("impossible shapes are refused with a sentence") {
   CHECK(Shape{1, 2, 3, 4, 5, 6}.rank() == 6);
-  CHECK(error_text([] { Shape{1, 1, 1, 1, 1, 1, 1}; }).find("at most 6 axes, got 7") != std::string::npos);
-  CHECK(error_text([] { Shape{3, 0}; }).find("axis 1 must have a size of 1 or more, got 0") != std::string::npos);
-  CHECK(error_text([] { Shape{-2}; }).find("got -2") != std::string::npos);
-  CHECK(error_text([] { Shape{2}.with(0, 0); }).find("[Shape]") == 0);
+  CHECK(error_of([] { Shape{1, 1, 1, 1, 1, 1, 1}; }).find("at most 6 axes, got 7") != std::string::npos);
+  CHECK(error_of([] { Shape{3, 0}; }).find("axis 1 must have a size of 1 or more, got 0") != std::string::npos);
+  CHECK(error_of([] { Shape{-2}; }).find("got -2") != std::string::npos);
+  CHECK(error_of([] { Shape{2}.with(0, 0); }).find("[Shape]") == 0);
   const Index large = Index{1} << 32;
   CHECK(Shape{large, large / 4}.size() == Index{1} << 62);
-  CHECK(error_text([=] { Shape{large, large}; }).find("2^63") != std::string::npos);
-  CHECK(error_text([=] { Shape{large, large, large}; }).find("2^63") != std::string::npos);
+  CHECK(error_of([=] { Shape{large, large}; }).find("2^63") != std::string::npos);
+  CHECK(error_of([=] { Shape{large, large, large}; }).find("2^63") != std::string::npos);
   for (const int axis : {3, -4}) {
-    const std::string message = error_text([=] { Shape({2, 3, 4}).wrap(axis); });
+    const std::string message = error_of([=] { Shape({2, 3, 4}).wrap(axis); });
     CHECK(message.find("no axis " + std::to_string(axis)) != std::string::npos);
     CHECK(message.find("(2, 3, 4)") != std::string::npos);
   }
@@ -105,7 +95,7 @@ TEST_CASE("shapes broadcast by NumPy's rule") {
   CHECK(broadcast("op", {1, 1}, {1}) == Shape{1, 1});
   CHECK(broadcast("op", {1, 2, 1, 2, 1, 2}, {2, 1, 2, 1, 2, 1}) == Shape{2, 2, 2, 2, 2, 2});
   for (const auto& [a, b] : {std::pair{Shape{2, 3}, Shape{2}}, {Shape{4, 3}, Shape{2, 3}}, {Shape{2}, Shape{3}}}) {
-    const std::string message = error_text([&a = a, &b = b] { broadcast("op", a, b); });
+    const std::string message = error_of([&a = a, &b = b] { broadcast("op", a, b); });
     CHECK(message.find("[op]") == 0);
     CHECK(message.find(text(a) + " and " + text(b)) != std::string::npos);
   }

@@ -4,10 +4,11 @@
 
 #include <string>
 
-#include "tensor/check.h"
 #include "tensor/functions.h"
+#include "tests/helpers.h"
 
 using namespace bobbin;
+using namespace bobbin::test;
 
 namespace {
 
@@ -18,19 +19,6 @@ Tensor counting(const Shape& shape) {
   Tensor result(shape);
   for (Index i = 0; i < result.size(); ++i) result.data()[i] = static_cast<real>(i);
   return result;
-}
-
-// Whether f throws an Error whose text contains all the parts.
-template <class F>
-bool fails(const F& f, const std::vector<std::string>& parts) {
-  try {
-    f();
-  } catch (const Error& error) {
-    bool all = true;
-    for (const std::string& part : parts) all = all && std::string(error.what()).find(part) != std::string::npos;
-    return all;
-  }
-  return false;
 }
 
 }  // namespace

@@ -14,6 +14,12 @@ need=${need# }
 [ -z "$need" ] && exit 0
 
 stop() { printf '%s\n' "$@" >&2; exit 1; }
+# Where nothing can be installed: what only the tests or speed want is said, and does not stop.
+cannot() {
+  [ -n "$missing" ] && stop "$@"
+  printf '%s\n' "$@" >&2
+  exit 0
+}
 
 # --- Systems without apt: say the command, and leave it to the user ---
 if ! command -v apt-get > /dev/null; then
@@ -28,10 +34,10 @@ if ! command -v apt-get > /dev/null; then
     git clone --depth 1 https://github.com/nothings/stb "$(brew --prefix)/include/stb"
     export CPATH="$(brew --prefix)/include" PKG_CONFIG_PATH="$(brew --prefix openblas)/lib/pkgconfig"
     export CXX=g++-15    # or the version that brew installed: Apple'\''s own g++ is a clang without OpenMP'
-  if command -v dnf > /dev/null; then stop "Something is missing. Install it with:" "    $fedora"
-  elif command -v pacman > /dev/null; then stop "Something is missing. Install it with:" "    $arch"
-  elif command -v brew > /dev/null; then stop "Something is missing. Install it with:" "    $brew"
-  else stop "Something is missing. Install it with one of:" "  Fedora:" "    $fedora" "  Arch:" "    $arch" "  Homebrew:" "    $brew"
+  if command -v dnf > /dev/null; then cannot "Something is missing. Install it with:" "    $fedora"
+  elif command -v pacman > /dev/null; then cannot "Something is missing. Install it with:" "    $arch"
+  elif command -v brew > /dev/null; then cannot "Something is missing. Install it with:" "    $brew"
+  else cannot "Something is missing. Install it with one of:" "  Fedora:" "    $fedora" "  Arch:" "    $arch" "  Homebrew:" "    $brew"
   fi
 fi
 
@@ -40,11 +46,11 @@ command="apt-get install --no-install-recommends $need"
 if [ "$1" = show ]; then
   stop "Missing: $need" "Install with: $command" "or let make run or make test do it."
 fi
-[ "$AUTO_DEPS" = 0 ] && stop "Missing: $need" "AUTO_DEPS=0 forbids to install it; do so with: $command"
+[ "$AUTO_DEPS" = 0 ] && cannot "Missing: $need" "AUTO_DEPS=0 forbids to install it; do so with: $command"
 
 if [ "$(id -u)" = 0 ]; then sudo=''
 elif command -v sudo > /dev/null; then sudo=sudo
-else stop "Missing: $need" "Install as root with: $command"
+else cannot "Missing: $need" "Install as root with: $command"
 fi
 
 echo "Installing with ${sudo:+$sudo }apt-get (AUTO_DEPS=0 forbids it): $need" >&2

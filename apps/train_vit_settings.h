@@ -139,7 +139,7 @@ void parse_or_exit(const CLI::App& app, const Parse& parse) {
     std::exit(app.exit(help));
   } catch (const CLI::ParseError& error) {
     std::string text = error.what();
-    if (const auto unknown = app.remaining(); !unknown.empty()) {
+    if (const auto unknown = app.remaining(); !unknown.empty() && !app.get_allow_extras()) {
       text = "unknown flag " + unknown[0];
       if (const std::string flag = nearest_flag(app, unknown[0]); !flag.empty()) text += ", did you mean " + flag + "?";
     }

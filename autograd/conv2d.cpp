@@ -19,9 +19,6 @@ Var conv2d(const Var& X, const Var& W, const Var& b, const Conv2dOptions& option
   const Shape &x = X.shape(), &w = W.shape();
   check(X.rank() == 4 && W.rank() == 4, "conv2d", "needs images (B, C, H, W) and kernels (out, C, h, w), got ", x,
         " and ", w);
-  check(stride.height >= 1 && stride.width >= 1 && dilation.height >= 1 && dilation.width >= 1 && padding.height >= 0 &&
-            padding.width >= 0,
-        "conv2d", "stride and dilation must be 1 or more, padding 0 or more");
   check(groups >= 1 && w[0] % groups == 0 && x[1] == w[1] * groups, "conv2d", "images ", x, " do not fit kernels ", w,
         " in ", groups, " groups: the images must have ", w[1] * groups, " channels, and the groups divide the ", w[0],
         " kernels");
@@ -29,10 +26,7 @@ Var conv2d(const Var& X, const Var& W, const Var& b, const Conv2dOptions& option
   const Conv2dGeometry g{x[1],          x[2],         x[3],           w[2],          w[3],
                          stride.height, stride.width, padding.height, padding.width, dilation.height,
                          dilation.width};
-  const Index reach_h = dilation.height * (w[2] - 1) + 1, reach_w = dilation.width * (w[3] - 1) + 1;
-  check(reach_h <= x[2] + 2 * padding.height && reach_w <= x[3] + 2 * padding.width, "conv2d",
-        "a kernel that reaches over ", reach_h, " x ", reach_w, " does not fit into images ", x, " with padding ",
-        padding.height, ", ", padding.width);
+  check_geometry("conv2d", g);
 
   const Size2 kernel{w[2], w[3]};
   const Shape out{x[0], w[0], g.out_h(), g.out_w()};

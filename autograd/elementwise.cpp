@@ -6,14 +6,16 @@ namespace bobbin {
 
 Var operator+(Var a, Var b) {
   const Shape shape_a = a.shape(), shape_b = b.shape();
-  return record("add", std::move(a).value() + std::move(b).value(),
+  Tensor Y = std::move(a).value() + std::move(b).value();  // first the values move, then the places are used
+  return record("add", std::move(Y),
                 {{a, [shape_a](Tensor dY) { return sum_to(dY, shape_a); }},
                  {b, [shape_b](Tensor dY) { return sum_to(dY, shape_b); }}});
 }
 
 Var operator-(Var a, Var b) {
   const Shape shape_a = a.shape(), shape_b = b.shape();
-  return record("sub", std::move(a).value() - std::move(b).value(),
+  Tensor Y = std::move(a).value() - std::move(b).value();
+  return record("sub", std::move(Y),
                 {{a, [shape_a](Tensor dY) { return sum_to(dY, shape_a); }},
                  {b, [shape_b](Tensor dY) { return -sum_to(dY, shape_b); }}});
 }
@@ -34,7 +36,6 @@ Var operator/(const Var& a, const Var& b) {
 
 Var operator+(Var a, real b) { return std::move(a) + Var(Tensor::scalar(b)); }
 Var operator-(Var a, real b) { return std::move(a) - Var(Tensor::scalar(b)); }
-Var operator/(Var a, real b) { return std::move(a) * (1 / b); }
 Var operator+(real a, Var b) { return std::move(b) + a; }
 Var operator-(real a, Var b) { return Var(Tensor::scalar(a)) - std::move(b); }
 Var operator*(real a, Var b) { return std::move(b) * a; }
@@ -42,11 +43,17 @@ Var operator/(real a, const Var& b) { return Var(Tensor::scalar(a)) / b; }
 Var operator-(Var x) { return std::move(x) * real{-1}; }
 
 Var operator*(Var a, real b) {
-  return record("scale", std::move(a).value() * b, {{a, [b](Tensor dY) { return std::move(dY) * b; }}});
+  Tensor Y = std::move(a).value() * b;
+  return record("scale", std::move(Y), {{a, [b](Tensor dY) { return std::move(dY) * b; }}});
+}
+
+Var operator/(Var a, real b) {
+  Tensor Y = std::move(a).value() / b;
+  return record("scale", std::move(Y), {{a, [b](Tensor dY) { return std::move(dY) / b; }}});
 }
 
 Var exp(Var x) {
-  const Tensor Y = exp(std::move(x).value());
+  const Tensor Y = exp(std::move(x).value());  // the value moves, the place on the tape stays in x
   return record("exp", Y, {{x, [Y](Tensor dY) { return std::move(dY) * Y; }}});
 }
 
@@ -78,8 +85,8 @@ Var gelu_tanh(const Var& x) {
 }
 
 Var dropout(Var x, real p, Draw draw) {  // linear, so it is its own way back, with the same mask drawn again
-  return record("dropout", dropout(std::move(x).value(), p, draw),
-                {{x, [p, draw](Tensor dY) { return dropout(std::move(dY), p, draw); }}});
+  Tensor Y = dropout(std::move(x).value(), p, draw);
+  return record("dropout", std::move(Y), {{x, [p, draw](Tensor dY) { return dropout(std::move(dY), p, draw); }}});
 }
 
 }  // namespace bobbin

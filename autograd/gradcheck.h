@@ -23,6 +23,7 @@ struct GradcheckOptions {
 ///
 /// (as HIPS/autograd does): two evaluations a leaf, whatever its size. A cotangent of ones would be
 /// blind: the sum of a softmax is constant, so any scaling error passes.
+/// Gradients that have arrived in the leaves before are dropped.
 /// Throws Error at a difference, naming f, the leaf, the index of its worst element, both numbers and
 /// the error; and if f gives two results for the same input (dropout needs the same draw each time).
 void gradcheck(const std::string& name, const std::function<Var()>& f,

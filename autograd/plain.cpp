@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "tensor/check.h"
+
 namespace bobbin::plain {
 
 Var linear(const Var& x, const Var& W, const Var& b) {
@@ -23,6 +25,8 @@ Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing)
 
 Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads, const std::vector<int>& valid_lens,
               real p, Draw draw) {
+  check(queries.rank() == 3 && num_heads >= 1 && queries.shape()[2] % num_heads == 0, "plain::attention", num_heads,
+        " heads do not divide the columns of the queries ", queries.shape());
   const Index d = queries.shape()[2] / num_heads;
   const auto split = [&](const Var& x) {  // (B, T, H·d) -> (B, H, T, d)
     return transpose(reshape(x, {x.shape()[0], x.shape()[1], num_heads, d}), 1, 2);

@@ -12,6 +12,7 @@ Var reshape(Var x, const Shape& shape) {
 
 Var flatten(Var x, int start) {
   const Shape& shape = x.shape();
+  check(start >= -shape.rank() && start < shape.rank(), "flatten", "there is no axis ", start, " in the shape ", shape);
   start = shape.wrap(start);
   std::vector<Index> sizes(shape.begin(), shape.begin() + start);
   sizes.push_back(shape.product(start, shape.rank()));
@@ -39,12 +40,11 @@ Var broadcast_to(const Var& x, const Shape& shape) {
 
 Var concat(const std::vector<Var>& parts, int axis) {
   std::vector<Tensor> values;
+  for (const Var& part : parts) values.push_back(part.value());
+  Tensor Y = concat(values, axis);  // checks the axis
   std::vector<Index> sizes;
-  for (const Var& part : parts) {
-    values.push_back(part.value());
-    sizes.push_back(part.shape()[axis]);
-  }
-  return record("concat", concat(values, axis), parts, [sizes, axis](Tensor dY) {
+  for (const Var& part : parts) sizes.push_back(part.shape()[axis]);
+  return record("concat", std::move(Y), parts, [sizes, axis](Tensor dY) {
     std::vector<Tensor> gradients;
     Index start = 0;
     for (const Index size : sizes) {
@@ -61,6 +61,8 @@ Var slice(const Var& x, int axis, Index start, Index stop) {
 }
 
 Var select(const Var& x, int axis, Index index) {
+  check(axis >= -x.rank() && axis < x.rank() && index >= 0 && index < x.shape()[axis], "select", "there is no index ",
+        index, " along axis ", axis, " of ", x.shape());
   return reshape(slice(x, axis, index, index + 1), x.shape().without(axis));
 }
 

@@ -20,6 +20,7 @@ void GradSlot::add(Tensor gradient) {
 }
 
 Var Var::parameter(Tensor value) {
+  check(value.defined(), "parameter", "needs a tensor, got an undefined one");
   Var leaf(std::move(value));
   leaf.slot_ = std::make_shared<GradSlot>(GradSlot{.shape = leaf.shape(), .grad = {}});
   return leaf;
@@ -107,7 +108,9 @@ void Tape::backward(const Var& loss) {
         "; take its mean() or sum()");
   check(loss.slot_ != nullptr, "backward",
         "the loss was not recorded: no Tape was in scope when it was computed, or it depends on no parameter");
-  check(loss.slot_->tape == number_, "backward", "the loss was recorded on another tape");
+  check(loss.slot_->tape == number_, "backward",
+        loss.slot_->tape == 0 ? "the loss is a parameter itself: nothing was computed"
+                              : "the loss was recorded on another tape");
   spent_ = true;
   loss.slot_->add(Tensor::ones(loss.shape()));
   for (; !nodes_.empty(); nodes_.pop_back()) {

@@ -47,6 +47,8 @@ class Var {
   Index size() const { return value_.size(); }
   bool defined() const { return value_.defined(); }
   bool requires_grad() const { return slot_ != nullptr; }
+  /// Whether both are handles of the same parameter or result.
+  bool is(const Var& other) const { return slot_ && slot_ == other.slot_; }
 
   /// What has arrived so far; undefined if nothing. Throws Error for a constant.
   const Tensor& grad() const;
@@ -54,8 +56,9 @@ class Var {
   Tensor take_grad();
   /// Adds to the gradient, as backward() does.
   void add_grad(Tensor gradient);
-  /// The numbers of a parameter, to be overwritten in place. Throws Error while a tape has recorded
-  /// them and has not run backward: its gradients would belong to other numbers.
+  /// The numbers of a parameter, to be overwritten in place. Throws Error while a tape has recorded the
+  /// parameter and has not run backward: its gradients would belong to other numbers. What shares these
+  /// numbers otherwise is not watched: keep a clone() of what must stay, and do not keep this handle.
   Tensor mutable_value();
 
  private:
@@ -89,6 +92,7 @@ class Tape {
   ~Tape();
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
+  static void* operator new(std::size_t) = delete;  // a tape lives in a scope, so that tapes end in order
 
   /// The gradients of `loss`, a scalar, with respect to every parameter it depends on, are added to
   /// those parameters. The tape is spent then: it records no more.

@@ -19,14 +19,18 @@ void check_labels(const Labels& labels, std::size_t num_classes, const std::stri
 
 ImageDataset::ImageDataset(const Shape& shape, std::vector<std::uint8_t> images_, Labels labels_,
                            std::vector<std::string> class_names_)
-    : channels(shape[1]),
-      height(shape[2]),
-      width(shape[3]),
-      resize(height, width),
+    : channels(0),
+      height(0),
+      width(0),
+      resize(0),
       images(std::move(images_)),
       labels(std::move(labels_)),
       class_names(std::move(class_names_)) {
   check(shape.rank() == 4, "ImageDataset", "images have the shape (N, C, H, W), got ", shape);
+  channels = shape[1];
+  height = shape[2];
+  width = shape[3];
+  resize = {height, width};
   check(static_cast<Index>(images.size()) == shape.size(), "ImageDataset", "images of the shape ", shape, " have ",
         shape.size(), " bytes, got ", images.size());
   check(count() == shape[0], "ImageDataset", "there are ", shape[0], " images and ", count(), " labels");

@@ -25,8 +25,9 @@ struct MultiHeadAttention {
   /// (B, Tq, num_hiddens) and twice (B, Tk, num_hiddens) -> (B, Tq, num_hiddens). valid_lens is empty or
   /// says how many keys may be looked at: a number for each image (B), or for each query (B·Tq).
   Var operator()(const Var& queries, const Var& keys, const Var& values, const std::vector<int>& valid_lens = {}) {
-    const real p = dropout.active() ? dropout.p : 0;
-    return W_o(attention(W_q(queries), W_k(keys), W_v(values), num_heads, valid_lens, p, dropout.rng.draw()));
+    const Var Q = W_q(queries), K = W_k(keys), V = W_v(values);
+    return W_o(dropout.active() ? attention(Q, K, V, num_heads, valid_lens, dropout.p, dropout.rng.draw())
+                                : attention(Q, K, V, num_heads, valid_lens));
   }
   void visit(auto&& v) { v("dropout", dropout), v("W_q", W_q), v("W_k", W_k), v("W_v", W_v), v("W_o", W_o); }
 };

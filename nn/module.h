@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -30,18 +31,22 @@ void walk(Node& node, const F& f, const std::string& name = "") {
     node.visit(inside);
   else if constexpr (requires { node.begin(); })
     for (std::size_t i = 0; i < node.size(); ++i) inside(std::to_string(i), node[i]);
+  else if constexpr (requires { *node, bool(node); })  // an optional or a pointer
+    if (node) walk(*node, f, name);
 }
 
 /// A parameter with its dotted name.
 using NamedParameter = std::pair<std::string, Var>;
 
-/// All parameters in the order of visit(); a member that is undefined (no bias) is left out.
+/// All parameters in the order of visit(), each once; a member that is undefined (no bias) is left out.
 template <class Module>
 std::vector<NamedParameter> named_parameters(Module& module) {
   std::vector<NamedParameter> found;
   walk(module, [&](const std::string& name, auto& node) {
     if constexpr (std::is_same_v<std::remove_cvref_t<decltype(node)>, Var>)
-      if (node.defined()) found.emplace_back(name, node);
+      if (node.defined() &&
+          std::none_of(found.begin(), found.end(), [&](auto& known) { return known.second.is(node); }))
+        found.emplace_back(name, node);
   });
   return found;
 }

@@ -97,8 +97,8 @@ struct ViTConfig {
   Index num_channels = 1;
   Pool pool = Pool::token;
   /// Of the last block the head sees the class token only, so nothing else is computed there: the same
-  /// logits and gradients for 1.67 times less work in the chapter's model. True computes all of it, as the
-  /// chapter's code does.
+  /// function, so without dropout the same logits and gradients, for 1.67 times less work in the chapter's
+  /// model. True computes all of it, as the chapter's code does.
   bool whole_last_block = false;
 };
 

@@ -19,6 +19,8 @@ SGD::SGD(std::vector<Var> parameters, SGDOptions options)
 }
 
 void SGD::step() {
+  for (Var& parameter : parameters_)  // refused as a whole, before anything has moved
+    if (parameter.grad().defined()) parameter.mutable_value();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Var& parameter = parameters_[i];
     if (!parameter.grad().defined()) continue;

@@ -25,10 +25,10 @@ struct Evaluation {
   double loss = 0, accuracy = 0;
 };
 
-/// Runs the model, in evaluation mode and unrecorded, over the whole data set; the model is left in
-/// evaluation mode. Ends early, with what it has, when an Interrupt has come.
-template <class Model>
-Evaluation evaluate(Model& model, const ImageDataset& data, Index batch_size) {
+/// Runs the model in evaluation mode over the whole data set, and leaves it in that mode. Ends early, with
+/// what it has, as soon as stop() is true.
+template <class Model, class Stop>
+Evaluation evaluate(Model& model, const ImageDataset& data, Index batch_size, const Stop& stop) {
   eval(model);
   double loss = 0;
   Index right = 0, seen = 0;
@@ -38,9 +38,14 @@ Evaluation evaluate(Model& model, const ImageDataset& data, Index batch_size) {
     for (std::size_t i = 0; i < y.size(); ++i) right += predicted[i] == y[i];
     loss += double{cross_entropy(logits, y, 0).item()} * static_cast<double>(y.size());
     seen += static_cast<Index>(y.size());
-    if (Interrupt::received()) break;
+    if (stop()) break;
   }
   return {loss / static_cast<double>(seen), static_cast<double>(right) / static_cast<double>(seen)};
+}
+
+template <class Model>
+Evaluation evaluate(Model& model, const ImageDataset& data, Index batch_size) {
+  return evaluate(model, data, batch_size, [] { return false; });
 }
 
 /// One step of training: forward, backward, update. Returns the loss before the update.
@@ -79,11 +84,11 @@ class Trainer {
   /// The same with a training step of your own: step(X, y) updates the model and returns the loss.
   template <class Model, class Data, class Step>
   std::vector<EpochMetrics> fit(Model& model, const Data& data, const Step& step) {
-    const Index steps_per_epoch = (data.train.count() + options_.batch_size - 1) / options_.batch_size;
+    const Index steps_per_epoch = (data.train.count() - 1) / options_.batch_size + 1;
     const Index all_steps = steps_per_epoch * options_.max_epochs;
     const Index last_step = options_.max_steps > 0 ? std::min(options_.max_steps, all_steps) : all_steps;
     const Interrupt interrupt;
-    TrainingLog log(options_.output_dir, options_.max_epochs, last_step);
+    TrainingLog log(options_.output_dir, options_.max_epochs, steps_per_epoch, last_step);
     std::vector<EpochMetrics> history;
     while (log.steps() < last_step) {
       log.begin_epoch();
@@ -93,8 +98,7 @@ class Trainer {
         log.step(loss, static_cast<Index>(y.size()), sgd_->options.lr);
         if (Interrupt::received() || log.steps() == last_step) break;
       }
-      const Evaluation validation =
-          Interrupt::received() ? Evaluation{} : evaluate(model, data.test, options_.batch_size);
+      const Evaluation validation = evaluate(model, data.test, options_.batch_size, Interrupt::received);
       if (Interrupt::received()) {
         log.interrupted();
         break;

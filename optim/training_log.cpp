@@ -39,8 +39,11 @@ std::string csv(const std::vector<EpochMetrics>& epochs) {
 
 }  // namespace
 
-TrainingLog::TrainingLog(std::filesystem::path output_dir, int max_epochs, Index total_steps)
-    : output_dir_(std::move(output_dir)), max_epochs_(max_epochs), total_steps_(total_steps) {
+TrainingLog::TrainingLog(std::filesystem::path output_dir, int max_epochs, Index steps_per_epoch, Index total_steps)
+    : output_dir_(std::move(output_dir)),
+      max_epochs_(max_epochs),
+      steps_per_epoch_(steps_per_epoch),
+      total_steps_(total_steps) {
   if (output_dir_.empty()) return;
   std::error_code error;
   std::filesystem::create_directories(output_dir_, error);
@@ -78,17 +81,18 @@ void TrainingLog::step(double loss, Index images, double lr) {
   show_progress();
 }
 
-void TrainingLog::show_progress() {
-  const auto since_shown = trained_ - shown_;
-  if (since_shown < std::chrono::milliseconds(100) || !isatty(STDERR_FILENO)) return;
-  shown_ = trained_;
+std::string TrainingLog::progress() const {
   const double spent = seconds(trained_ - begun_);
-  const double each = spent / static_cast<double>(steps() - first_step_);
-  const Index per_epoch = (total_steps_ + max_epochs_ - 1) / max_epochs_;
-  std::fprintf(stderr, "\r\033[Kepoch %d/%d  %3.0f%%  loss %.4f  %.1f images/s  %s left", now_.epoch, max_epochs_,
-               100.0 * static_cast<double>(steps() - first_step_) / static_cast<double>(per_epoch),
-               loss_sum_ / static_cast<double>(images_), static_cast<double>(images_) / spent,
-               clock_time(each * static_cast<double>(total_steps_ - steps())).c_str());
+  const auto done = static_cast<double>(steps() - first_step_), left = static_cast<double>(total_steps_ - steps());
+  return format("epoch %d/%d  %3.0f%%  loss %.4f  %.1f images/s  %s left", now_.epoch, max_epochs_,
+                100 * done / static_cast<double>(steps_per_epoch_), loss_sum_ / static_cast<double>(images_),
+                static_cast<double>(images_) / spent, clock_time(spent / done * left).c_str());
+}
+
+void TrainingLog::show_progress() {
+  if (trained_ - shown_ < std::chrono::milliseconds(100) || !isatty(STDERR_FILENO)) return;
+  shown_ = trained_;
+  std::fprintf(stderr, "\r\033[K%s", progress().c_str());
 }
 
 void TrainingLog::clear_progress() {

@@ -1,6 +1,7 @@
 #include "tensor/functions.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "tensor/check.h"
@@ -169,6 +170,16 @@ Labels argmax(const Tensor& x) {
   return result;
 }
 
+namespace {
+
+// OpenBLAS counts rows and columns in 32 bits.
+void check_countable(const char* op, std::initializer_list<Index> sizes) {
+  for (const Index n : sizes)
+    check(n <= std::numeric_limits<int>::max(), op, "a matrix of ", n, " rows or columns is more than BLAS can count");
+}
+
+}  // namespace
+
 Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed) {
   const auto [trans_a, trans_b] = transposed;
   const Shape &sa = a.shape(), &sb = b.shape();
@@ -179,6 +190,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed) {
         trans_b ? "ᵀ" : "");
   check(a.rank() == 2 || b.rank() == 2 || (a.rank() == b.rank() && std::equal(sa.begin(), sa.end() - 2, sb.begin())),
         "matmul", "the leading axes differ: ", sa, " x ", sb);
+  check_countable("matmul", {a.size() / k, m, n, k});
   Tensor y((a.rank() == 2 ? sb : sa).with(-2, m).with(-1, n));
   if (b.rank() == 2 && !trans_a) {  // one matrix for all rows: a single product
     backend::gemm(false, trans_b, a.size() / k, n, k, 1, a.data(), k, b.data(), sb[-1], 0, y.data(), n);
@@ -195,6 +207,7 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) {
   check(!b.defined() || b.shape() == Shape{W.shape()[0]}, "linear", "the bias ", b.shape(), " does not fit the weight ",
         W.shape());
   const Index in = W.shape()[1], out = W.shape()[0];
+  check_countable("linear", {x.size() / in, in, out});
   Tensor y(x.shape().with(-1, out));
   backend::gemm(false, true, x.size() / in, out, in, 1, x.data(), in, W.data(), in, 0, y.data(), out);
   return b.defined() ? std::move(y) + b : y;
@@ -367,17 +380,24 @@ Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape
   return dX;
 }
 
-namespace {
-
-// The shape of the columns of `batch` images, after a look at the geometry.
-Shape columns_shape(const char* op, Index batch, const Conv2dGeometry& g) {
-  check(g.kernel_h >= 1 && g.kernel_w >= 1 && g.stride_h >= 1 && g.stride_w >= 1 && g.dilation_h >= 1 &&
-            g.dilation_w >= 1 && g.padding_h >= 0 && g.padding_w >= 0,
-        op, "kernel, stride and dilation must be 1 or more, padding 0 or more");
+void check_geometry(const char* op, const Conv2dGeometry& g) {
+  constexpr Index most = 1 << 30;  // beyond any image, and no product of two overflows
+  const auto within = [](Index low, std::initializer_list<Index> numbers) {
+    return std::all_of(numbers.begin(), numbers.end(), [low](Index n) { return n >= low && n <= most; });
+  };
+  check(within(1, {g.kernel_h, g.kernel_w, g.stride_h, g.stride_w, g.dilation_h, g.dilation_w}) &&
+            within(0, {g.padding_h, g.padding_w}),
+        op, "kernel, stride and dilation must be 1 or more, padding 0 or more, and none beyond ", most);
   check(g.dilation_h * (g.kernel_h - 1) < g.height + 2 * g.padding_h &&
             g.dilation_w * (g.kernel_w - 1) < g.width + 2 * g.padding_w,
-        op, "a kernel of ", g.kernel_h, " x ", g.kernel_w, " does not fit into images of ", g.height, " x ", g.width,
-        " and their padding");
+        op, "a kernel of ", g.kernel_h, " x ", g.kernel_w, " with dilation ", g.dilation_h, ", ", g.dilation_w,
+        " does not fit into images of ", g.height, " x ", g.width, " with padding ", g.padding_h, ", ", g.padding_w);
+}
+
+namespace {
+
+Shape columns_shape(const char* op, Index batch, const Conv2dGeometry& g) {
+  check_geometry(op, g);
   return {batch, g.channels * g.kernel_h * g.kernel_w, g.out_h() * g.out_w()};
 }
 

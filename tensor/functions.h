@@ -105,6 +105,8 @@ Tensor gather(const Tensor& x, const Labels& index);
 Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape);
 
 // --- images ----------------------------------------------------------------------------------------
+/// Throws Error, in the name of `op`, unless kernels of this geometry fit into its images.
+void check_geometry(const char* op, const Conv2dGeometry& g);
 /// x (B, C, H, W) -> (B, C·kernel_h·kernel_w, out_h·out_w), what each place of the kernel sees.
 Tensor im2col(const Tensor& x, const Conv2dGeometry& g);
 Tensor col2im(const Tensor& dcolumns, const Conv2dGeometry& g);

@@ -4,6 +4,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "tensor/check.h"
 #include "tensor/parallel.h"
 
 namespace bobbin {
@@ -65,6 +66,7 @@ Tensor Rng::normal(const Shape& shape, real mean, real stddev) {
 }
 
 std::vector<Index> Rng::permutation(Index n) {
+  check(n >= 0, "permutation", "needs a count of 0 or more, got ", n);
   std::vector<Index> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), Index{0});
   const Draw numbers = draw();

@@ -53,7 +53,7 @@ class Rng {
   Tensor uniform(const Shape& shape, real low = 0, real high = 1);
   /// Numbers of the normal distribution, by Box and Muller's method.
   Tensor normal(const Shape& shape, real mean = 0, real stddev = 1);
-  /// 0 ... n-1 in random order, each order equally likely (Fisher and Yates).
+  /// 0 ... n-1 in random order, each order equally likely (Fisher and Yates). Throws Error if n < 0.
   std::vector<Index> permutation(Index n);
 
  private:

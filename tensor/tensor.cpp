@@ -35,6 +35,7 @@ Tensor Tensor::operator[](Index i) const {
 }
 
 Tensor Tensor::reshape(const Shape& shape) const {
+  block();  // defined
   check(shape.size() == size(), "reshape", "the shapes ", shape_, " and ", shape, " have different sizes, ", size(),
         " and ", shape.size());
   Tensor result = *this;

@@ -110,12 +110,14 @@ TEST_CASE("readme: what it shows is what is compiled here") {
     const std::size_t indent = at - here.rfind('\n', at) - 1;
     at = here.find('\n', at) + 1;
     const std::size_t end = here.rfind('\n', here.find(end_mark, at)) + 1;
-    while (at < end) {  // line by line, as the README may indent otherwise
+    std::string block;  // without the indent, which the README has not
+    while (at < end) {
       const std::size_t next = here.find('\n', at) + 1;
       const std::string line = here.substr(at, next - at);
-      CHECK_MESSAGE(readme.find(line.size() > indent ? line.substr(indent) : line) != std::string::npos, line);
+      block += line.size() > indent ? line.substr(indent) : line;
       at = next;
     }
+    CHECK_MESSAGE(readme.find("```cpp\n" + block + "```\n") != std::string::npos, block);
   }
   CHECK(shown == 5);
 }

@@ -1,6 +1,9 @@
 // Scaled dot-product attention with several heads (Vaswani et al., 2017). Each pair of image and head
 // is a task of its own, whose small products stay in the cache of one thread. The heads are not
 // copied apart: head h is the columns h·d ... of the rows of Q, K and V, which a leading dimension says.
+#include <omp.h>
+
+#include <algorithm>
 #include <cmath>
 
 #include "tensor/cpu/dropout.h"
@@ -24,27 +27,28 @@ struct Head {
   Index len(Index query_row, const AttentionSizes& s) const { return lens ? lens[query_row] : s.keys; }
 };
 
-// The weights after dropout. Their mask runs through (B, H, Tq, Tk) as one sequence, in which a head
-// need not begin at a whole Philox block of four: the mask of a few elements before it is made too.
-class DroppedWeights {
+// Numbers for each thread to work in, taken before the threads start: inside nothing may throw. A caller that is
+// itself one of several threads stays alone.
+class Workspace {
  public:
-  DroppedWeights(real p, Draw draw, const AttentionSizes& s)
-      : p_(p), mask_(p, draw), buffer_(static_cast<std::size_t>(p > 0 ? s.queries * s.keys + 3 : 0)) {}
-
-  // dropout(weights) for a head whose weights begin at element `first` of all; weights itself if p = 0.
-  const real* operator()(const real* weights, Index first, Index n) {
-    if (p_ == 0) return weights;
-    const Index lead = first % 4;
-    std::copy_n(weights, n, buffer_.data() + lead);
-    mask_.apply(buffer_.data(), buffer_.data(), first - lead, n + lead);
-    return buffer_.data() + lead;
-  }
+  explicit Workspace(Index size)
+      : size_(size), alone_(omp_in_parallel()), all_({alone_ ? 1 : omp_get_max_threads(), size}) {}
+  real* mine() { return all_.data() + (alone_ ? 0 : omp_get_thread_num() * size_); }
 
  private:
-  real p_;
-  DropoutMask mask_;
-  std::vector<real> buffer_;
+  Index size_;
+  bool alone_;
+  Tensor all_;
 };
+
+// Dropout in place on the n weights of a head, of which the first is element `first` of all (B, H, Tq, Tk): their
+// mask runs through all as one sequence, and a head need not begin at a whole Philox block of four. Then what
+// lies before it is overwritten, too: up to `lead` numbers.
+constexpr Index lead = 3;
+void drop(DropoutMask& mask, real* weights, Index first, Index n) {
+  const Index before = first % 4;
+  mask.apply(weights - before, weights - before, first - before, n + before);
+}
 
 }  // namespace
 
@@ -52,15 +56,18 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
                const AttentionSizes& s) {
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
+  const Index n = Tq * Tk;
+  Workspace workspace(lead + n);
   parallel_for(s.batch * s.heads, 1, [&](Index begin, Index end) {
-    DroppedWeights dropped(p, draw, s);
+    DropoutMask mask(p, draw);
+    real* dropped = workspace.mine() + lead;  // (Tq, Tk)
     for (Index task = begin; task < end; ++task) {
       const Head head(task, lens, s);
       real* w = weights + head.weight;                                                    // (Tq, Tk)
       gemm(false, true, Tq, Tk, d, scale, q + head.query, D, k + head.key, D, 0, w, Tk);  // Q·Kᵀ/√d
       for (Index t = 0; t < Tq; ++t) softmax_row(w + t * Tk, w + t * Tk, head.len(t, s), Tk);
-      const real* kept = dropped(w, head.weight, Tq * Tk);
-      gemm(false, false, Tq, d, Tk, 1, kept, Tk, v + head.key, D, 0, y + head.query, D);  // weights·V
+      if (p > 0) drop(mask, std::copy_n(w, n, dropped) - n, head.weight, n);
+      gemm(false, false, Tq, d, Tk, 1, p > 0 ? dropped : w, Tk, v + head.key, D, 0, y + head.query, D);  // A·V
     }
   });
 }
@@ -72,20 +79,22 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
                         const real* weights, const real* dY, real* dQ, real* dK, real* dV, const AttentionSizes& s) {
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
+  const Index n = Tq * Tk;
+  Workspace workspace(2 * (lead + n));
   parallel_for(s.batch * s.heads, 1, [&](Index begin, Index end) {
-    DroppedWeights dropped(p, draw, s);
-    std::vector<real> dA(static_cast<std::size_t>(Tq * Tk)), dS(dA.size());  // (Tq, Tk)
+    DropoutMask mask(p, draw);
+    real* dropped = workspace.mine() + lead;  // A, (Tq, Tk)
+    real* dS = dropped + n + lead;            // first dA, then dP, then dS, (Tq, Tk)
     for (Index task = begin; task < end; ++task) {
       const Head head(task, lens, s);
       const real* w = weights + head.weight;
-      const real* kept = dropped(w, head.weight, Tq * Tk);
-      gemm(true, false, Tk, d, Tq, 1, kept, Tk, dY + head.query, D, 0, dV + head.key, D);
-      gemm(false, true, Tq, Tk, d, 1, dY + head.query, D, v + head.key, D, 0, dA.data(), Tk);
-      const real* dP = dropped(dA.data(), head.weight, Tq * Tk);
-      for (Index t = 0; t < Tq; ++t)
-        softmax_row_backward(w + t * Tk, dP + t * Tk, dS.data() + t * Tk, head.len(t, s), Tk);
-      gemm(false, false, Tq, d, Tk, scale, dS.data(), Tk, k + head.key, D, 0, dQ + head.query, D);
-      gemm(true, false, Tk, d, Tq, scale, dS.data(), Tk, q + head.query, D, 0, dK + head.key, D);
+      if (p > 0) drop(mask, std::copy_n(w, n, dropped) - n, head.weight, n);
+      gemm(true, false, Tk, d, Tq, 1, p > 0 ? dropped : w, Tk, dY + head.query, D, 0, dV + head.key, D);
+      gemm(false, true, Tq, Tk, d, 1, dY + head.query, D, v + head.key, D, 0, dS, Tk);
+      if (p > 0) drop(mask, dS, head.weight, n);
+      for (Index t = 0; t < Tq; ++t) softmax_row_backward(w + t * Tk, dS + t * Tk, dS + t * Tk, head.len(t, s), Tk);
+      gemm(false, false, Tq, d, Tk, scale, dS, Tk, k + head.key, D, 0, dQ + head.query, D);
+      gemm(true, false, Tk, d, Tq, scale, dS, Tk, q + head.query, D, 0, dK + head.key, D);
     }
   });
 }

@@ -43,8 +43,8 @@ void layer_norm_backward(const real* x, const real* gamma, const real* mean, con
   constexpr Index block = 64;
   const Index blocks = (rows + block - 1) / block;
   const real n = static_cast<real>(cols);
-  const Tensor partial({blocks, 2, cols});  // Σ dY·x̂ and Σ dY of each block
-  real* const sums = Tensor(partial).data();
+  Tensor partial({blocks, 2, cols});  // Σ dY·x̂ and Σ dY of each block
+  real* const sums = partial.data();
   parallel_for(blocks, grain / (block * cols) + 1, [=](Index begin, Index end) {
     for (Index b = begin; b < end; ++b) {
       real* dgamma_b = sums + 2 * b * cols;

@@ -75,6 +75,7 @@ TEST_CASE("train_vit: a wrong command line is one sentence and exit code 2") {
                   {"--max-steps -1", "--max-steps"},
                   {"--global-pool max", "--global-pool"},
                   {"--preset huge", "huge"},
+                  {"--preset huge --epochs 2", "huge"},
                   {"--epoch 3", "did you mean --epochs?"},
                   {"--batchsize=3", "did you mean --batch-size?"},
                   {"--frobnicate", "--frobnicate"},

@@ -160,6 +160,47 @@ TEST_CASE("gradcheck: convolutions, which are made of those ops") {
   check_conv({.stride = {2, 3}}, {{2, 3, 4, 9}, {5, 3, 2, 3}, {5}});  // patches
 }
 
+TEST_CASE("gradcheck: every layer, with respect to its input and its parameters") {
+  Rng rng(2);
+  const auto check_layer = [](const std::string& name, auto layer, const std::vector<Var>& inputs, const auto& f) {
+    auto leaves = named_parameters(layer);
+    for (const Var& input : inputs) leaves.emplace_back("input " + std::to_string(leaves.size()), input);
+    CHECK(error_of([&] {
+            gradcheck(
+                name, [&] { return f(layer); }, leaves);
+          }) == "");
+  };
+  const auto input = [&](const Shape& shape) { return Var::parameter(rng.normal(shape)); };
+  const Var x = input({3, 5, 6}), keys = input({3, 7, 6}), values = input({3, 7, 6}), images = input({2, 4, 7, 5});
+  const auto on_x = [&](auto& layer) { return layer(x); };
+  check_layer("Linear", Linear(6, 5, rng), {x}, on_x);
+  check_layer("Linear without bias", Linear(6, 5, rng, false), {x}, on_x);
+  check_layer("LayerNorm", LayerNorm(6), {x}, on_x);
+  check_layer("GELU", GELU(), {x}, on_x);
+  check_layer("ReLU", ReLU(), {x}, on_x);
+  check_layer("Softmax", Softmax(), {x}, on_x);
+  check_layer("Flatten", Flatten(), {x}, on_x);
+  check_layer("Sequential", Sequential(Linear(6, 7, rng), GELU(), LayerNorm(7)), {x}, on_x);
+  check_layer("Dropout", Dropout(real(0.4), rng), {x}, [&](Dropout& layer) {
+    layer.rng = Rng(5);
+    return layer(x);
+  });
+  check_layer("Conv2d", Conv2d(4, 6, {3, 2}, rng, {.stride = {2, 1}, .padding = 1, .groups = 2}), {images},
+              [&](Conv2d& layer) { return layer(images); });
+  for (const std::vector<int>& lens : {std::vector<int>{}, {7, 0, 3}})
+    check_layer("MultiHeadAttention", MultiHeadAttention(6, 3, real(0.3), true, rng), {x, keys, values},
+                [&](MultiHeadAttention& layer) {
+                  layer.dropout.rng = Rng(5);
+                  return layer(x, keys, values, lens);
+                });
+  check_layer("ViTMLP", ViTMLP(6, 9, 6, 0, rng), {x}, on_x);
+  check_layer("ViTBlock", ViTBlock(6, 6, 9, 2, 0, true, rng), {x}, on_x);
+  check_layer("ViTBlock, class token", ViTBlock(6, 6, 9, 2, 0, true, rng), {x},
+              [&](ViTBlock& block) { return block.class_token(x); });
+  check_layer("PatchEmbedding", PatchEmbedding({6, 4}, {3, 2}, 5, 2, rng), {},
+              [&, X = rng.normal({2, 2, 6, 4})](PatchEmbedding& embed) { return embed(X); });
+}
+
 TEST_CASE("gradcheck: the whole small ViT, and every op on its tape is in the table") {
   std::set<std::string> tested;
   for (const Case& c : cases()) tested.insert(c.op);

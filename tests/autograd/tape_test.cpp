@@ -142,6 +142,36 @@ TEST_CASE("a parameter cannot change while a tape needs it") {
   CHECK(x.value().item() == -2);
 }
 
+TEST_CASE("a step that is refused for one parameter moves none") {
+  Var free = leaf({1}), needed = leaf({1});
+  free.add_grad(Tensor::ones({1}));
+  needed.add_grad(Tensor::ones({1}));
+  SGD sgd({free, needed}, {.lr = 1});
+  Tape tape;
+  const Var y = needed * needed;
+  CHECK(contains(error_of([&] { sgd.step(); }), "tape still needs it"));
+  CHECK(free.value().item() == 1);
+  CHECK(free.grad().defined());
+}
+
+TEST_CASE("a moved Var's numbers are overwritten where no way back needs them") {
+  Var x = leaf({1, 2});
+  const Var c = Tensor::ones({2});
+  Tape tape;
+  const auto in_place = [&](const auto& op) {
+    Var y = x + c;
+    const real* block = y.value().data();
+    return op(std::move(y)).value().data() == block;
+  };
+  CHECK(in_place([&](Var y) { return std::move(y) + c; }));
+  CHECK(in_place([&](Var y) { return std::move(y) - c; }));
+  CHECK(in_place([&](Var y) { return std::move(y) * 2; }));
+  CHECK(in_place([&](Var y) { return std::move(y) / 2; }));
+  CHECK(in_place([&](Var y) { return exp(std::move(y)); }));
+  CHECK(in_place([&](Var y) { return dropout(std::move(y), real(0.5), {}); }));
+  CHECK(!in_place([&](Var y) { return gelu(std::move(y)); }));  // its way back needs x
+}
+
 TEST_CASE("gradients of the wrong shape are refused, with the op's name") {
   Var x = leaf({1, 2});
   Tape tape;

@@ -3,8 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <memory>
+#include <optional>
 
 #include "nn/vit.h"
+#include "optim/sgd.h"
 #include "tests/helpers.h"
 
 using namespace bobbin;
@@ -22,6 +25,14 @@ struct Tower {
   }
   Var operator()(const Var& x) { return top(rest[1](rest[0](first(x)))); }
   void visit(auto&& v) { v("first", first), v("rest", rest), v("top", top); }
+};
+
+struct Tied {
+  Linear first;
+  std::optional<Linear> extra, none;
+  std::unique_ptr<LayerNorm> norm;
+  Linear* again;
+  void visit(auto&& v) { v("first", first), v("extra", extra), v("none", none), v("norm", norm), v("again", again); }
 };
 
 // The largest magnitude in a tensor.
@@ -79,6 +90,37 @@ TEST_CASE("module: zero_grad drops gradients; copies share parameters") {
   CHECK(layer.weight.grad().defined());
   zero_grad(layer);
   CHECK(!copy.weight.grad().defined());
+}
+
+TEST_CASE("module: optional members and pointers are followed, shared parameters counted once") {
+  Rng rng(0);
+  Tied tied{Linear(3, 2, rng), Linear(2, 1, rng), std::nullopt, std::make_unique<LayerNorm>(5), nullptr};
+  tied.again = &tied.first;
+  std::vector<std::string> names;
+  for (auto& [name, parameter] : named_parameters(tied)) names.push_back(name);
+  CHECK(names == std::vector<std::string>{"first.weight", "first.bias", "extra.weight", "extra.bias", "norm.weight",
+                                          "norm.bias"});
+}
+
+TEST_CASE("module: evaluating in between does not change the training that follows") {
+  const auto weights = [](bool evaluate) {
+    Rng rng(7);
+    ViT model(small(), rng);
+    SGD sgd(parameters(model), {.lr = real(0.1)});
+    const Tensor X = Rng(1).normal({2, 2, 8, 12});
+    for (int step = 0; step < 2; ++step) {
+      if (evaluate) {
+        eval(model);
+        model(X);
+        train(model);
+      }
+      Tape tape;
+      tape.backward(cross_entropy(model(X), {0, 1}));
+      sgd.step();
+    }
+    return model.head(Tensor::ones({1, 6})).value().values();
+  };
+  CHECK(weights(true) == weights(false));
 }
 
 TEST_CASE("init: PyTorch's defaults, within ±1/√fan_in, and nearly reaching it") {

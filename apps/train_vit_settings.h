@@ -172,57 +172,44 @@ inline Settings parse_command_line(int argc, char** argv) {
   constexpr int many = std::numeric_limits<int>::max();
   const CLI::Validator probability = within(0, 0.999);
 
-  app.add_option("--preset", preset, preset_help)->check(CLI::IsMember(presets))->group("Run");
-  app.add_option("--data-dir", s.data_dir, "folder of the data set; if not given, it is looked for")->group("Run");
+  app.option_defaults()->group("Run");
+  app.add_option("--preset", preset, preset_help)->check(CLI::IsMember(presets));
+  app.add_option("--data-dir", s.data_dir, "folder of the data set; if not given, it is looked for");
   std::string output_dir;
-  app.add_option("--output-dir", output_dir, "folder for metrics.csv and losses.csv [a new one in runs/]")
-      ->group("Run");
-  app.add_option("--seed", s.seed, "makes a run repeatable")->check(within(0, many))->group("Run");
-  app.add_option("--threads", s.threads, "threads to compute on")->check(within(1, 1024))->group("Run");
+  app.add_option("--output-dir", output_dir, "folder for metrics.csv and losses.csv [a new one in runs/]");
+  app.add_option("--seed", s.seed, "makes a run repeatable")->check(within(0, many));
+  app.add_option("--threads", s.threads, "threads to compute on")->check(within(1, 1024));
 
-  app.add_option("--epochs", s.trainer.max_epochs, "times that each image is seen")
-      ->check(within(1, 1000000))
-      ->group("Training");
+  app.option_defaults()->group("Training");
+  app.add_option("--epochs", s.trainer.max_epochs, "times that each image is seen")->check(within(1, 1000000));
   app.add_option("--max-steps", s.trainer.max_steps, "stop after so many steps; 0: only after the epochs")
-      ->check(within(0, many))
-      ->group("Training");
-  app.add_option("-b,--batch-size", s.trainer.batch_size, "images in a step")
-      ->check(within(1, 60000))
-      ->group("Training");
-  app.add_option("--lr", s.sgd.lr, "learning rate")->check(within(0.0, 1e6))->group("Training");
-  app.add_option("--momentum", s.sgd.momentum, "of SGD")->check(within(0.0, 1.0))->group("Training");
-  app.add_flag("--nesterov", s.sgd.nesterov, "Nesterov's momentum")->group("Training");
-  app.add_option("--weight-decay", s.sgd.weight_decay, "L2 penalty")->check(within(0.0, 1e6))->group("Training");
-  app.add_option("--clip-grad", s.clip_grad, "largest norm of all gradients together; 0: any")
-      ->check(within(0.0, 1e6))
-      ->group("Training");
-  app.add_option("--smoothing", s.smoothing, "label smoothing")->check(within(0.0, 1.0))->group("Training");
+      ->check(within(0, many));
+  app.add_option("-b,--batch-size", s.trainer.batch_size, "images in a step")->check(within(1, 60000));
+  app.add_option("--lr", s.sgd.lr, "learning rate")->check(within(0.0, 1e6));
+  app.add_option("--momentum", s.sgd.momentum, "of SGD")->check(within(0.0, 1.0));
+  app.add_flag("--nesterov", s.sgd.nesterov, "Nesterov's momentum");
+  app.add_option("--weight-decay", s.sgd.weight_decay, "L2 penalty")->check(within(0.0, 1e6));
+  app.add_option("--clip-grad", s.clip_grad, "largest norm of all gradients together; 0: any")->check(within(0.0, 1e6));
+  app.add_option("--smoothing", s.smoothing, "label smoothing")->check(within(0.0, 1.0));
 
+  app.option_defaults()->group("Model");
   command_line::add_size(app, "--img-size", s.model.img_size,
-                         "pixels that images are resized to: N, or height and width")
-      ->group("Model");
-  command_line::add_size(app, "--patch-size", s.model.patch_size, "pixels of a patch: N, or height and width")
-      ->group("Model");
-  app.add_option("--num-hiddens", s.model.num_hiddens, "width of a token")->check(within(1, 65536))->group("Model");
-  app.add_option("--mlp-num-hiddens", s.model.mlp_num_hiddens, "width inside the MLP")
-      ->check(within(1, 262144))
-      ->group("Model");
-  app.add_option("--num-heads", s.model.num_heads, "attention heads; divides --num-hiddens")
-      ->check(within(1, 65536))
-      ->group("Model");
-  app.add_option("--num-blks", s.model.num_blks, "blocks")->check(within(0, 1000))->group("Model");
-  app.add_option("--emb-dropout", s.model.emb_dropout, "dropout on the embedding")->check(probability)->group("Model");
-  app.add_option("--blk-dropout", s.model.blk_dropout, "dropout inside the blocks")->check(probability)->group("Model");
-  app.add_flag("--use-bias", s.model.use_bias, "biases in attention's projections")->group("Model");
+                         "pixels that images are resized to: N, or height and width");
+  command_line::add_size(app, "--patch-size", s.model.patch_size, "pixels of a patch: N, or height and width");
+  app.add_option("--num-hiddens", s.model.num_hiddens, "width of a token")->check(within(1, 65536));
+  app.add_option("--mlp-num-hiddens", s.model.mlp_num_hiddens, "width inside the MLP")->check(within(1, 262144));
+  app.add_option("--num-heads", s.model.num_heads, "attention heads; divides --num-hiddens")->check(within(1, 65536));
+  app.add_option("--num-blks", s.model.num_blks, "blocks")->check(within(0, 1000));
+  app.add_option("--emb-dropout", s.model.emb_dropout, "dropout on the embedding")->check(probability);
+  app.add_option("--blk-dropout", s.model.blk_dropout, "dropout inside the blocks")->check(probability);
+  app.add_flag("--use-bias", s.model.use_bias, "biases in attention's projections");
   app.add_flag("--whole-last-block", s.model.whole_last_block,
-               "compute all of the last block, not only what the head sees")
-      ->group("Model");
+               "compute all of the last block, not only what the head sees");
   app.add_option("--global-pool", s.model.pool,
                  "what the head sees: token, the class token; avg, the mean over the patches")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Pool>{{"token", Pool::token}, {"avg", Pool::avg}}))
       ->type_name("")
-      ->default_str("token")
-      ->group("Model");
+      ->default_str("token");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
 
   // A new folder of its own for each run that names none.

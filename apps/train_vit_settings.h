@@ -46,14 +46,14 @@ inline Settings quick() {
   Settings s;
   s.model = {.img_size = 28,
              .patch_size = 7,
-             .num_hiddens = 64,
-             .mlp_num_hiddens = 128,
+             .num_hiddens = 96,
+             .mlp_num_hiddens = 192,
              .num_heads = 4,
              .num_blks = 2,
              .emb_dropout = 0,
              .blk_dropout = 0};
   s.sgd = {.lr = real(0.05), .momentum = real(0.9)};
-  s.trainer = {.max_epochs = 3, .batch_size = 64};
+  s.trainer = {.max_epochs = 5, .batch_size = 64};
   return s;
 }
 

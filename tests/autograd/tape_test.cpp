@@ -53,9 +53,10 @@ TEST_CASE("backward: what one VJP hands to two inputs is not changed through eit
 TEST_CASE("backward: an op beside the path to the loss does no harm") {
   Var x = leaf({1, 2});
   Tape tape;
-  const Var unused = exp(x);
-  tape.backward(sum(x));
-  CHECK(x.grad().values() == std::vector<real>{1, 1});
+  const Var y = x * 2;
+  const Var unused = exp(y);  // recorded after y and before the loss
+  tape.backward(sum(y));
+  CHECK(x.grad().values() == std::vector<real>{2, 2});
 }
 
 TEST_CASE("no tape, no recording; and constants are not recorded") {

@@ -38,12 +38,14 @@ endif
 # No -ffast-math: NaN and infinity must behave. The two -fno- flags give most of its speed and none of its harm.
 export CXX
 OPT      = -O3
-TEST_OPT = -O1 -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS  # tests need not run fast, but should compile fast
+# Programs and tests have no loops worth optimising, and should compile fast: the library's are in its own files.
+APP_OPT  = -O1
+TEST_OPT = -O0 -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS
 # clang also warns of each `omp simd` loop that it leaves as it is: that is slower, but no mistake.
 WARN     = -Wall -Wextra -Werror $(if $(findstring clang,$(CXX)),-Wno-pass-failed)
 SANITIZE =
 CXXFLAGS = -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN) $(SANITIZE)
-COMPILE  = $(CXX) $(CXXFLAGS) $(if $(filter tests/%,$<),$(TEST_OPT),$(OPT)) -I. $(BLAS_CFLAGS) $(CPPFLAGS)
+COMPILE  = $(CXX) $(CXXFLAGS) $(if $(filter tests/%,$<),$(TEST_OPT),$(if $(filter apps/%,$<),$(APP_OPT),$(OPT))) -I. $(BLAS_CFLAGS) $(CPPFLAGS)
 LIBS     = $(BLAS_LIBS) -lz
 
 # --- Sources ----------------------------------------------------------------------------------------------
@@ -52,8 +54,8 @@ FOLDERS  = tensor autograd nn data optim
 LIB_SRC  = $(wildcard $(FOLDERS:%=%/*.cpp) tensor/cpu/*.cpp)
 APP_SRC  = $(wildcard apps/*.cpp)
 TEST_SRC = $(wildcard tests/*.cpp tests/*/*.cpp)
-# Tests of programs run those programs, which are float.
-DOUBLE_TEST_SRC = $(filter-out tests/apps/%,$(TEST_SRC))
+# Programs are float, and files are bytes: their tests have nothing to say about double.
+DOUBLE_TEST_SRC = $(filter-out tests/apps/% tests/data/%,$(TEST_SRC))
 
 FLOAT    = $(B)/float/libbobbin.a
 DOUBLE   = $(B)/double/libbobbin.a
@@ -144,7 +146,7 @@ $(B)/double/%.o: %.cpp $(B)/command
 	$(Q)$(COMPILE) -DBOBBIN_REAL=double -MMD -MP -c $< -o $@
 
 # This file changes when the compiler or a flag does, and with it every object: they are never mixed.
-COMMAND = $(COMPILE) $(shell $(CXX) --version 2>/dev/null | head -n 1)
+COMMAND = $(COMPILE) $(APP_OPT) $(TEST_OPT) $(shell $(CXX) --version 2>/dev/null | head -n 1)
 $(B)/command: FORCE
 	@mkdir -p $(B); echo '$(COMMAND)' | cmp -s - $@ || echo '$(COMMAND)' > $@
 

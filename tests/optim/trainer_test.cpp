@@ -127,6 +127,23 @@ TEST_CASE("trainer: after two steps nothing more is asked from the system") {
   CHECK(allocations[9] == allocations[1]);
 }
 
+TEST_CASE("trainer: dropout is on in every training step, also after a validation, and off in validation") {
+  const Data data = halves();
+  Rng rng(5);
+  ViT model(small(), rng);
+  SGD sgd(parameters(model), {.lr = real(0.1)});
+  eval(model);  // whatever mode it comes in
+  int in_training = 0, steps = 0;
+  Trainer(sgd, rng, {.max_epochs = 2, .batch_size = 125}).fit(model, data, [&](const Tensor& X, const Labels& y) {
+    in_training += model.blks[0].mlp.dropout1.training;
+    ++steps;
+    return training_step(model, sgd, X, y);
+  });
+  CHECK(steps == 4);
+  CHECK(in_training == 4);
+  CHECK(!model.blks[0].mlp.dropout1.training);
+}
+
 TEST_CASE("trainer: max_steps ends within an epoch, validates and writes") {
   const TempFolder folder;
   const Data data = halves();

@@ -75,13 +75,18 @@ Var relu(const Var& x) {
   return record("relu", relu(x.value()), {{x, [X = x.value()](Tensor dY) { return relu_backward(X, std::move(dY)); }}});
 }
 
-Var gelu(const Var& x) {  // d/dx x·Φ(x) = Φ(x) + x·φ(x)
-  return record("gelu", gelu(x.value()), {{x, [X = x.value()](Tensor dY) { return gelu_backward(X, std::move(dY)); }}});
+// (x·Φ(x))' = Φ(x) + x·φ(x). It is computed on the way, and takes the place of x. Dropout scales or zeroes the
+// function and its derivative alike.
+Var gelu(Var x, real p, Draw draw) {
+  if (!x.requires_grad()) return gelu(std::move(x).value(), p, draw);
+  const auto [Y, derivative] = gelu_with_derivative(std::move(x).value(), p, draw);
+  return record("gelu", Y, {{x, [D = derivative](Tensor dY) { return std::move(dY) * D; }}});
 }
 
-Var gelu_tanh(const Var& x) {
-  return record("gelu_tanh", gelu_tanh(x.value()),
-                {{x, [X = x.value()](Tensor dY) { return gelu_tanh_backward(X, std::move(dY)); }}});
+Var gelu_tanh(Var x, real p, Draw draw) {
+  if (!x.requires_grad()) return gelu_tanh(std::move(x).value(), p, draw);
+  const auto [Y, derivative] = gelu_tanh_with_derivative(std::move(x).value(), p, draw);
+  return record("gelu_tanh", Y, {{x, [D = derivative](Tensor dY) { return std::move(dY) * D; }}});
 }
 
 Var dropout(Var x, real p, Draw draw) {  // linear, so it is its own way back, with the same mask drawn again

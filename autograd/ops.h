@@ -28,12 +28,12 @@ Var log(const Var& x);
 Var sqrt(Var x);
 Var tanh(Var x);
 Var relu(const Var& x);
-/// The Gaussian error linear unit, x·Φ(x) by erf, and its approximation by tanh (PyTorch's
-/// approximate='tanh').
-Var gelu(const Var& x);
-Var gelu_tanh(const Var& x);
 /// Each element is 0 with probability p, else divided by 1-p, as the draw decides; 0 <= p < 1.
 Var dropout(Var x, real p, Draw draw);
+/// The Gaussian error linear unit, x·Φ(x) by erf, and its approximation by tanh (PyTorch's approximate='tanh'); with
+/// p > 0 followed by dropout, in the same pass over memory: dropout(gelu(x), p, draw).
+Var gelu(Var x, real p = 0, Draw draw = {});
+Var gelu_tanh(Var x, real p = 0, Draw draw = {});
 
 // --- shapes.cpp: numbers moved, none changed --------------------------------------------------------
 /// The same numbers in another shape of the same size.

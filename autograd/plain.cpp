@@ -11,6 +11,9 @@ Var linear(const Var& x, const Var& W, const Var& b) {
   return b.defined() ? Y + b : Y;
 }
 
+Var gelu(const Var& x, real p, Draw draw) { return dropout(bobbin::gelu(x), p, draw); }
+Var gelu_tanh(const Var& x, real p, Draw draw) { return dropout(bobbin::gelu_tanh(x), p, draw); }
+
 Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps) {
   const Shape column = x.shape().with(-1, 1);
   const Var centred = x - reshape(mean(x, -1), column);

@@ -6,6 +6,8 @@
 namespace bobbin::plain {
 
 Var linear(const Var& x, const Var& W, const Var& b);
+Var gelu(const Var& x, real p, Draw draw);
+Var gelu_tanh(const Var& x, real p, Draw draw);
 Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5));
 Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing = 0);
 Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,

@@ -70,7 +70,11 @@ struct Dropout {
 };
 
 struct GELU {
-  Var operator()(const Var& x) { return gelu(x); }
+  Var operator()(Var x) { return gelu(std::move(x)); }
+  /// after(gelu(x)), in one pass.
+  Var operator()(Var x, Dropout& after) {
+    return after.active() ? gelu(std::move(x), after.p, after.rng.draw()) : gelu(std::move(x));
+  }
 };
 
 struct ReLU {

@@ -49,7 +49,7 @@ struct ViTMLP {
         dense2(mlp_num_hiddens, mlp_num_outputs, rng),
         dropout2(dropout, rng) {}
 
-  Var operator()(const Var& X) { return dropout2(dense2(dropout1(gelu(dense1(X))))); }
+  Var operator()(const Var& X) { return dropout2(dense2(gelu(dense1(X), dropout1))); }
   void visit(auto&& v) { v("dense1", dense1), v("dropout1", dropout1), v("dense2", dense2), v("dropout2", dropout2); }
 };
 

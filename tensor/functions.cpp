@@ -5,9 +5,18 @@
 #include <numeric>
 
 #include "tensor/check.h"
+#include "tensor/profile.h"
 
 namespace bobbin {
 namespace {
+
+using profile::Timed;
+
+// How many numbers there are in all of these.
+template <class... Tensors>
+double elements(const Tensors&... tensors) {
+  return (static_cast<double>(tensors.size()) + ...);
+}
 
 // By how much an index along each axis moves in memory.
 std::array<Index, Shape::max_rank> strides(const Shape& shape) {
@@ -59,23 +68,17 @@ Tensor binary(const char* op, BinaryKernel kernel, Tensor a, Tensor b) {
   const Shape shape = broadcast(op, a.shape(), b.shape());
   const auto reusable = [&](const Tensor& t) { return t.unique() && t.shape() == shape; };
   Tensor y = reusable(a) ? a : reusable(b) ? b : Tensor(shape);
+  const Timed timed(op, elements(a, b, y));
   kernel(plan(shape, a.shape(), b.shape()), std::as_const(a).data(), std::as_const(b).data(), y.data());
   return y;
 }
 
 using UnaryKernel = void (*)(const real*, real*, Index);
-Tensor unary(UnaryKernel kernel, Tensor x) {
+Tensor unary(const char* op, UnaryKernel kernel, Tensor x) {
   Tensor y = x.unique() ? x : Tensor(x.shape());
+  const Timed timed(op, elements(x, y));
   kernel(std::as_const(x).data(), y.data(), x.size());
   return y;
-}
-
-using BackwardKernel = void (*)(const real*, const real*, real*, Index);
-Tensor unary_backward(const char* op, BackwardKernel kernel, const Tensor& x, Tensor dY) {
-  check(x.shape() == dY.shape(), op, "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");
-  Tensor dX = dY.unique() ? dY : Tensor(x.shape());
-  kernel(x.data(), std::as_const(dY).data(), dX.data(), x.size());
-  return dX;
 }
 
 Index rows_of(const Shape& shape) { return shape.product(0, shape.rank() - 1); }
@@ -102,29 +105,61 @@ Tensor operator*(real a, Tensor b) { return Tensor::scalar(a) * std::move(b); }
 Tensor operator/(real a, Tensor b) { return Tensor::scalar(a) / std::move(b); }
 Tensor operator-(Tensor x) { return std::move(x) * real{-1}; }
 
-Tensor exp(Tensor x) { return unary(backend::exp, std::move(x)); }
-Tensor log(Tensor x) { return unary(backend::log, std::move(x)); }
-Tensor sqrt(Tensor x) { return unary(backend::sqrt, std::move(x)); }
-Tensor tanh(Tensor x) { return unary(backend::tanh, std::move(x)); }
-Tensor relu(Tensor x) { return unary(backend::relu, std::move(x)); }
-Tensor gelu(Tensor x) { return unary(backend::gelu, std::move(x)); }
-Tensor gelu_tanh(Tensor x) { return unary(backend::gelu_tanh, std::move(x)); }
+Tensor exp(Tensor x) { return unary("exp", backend::exp, std::move(x)); }
+Tensor log(Tensor x) { return unary("log", backend::log, std::move(x)); }
+Tensor sqrt(Tensor x) { return unary("sqrt", backend::sqrt, std::move(x)); }
+Tensor tanh(Tensor x) { return unary("tanh", backend::tanh, std::move(x)); }
+Tensor relu(Tensor x) { return unary("relu", backend::relu, std::move(x)); }
 
 Tensor relu_backward(const Tensor& x, Tensor dY) {
-  return unary_backward("relu_backward", backend::relu_backward, x, std::move(dY));
-}
-Tensor gelu_backward(const Tensor& x, Tensor dY) {
-  return unary_backward("gelu_backward", backend::gelu_backward, x, std::move(dY));
-}
-Tensor gelu_tanh_backward(const Tensor& x, Tensor dY) {
-  return unary_backward("gelu_tanh_backward", backend::gelu_tanh_backward, x, std::move(dY));
+  check(x.shape() == dY.shape(), "relu_backward", "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");
+  Tensor dX = dY.unique() ? dY : Tensor(x.shape());
+  const Timed timed("relu_backward", elements(x, dY, dX));
+  backend::relu_backward(x.data(), std::as_const(dY).data(), dX.data(), x.size());
+  return dX;
 }
 
-Tensor dropout(Tensor x, real p, Draw draw) {
-  check(p >= 0 && p < 1, "dropout", "the probability must be in [0, 1), got ", p);
+namespace {
+
+void check_dropout(const char* op, real p) {
+  check(p >= 0 && p < 1, op, "the dropout probability must be in [0, 1), got ", p);
+}
+
+using ActivationKernel = void (*)(const real*, real*, real*, Index, real, Draw);
+Tensor activate(const char* op, ActivationKernel kernel, Tensor x, real p, Draw draw) {
+  check_dropout(op, p);
   Tensor y = x.unique() ? x : Tensor(x.shape());
+  const Timed timed(op, elements(x, y));
+  kernel(std::as_const(x).data(), y.data(), nullptr, x.size(), p, draw);
+  return y;
+}
+Activated activate_with_derivative(const char* op, ActivationKernel kernel, Tensor x, real p, Draw draw) {
+  check_dropout(op, p);
+  Activated result{Tensor(x.shape()), x.unique() ? x : Tensor(x.shape())};
+  const Timed timed(op, elements(x, result.y, result.derivative));
+  kernel(std::as_const(x).data(), result.y.data(), result.derivative.data(), x.size(), p, draw);
+  return result;
+}
+
+}  // namespace
+
+Tensor dropout(Tensor x, real p, Draw draw) {
+  check_dropout("dropout", p);
+  Tensor y = x.unique() ? x : Tensor(x.shape());
+  const Timed timed("dropout", elements(x, y));
   backend::dropout(std::as_const(x).data(), y.data(), x.size(), p, draw);
   return y;
+}
+
+Tensor gelu(Tensor x, real p, Draw draw) { return activate("gelu", backend::gelu, std::move(x), p, draw); }
+Tensor gelu_tanh(Tensor x, real p, Draw draw) {
+  return activate("gelu_tanh", backend::gelu_tanh, std::move(x), p, draw);
+}
+Activated gelu_with_derivative(Tensor x, real p, Draw draw) {
+  return activate_with_derivative("gelu", backend::gelu, std::move(x), p, draw);
+}
+Activated gelu_tanh_with_derivative(Tensor x, real p, Draw draw) {
+  return activate_with_derivative("gelu_tanh", backend::gelu_tanh, std::move(x), p, draw);
 }
 
 Tensor sum(const Tensor& x) { return sum_to(x, {}); }
@@ -134,6 +169,7 @@ Tensor sum(const Tensor& x, int axis) {
   const Shape& shape = x.shape();
   axis = wrap("sum", shape, axis);
   Tensor y(shape.without(axis));
+  const Timed timed("sum", elements(x, y));
   backend::sum(x.data(), y.data(), shape.product(0, axis), shape[axis], shape.product(axis + 1, shape.rank()));
   return y;
 }
@@ -161,11 +197,15 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   return y.reshape(shape);
 }
 
-double norm(const Tensor& x) { return backend::norm(x.data(), x.size()); }
+double norm(const Tensor& x) {
+  const Timed timed("norm", elements(x));
+  return backend::norm(x.data(), x.size());
+}
 
 Labels argmax(const Tensor& x) {
   check(x.rank() == 2, "argmax", "needs (rows, columns), got ", x.shape());
   Labels result(static_cast<std::size_t>(x.shape()[0]));
+  const Timed timed("argmax", elements(x));
   backend::argmax(x.data(), result.data(), x.shape()[0], x.shape()[1]);
   return result;
 }
@@ -192,6 +232,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed) {
         "matmul", "the leading axes differ: ", sa, " x ", sb);
   check_countable("matmul", {a.size() / k, m, n, k});
   Tensor y((a.rank() == 2 ? sb : sa).with(-2, m).with(-1, n));
+  const Timed timed("matmul", elements(a, b, y), 2 * elements(y) * static_cast<double>(k));
   if (b.rank() == 2 && !trans_a) {  // one matrix for all rows: a single product
     backend::gemm(false, trans_b, a.size() / k, n, k, 1, a.data(), k, b.data(), sb[-1], 0, y.data(), n);
     return y;
@@ -208,9 +249,13 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) {
         W.shape());
   const Index in = W.shape()[1], out = W.shape()[0];
   check_countable("linear", {x.size() / in, in, out});
+  const Index rows = x.size() / in;
   Tensor y(x.shape().with(-1, out));
-  backend::gemm(false, true, x.size() / in, out, in, 1, x.data(), in, W.data(), in, 0, y.data(), out);
-  return b.defined() ? std::move(y) + b : y;
+  const Timed timed("linear", elements(x, W, y), 2 * elements(y) * static_cast<double>(in));
+  // A product that overwrites begins with zeros and adds to them: beginning with the bias costs nothing more.
+  if (b.defined()) backend::copy_rows(b.data(), 0, y.data(), out, rows, out);
+  backend::gemm(false, true, rows, out, in, 1, x.data(), in, W.data(), in, b.defined() ? 1 : 0, y.data(), out);
+  return y;
 }
 
 namespace {
@@ -228,6 +273,7 @@ const int* pointer(const std::vector<int>& lens) { return lens.empty() ? nullptr
 Tensor softmax(Tensor x, const std::vector<int>& valid_lens) {
   check_lens("softmax", x, valid_lens);
   Tensor y = x.unique() ? x : Tensor(x.shape());
+  const Timed timed("softmax", elements(x, y));
   backend::softmax(std::as_const(x).data(), pointer(valid_lens), y.data(), rows_of(x.shape()), x.shape()[-1]);
   return y;
 }
@@ -236,6 +282,7 @@ Tensor softmax_backward(const Tensor& y, const std::vector<int>& valid_lens, Ten
   check_lens("softmax_backward", y, valid_lens);
   check(y.shape() == dY.shape(), "softmax_backward", "y ", y.shape(), " and dY ", dY.shape(), " must have one shape");
   Tensor dX = dY.unique() ? dY : Tensor(y.shape());
+  const Timed timed("softmax_backward", elements(y, dY, dX));
   backend::softmax_backward(y.data(), pointer(valid_lens), std::as_const(dY).data(), dX.data(), rows_of(y.shape()),
                             y.shape()[-1]);
   return dX;
@@ -247,6 +294,7 @@ LayerNormed layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
         x.shape());
   const Index rows = rows_of(x.shape());
   LayerNormed result{Tensor(x.shape()), Tensor({rows}), Tensor({rows})};
+  const Timed timed("layer_norm", elements(x, result.y));
   backend::layer_norm(x.data(), gamma.data(), beta.data(), eps, result.y.data(), result.mean.data(), result.rstd.data(),
                       rows, x.shape()[-1]);
   return result;
@@ -261,6 +309,7 @@ LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, con
         "layer_norm_backward", "the weight ", gamma.shape(), ", mean ", forward.mean.shape(), " and rstd ",
         forward.rstd.shape(), " do not fit x ", x.shape());
   LayerNormGradients result{Tensor(x.shape()), Tensor(gamma.shape()), Tensor(gamma.shape())};
+  const Timed timed("layer_norm_backward", elements(x, dY, result.dX));
   backend::layer_norm_backward(x.data(), gamma.data(), forward.mean.data(), forward.rstd.data(), dY.data(),
                                result.dX.data(), result.dgamma.data(), result.dbeta.data(), rows_of(x.shape()),
                                x.shape()[-1]);
@@ -283,6 +332,7 @@ Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing)
   check_labels("cross_entropy", logits, labels);
   check(smoothing >= 0 && smoothing <= 1, "cross_entropy", "label smoothing must be in [0, 1], got ", smoothing);
   Tensor losses({logits.shape()[0]});
+  const Timed timed("cross_entropy", elements(logits));
   backend::cross_entropy(logits.data(), labels.data(), smoothing, losses.data(), logits.shape()[0], logits.shape()[1]);
   return mean(losses);
 }
@@ -290,6 +340,7 @@ Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing)
 Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, real dloss) {
   check_labels("cross_entropy_backward", logits, labels);
   Tensor dlogits(logits.shape());
+  const Timed timed("cross_entropy_backward", elements(logits, dlogits));
   backend::cross_entropy_backward(logits.data(), labels.data(), smoothing, dloss / static_cast<real>(logits.shape()[0]),
                                   dlogits.data(), logits.shape()[0], logits.shape()[1]);
   return dlogits;
@@ -309,6 +360,7 @@ Tensor permute(const Tensor& x, const std::vector<int>& axes) {
     steps[i] = strides_x[static_cast<std::size_t>(axes[i])];
   }
   Tensor y(Shape(sizes, x.rank()));
+  const Timed timed("permute", elements(x, y));
   backend::permute(x.data(), y.data(), x.rank(), sizes, steps);
   return y;
 }
@@ -334,6 +386,7 @@ Tensor concat(const std::vector<Tensor>& parts, int axis) {
   Tensor y(first.with(axis, total));
   const Index outer = first.product(0, axis), inner = first.product(axis + 1, first.rank());
   Index done = 0;
+  const Timed timed("concat", 2 * elements(y));
   for (const Tensor& part : parts) {
     const Index run = part.shape()[axis] * inner;
     backend::copy_rows(part.data(), run, y.data() + done, total * inner, outer, run);
@@ -349,6 +402,7 @@ Tensor slice(const Tensor& x, int axis, Index start, Index stop) {
         " along axis ", axis, " of ", shape);
   Tensor y(shape.with(axis, stop - start));
   const Index inner = shape.product(axis + 1, shape.rank()), run = (stop - start) * inner;
+  const Timed timed("slice", 2 * elements(y));
   backend::copy_rows(x.data() + start * inner, shape[axis] * inner, y.data(), run, shape.product(0, axis), run);
   return y;
 }
@@ -358,6 +412,7 @@ Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index star
   check(dY.rank() == shape.rank() && dY.shape().with(axis, 1) == shape.with(axis, 1) && start >= 0 &&
             start <= shape[axis] - dY.shape()[axis],
         "slice_backward", "dY ", dY.shape(), " is no slice of ", shape, " from index ", start, " of axis ", axis);
+  const Timed timed("slice_backward", elements(dY, dY));
   Tensor dX = Tensor::zeros(shape);
   const Index inner = shape.product(axis + 1, shape.rank()), run = dY.shape()[axis] * inner;
   backend::copy_rows(dY.data(), run, dX.data() + start * inner, shape[axis] * inner, shape.product(0, axis), run);
@@ -367,6 +422,7 @@ Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index star
 Tensor gather(const Tensor& x, const Labels& index) {
   check_labels("gather", x, index);
   Tensor y({x.shape()[0]});
+  const Timed timed("gather", 2 * elements(y));
   backend::gather(x.data(), index.data(), y.data(), x.shape()[0], x.shape()[1]);
   return y;
 }
@@ -376,6 +432,7 @@ Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape
         " does not have a number for each of the ", index.size(), " indices");
   Tensor dX(shape);
   check_labels("gather_backward", dX, index);
+  const Timed timed("gather_backward", elements(dY, dX));
   backend::gather_backward(dY.data(), index.data(), dX.data(), shape[0], shape[1]);
   return dX;
 }
@@ -408,6 +465,7 @@ Tensor im2col(const Tensor& x, const Conv2dGeometry& g) {
         "needs images (B, C, H, W) = (B, ", g.channels, ", ", g.height, ", ", g.width, "), got ", x.shape());
   const Index batch = x.shape()[0];
   Tensor columns(columns_shape("im2col", batch, g));
+  const Timed timed("im2col", elements(x, columns));
   backend::im2col(x.data(), columns.data(), batch, g);
   return columns;
 }
@@ -418,6 +476,7 @@ Tensor col2im(const Tensor& dcolumns, const Conv2dGeometry& g) {
   const Shape columns = columns_shape("col2im", batch, g);
   check(dcolumns.shape() == columns, "col2im", "the columns must be ", columns, ", got ", dcolumns.shape());
   Tensor dX({batch, g.channels, g.height, g.width});
+  const Timed timed("col2im", elements(dcolumns, dX));
   backend::col2im(dcolumns.data(), dX.data(), batch, g);
   return dX;
 }
@@ -438,6 +497,7 @@ Conv2dGeometry side_by_side(const char* op, const Shape& shape, Size2 size) {
 Tensor patches(const Tensor& x, Size2 size) {
   const Conv2dGeometry g = side_by_side("patches", x.shape(), size);
   Tensor y({x.shape()[0], g.out_h() * g.out_w(), g.channels * size.height * size.width});
+  const Timed timed("patches", elements(x, y));
   backend::patches(x.data(), y.data(), x.shape()[0], g);
   return y;
 }
@@ -447,6 +507,7 @@ Tensor patches_backward(const Tensor& dY, const Shape& shape, Size2 size) {
   check(dY.shape() == Shape{shape[0], g.out_h() * g.out_w(), g.channels * size.height * size.width}, "patches_backward",
         "dY ", dY.shape(), " are not the patches of ", size.height, " x ", size.width, " of images ", shape);
   Tensor dX(shape);
+  const Timed timed("patches_backward", elements(dY, dX));
   backend::patches_backward(dY.data(), dX.data(), shape[0], g);
   return dX;
 }
@@ -459,7 +520,7 @@ AttentionSizes attention_sizes(const char* op, const Shape& q, const Shape& k, c
         "needs queries (B, Tq, D) and keys and values (B, Tk, D), got ", q, ", ", k, " and ", v);
   check(num_heads >= 1 && q[2] % num_heads == 0, op, num_heads, " heads do not divide the ", q[2],
         " columns of the queries ", q);
-  check(p >= 0 && p < 1, op, "the dropout probability must be in [0, 1), got ", p);
+  check_dropout(op, p);
   const Index lens = static_cast<Index>(valid_lens.size());
   check(lens == 0 || lens == q[0] || lens == q[0] * q[1], op, "valid_lens must have a number for each of the ", q[0],
         " images or of the ", q[0] * q[1], " queries, got ", lens);
@@ -481,6 +542,8 @@ Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& valu
   const AttentionSizes s =
       attention_sizes("attention", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
   Attended result{Tensor(queries.shape()), Tensor({s.batch, s.heads, s.queries, s.keys})};
+  const Timed timed("attention", elements(queries, keys, values, result.weights, result.y),
+                    4 * elements(result.weights) * static_cast<double>(s.head_size));
   backend::attention(queries.data(), keys.data(), values.data(), pointer(for_each_query(valid_lens, s)), p, draw,
                      result.weights.data(), result.y.data(), s);
   return result;
@@ -496,6 +559,8 @@ AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys,
         "attention_backward", "the weights ", weights.shape(), " or dY ", dY.shape(), " do not fit the queries ",
         queries.shape(), " and keys ", keys.shape());
   AttentionGradients result{Tensor(queries.shape()), Tensor(keys.shape()), Tensor(keys.shape())};
+  const Timed timed("attention_backward", 2 * elements(queries, keys, values) + elements(weights, dY),
+                    8 * elements(weights) * static_cast<double>(s.head_size));
   backend::attention_backward(queries.data(), keys.data(), values.data(), pointer(for_each_query(valid_lens, s)), p,
                               draw, weights.data(), dY.data(), result.dqueries.data(), result.dkeys.data(),
                               result.dvalues.data(), s);

@@ -28,17 +28,23 @@ Tensor log(Tensor x);
 Tensor sqrt(Tensor x);
 Tensor tanh(Tensor x);
 Tensor relu(Tensor x);
-/// The Gaussian error linear unit x·Φ(x) (Hendrycks and Gimpel, 2016), and its approximation by tanh.
-Tensor gelu(Tensor x);
-Tensor gelu_tanh(Tensor x);
-
-/// dX from dY for y = f(x), all of one shape.
+/// dX from dY for y = relu(x), all of one shape.
 Tensor relu_backward(const Tensor& x, Tensor dY);
-Tensor gelu_backward(const Tensor& x, Tensor dY);
-Tensor gelu_tanh_backward(const Tensor& x, Tensor dY);
 
 /// x / (1-p) where the draw keeps an element, 0 elsewhere; 0 <= p < 1.
 Tensor dropout(Tensor x, real p, Draw draw);
+
+/// The Gaussian error linear unit x·Φ(x) (Hendrycks and Gimpel, 2016), and its approximation by tanh; with p > 0
+/// followed by dropout.
+Tensor gelu(Tensor x, real p = 0, Draw draw = {});
+Tensor gelu_tanh(Tensor x, real p = 0, Draw draw = {});
+
+/// The same, and the derivative of both together: all that the way back needs. It takes the place of x.
+struct Activated {
+  Tensor y, derivative;
+};
+Activated gelu_with_derivative(Tensor x, real p = 0, Draw draw = {});
+Activated gelu_tanh_with_derivative(Tensor x, real p = 0, Draw draw = {});
 
 // --- reductions ------------------------------------------------------------------------------------
 /// The sum of all elements, a tensor of rank 0; the mean likewise.

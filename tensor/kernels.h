@@ -56,13 +56,12 @@ void sqrt(const real* x, real* y, Index n);
 void tanh(const real* x, real* y, Index n);
 void relu(const real* x, real* y, Index n);
 void relu_backward(const real* x, const real* dY, real* dX, Index n);
-/// x·Φ(x), Φ by erf; and the approximation by tanh.
-void gelu(const real* x, real* y, Index n);
-void gelu_backward(const real* x, const real* dY, real* dX, Index n);
-void gelu_tanh(const real* x, real* y, Index n);
-void gelu_tanh_backward(const real* x, const real* dY, real* dX, Index n);
 /// y = x / (1-p) where the draw's word i is p·2^32 or more, else 0. It is its own backward.
 void dropout(const real* x, real* y, Index n, real p, Draw draw);
+/// y = dropout(x·Φ(x)), Φ by erf or by the approximation by tanh; and, unless null, derivative = dropout(Φ(x) + x·φ(x))
+/// with the same mask. x may be y or derivative.
+void gelu(const real* x, real* y, real* derivative, Index n, real p, Draw draw);
+void gelu_tanh(const real* x, real* y, real* derivative, Index n, real p, Draw draw);
 
 // --- reductions ----------------------------------------------------------------------------------
 /// x (outer, n, inner) -> y (outer, inner), summed over n. The same result for any number of threads.

@@ -209,11 +209,17 @@ BOBBIN_HD inline T gelu(T x) {
 ///
 /// 0 and 1 are reached well before |x| = 40, in double precision too, and we look no further: so
 /// this is right at ±inf, where PyTorch has inf * 0 = NaN.
+///
+/// With the function itself, for little more than the price of one.
 template <class T>
-BOBBIN_HD inline T gelu_derivative(T x) {
+struct WithDerivative {
+  T value, derivative;
+};
+template <class T>
+BOBBIN_HD inline WithDerivative<T> gelu_with_derivative(T x) {
   const T z = detail::at_most(detail::at_least(x, T(-40)), T(40));
   const Normal<T> at = normal(z);
-  return at.cdf + z * at.pdf;
+  return {x * at.cdf, at.cdf + z * at.pdf};
 }
 
 /// The same pair for PyTorch's nn.GELU(approximate='tanh'); gelu_tanh(-inf) is NaN there as well.
@@ -222,12 +228,11 @@ template <class T>
 BOBBIN_HD inline T gelu_tanh(T x) {
   return x * normal_by_tanh(x).cdf;
 }
-
 template <class T>
-BOBBIN_HD inline T gelu_tanh_derivative(T x) {
+BOBBIN_HD inline WithDerivative<T> gelu_tanh_with_derivative(T x) {
   const T z = detail::at_most(detail::at_least(x, T(-40)), T(40));
   const Normal<T> at = normal_by_tanh(z);
-  return at.cdf + z * at.pdf;
+  return {x * at.cdf, at.cdf + z * at.pdf};
 }
 
 }  // namespace bobbin::math

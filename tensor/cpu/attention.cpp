@@ -41,13 +41,16 @@ class Workspace {
   Tensor all_;
 };
 
-// Dropout in place on the n weights of a head, of which the first is element `first` of all (B, H, Tq, Tk): their
-// mask runs through all as one sequence, and a head need not begin at a whole Philox block of four. Then what
-// lies before it is overwritten, too: up to `lead` numbers.
-constexpr Index lead = 3;
-void drop(DropoutMask& mask, real* weights, Index first, Index n) {
+// y = dropout(x) for the n weights of a head, of which the first is element `first` of all (B, H, Tq, Tk). Their mask
+// runs through all heads as one sequence, and a head need not begin at a whole Philox block of four.
+void drop(DropoutMask& mask, const real* x, real* y, Index first, Index n) {
   const Index before = first % 4;
-  mask.apply(weights - before, weights - before, first - before, n + before);
+  for (Index begin = -before; begin < n; begin += DropoutMask::chunk) {
+    mask.decide(first + begin);
+    const Index end = std::min(begin + DropoutMask::chunk, n);
+#pragma omp simd
+    for (Index i = std::max(begin, Index{0}); i < end; ++i) y[i] = mask(i - begin, x[i]);
+  }
 }
 
 }  // namespace
@@ -57,16 +60,16 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
   const Index n = Tq * Tk;
-  Workspace workspace(lead + n);
+  Workspace workspace(n);
   parallel_for(s.batch * s.heads, 1, [&](Index begin, Index end) {
     DropoutMask mask(p, draw);
-    real* dropped = workspace.mine() + lead;  // (Tq, Tk)
+    real* dropped = workspace.mine();  // (Tq, Tk)
     for (Index task = begin; task < end; ++task) {
       const Head head(task, lens, s);
       real* w = weights + head.weight;                                                    // (Tq, Tk)
       gemm(false, true, Tq, Tk, d, scale, q + head.query, D, k + head.key, D, 0, w, Tk);  // Q·Kᵀ/√d
       for (Index t = 0; t < Tq; ++t) softmax_row(w + t * Tk, w + t * Tk, head.len(t, s), Tk);
-      if (p > 0) drop(mask, std::copy_n(w, n, dropped) - n, head.weight, n);
+      if (p > 0) drop(mask, w, dropped, head.weight, n);
       gemm(false, false, Tq, d, Tk, 1, p > 0 ? dropped : w, Tk, v + head.key, D, 0, y + head.query, D);  // A·V
     }
   });
@@ -80,18 +83,18 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
   const Index n = Tq * Tk;
-  Workspace workspace(2 * (lead + n));
+  Workspace workspace(2 * n);
   parallel_for(s.batch * s.heads, 1, [&](Index begin, Index end) {
     DropoutMask mask(p, draw);
-    real* dropped = workspace.mine() + lead;  // A, (Tq, Tk)
-    real* dS = dropped + n + lead;            // first dA, then dP, then dS, (Tq, Tk)
+    real* dropped = workspace.mine();  // A, (Tq, Tk)
+    real* dS = dropped + n;            // first dA, then dP, then dS, (Tq, Tk)
     for (Index task = begin; task < end; ++task) {
       const Head head(task, lens, s);
       const real* w = weights + head.weight;
-      if (p > 0) drop(mask, std::copy_n(w, n, dropped) - n, head.weight, n);
+      if (p > 0) drop(mask, w, dropped, head.weight, n);
       gemm(true, false, Tk, d, Tq, 1, p > 0 ? dropped : w, Tk, dY + head.query, D, 0, dV + head.key, D);
       gemm(false, true, Tq, Tk, d, 1, dY + head.query, D, v + head.key, D, 0, dS, Tk);
-      if (p > 0) drop(mask, dS, head.weight, n);
+      if (p > 0) drop(mask, dS, dS, head.weight, n);
       for (Index t = 0; t < Tq; ++t) softmax_row_backward(w + t * Tk, dS + t * Tk, dS + t * Tk, head.len(t, s), Tk);
       gemm(false, false, Tq, d, Tk, scale, dS, Tk, k + head.key, D, 0, dQ + head.query, D);
       gemm(true, false, Tk, d, Tq, scale, dS, Tk, q + head.query, D, 0, dK + head.key, D);

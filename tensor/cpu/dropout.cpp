@@ -3,15 +3,15 @@
 // write it to memory and read it again.
 #include "tensor/cpu/dropout.h"
 
-#include "tensor/parallel.h"
+#include "tensor/kernels.h"
+#include "tensor/math.h"
 
 namespace bobbin::cpu {
 
 void dropout(const real* x, real* y, Index n, real p, Draw draw) {
-  constexpr Index chunk = DropoutMask::chunk;
-  parallel_for((n + chunk - 1) / chunk, 32, [=](Index begin, Index end) {
-    DropoutMask mask(p, draw);
-    mask.apply(x + begin * chunk, y + begin * chunk, begin * chunk, std::min(n, end * chunk) - begin * chunk);
+  for_each_chunk(n, p, draw, [=](const DropoutMask& mask, Index begin, Index length) {
+#pragma omp simd
+    for (Index i = 0; i < length; ++i) y[begin + i] = mask(i, x[begin + i]);
   });
 }
 

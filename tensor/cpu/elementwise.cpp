@@ -96,17 +96,4 @@ void relu_backward(const real* x, const real* dY, real* dX, Index n) {
   map(dX, n, [=](Index i) { return x[i] <= 0 ? real{0} : dY[i]; });
 }
 
-void gelu(const real* x, real* y, Index n) {
-  map(y, n, [=](Index i) { return math::gelu(x[i]); });
-}
-void gelu_backward(const real* x, const real* dY, real* dX, Index n) {
-  map(dX, n, [=](Index i) { return dY[i] * math::gelu_derivative(x[i]); });
-}
-void gelu_tanh(const real* x, real* y, Index n) {
-  map(y, n, [=](Index i) { return math::gelu_tanh(x[i]); });
-}
-void gelu_tanh_backward(const real* x, const real* dY, real* dX, Index n) {
-  map(dX, n, [=](Index i) { return dY[i] * math::gelu_tanh_derivative(x[i]); });
-}
-
 }  // namespace bobbin::cpu

@@ -41,6 +41,11 @@ const std::vector<Case>& cases() {
       {"relu", [](const Inputs& x) { return relu(x[0]); }, {{3, 5}}},
       {"gelu", [](const Inputs& x) { return gelu(x[0] * 2); }, {{3, 37}}},
       {"gelu_tanh", [](const Inputs& x) { return gelu_tanh(x[0] * 2); }, {{3, 37}}},
+      {"gelu",
+       [](const Inputs& x) {
+         return gelu(x[0] * 2, real(0.3), {7, 5});
+       },
+       {{3, 37}}},
       {"dropout",
        [](const Inputs& x) {
          return dropout(x[0], real(0.3), {7, 5});

@@ -48,6 +48,25 @@ TEST_CASE("plain: layer_norm") {
               [](const Inputs& x) { return plain::layer_norm(x[0], x[1], x[2]); }, {{65, 3, 37}, {37}, {37}});
 }
 
+TEST_CASE("plain: gelu with dropout") {
+  check_equal(
+      [](const Inputs& x) {
+        return gelu(x[0], real(0.3), {7, 5});
+      },
+      [](const Inputs& x) {
+        return plain::gelu(x[0], real(0.3), {7, 5});
+      },
+      {{3, 17, 37}});
+  check_equal(
+      [](const Inputs& x) {
+        return gelu_tanh(x[0], real(0.3), {7, 5});
+      },
+      [](const Inputs& x) {
+        return plain::gelu_tanh(x[0], real(0.3), {7, 5});
+      },
+      {{3, 17, 37}});
+}
+
 TEST_CASE("plain: cross_entropy") {
   for (const real smoothing : {real(0), real(0.1), real(1)})
     check_equal(

@@ -194,12 +194,12 @@ TEST_CASE("golden: LayerNorm") {
 
 TEST_CASE("golden: GELU by erf and by tanh") {
   const Golden golden("layers");
-  const std::pair<std::string, Var (*)(const Var&)> kinds[] = {{"erf", gelu}, {"tanh", gelu_tanh}};
+  const std::pair<std::string, Var (*)(Var, real, Draw)> kinds[] = {{"erf", gelu}, {"tanh", gelu_tanh}};
   for (const auto& one : kinds) {
     const std::string kind = one.first;
     CAPTURE(kind);
     Var X = Var::parameter(golden.tensor("gelu/X"));
-    const Tensor Y = backward_from([&] { return one.second(X); }, Tensor::ones(X.shape()));
+    const Tensor Y = backward_from([&] { return one.second(X, 0, {}); }, Tensor::ones(X.shape()));
     check_golden("Y", Y, golden.tensor("gelu/" + kind + "/Y"));
     check_golden("dX", X.grad(), golden.tensor("gelu/" + kind + "/derivative"));
   }

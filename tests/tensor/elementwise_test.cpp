@@ -124,8 +124,8 @@ const Unary unaries[] = {
     {"sqrt", sqrt, std::sqrt, 1, 0},
     {"tanh", tanh, std::tanh, 2, 0},
     {"relu", relu, [](double x) { return x <= 0 ? 0 : x; }, 0, 0},
-    {"gelu", gelu, gelu_plain, 8, 0.125},
-    {"gelu_tanh", gelu_tanh, gelu_tanh_plain, 8, 0.125},
+    {"gelu", [](Tensor x) { return gelu(std::move(x)); }, gelu_plain, 8, 0.125},
+    {"gelu_tanh", [](Tensor x) { return gelu_tanh(std::move(x)); }, gelu_tanh_plain, 8, 0.125},
     {"negative", operator-, [](double x) { return -x; }, 0, 0},
 };
 
@@ -136,8 +136,6 @@ struct UnaryBackward {
 };
 const UnaryBackward backwards[] = {
     {"relu_backward", relu_backward, [](double x) { return double(!(x <= 0)); }},
-    {"gelu_backward", gelu_backward, gelu_slope},
-    {"gelu_tanh_backward", gelu_tanh_backward, gelu_tanh_slope},
 };
 
 // Numbers around which functions go wrong, repeated so that each meets vector loop and remainder.
@@ -290,6 +288,39 @@ TEST_CASE("derivatives of unary functions") {
   // relu's slope at 0 is 0, and a masked NaN is no NaN: as in PyTorch.
   const Tensor dX = relu_backward(Tensor({3}, {0, -1, 1}), Tensor({3}, {5, static_cast<real>(not_a_number), 7}));
   CHECK(dX.values() == std::vector<real>{0, 0, 7});
+}
+
+TEST_CASE("GELU and its derivative go through one dropout together") {
+  struct Activation {
+    Tensor (*value)(Tensor, real, Draw);
+    Activated (*both)(Tensor, real, Draw);
+    double (*plain)(double), (*slope)(double);
+  };
+  const Draw draw{0x123456789abcdef0, 78};
+  for (const Activation& f : {Activation{gelu, gelu_with_derivative, gelu_plain, gelu_slope},
+                              Activation{gelu_tanh, gelu_tanh_with_derivative, gelu_tanh_plain, gelu_tanh_slope}})
+    with_threads([&] {
+      for (const real p : {real{0}, real{0.1}, real{0.5}})
+        for (const Index n : odd_sizes) {
+          const Tensor x = Rng(4).normal({n}, 0, 4), ones = dropout(Tensor::ones({n}), p, draw);
+          const auto masked = [&](double (*g)(double)) {
+            return map(x, ones, [=](double v, double m) { return g(v) * m; });
+          };
+          const std::vector<real> before = x.values();
+          const auto [y, derivative] = f.both(x, p, draw);
+          CHECK(error(y, masked(f.plain), 0.125) <= 8 * epsilon);
+          CHECK(error(derivative, masked(f.slope)) <= 64 * epsilon);
+          CHECK(error(f.value(x, p, draw), masked(f.plain), 0.125) <= 8 * epsilon);
+          CHECK(x.values() == before);
+        }
+      const Tensor x = special_numbers();
+      CHECK(error(f.both(x, 0, {}).derivative, map(x, f.slope)) <= 16 * epsilon);
+    });
+  Tensor moved = random({37}, 5);
+  const real* const block = moved.data();
+  CHECK(gelu_with_derivative(std::move(moved), real{0.5}, draw).derivative.data() == block);
+  CHECK(fails([] { gelu(Tensor::ones({3}), 1); }, {"[gelu]", "[0, 1)"}));
+  CHECK(fails([] { gelu_tanh_with_derivative(Tensor::ones({3}), -1); }, {"[gelu_tanh]", "[0, 1)"}));
 }
 
 TEST_CASE("operands that do not broadcast are refused") {

@@ -80,6 +80,7 @@ Result compare(F f, double floor = 0, float low = -inf) {
 
 // The function `name` for any argument, as something that can be passed on.
 #define FUNCTION(name) [](auto x) { return math::name(x); }
+#define DERIVATIVE(name) [](auto x) { return math::name##_with_derivative(x).derivative; }
 
 bool is_zero(float x, bool negative) { return x == 0.0f && std::signbit(x) == negative; }
 
@@ -102,9 +103,9 @@ TEST_CASE("math: GELU and its derivative keep their bounds") {
   CHECK_ULP(5.50, FUNCTION(gelu), 0, -5.0f);
   CHECK_ULP(8.10, FUNCTION(gelu), 0, -12.9f);
   CHECK_ULP(13.00, FUNCTION(gelu));
-  CHECK_ULP(6.50, FUNCTION(gelu_derivative), 0.125);
+  CHECK_ULP(6.50, DERIVATIVE(gelu), 0.125);
   CHECK_ULP(3.70, FUNCTION(gelu_tanh), 0.125);
-  CHECK_ULP(6.30, FUNCTION(gelu_tanh_derivative), 0.125);
+  CHECK_ULP(6.30, DERIVATIVE(gelu_tanh), 0.125);
 }
 
 TEST_CASE("math: exp at its ends") {
@@ -162,8 +163,11 @@ TEST_CASE_TEMPLATE("math: GELU has PyTorch's limits, and its derivative the true
     CHECK(derivative(infinity) == T(1));
     CHECK(derivative(-infinity) == T(0));
   };
-  check_limits(FUNCTION(gelu), FUNCTION(gelu_derivative));
-  check_limits(FUNCTION(gelu_tanh), FUNCTION(gelu_tanh_derivative));
+  check_limits(FUNCTION(gelu), DERIVATIVE(gelu));
+  for (float x : sample())  // together or alone, the same
+    if (const float y = math::gelu(x); math::gelu_with_derivative(x).value != y && !std::isnan(y))
+      FAIL_CHECK("another GELU at x = ", x);
+  check_limits(FUNCTION(gelu_tanh), DERIVATIVE(gelu_tanh));
 }
 
 // What the floats were compared with is math.h's own double functions. Here those meet the textbook.
@@ -175,9 +179,10 @@ TEST_CASE("math: in double, GELU is its definition and the derivatives are slope
     CHECK(std::fabs(math::gelu(x) - by_erf) < 1e-15);
     CHECK(std::fabs(math::gelu_tanh(x) - 0.5 * x * (1 + std::tanh(u))) < 1e-14);
     const double h = 1e-5;
-    CHECK(std::fabs((math::gelu(x + h) - math::gelu(x - h)) / (2 * h) - math::gelu_derivative(x)) < 1e-9);
-    CHECK(std::fabs((math::gelu_tanh(x + h) - math::gelu_tanh(x - h)) / (2 * h) - math::gelu_tanh_derivative(x)) <
+    CHECK(std::fabs((math::gelu(x + h) - math::gelu(x - h)) / (2 * h) - math::gelu_with_derivative(x).derivative) <
           1e-9);
+    CHECK(std::fabs((math::gelu_tanh(x + h) - math::gelu_tanh(x - h)) / (2 * h) -
+                    math::gelu_tanh_with_derivative(x).derivative) < 1e-9);
     const double phi = std::exp(-x * x / 2) / std::sqrt(2 * 3.14159265358979324);
     CHECK(std::fabs(math::normal(x).pdf - phi) < 1e-15);
   }

@@ -1,0 +1,63 @@
+#pragma once
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "tensor/real.h"
+
+/// Where the time goes. While a profile is on, every function of tensor/functions.h that runs a loop notes how long it
+/// took, and the least that it had to do: its floating-point operations, and the bytes of its operands and results.
+/// Off, as it is at first, a call costs one comparison more.
+///
+///     profile::start();
+///     ...                                        // some steps of training
+///     std::fputs(profile::table().c_str(), stderr);
+namespace bobbin::profile {
+
+/// Whether a profile is being taken.
+inline bool on = false;
+
+/// All calls of one function.
+struct Row {
+  std::string name;
+  Index calls = 0;
+  double seconds = 0, flops = 0, bytes = 0;
+};
+
+/// Begins a new profile, and forgets the one before.
+void start();
+void stop();
+
+/// What was noted since start(), the function that took longest first.
+std::vector<Row> rows();
+/// The same as a text: calls, time, share of the time since start(), GFLOP/s and GB/s. The last row, "between", is
+/// the time outside these functions.
+std::string table();
+
+/// Notes the time from here to the end of the scope. Scopes must not lie in one another. Safe in several threads.
+class Timed {
+ public:
+  /// `name` must live on. Each of `elements` is a number that is read or written.
+  Timed(const char* name, double elements, double flops = 0) {
+    if (!on) return;
+    name_ = name;
+    elements_ = elements;
+    flops_ = flops;
+    begin_ = Clock::now();
+  }
+  ~Timed() {
+    if (name_) note();
+  }
+  Timed(const Timed&) = delete;
+  Timed& operator=(const Timed&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void note() const;
+
+  const char* name_ = nullptr;
+  double elements_ = 0, flops_ = 0;
+  Clock::time_point begin_{};
+};
+
+}  // namespace bobbin::profile

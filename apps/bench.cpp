@@ -1,6 +1,9 @@
-// Measures speed: a line a figure, "name value unit". The machine's other work disturbs every one of them; only
-// ratios of figures of one run say something, and medians of several rounds.
+// Measures speed: a line a figure, "name value unit", and where the time of a training step goes. The machine's other
+// work disturbs every absolute figure. What can be compared is measured in turn, round by round, and what is said of it
+// is the median of the rounds' ratios.
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -9,8 +12,10 @@
 #include <functional>
 #include <iostream>
 
+#include "apps/products_of_step.h"
 #include "nn/vit.h"
 #include "optim/trainer.h"
+#include "tensor/profile.h"
 #include "tensor/storage.h"
 #include "tensor/threads.h"
 
@@ -29,20 +34,28 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// The median time of several rounds, after one that is not counted.
-double median_seconds(int rounds, const std::function<void()>& work) {
-  work();
-  std::vector<double> times;
-  for (int i = 0; i < rounds; ++i) times.push_back(seconds(work));
-  return median(times);
+double median_of_ratios(const std::vector<double>& a, const std::vector<double>& b) {
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < a.size(); ++i) ratios.push_back(a[i] / b[i]);
+  return median(ratios);
 }
 
-void print(const char* name, double value, const char* unit) {
-  std::printf("%s %.4g %s\n", name, value, unit);
+// The seconds of each of several works, one row of rounds for each. All of them run in turn in every round, and in one
+// more at first that does not count.
+std::vector<std::vector<double>> in_turn(int rounds, const std::vector<std::function<void()>>& works) {
+  std::vector<std::vector<double>> times(works.size());
+  for (int round = 0; round <= rounds; ++round)
+    for (std::size_t i = 0; i < works.size(); ++i)
+      if (const double s = seconds(works[i]); round > 0) times[i].push_back(s);
+  return times;
+}
+
+void print(const std::string& name, double value, const char* unit) {
+  std::printf("%s %.4g %s\n", name.c_str(), value, unit);
   std::fflush(stdout);
 }
 
-// The chapter's model and a batch of noise; training and evaluating on it.
+// A model and a batch of noise; training and evaluating on it.
 struct Workload {
   Rng rng{0};
   ViT model;
@@ -50,9 +63,9 @@ struct Workload {
   Tensor X;
   Labels y;
 
-  Workload(Index batch_size, bool whole_last_block)
-      : model({.whole_last_block = whole_last_block}, rng), X(rng.uniform({batch_size, 1, 96, 96})) {
-    for (Index i = 0; i < batch_size; ++i) y.push_back(static_cast<int>(i % 10));
+  Workload(const ViTConfig& c, Index batch_size)
+      : model(c, rng), X(rng.uniform({batch_size, c.num_channels, c.img_size.height, c.img_size.width})) {
+    for (Index i = 0; i < batch_size; ++i) y.push_back(static_cast<int>(i % c.num_classes));
   }
   void train_step() {
     train(model);
@@ -64,17 +77,77 @@ struct Workload {
   }
 };
 
-// 2·n³ floating-point operations, as a chain of square products.
+// 2·n³ floating-point operations in a square product.
 double gemm_gflops(int rounds) {
   constexpr Index n = 2048;
   Rng rng(0);
   const Tensor a = rng.uniform({n, n}), b = rng.uniform({n, n});
-  return 2.0 * n * n * n / 1e9 / median_seconds(rounds, [&] { matmul(a, b); });
+  return 2.0 * n * n * n / 1e9 / median(in_turn(rounds, {[&] { matmul(a, b); }})[0]);
+}
+
+// The most memory that a process of its own needs for some steps. Before the first thread starts: fork copies one only.
+double peak_rss_mb(const ViTConfig& config, Index batch_size) {
+  const pid_t child = fork();
+  if (child == 0) {
+    Workload work(config, batch_size);
+    work.train_step();
+    work.train_step();
+    _exit(0);
+  }
+  int status = 0;
+  rusage usage{};
+  check(child > 0 && wait4(child, &status, 0, &usage) == child && status == 0, "bench",
+        "a process that measures memory failed");
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+void measure(Index batch_size, int threads_to_use, int rounds) {
+  const ViTConfig whole{.whole_last_block = true}, cls{};
+  set_threads(threads_to_use);
+  const double rss_whole = peak_rss_mb(whole, batch_size), rss_cls = peak_rss_mb(cls, batch_size);
+  std::printf("# %s, %d threads, batch %ld, medians of %d rounds\n", describe_blas().c_str(), threads(),
+              static_cast<long>(batch_size), rounds);
+  print("gemm_peak_gflops", gemm_gflops(rounds), "GFLOP/s");
+
+  const double images = static_cast<double>(batch_size);
+  for (const ViTConfig& config : {whole, cls}) {
+    const std::string suffix = config.whole_last_block ? "" : "_cls";
+    const ProductsOfStep products(config, batch_size);
+    Workload work(config, batch_size);
+    work.train_step();
+    work.train_step();
+    const std::size_t before = memory::stats().system_allocations;
+    const auto times = in_turn(rounds, {[&] { products.run(); }, [&] { work.train_step(); }, [&] { work.evaluate(); }});
+    print("gemm_floor_img_per_s" + suffix, images / median(times[0]), "images/s");
+    print("train_img_per_s" + suffix, images / median(times[1]), "images/s");
+    print("train_over_floor" + suffix, median_of_ratios(times[0], times[1]), "x");
+    print("eval_img_per_s" + suffix, images / median(times[2]), "images/s");
+    print("steady_state_system_allocations" + suffix, static_cast<double>(memory::stats().system_allocations - before),
+          "");
+    print("peak_rss_mb" + suffix, config.whole_last_block ? rss_whole : rss_cls, "MB");
+  }
+
+  Workload work(cls, batch_size);
+  if (threads() > 1) {
+    const int all = threads();
+    const auto on = [&](int count) {
+      return [&work, count] {
+        set_threads(count);
+        work.train_step();
+      };
+    };
+    const auto times = in_turn(std::min(rounds, 5), {on(1), on(all)});
+    print("train_threads_over_one", median_of_ratios(times[0], times[1]), "x");
+  }
+  profile::start();
+  for (int i = 0; i < 3; ++i) work.train_step();
+  profile::stop();
+  std::printf("\nThree training steps, the last block for the class token only:\n%s", profile::table().c_str());
 }
 
 // A step for each line on stdin, "train" or "eval", answered with its seconds: so that another program can be
 // measured in turn with this one, whatever else the machine is doing.
-void lockstep(Workload& work) {
+void lockstep(Workload work) {
   for (std::string line; std::getline(std::cin, line);) {
     std::printf("%.6f\n", seconds([&] { line == "eval" ? work.evaluate() : work.train_step(); }));
     std::fflush(stdout);
@@ -93,9 +166,11 @@ int main(int argc, char** argv) try {
       ->capture_default_str();
   app.add_option("-b,--batch-size", batch_size, "images in a step")->check(CLI::Range(1, 60000))->capture_default_str();
   app.add_option("--threads", count, "threads to compute on")->check(CLI::Range(1, 1024))->capture_default_str();
-  app.add_flag("--whole-last-block", whole, "compute all of the last block, not only what the head sees");
-  app.add_flag("--lockstep", in_lockstep,
-               "make a step for each line on stdin, \"train\" or \"eval\", and print its seconds");
+  CLI::Option* lock = app.add_flag("--lockstep", in_lockstep,
+                                   "make a step for each line on stdin, \"train\" or \"eval\", and print its seconds");
+  app.add_flag("--whole-last-block", whole,
+               "with --lockstep: compute all of the last block, not only what the head sees")
+      ->needs(lock);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -104,26 +179,12 @@ int main(int argc, char** argv) try {
     std::fprintf(stderr, "bench: %s (--help lists the flags)\n", error.what());
     return 2;
   }
-  set_threads(count);
-  Workload work(batch_size, whole);
   if (in_lockstep) {
-    lockstep(work);
-    return 0;
+    set_threads(count);
+    lockstep({{.whole_last_block = whole}, batch_size});
+  } else {
+    measure(batch_size, count, rounds);
   }
-
-  std::printf("# %s, %d threads, batch %ld, medians of %d rounds\n", describe_blas().c_str(), threads(),
-              static_cast<long>(batch_size), rounds);
-  print("gemm_peak_gflops", gemm_gflops(rounds), "GFLOP/s");
-  const double images = static_cast<double>(batch_size);
-  work.train_step();
-  work.train_step();
-  const std::size_t before = memory::stats().system_allocations;
-  print("train_img_per_s", images / median_seconds(rounds, [&] { work.train_step(); }), "images/s");
-  print("steady_state_system_allocations", static_cast<double>(memory::stats().system_allocations - before), "");
-  print("eval_img_per_s", images / median_seconds(rounds, [&] { work.evaluate(); }), "images/s");
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  print("peak_rss_mb", static_cast<double>(usage.ru_maxrss) / 1024, "MB");
 } catch (const std::exception& error) {
   std::fprintf(stderr, "bench: %s\n", error.what());
   return 1;

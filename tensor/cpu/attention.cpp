@@ -41,15 +41,17 @@ class Workspace {
   Tensor all_;
 };
 
-// y = dropout(x) for the n weights of a head, of which the first is element `first` of all (B, H, Tq, Tk). Their mask
-// runs through all heads as one sequence, and a head need not begin at a whole Philox block of four.
-void drop(DropoutMask& mask, const real* x, real* y, Index first, Index n) {
+// Calls body(kept, i) for i in 0 ... n-1, where kept(x) is dropout of element first + i of all weights (B, H, Tq, Tk).
+// Their mask runs through all heads as one sequence, and a head need not begin at a whole Philox block of four.
+template <class Body>
+void for_each_weight(DropoutMask& mask, Index first, Index n, const Body& body) {
   const Index before = first % 4;
   for (Index begin = -before; begin < n; begin += DropoutMask::chunk) {
     mask.decide(first + begin);
     const Index end = std::min(begin + DropoutMask::chunk, n);
 #pragma omp simd
-    for (Index i = std::max(begin, Index{0}); i < end; ++i) y[i] = mask(i - begin, x[i]);
+    for (Index i = std::max(begin, Index{0}); i < end; ++i)
+      body([&mask, j = i - begin](real x) { return mask(j, x); }, i);
   }
 }
 
@@ -68,15 +70,15 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
       const Head head(task, lens, s);
       real* w = weights + head.weight;                                                    // (Tq, Tk)
       gemm(false, true, Tq, Tk, d, scale, q + head.query, D, k + head.key, D, 0, w, Tk);  // Q·Kᵀ/√d
-      for (Index t = 0; t < Tq; ++t) softmax_row(w + t * Tk, w + t * Tk, head.len(t, s), Tk);
-      if (p > 0) drop(mask, w, dropped, head.weight, n);
+      softmax_rows(w, w, Tq, Tk, [&](Index t) { return head.len(t, s); });
+      if (p > 0) for_each_weight(mask, head.weight, n, [=](const auto& kept, Index i) { dropped[i] = kept(w[i]); });
       gemm(false, false, Tq, d, Tk, 1, p > 0 ? dropped : w, Tk, v + head.key, D, 0, y + head.query, D);  // A·V
     }
   });
 }
 
 // In the forward pass this was S = Q·Kᵀ/√d, P = softmax(S), A = dropout(P), Y = A·V; so now
-//     dV = Aᵀ·dY,  dA = dY·Vᵀ,  dP = dropout(dA) with the same mask,
+//     dA = dY·Vᵀ,  dP = dropout(dA) with the same mask,  dV = Aᵀ·dY,
 //     dS = P ⊙ (dP - Σ P ⊙ dP),  dQ = dS·K/√d,  dK = dSᵀ·Q/√d.
 void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
                         const real* weights, const real* dY, real* dQ, real* dK, real* dV, const AttentionSizes& s) {
@@ -91,10 +93,13 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
     for (Index task = begin; task < end; ++task) {
       const Head head(task, lens, s);
       const real* w = weights + head.weight;
-      if (p > 0) drop(mask, w, dropped, head.weight, n);
-      gemm(true, false, Tk, d, Tq, 1, p > 0 ? dropped : w, Tk, dY + head.query, D, 0, dV + head.key, D);
       gemm(false, true, Tq, Tk, d, 1, dY + head.query, D, v + head.key, D, 0, dS, Tk);
-      if (p > 0) drop(mask, dS, dS, head.weight, n);
+      if (p > 0)
+        for_each_weight(mask, head.weight, n, [=](const auto& kept, Index i) {
+          dropped[i] = kept(w[i]);
+          dS[i] = kept(dS[i]);
+        });
+      gemm(true, false, Tk, d, Tq, 1, p > 0 ? dropped : w, Tk, dY + head.query, D, 0, dV + head.key, D);
       for (Index t = 0; t < Tq; ++t) softmax_row_backward(w + t * Tk, dS + t * Tk, dS + t * Tk, head.len(t, s), Tk);
       gemm(false, false, Tq, d, Tk, scale, dS, Tk, k + head.key, D, 0, dQ + head.query, D);
       gemm(true, false, Tk, d, Tq, scale, dS, Tk, q + head.query, D, 0, dK + head.key, D);

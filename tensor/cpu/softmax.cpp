@@ -15,8 +15,10 @@ constexpr Index grain = 1 << 12;  // elements a thread should have at least
 
 void softmax(const real* x, const int* lens, real* y, Index rows, Index cols) {
   parallel_for(rows, grain / cols + 1, [=](Index begin, Index end) {
-    for (Index row = begin; row < end; ++row)
-      softmax_row(x + row * cols, y + row * cols, lens ? lens[row] : cols, cols);
+    const Index block = grain / cols + 1;  // rows that stay in the cache
+    for (Index row = begin; row < end; row += block)
+      softmax_rows(x + row * cols, y + row * cols, std::min(block, end - row), cols,
+                   [=](Index i) { return lens ? Index{lens[row + i]} : cols; });
   });
 }
 
@@ -51,7 +53,7 @@ void cross_entropy_backward(const real* logits, const int* labels, real smoothin
                             Index rows, Index cols) {
   for (Index row = 0; row < rows; ++row) {
     real* dX = dlogits + row * cols;
-    softmax_row(logits + row * cols, dX, cols, cols);
+    softmax_rows(logits + row * cols, dX, 1, cols, [=](Index) { return cols; });
     for (Index c = 0; c < cols; ++c) dX[c] = scale * (dX[c] - smoothing / static_cast<real>(cols));
     dX[labels[row]] -= scale * (1 - smoothing);
   }

@@ -1,33 +1,49 @@
 #pragma once
 #include <algorithm>
+#include <limits>
 
 #include "tensor/math.h"
 #include "tensor/real.h"
 
-/// One row of softmax, for the kernels that contain it: softmax and attention.
+/// Softmax of rows that are in the cache, for the kernels that contain it: softmax, attention, cross entropy.
 namespace bobbin::cpu {
 
-/// y = exp(x - max) / Σ exp(x - max) over the first `len` of n numbers, 0 behind them. x may be y.
-/// Subtracting the maximum changes nothing but keeps exp from overflowing. With no number that counts
-/// (len <= 0) all get the weight 1/n, as in the chapter, where masked scores are all set to -10^6.
-inline void softmax_row(const real* x, real* y, Index len, Index n) {
-  if (len <= 0) {
-    std::fill_n(y, n, real{1} / static_cast<real>(n));
-    return;
-  }
-  len = std::min(len, n);
-  real max = x[0], sum = 0;
+/// y = exp(x - max) / Σ exp(x - max) over the first len(row) numbers of each row of (rows, cols), 0 behind them. x may
+/// be y. Subtracting the maximum changes nothing but keeps exp from overflowing. With no number that counts (len <= 0)
+/// all get the weight 1/cols, as in the chapter, where masked scores are all set to -10^6.
+template <class Len>
+void softmax_rows(const real* x, real* y, Index rows, Index cols, const Len& len) {
+  constexpr real infinity = std::numeric_limits<real>::infinity();
+  for (Index row = 0; row < rows; ++row) {
+    const real* in = x + row * cols;
+    real* out = y + row * cols;
+    const Index n = std::min(len(row), cols);
+    if (n <= 0) {
+      std::fill_n(out, cols, real{0});
+      continue;
+    }
+    real max = in[0];
 #pragma omp simd reduction(max : max)
-  for (Index i = 1; i < len; ++i) max = x[i] > max ? x[i] : max;
-#pragma omp simd reduction(+ : sum)
-  for (Index i = 0; i < len; ++i) sum += y[i] = math::exp(x[i] - max);
-  const real scale = 1 / sum;
+    for (Index c = 1; c < n; ++c) max = in[c] > max ? in[c] : max;
 #pragma omp simd
-  for (Index i = 0; i < len; ++i) y[i] *= scale;
-  std::fill(y + len, y + n, real{0});
+    for (Index c = 0; c < n; ++c) out[c] = in[c] - max;
+    std::fill(out + n, out + cols, -infinity);
+  }
+  // All rows at once: of a row of 37 a vector loop would leave the last 5 to be computed one by one.
+#pragma omp simd
+  for (Index i = 0; i < rows * cols; ++i) y[i] = math::exp(y[i]);
+  for (Index row = 0; row < rows; ++row) {
+    real* out = y + row * cols;
+    real sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (Index c = 0; c < cols; ++c) sum += out[c];
+    const real scale = 1 / sum;
+#pragma omp simd
+    for (Index c = 0; c < cols; ++c) out[c] *= scale;
+  }
 }
 
-/// dX = y ⊙ (dY - Σ y ⊙ dY), from ∂y_i/∂x_j = y_i (δ_ij - y_j); 0 for what does not count.
+/// dX = y ⊙ (dY - Σ y ⊙ dY) for one row, from ∂y_i/∂x_j = y_i (δ_ij - y_j); 0 for what does not count.
 /// dX may be dY.
 inline void softmax_row_backward(const real* y, const real* dY, real* dX, Index len, Index n) {
   len = std::clamp<Index>(len, 0, n);

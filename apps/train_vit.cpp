@@ -6,6 +6,7 @@
 #include "data/fashion_mnist.h"
 #include "nn/vit.h"
 #include "optim/trainer.h"
+#include "tensor/profile.h"
 #include "tensor/threads.h"
 
 using namespace bobbin;
@@ -28,6 +29,7 @@ int main(int argc, char** argv) try {
   std::printf("output   %s\n", settings.trainer.output_dir.c_str());
 
   // One step of training, for each batch of every epoch: images X (B, C, H, W) and their classes y (B).
+  if (settings.profile) profile::start();
   trainer.fit(model, data, [&](const Tensor& X, const Labels& y) {
     Tape tape;                                                        // recording starts here
     const Var loss = cross_entropy(model(X), y, settings.smoothing);  // forward
@@ -36,6 +38,7 @@ int main(int argc, char** argv) try {
     sgd.step();  // and move them
     return loss.value().item();
   });  // the tape ends: its memory is used again
+  if (settings.profile) std::fputs(profile::table().c_str(), stderr);
 
   return Interrupt::received() ? 128 + Interrupt::received() : 0;  // as shells report a signal
 } catch (const std::exception& error) {

@@ -23,6 +23,7 @@ struct Settings {
   std::uint64_t seed = 0;
   int threads = bobbin::threads();
   std::string data_dir;
+  bool profile = false;
 };
 
 /// The chapter's numbers, exactly.
@@ -179,6 +180,7 @@ inline Settings parse_command_line(int argc, char** argv) {
   app.add_option("--output-dir", output_dir, "folder for metrics.csv and losses.csv [a new one in runs/]");
   app.add_option("--seed", s.seed, "makes a run repeatable")->check(within(0, many));
   app.add_option("--threads", s.threads, "threads to compute on")->check(within(1, 1024));
+  app.add_flag("--profile", s.profile, "say at the end where the time went");
 
   app.option_defaults()->group("Training");
   app.add_option("--epochs", s.trainer.max_epochs, "times that each image is seen")->check(within(1, 1000000));

@@ -7,11 +7,14 @@
 #include "data/resize.h"
 #include "tensor/check.h"
 #include "tensor/parallel.h"
+#include "tensor/profile.h"
 
 namespace bobbin {
 
 Tensor to_tensor(const ImageDataset& data, std::span<const Index> indices) {
   const Index image = data.channels * data.height * data.width;
+  const profile::Timed timed("to_tensor", static_cast<double>(static_cast<Index>(indices.size()) * data.channels *
+                                                              data.resize.height * data.resize.width));
   std::vector<std::uint8_t> bytes;
   bytes.reserve(indices.size() * static_cast<std::size_t>(image));
   for (const Index i : indices) {

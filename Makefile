@@ -63,7 +63,7 @@ PROGRAMS = $(APP_SRC:apps/%.cpp=$(B)/%)
 TESTS    = $(B)/test_float $(B)/test_double
 
 # --- What you ask for -------------------------------------------------------------------------------------
-.PHONY: all help run bench test asan data format tidy install clean deps programs tests FORCE
+.PHONY: all help run bench bench-peers test asan data format tidy install clean deps programs tests FORCE
 .DEFAULT_GOAL = all
 
 all:
@@ -74,7 +74,8 @@ help:
 	@echo 'make            show what was found, and build the programs'
 	@echo 'make run        train the Vision Transformer; make run ARGS="--help" shows what it can be told'
 	@echo 'make test       build and run all tests'
-	@echo 'make bench      measure speed'
+	@echo 'make bench      measure speed; ARGS=--sweep shows how the cost grows'
+	@echo 'make bench-peers  measure beside PyTorch and JAX, where a Python has them; ARGS="--python PATH" names one'
 	@echo 'make data       fetch Fashion-MNIST, where no package has it'
 	@echo 'make asan       run the tests with address and undefined-behaviour sanitizers'
 	@echo 'make format     lay out the sources with clang-format'
@@ -91,6 +92,10 @@ run: deps
 bench: deps
 	@$(BUILD) programs
 	@$(B)/bench $(ARGS)
+
+bench-peers: deps
+	@$(BUILD) programs
+	@python3 apps/bench_peers.py $(ARGS)
 
 test: deps
 	@$(BUILD) programs tests

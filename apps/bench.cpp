@@ -145,6 +145,69 @@ void measure(Index batch_size, int threads_to_use, int rounds) {
   std::printf("\nThree training steps, the last block for the class token only:\n%s", profile::table().c_str());
 }
 
+// How the cost of a training step grows, as a table: what it has to do, how long that takes at the least, and how long
+// it takes. At the least: each function computes at the speed of a large matrix product, or moves its operands and
+// results at the speed of main memory, whichever takes longer (the "roofline" of Williams, Waterman and Patterson,
+// 2009).
+class Sweep {
+ public:
+  explicit Sweep(int rounds) : rounds_(rounds) {
+    const Tensor a = Tensor::ones({1 << 24}), b = Tensor::ones({1 << 24});
+    bytes_per_second_ = 3.0 * sizeof(real) * (1 << 24) / median(in_turn(rounds, {[&] { a + b; }})[0]);
+    std::printf("# %s, %d threads, main memory %.0f GB/s, medians of %d rounds\n\n", describe_blas().c_str(), threads(),
+                bytes_per_second_ / 1e9, rounds);
+    std::puts(
+        "| | GFLOP | GB moved | least ms | measured ms | measured / least | images/s |\n|---|---|---|---|---|---|---|");
+  }
+
+  void row(const std::string& label, const ViTConfig& config, Index batch_size) {
+    Workload work(config, batch_size);
+    work.train_step();
+    profile::start();
+    work.train_step();
+    profile::stop();
+    const std::vector<profile::Row> rows = profile::rows();
+    double flops = 0, bytes = 0;
+    for (const profile::Row& r : rows) flops += r.flops, bytes += r.bytes;
+
+    constexpr Index n = 1536;
+    const Tensor a = Tensor::ones({n, n}), b = Tensor::ones({n, n});
+    const auto times = in_turn(rounds_, {[&] { matmul(a, b); }, [&] { work.train_step(); }});
+    std::vector<double> least;
+    for (const double product : times[0]) {
+      const double flops_per_second = 2.0 * n * n * n / product;
+      least.push_back(0);
+      for (const profile::Row& r : rows)
+        least.back() += std::max(r.flops / flops_per_second, r.bytes / bytes_per_second_);
+    }
+    std::printf("| %s | %.2f | %.2f | %.1f | %.1f | %.2f | %.0f |\n", label.c_str(), flops / 1e9, bytes / 1e9,
+                1e3 * median(least), 1e3 * median(times[1]), median_of_ratios(times[1], least),
+                static_cast<double>(batch_size) / median(times[1]));
+    std::fflush(stdout);
+  }
+
+ private:
+  int rounds_;
+  double bytes_per_second_ = 0;
+};
+
+void sweep(int rounds) {
+  const int all = threads();
+  Sweep table(rounds);
+  for (const Index batch_size : {1, 2, 8, 32, 128, 512})
+    table.row("batch " + std::to_string(batch_size), {}, batch_size);
+  for (const Index size : {48, 96, 144, 192, 224})
+    table.row("image " + std::to_string(size) + ", batch 32", {.img_size = size}, 32);
+  for (const int blocks : {1, 2, 4, 8})
+    table.row(std::to_string(blocks) + " blocks, batch 32", {.num_blks = blocks}, 32);
+  for (const int heads : {1, 4, 8, 16, 64})
+    table.row(std::to_string(heads) + " heads, batch 32", {.num_heads = heads}, 32);
+  for (int count = 1; count <= all; count *= 2) {
+    set_threads(count);
+    table.row(std::to_string(count) + " threads, batch 32", {}, 32);
+  }
+}
+
 // A step for each line on stdin, "train" or "eval", answered with its seconds: so that another program can be
 // measured in turn with this one, whatever else the machine is doing.
 void lockstep(Workload work) {
@@ -159,13 +222,14 @@ void lockstep(Workload work) {
 int main(int argc, char** argv) try {
   int rounds = 7, count = threads();
   Index batch_size = 128;
-  bool in_lockstep = false, whole = false;
+  bool in_lockstep = false, in_sweep = false, whole = false;
   CLI::App app("Measures the training step and the evaluation of the chapter's Vision Transformer.", "bench");
   app.add_option("--rounds", rounds, "of which the median is printed")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("-b,--batch-size", batch_size, "images in a step")->check(CLI::Range(1, 60000))->capture_default_str();
   app.add_option("--threads", count, "threads to compute on")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_flag("--sweep", in_sweep, "a table of how the cost grows with batch, image, depth, heads and threads");
   CLI::Option* lock = app.add_flag("--lockstep", in_lockstep,
                                    "make a step for each line on stdin, \"train\" or \"eval\", and print its seconds");
   app.add_flag("--whole-last-block", whole,
@@ -182,6 +246,9 @@ int main(int argc, char** argv) try {
   if (in_lockstep) {
     set_threads(count);
     lockstep({{.whole_last_block = whole}, batch_size});
+  } else if (in_sweep) {
+    set_threads(count);
+    sweep(rounds);
   } else {
     measure(batch_size, count, rounds);
   }

@@ -16,7 +16,6 @@ namespace bobbin::cpu {
 /// is left in the upper ones does no harm: a round is two products, two shifts and four xors.
 inline void philox_blocks(const Draw& draw, std::uint64_t first, Index count, std::uint32_t* words) {
   using Lanes = std::uint64_t __attribute__((vector_size(32)));
-  const auto all = [](Lanes& x, std::uint32_t word) { x = Lanes{} + word; };
   // The compilers do not find this instruction by themselves, and without it a dropout takes three times as long.
   const auto product = [](Lanes& result, const Lanes& a, const Lanes& b) {
 #ifdef __AVX2__
@@ -27,23 +26,26 @@ inline void philox_blocks(const Draw& draw, std::uint64_t first, Index count, st
   };
 
   constexpr int groups = 2;  // of four blocks: while one waits for a product, the other goes on
-  Lanes m0, m1, number_low, number_high;
-  all(m0, 0xD2511F53), all(m1, 0xCD9E8D57);
-  all(number_low, static_cast<std::uint32_t>(draw.number)),
-      all(number_high, static_cast<std::uint32_t>(draw.number >> 32));
+  const Lanes m0 = Lanes{} + std::uint64_t{0xD2511F53}, m1 = Lanes{} + std::uint64_t{0xCD9E8D57};
+  const Lanes number_low = Lanes{} + (draw.number & 0xFFFFFFFF), number_high = Lanes{} + (draw.number >> 32);
   for (Index i = 0; i < count; i += 4 * groups) {
     Lanes c0[groups], c1[groups], c2[groups], c3[groups];
     for (int g = 0; g < groups; ++g) {
       c0[g] = Lanes{0, 1, 2, 3} + (first + static_cast<std::uint64_t>(i + 4 * g));
-      c1[g] = c0[g] >> 32, c2[g] = number_low, c3[g] = number_high;
+      c1[g] = c0[g] >> 32;
+      c2[g] = number_low;
+      c3[g] = number_high;
     }
     auto key0 = static_cast<std::uint32_t>(draw.key), key1 = static_cast<std::uint32_t>(draw.key >> 32);
     for (int round = 0; round < 10; ++round, key0 += 0x9E3779B9, key1 += 0xBB67AE85)
       for (int g = 0; g < groups; ++g) {
         Lanes product0, product1;
-        product(product0, c0[g], m0), product(product1, c2[g], m1);
-        c0[g] = (product1 >> 32) ^ c1[g] ^ key0, c1[g] = product1;
-        c2[g] = (product0 >> 32) ^ c3[g] ^ key1, c3[g] = product0;
+        product(product0, c0[g], m0);
+        product(product1, c2[g], m1);
+        c0[g] = (product1 >> 32) ^ c1[g] ^ key0;
+        c1[g] = product1;
+        c2[g] = (product0 >> 32) ^ c3[g] ^ key1;
+        c3[g] = product0;
       }
     for (int g = 0; g < groups; ++g) {  // from lanes to blocks: words 0 and 1 side by side, and 2 and 3
       const Lanes front = (c0[g] & 0xFFFFFFFF) | c1[g] << 32, back = (c2[g] & 0xFFFFFFFF) | c3[g] << 32;

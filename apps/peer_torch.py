@@ -1,0 +1,71 @@
+"""PyTorch's side of bench_peers.py: a step of the chapter's Vision Transformer for each line on stdin.
+
+A line is "train" or "eval"; the answer is the step's seconds. The first line on stdout names the peer. Bobbin's
+`bench --lockstep` speaks the same, without the name.
+
+    peer_torch.py VARIANT THREADS BATCH_SIZE whole|class-token
+
+VARIANT is chapter (its code as written), sdpa (the same with PyTorch's own attention) or compile (the chapter's code
+through torch.compile).
+"""
+import pathlib, sys, time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'tests' / 'golden'))
+import chapter
+
+
+class FusedAttention(nn.Module):
+    """Stands in for chapter.DotProductAttention, where there are no masks."""
+
+    def __init__(self, dropout):
+        super().__init__()
+        self.dropout = dropout
+
+    def forward(self, queries, keys, values, valid_lens=None):
+        # PyTorch's fast kernel wants four axes, (batch, heads, tokens, width); which of the first two is long is all one.
+        Q, K, V = (X.unsqueeze(0) for X in (queries, keys, values))
+        return F.scaled_dot_product_attention(Q, K, V, dropout_p=self.dropout if self.training else 0).squeeze(0)
+
+
+def make_steps(variant, batch_size, whole):
+    """Two functions without arguments, "train" and "eval"; the model is theirs."""
+    if variant == 'sdpa':
+        chapter.DotProductAttention = FusedAttention
+    torch.manual_seed(0)
+    model = chapter.ViT(96, 16, 512, 2048, 8, 2, 0.1, 0.1, last_block_cls_only=not whole)
+    optimizer = torch.optim.SGD(model.parameters(), 0.001)
+    X, y = torch.rand(batch_size, 1, 96, 96), torch.arange(batch_size) % 10
+    # The compiler's own random numbers are slower than PyTorch's.
+    compiled = ((lambda step: torch.compile(step, options={'fallback_random': True})) if variant == 'compile' else
+                (lambda step: step))
+    loss = compiled(lambda X, y: F.cross_entropy(model(X), y))
+    logits = compiled(lambda X: model(X))
+
+    def train():
+        model.train()
+        optimizer.zero_grad()
+        loss(X, y).backward()
+        optimizer.step()
+
+    def evaluate():
+        model.eval()
+        with torch.no_grad():
+            return logits(X)
+
+    return {'train': train, 'eval': evaluate}
+
+
+if __name__ == '__main__':
+    variant, threads, batch_size, last_block = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    steps = make_steps(variant, int(batch_size), last_block == 'whole')
+    title = {'chapter': "the chapter's code", 'sdpa': 'its own attention', 'compile': 'torch.compile'}[variant]
+    print(f'PyTorch {torch.__version__}, {title}', flush=True)
+    for line in sys.stdin:
+        begin = time.perf_counter()
+        steps[line.strip()]()
+        print(f'{time.perf_counter() - begin:.6f}', flush=True)

@@ -95,7 +95,7 @@ bench: deps
 
 bench-peers: deps
 	@$(BUILD) programs
-	@python3 apps/bench_peers.py $(ARGS)
+	@BOBBIN_BUILD=$(B) python3 apps/bench_peers.py $(ARGS)
 
 test: deps
 	@$(BUILD) programs tests

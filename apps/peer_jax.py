@@ -132,7 +132,7 @@ class ViT(nn.Module):
 
 
 def make_steps(batch_size, whole):
-    """Two functions without arguments, "train" and "eval", that return when their result is there, and the parameters."""
+    """Two functions without arguments, "train" and "eval", that return when their result is there."""
     model = ViT(96, 16, 512, 2048, 8, 2, 0.1, 0.1, last_block_cls_only=not whole)
     key = jax.random.key(0)
     X, y = jax.random.uniform(key, (batch_size, 96, 96, 1)), jnp.arange(batch_size) % 10
@@ -162,14 +162,14 @@ def make_steps(batch_size, whole):
     def evaluate():
         return jax.block_until_ready(logits(state[0], X))
 
-    return {'train': train, 'eval': evaluate}, params
+    return {'train': train, 'eval': evaluate}
 
 
 if __name__ == '__main__':
     threads, batch_size, last_block = sys.argv[1:]
     # JAX has no setting for the number of threads: it takes as many as the process may use cores.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(threads)])
-    steps, _ = make_steps(int(batch_size), last_block == 'whole')
+    steps = make_steps(int(batch_size), last_block == 'whole')
     import flax
     print(f'JAX {jax.__version__}, Flax {flax.__version__}', flush=True)
     for line in sys.stdin:

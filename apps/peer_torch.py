@@ -39,9 +39,10 @@ def make_steps(variant, batch_size, whole):
     model = chapter.ViT(96, 16, 512, 2048, 8, 2, 0.1, 0.1, last_block_cls_only=not whole)
     optimizer = torch.optim.SGD(model.parameters(), 0.001)
     X, y = torch.rand(batch_size, 1, 96, 96), torch.arange(batch_size) % 10
-    # The compiler's own random numbers are slower than PyTorch's.
-    compiled = ((lambda step: torch.compile(step, options={'fallback_random': True})) if variant == 'compile' else
-                (lambda step: step))
+
+    def compiled(step):  # the compiler's own random numbers are slower than PyTorch's
+        return torch.compile(step, options={'fallback_random': True}) if variant == 'compile' else step
+
     loss = compiled(lambda X, y: F.cross_entropy(model(X), y))
     logits = compiled(lambda X: model(X))
 

@@ -81,8 +81,8 @@ class ProductsOfStep {
       for_each_head([&](Index query, Index key, Index w) {
         real* const A = weights.data() + w;
         real* const dY = Y.data() + query;
-        backend::gemm(true, false, Tk, d, Tq, 1, A, Tk, dY, D, 0, dV.data() + key, D);
         backend::gemm(false, true, Tq, Tk, d, 1, dY, D, V.data() + key, D, 0, A, Tk);
+        backend::gemm(true, false, Tk, d, Tq, 1, A, Tk, dY, D, 0, dV.data() + key, D);
         backend::gemm(false, false, Tq, d, Tk, 1, A, Tk, K.data() + key, D, 0, dQ.data() + query, D);
         backend::gemm(true, false, Tk, d, Tq, 1, A, Tk, Q.data() + query, D, 0, dK.data() + key, D);
       });

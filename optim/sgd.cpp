@@ -28,7 +28,7 @@ void SGD::step() {
     Tensor w = parameter.mutable_value(), &v = velocities_[i];
     const Tensor dW = parameter.take_grad();
     if (options.momentum != 0 && !v.defined()) v = Tensor::zeros(w.shape());
-    const profile::Timed timed("sgd", 3 * static_cast<double>(w.size()));
+    const profile::Timed timed("sgd", (options.momentum != 0 ? 5 : 3) * static_cast<double>(w.size()));
     backend::sgd(w.data(), dW.data(), options.momentum != 0 ? v.data() : nullptr, w.size(), options.lr,
                  options.momentum, options.weight_decay, options.nesterov);
   }

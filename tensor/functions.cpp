@@ -248,8 +248,8 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) {
   check(!b.defined() || b.shape() == Shape{W.shape()[0]}, "linear", "the bias ", b.shape(), " does not fit the weight ",
         W.shape());
   const Index in = W.shape()[1], out = W.shape()[0];
-  check_countable("linear", {x.size() / in, in, out});
   const Index rows = x.size() / in;
+  check_countable("linear", {rows, in, out});
   Tensor y(x.shape().with(-1, out));
   const Timed timed("linear", elements(x, W, y), 2 * elements(y) * static_cast<double>(in));
   // A product that overwrites begins with zeros and adds to them: beginning with the bias costs nothing more.
@@ -332,8 +332,11 @@ Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing)
   check_labels("cross_entropy", logits, labels);
   check(smoothing >= 0 && smoothing <= 1, "cross_entropy", "label smoothing must be in [0, 1], got ", smoothing);
   Tensor losses({logits.shape()[0]});
-  const Timed timed("cross_entropy", elements(logits));
-  backend::cross_entropy(logits.data(), labels.data(), smoothing, losses.data(), logits.shape()[0], logits.shape()[1]);
+  {
+    const Timed timed("cross_entropy", elements(logits));
+    backend::cross_entropy(logits.data(), labels.data(), smoothing, losses.data(), logits.shape()[0],
+                           logits.shape()[1]);
+  }
   return mean(losses);
 }
 
@@ -412,7 +415,7 @@ Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index star
   check(dY.rank() == shape.rank() && dY.shape().with(axis, 1) == shape.with(axis, 1) && start >= 0 &&
             start <= shape[axis] - dY.shape()[axis],
         "slice_backward", "dY ", dY.shape(), " is no slice of ", shape, " from index ", start, " of axis ", axis);
-  const Timed timed("slice_backward", elements(dY, dY));
+  const Timed timed("slice_backward", elements(dY, dY) + static_cast<double>(shape.size()));
   Tensor dX = Tensor::zeros(shape);
   const Index inner = shape.product(axis + 1, shape.rank()), run = dY.shape()[axis] * inner;
   backend::copy_rows(dY.data(), run, dX.data() + start * inner, shape[axis] * inner, shape.product(0, axis), run);

@@ -204,17 +204,17 @@ BOBBIN_HD inline T gelu(T x) {
   return x * normal(x).cdf;
 }
 
-/// Its derivative Φ(x) + x φ(x), because Φ' = φ. The two cancel around the zero at x = -0.75, so the
-/// error is up to 6.50 ulp where the result is 1/8 or more, and as many times 2^-26 (1 ulp of 1/8) elsewhere.
-///
-/// 0 and 1 are reached well before |x| = 40, in double precision too, and we look no further: so
-/// this is right at ±inf, where PyTorch has inf * 0 = NaN.
-///
-/// With the function itself, for little more than the price of one.
+/// A function and its derivative, together for little more than the price of one.
 template <class T>
 struct WithDerivative {
   T value, derivative;
 };
+
+/// GELU and its derivative Φ(x) + x φ(x), because Φ' = φ. The two cancel around the zero at x = -0.75, so the
+/// error is up to 6.50 ulp where the result is 1/8 or more, and as many times 2^-26 (1 ulp of 1/8) elsewhere.
+///
+/// 0 and 1 are reached well before |x| = 40, in double precision too, and we look no further: so
+/// this is right at ±inf, where PyTorch has inf * 0 = NaN.
 template <class T>
 BOBBIN_HD inline WithDerivative<T> gelu_with_derivative(T x) {
   const T z = detail::at_most(detail::at_least(x, T(-40)), T(40));

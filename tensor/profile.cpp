@@ -49,8 +49,9 @@ std::vector<Row> rows() {
 }
 
 std::string table() {
-  const double all = seconds((on ? Clock::now() : stopped) - started);
   std::vector<Row> lines = rows();
+  const std::lock_guard lock(mutex);
+  const double all = seconds((on ? Clock::now() : stopped) - started);
   double between = all;
   for (const Row& row : lines) between -= row.seconds;
   lines.push_back({.name = "between", .seconds = between});

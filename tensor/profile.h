@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <vector>
@@ -7,7 +8,7 @@
 
 /// Where the time goes. While a profile is on, every function of tensor/functions.h that runs a loop notes how long it
 /// took, and the least that it had to do: its floating-point operations, and the bytes of its operands and results.
-/// Off, as it is at first, a call costs one comparison more.
+/// Off, as it is at first, it costs a few nanoseconds a call.
 ///
 ///     profile::start();
 ///     ...                                        // some steps of training
@@ -15,7 +16,7 @@
 namespace bobbin::profile {
 
 /// Whether a profile is being taken.
-inline bool on = false;
+inline std::atomic<bool> on{false};
 
 /// All calls of one function.
 struct Row {
@@ -31,7 +32,7 @@ void stop();
 /// What was noted since start(), the function that took longest first.
 std::vector<Row> rows();
 /// The same as a text: calls, time, share of the time since start(), GFLOP/s and GB/s. The last row, "between", is
-/// the time outside these functions.
+/// the time outside these functions; with calls on several threads at once it can be negative.
 std::string table();
 
 /// Notes the time from here to the end of the scope. Scopes must not lie in one another. Safe in several threads.

@@ -4,7 +4,6 @@
 #include "tensor/cpu/dropout.h"
 
 #include "tensor/kernels.h"
-#include "tensor/math.h"
 
 namespace bobbin::cpu {
 

@@ -28,7 +28,7 @@ class DropoutMask {
   Draw draw_;
   std::uint32_t drop_below_;
   real scale_;
-  std::uint32_t words_[chunk] = {};
+  std::uint32_t words_[chunk] = {};  // at p = 0 none is drawn, and 0 >= 0 keeps all
 };
 
 /// Calls body(mask, begin, length) for chunks that cover n elements, on all threads; `mask` has decided on elements

@@ -34,12 +34,13 @@ void softmax_rows(const real* x, real* y, Index rows, Index cols, const Len& len
   for (Index i = 0; i < rows * cols; ++i) y[i] = math::exp(y[i]);
   for (Index row = 0; row < rows; ++row) {
     real* out = y + row * cols;
+    const Index n = len(row) <= 0 ? cols : std::min(len(row), cols);  // what is behind is 0, even if the sum is NaN
     real sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (Index c = 0; c < cols; ++c) sum += out[c];
+    for (Index c = 0; c < n; ++c) sum += out[c];
     const real scale = 1 / sum;
 #pragma omp simd
-    for (Index c = 0; c < cols; ++c) out[c] *= scale;
+    for (Index c = 0; c < n; ++c) out[c] *= scale;
   }
 }
 

@@ -180,24 +180,30 @@ TEST_CASE("gemm agrees with a plain loop, for all flags, scales and leading dime
   CHECK(worst <= 64 * epsilon);
 }
 
-TEST_CASE("gemm with 129 of everything, for any number of threads") {
-  const Index n = 129;
-  const Tensor a = random({n, n}, 4), b = random({n, n}, 5);
-  for (int flags = 0; flags < 4; ++flags) {
-    const bool trans_a = flags & 1, trans_b = flags & 2;
-    const Doubles want =
-        plain_gemm({a.data(), n, trans_a}, {b.data(), n, trans_b}, n, n, n, 1, 0, Tensor::zeros({n, n}).data(), n);
-    with_threads([&] {
-      Tensor c = Tensor::full({n, n}, not_a_number);
-      backend::gemm(trans_a, trans_b, n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(), n);
-      CHECK(error(c, want) <= 64 * epsilon);
-    });
-  }
+TEST_CASE("gemm in parts, by rows and by columns, for any number of threads") {
+  const Index sizes[][3] = {{129, 129, 129}, {5, 400, 130}, {400, 5, 130}, {300, 301, 3}};
+  for (const auto& [m, n, k] : sizes)
+    for (int flags = 0; flags < 4; ++flags) {
+      const bool trans_a = flags & 1, trans_b = flags & 2;
+      CAPTURE(m);
+      CAPTURE(flags);
+      const Index lda = (trans_a ? m : k) + 2, ldb = (trans_b ? k : n) + 3, ldc = n + 1;
+      const Tensor a = trans_a ? padded(k, m, lda, 4) : padded(m, k, lda, 4);
+      const Tensor b = trans_b ? padded(n, k, ldb, 5) : padded(k, n, ldb, 5);
+      const Tensor before = padded(m, 0, ldc, 6);
+      const Doubles want =
+          plain_gemm({a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, m, n, k, 1, 0, before.data(), ldc);
+      with_threads([&] {
+        Tensor c = before.clone();
+        backend::gemm(trans_a, trans_b, m, n, k, 1, a.data(), lda, b.data(), ldb, 0, c.data(), ldc);
+        CHECK(error(c, want) <= 64 * epsilon);
+      });
+    }
 }
 
 TEST_CASE("batched gemm takes operands that lie apart by their strides") {
   const Index sizes[][4] = {{5, 1, 1, 1}, {5, 3, 17, 5}, {37, 17, 3, 37}, {7, 37, 17, 65}, {2, 162, 162, 161}};
-  for (const auto& s : sizes) {  // the last one is so large that BLAS's own threads compute it
+  for (const auto& s : sizes) {  // the last one is so large that all threads share each product
     const Index batch = s[0], m = s[1], n = s[2], k = s[3];
     for (int flags = 0; flags < 4; ++flags) {
       const bool trans_a = flags & 1, trans_b = flags & 2;

@@ -363,6 +363,10 @@ TEST_CASE("softmax of extreme numbers") {
   // What does not count may be anything.
   const Tensor masked({2, 4}, {1, 1, not_a_number, infinity, not_a_number, infinity, 3, -infinity});
   CHECK(error(softmax(masked, {2, 0}), {0.5, 0.5, 0, 0, 0.25, 0.25, 0.25, 0.25}) <= epsilon);
+  const Tensor spoiled = softmax(Tensor({4}, {not_a_number, 1, 5, 5}), {2});
+  CHECK(nans(spoiled) == 2);
+  CHECK(spoiled.data()[2] == 0);
+  CHECK(spoiled.data()[3] == 0);
   const Tensor dY({1, 4}, {1, 2, not_a_number, infinity});
   CHECK(error(softmax_backward(Tensor({1, 4}, {0.5, 0.5, 0, 0}), {2}, dY), {-0.25, 0.25, 0, 0}) <= epsilon);
 }

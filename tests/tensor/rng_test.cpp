@@ -7,6 +7,8 @@
 #include <cmath>
 #include <map>
 
+#include "tensor/cpu/philox.h"
+
 using namespace bobbin;
 
 namespace {
@@ -46,6 +48,16 @@ TEST_CASE("Philox gives the known answers of Random123") {
   // A Draw is the same function: block number and draw number make the counter.
   const Draw draw{0x299f31d0a4093822, 0x0370734413198a2e};
   CHECK(draw.block(0x85a308d3243f6a88) == Block{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
+}
+
+TEST_CASE("eight blocks at a time are the blocks one by one") {
+  const Draw draw{0x299f31d0a4093822, 0x0370734413198a2e};
+  for (const std::uint64_t first : {std::uint64_t{0}, std::uint64_t{0xfffffffc}, std::uint64_t{0x85a308d3243f6a88}}) {
+    std::uint32_t words[4 * 24];
+    cpu::philox_blocks(draw, first, 24, words);
+    for (std::uint64_t i = 0; i < 24; ++i)
+      CHECK(draw.block(first + i) == Block{words[4 * i], words[4 * i + 1], words[4 * i + 2], words[4 * i + 3]});
+  }
 }
 
 TEST_CASE("the same seed gives the same numbers for any number of threads") {

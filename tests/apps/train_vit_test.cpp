@@ -122,9 +122,10 @@ TEST_CASE("train_vit: a few steps on the real data set, twice the same") {
     const fs::path out = folder.path() / std::to_string(i);
     const Result r =
         run(program() + " --preset quick --max-steps 5 --emb-dropout 0.1 --img-size 14 7 --patch-size 7 --output-dir " +
-            out.string());
+            out.string() + (i == 1 ? " --profile" : ""));
     INFO(r.output);
     CHECK(r.status == 0);
+    for (const char* said : {"GFLOP/s", "attention_backward", "between"}) CHECK(contains(r.output, said) == (i == 1));
     for (const char* said : {"parameters", "OpenBLAS", "threads", "60,000 images", "14 x 7", "val_acc"})
       CHECK_MESSAGE(contains(r.output, said), said);
     std::ifstream file(out / "losses.csv");

@@ -25,10 +25,11 @@ Var matmul(const Var& a, const Var& b, Transposed transposed) {
 Var linear(const Var& x, const Var& W, const Var& b) {
   const Tensor X = x.value(), Wt = W.value();
   const auto rows = [](const Tensor& t) { return t.reshape({t.size() / t.shape()[-1], t.shape()[-1]}); };
+  // W first: when its gradient is there nobody needs X any more, and dX takes its place in memory.
   return record("linear", linear(X, Wt, b.value()),
-                {{x, [Wt, rows, shape = X.shape()](Tensor dY) { return matmul(rows(dY), Wt).reshape(shape); }},
-                 {W, [X, rows](Tensor dY) { return matmul(rows(dY), rows(X), {.trans_a = true}); }},
-                 {b, [rows](Tensor dY) { return sum(rows(dY), 0); }}});
+                {{W, [X, rows](Tensor dY) { return matmul(rows(dY), rows(X), {.trans_a = true}); }},
+                 {b, [rows](Tensor dY) { return sum(rows(dY), 0); }},
+                 {x, [Wt, rows, shape = X.shape()](Tensor dY) { return matmul(rows(dY), Wt).reshape(shape); }}});
 }
 
 }  // namespace bobbin

@@ -120,7 +120,8 @@ void Tape::backward(const Var& loss) {
     for (std::size_t i = 0; i < node.edges.size(); ++i) {
       auto& [input, vjp] = node.edges[i];
       const bool last = i + 1 == node.edges.size();  // who gets dY alone may overwrite it
-      hand_on(node.op, input, vjp(last ? std::move(dY) : dY));
+      // A VJP goes as soon as it has run, and what only it held is free for the next one's result.
+      hand_on(node.op, input, std::exchange(vjp, nullptr)(last ? std::move(dY) : dY));
     }
     if (!node.joint) continue;
     std::vector<Tensor> gradients = node.joint(std::move(dY));

@@ -35,13 +35,14 @@ if all(map(find_spec, ('jax', 'flax', 'optax'))):
 
 
 class Failed(Exception):
-    """A program ended before it answered."""
+    """A program ended before it answered: Failed(program, its last words)."""
 
 
 class Worker:
     """A program that makes a step for each line it is sent, "train" or "eval", and answers with the step's seconds."""
 
     def __init__(self, command, environment):
+        self.program = command[0]
         self.stderr = tempfile.TemporaryFile('w+')
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.stderr,
                                         bufsize=0, env={**os.environ, **environment})
@@ -58,7 +59,7 @@ class Worker:
         line = self.process.stdout.readline().decode().strip()
         if not line:
             self.stderr.seek(0)
-            raise Failed((self.stderr.read().strip() or 'it ended without a word').splitlines()[-1])
+            raise Failed(self.program, (self.stderr.read().strip() or 'it ended without a word').splitlines()[-1])
         return line
 
     def step(self, kind):
@@ -169,7 +170,12 @@ def measure(what, peers, *settings):
             what(peer, *settings)
             works.append(peer)
         except Failed as failure:
-            print(f'# left out: {" ".join(peer.command)}: {failure}', flush=True)
+            program, words = failure.args
+            if program == BENCH:
+                sys.exit(f'bench_peers: {BENCH} failed: {words}')
+            print(f'# left out: {" ".join(peer.command)}: {words}', flush=True)
+    if not works:
+        sys.exit('bench_peers: none of the peers works.')
     return works
 
 
@@ -215,8 +221,8 @@ try:
     titles = sorted({title for row in faster.values() for title in row})
     print(f'{"figure":25}', *(f'{title:>22}' for title in titles + ['PyTorch']))
     for figure, row in faster.items():
-        best = [min(row.get(title, [float('nan')])) for title in titles]
-        torch = [ratio for title, ratio in zip(titles, best) if title.startswith('PyTorch')]
-        print(f'{figure:25}', *(f'{ratio:22.2f}' for ratio in best + [min(torch, default=float('nan'))]))
+        groups = [row.get(title, []) for title in titles]
+        groups.append([ratio for title in row if title.startswith('PyTorch') for ratio in row[title]])
+        print(f'{figure:25}', *(f'{min(group):22.2f}' if group else f'{"-":>22}' for group in groups))
 except KeyboardInterrupt:
     sys.exit(130)

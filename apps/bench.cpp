@@ -145,61 +145,51 @@ void measure(Index batch_size, int threads_to_use, int rounds) {
   std::printf("\nThree training steps, the last block for the class token only:\n%s", profile::table().c_str());
 }
 
-// How the cost of a training step grows, as a table: what it has to do, how long that takes at the least, and how long
-// it takes. At the least: each function computes at the speed of a large matrix product, or moves its operands and
-// results at the speed of main memory, whichever takes longer (the "roofline" of Williams, Waterman and Patterson,
-// 2009).
-class Sweep {
- public:
-  explicit Sweep(int rounds) : rounds_(rounds) {
-    std::printf("# %s, %d threads, medians of %d rounds\n\n", describe_blas().c_str(), threads(), rounds);
-    std::puts(
-        "| | GFLOP | GB moved | least ms | measured ms | measured / least | images/s |\n|---|---|---|---|---|---|---|");
+// A row of the sweep: what a training step has to do, how long that takes at the least, and how long it takes. At the
+// least: each function computes at the speed of a large matrix product, or moves its operands and results at the speed
+// of main memory, whichever takes longer (the "roofline" of Williams, Waterman and Patterson, 2009).
+void print_cost(int rounds, const std::string& label, const ViTConfig& config, Index batch_size) {
+  Workload work(config, batch_size);
+  work.train_step();
+  profile::start();
+  work.train_step();
+  profile::stop();
+  const std::vector<profile::Row> rows = profile::rows();
+  double flops = 0, bytes = 0;
+  for (const profile::Row& r : rows) flops += r.flops, bytes += r.bytes;
+
+  constexpr Index n = 1536, length = 1 << 24;  // the vectors leave the cache
+  const Tensor a = Tensor::ones({n, n}), v = Tensor::ones({length}), w = Tensor::ones({length});
+  const auto times = in_turn(rounds, {[&] { matmul(a, a); }, [&] { v + w; }, [&] { work.train_step(); }});
+  std::vector<double> least(times[2].size(), 0);
+  for (std::size_t i = 0; i < least.size(); ++i) {
+    const double flops_per_second = 2.0 * n * n * n / times[0][i],
+                 bytes_per_second = 3.0 * sizeof(real) * length / times[1][i];
+    for (const profile::Row& r : rows) least[i] += std::max(r.flops / flops_per_second, r.bytes / bytes_per_second);
   }
+  std::printf("| %s | %.2f | %.2f | %.1f | %.1f | %.2f | %.0f |\n", label.c_str(), flops / 1e9, bytes / 1e9,
+              1e3 * median(least), 1e3 * median(times[2]), median_of_ratios(times[2], least),
+              static_cast<double>(batch_size) / median(times[2]));
+  std::fflush(stdout);
+}
 
-  void row(const std::string& label, const ViTConfig& config, Index batch_size) {
-    Workload work(config, batch_size);
-    work.train_step();
-    profile::start();
-    work.train_step();
-    profile::stop();
-    const std::vector<profile::Row> rows = profile::rows();
-    double flops = 0, bytes = 0;
-    for (const profile::Row& r : rows) flops += r.flops, bytes += r.bytes;
-
-    constexpr Index n = 1536, length = 1 << 24;  // the vectors leave the cache
-    const Tensor a = Tensor::ones({n, n}), v = Tensor::ones({length}), w = Tensor::ones({length});
-    const auto times = in_turn(rounds_, {[&] { matmul(a, a); }, [&] { v + w; }, [&] { work.train_step(); }});
-    std::vector<double> least(times[2].size(), 0);
-    for (std::size_t i = 0; i < least.size(); ++i) {
-      const double flops_per_second = 2.0 * n * n * n / times[0][i],
-                   bytes_per_second = 3.0 * sizeof(real) * length / times[1][i];
-      for (const profile::Row& r : rows) least[i] += std::max(r.flops / flops_per_second, r.bytes / bytes_per_second);
-    }
-    std::printf("| %s | %.2f | %.2f | %.1f | %.1f | %.2f | %.0f |\n", label.c_str(), flops / 1e9, bytes / 1e9,
-                1e3 * median(least), 1e3 * median(times[2]), median_of_ratios(times[2], least),
-                static_cast<double>(batch_size) / median(times[2]));
-    std::fflush(stdout);
-  }
-
- private:
-  int rounds_;
-};
-
+// How the cost grows, as a table.
 void sweep(int rounds) {
   const int all = threads();
-  Sweep table(rounds);
+  std::printf("# %s, %d threads, medians of %d rounds\n\n", describe_blas().c_str(), all, rounds);
+  std::puts(
+      "| | GFLOP | GB moved | least ms | measured ms | measured / least | images/s |\n|---|---|---|---|---|---|---|");
   for (const Index batch_size : {1, 2, 8, 32, 128, 512})
-    table.row("batch " + std::to_string(batch_size), {}, batch_size);
+    print_cost(rounds, "batch " + std::to_string(batch_size), {}, batch_size);
   for (const Index size : {48, 96, 144, 192, 224})
-    table.row("image " + std::to_string(size) + ", batch 32", {.img_size = size}, 32);
+    print_cost(rounds, "image " + std::to_string(size) + ", batch 32", {.img_size = size}, 32);
   for (const int blocks : {1, 2, 4, 8})
-    table.row("blocks " + std::to_string(blocks) + ", batch 32", {.num_blks = blocks}, 32);
+    print_cost(rounds, "blocks " + std::to_string(blocks) + ", batch 32", {.num_blks = blocks}, 32);
   for (const int heads : {1, 4, 8, 16, 64})
-    table.row("heads " + std::to_string(heads) + ", batch 32", {.num_heads = heads}, 32);
+    print_cost(rounds, "heads " + std::to_string(heads) + ", batch 32", {.num_heads = heads}, 32);
   for (int count = 1; count <= all; count = count < all ? std::min(2 * count, all) : all + 1) {
     set_threads(count);
-    table.row("threads " + std::to_string(count) + ", batch 32", {}, 32);
+    print_cost(rounds, "threads " + std::to_string(count) + ", batch 32", {}, 32);
   }
 }
 

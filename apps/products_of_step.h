@@ -10,7 +10,8 @@ namespace bobbin {
 
 /// The matrix products of one training step of a ViT and nothing else: the time that is left when everything around
 /// them costs nothing. The same shapes, in the same order, on the same threads; every activation, and the gradient of
-/// every parameter, has memory of its own, as in the step.
+/// every parameter, has memory of its own, as in the step. (One thing is simpler: the gradient of attention's weights
+/// takes the place of the weights.)
 class ProductsOfStep {
  public:
   ProductsOfStep(const ViTConfig& c, Index batch) {

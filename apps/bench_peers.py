@@ -3,7 +3,7 @@
     make bench-peers ARGS="--python PATH ..."     or, after make,     python3 apps/bench_peers.py --python PATH ...
 
 The peers are PyTorch (peer_torch.py) and JAX with Flax (peer_jax.py), as the interpreters named with --python have them:
-several, if you like. The whole takes ten minutes on two cores. Any other work on the machine spoils it, but less the
+several, if you like. With two PyTorches and JAX it takes twelve minutes on two cores. Any other work on the machine spoils it, but less the
 ratios than the seconds, for each round measures both; so look at the ratios, which are medians of the rounds'.
 
 What is done to be fair:

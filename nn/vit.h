@@ -77,7 +77,8 @@ struct ViTBlock {
   /// all tokens: only the class token asks, and only it goes through the MLP.
   Var class_token(const Var& X) {
     const Var Z = ln1(X);
-    const Var Y = slice(X, 1, 0, 1) + attention(slice(Z, 1, 0, 1), Z, Z);
+    const Var attended = attention(slice(Z, 1, 0, 1), Z, Z);  // named: C++ may compute either side of a + first
+    const Var Y = slice(X, 1, 0, 1) + attended;
     return Y + mlp(ln2(Y));
   }
   void visit(auto&& v) { v("ln1", ln1), v("attention", attention), v("ln2", ln2), v("mlp", mlp); }

@@ -182,9 +182,10 @@ TEST_CASE("gemm agrees with a plain loop, for all flags, scales and leading dime
 
 TEST_CASE("gemm in parts, by rows and by columns, for any number of threads") {
   const Index sizes[][3] = {{129, 129, 129}, {5, 400, 130}, {400, 5, 130}, {300, 301, 3}};
-  for (const auto& [m, n, k] : sizes)
+  for (const auto& size : sizes)
     for (int flags = 0; flags < 4; ++flags) {
       const bool trans_a = flags & 1, trans_b = flags & 2;
+      const Index m = size[0], n = size[1], k = size[2];  // clang 14 captures no structured binding
       CAPTURE(m);
       CAPTURE(flags);
       const Index lda = (trans_a ? m : k) + 2, ldb = (trans_b ? k : n) + 3, ldc = n + 1;

@@ -58,9 +58,9 @@ look_for_libraries() {
   if builds '#include <zlib.h>
   int main() { return !zlibVersion(); }' -lz; then echo "✓ zlib"; else echo "✗ zlib"; lack zlib1g-dev; fi
 
-  if has_header stb/stb_image.h; then echo "✓ stb"; else echo "✗ stb             only the tests need it"; want libstb-dev; fi
+  if has_header stb/stb_image.h; then echo "✓ stb"; else echo "✗ stb"; lack libstb-dev; fi
   if has_header CLI/CLI.hpp; then echo "✓ CLI11"; else echo "✗ CLI11"; lack libcli11-dev; fi
-  if has_header nlohmann/json.hpp; then echo "✓ nlohmann-json"; else echo "✗ nlohmann-json   only the tests need it"; want nlohmann-json3-dev; fi
+  if has_header nlohmann/json.hpp; then echo "✓ nlohmann-json"; else echo "✗ nlohmann-json"; lack nlohmann-json3-dev; fi
   if has_header doctest/doctest.h; then
     echo "✓ doctest"
   else
@@ -74,8 +74,8 @@ if builds 'int main() {}'; then
   look_for_libraries
 else
   echo "✗ compiler        $CXX is missing, or does not know C++20; without it no library can be looked for"
-  lack $compiler $openmp libopenblas-openmp-dev zlib1g-dev libcli11-dev
-  want libstb-dev nlohmann-json3-dev doctest-dev
+  lack $compiler $openmp libopenblas-openmp-dev zlib1g-dev libstb-dev libcli11-dev nlohmann-json3-dev
+  want doctest-dev
 fi
 
 data=''

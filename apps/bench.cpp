@@ -5,13 +5,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <functional>
 #include <iostream>
 
+#include "apps/command_line.h"
 #include "apps/products_of_step.h"
 #include "nn/vit.h"
 #include "optim/trainer.h"
@@ -222,14 +222,7 @@ int main(int argc, char** argv) try {
   app.add_flag("--whole-last-block", whole,
                "with --lockstep: compute all of the last block, not only what the head sees")
       ->needs(lock);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "bench: %s (--help lists the flags)\n", error.what());
-    return 2;
-  }
+  command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   if (in_lockstep) {
     set_threads(count);
     lockstep({{.whole_last_block = whole}, batch_size});

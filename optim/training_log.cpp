@@ -29,14 +29,6 @@ std::string clock_time(double s) {
                       : format("%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
-std::string csv(const std::vector<EpochMetrics>& epochs) {
-  std::string text = "epoch,step,train_loss,val_loss,val_acc,lr,img_per_s,seconds\n";
-  for (const EpochMetrics& e : epochs)
-    text += format("%d,%" PRId64 ",%.6f,%.6f,%.6f,%g,%.2f,%.2f\n", e.epoch, e.step, e.train_loss, e.val_loss, e.val_acc,
-                   e.lr, e.img_per_s, e.seconds);
-  return text;
-}
-
 }  // namespace
 
 TrainingLog::TrainingLog(std::filesystem::path output_dir, int max_epochs, Index steps_per_epoch, Index total_steps)
@@ -51,7 +43,7 @@ TrainingLog::TrainingLog(std::filesystem::path output_dir, int max_epochs, Index
   const auto metrics = output_dir_ / "metrics.csv";
   check(!std::filesystem::exists(metrics), "Trainer", "the output directory ", output_dir_.string(),
         " holds the metrics.csv of another run; choose a new directory or remove the file");
-  write_file(metrics, csv({}));
+  write_file(metrics, metrics_csv({}));
 }
 
 void TrainingLog::begin_epoch() {
@@ -111,7 +103,7 @@ EpochMetrics TrainingLog::end_epoch(double val_loss, double val_acc) {
   std::printf("%5d  %10.4f  %8.4f  %7.4f  %8.1f  %7.1f\n", now_.epoch, now_.train_loss, now_.val_loss, now_.val_acc,
               now_.img_per_s, now_.seconds);
   std::fflush(stdout);
-  if (!output_dir_.empty()) write_file(output_dir_ / "metrics.csv", csv(epochs_));
+  if (!output_dir_.empty()) write_file(output_dir_ / "metrics.csv", metrics_csv(epochs_));
   write_losses();
   return now_;
 }

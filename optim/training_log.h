@@ -4,19 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "optim/metrics.h"
 #include "tensor/real.h"
 
 namespace bobbin {
-
-/// What an epoch of training came to: a row of metrics.csv. Losses and accuracy are means over the images.
-struct EpochMetrics {
-  int epoch = 0;
-  Index step = 0;  ///< steps done since the beginning
-  double train_loss = 0, val_loss = 0, val_acc = 0;
-  double lr = 0;
-  double img_per_s = 0;  ///< in training, validation not counted
-  double seconds = 0;    ///< of the epoch, with validation
-};
 
 /// What people see of a training run: a progress line while an epoch runs (on stderr, if that is a terminal), a
 /// row for each epoch on stdout, and in output_dir, if there is one,

@@ -68,8 +68,8 @@ inline std::string describe(const FashionMnist& data) {
   const ImageDataset& train = data.train;
   std::string text = "Fashion-MNIST, " + with_commas(train.count()) + " images to train on, " +
                      with_commas(data.test.count()) + " to validate, " + size(train.height, train.width);
-  if (train.resize != Size2(train.height, train.width))
-    text += " resized to " + size(train.resize.height, train.resize.width);
+  if (const Size2 in_batch = train.preprocess.size; in_batch != Size2(train.height, train.width))
+    text += " resized to " + size(in_batch.height, in_batch.width);
   return text;
 }
 

@@ -4,32 +4,21 @@
 #include <numeric>
 #include <utility>
 
-#include "data/resize.h"
 #include "tensor/check.h"
-#include "tensor/parallel.h"
 #include "tensor/profile.h"
 
 namespace bobbin {
 
 Tensor to_tensor(const ImageDataset& data, std::span<const Index> indices) {
-  const Index image = data.channels * data.height * data.width;
-  const profile::Timed timed("to_tensor", static_cast<double>(static_cast<Index>(indices.size()) * data.channels *
-                                                              data.resize.height * data.resize.width));
-  std::vector<std::uint8_t> bytes;
-  bytes.reserve(indices.size() * static_cast<std::size_t>(image));
-  for (const Index i : indices) {
-    check(i >= 0 && i < data.count(), "to_tensor", "there is no image ", i, " in a data set of ", data.count());
-    const std::uint8_t* pixels = data.images.data() + i * image;
-    bytes.insert(bytes.end(), pixels, pixels + image);
-  }
-  bytes = resize(std::move(bytes), {data.height, data.width}, data.resize);
-
-  Tensor X({static_cast<Index>(indices.size()), data.channels, data.resize.height, data.resize.width});
+  const Size2 size = data.preprocess.size;
+  const Index count = static_cast<Index>(indices.size()), image = data.channels * size.height * size.width;
+  const profile::Timed timed("to_tensor", static_cast<double>(count * image));
+  Tensor X({count, data.channels, size.height, size.width});
   real* x = X.data();
-  const std::uint8_t* in = bytes.data();
-  parallel_for(X.size(), 1 << 16, [=](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) x[i] = static_cast<real>(in[i]) / 255;
-  });
+  for (const Index i : indices) {
+    to_numbers(fit(data.image(i), data.preprocess), data.preprocess, x);
+    x += image;
+  }
   return X;
 }
 

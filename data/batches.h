@@ -8,13 +8,12 @@
 
 namespace bobbin {
 
-/// The images with these indices, resized to data.resize and as numbers from 0 (black) to 1:
-/// (B, C, resize.height, resize.width).
-/// Throws Error if there is no index, or one is not in the data set.
+/// The images with these indices, as data.preprocess makes them numbers: (B, C, size.height, size.width).
+/// Throws Error if there is no index, or one is not in the data set, and where fit() and to_numbers() do.
 Tensor to_tensor(const ImageDataset& data, std::span<const Index> indices);
 
 struct Batch {
-  Tensor images;  ///< (B, C, H, W), from 0 to 1
+  Tensor images;  ///< (B, C, H, W)
   Labels labels;  ///< (B)
 };
 

@@ -63,7 +63,7 @@ ImageDataset read(const fs::path& folder, const File& images, const File& labels
   ImageDataset data = make_image_dataset(
       std::move(pixels), read(folder, labels),
       {"t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"});
-  data.resize = resize;
+  data.preprocess.size = resize;
   return data;
 }
 

@@ -22,7 +22,6 @@ ImageDataset::ImageDataset(const Shape& shape, std::vector<std::uint8_t> images_
     : channels(0),
       height(0),
       width(0),
-      resize(0),
       images(std::move(images_)),
       labels(std::move(labels_)),
       class_names(std::move(class_names_)) {
@@ -30,11 +29,18 @@ ImageDataset::ImageDataset(const Shape& shape, std::vector<std::uint8_t> images_
   channels = shape[1];
   height = shape[2];
   width = shape[3];
-  resize = {height, width};
+  preprocess.size = {height, width};
   check(static_cast<Index>(images.size()) == shape.size(), "ImageDataset", "images of the shape ", shape, " have ",
         shape.size(), " bytes, got ", images.size());
   check(count() == shape[0], "ImageDataset", "there are ", shape[0], " images and ", count(), " labels");
   check_labels(labels, class_names.size(), "");
+}
+
+Image ImageDataset::image(Index i) const {
+  check(i >= 0 && i < count(), "ImageDataset", "there is no image ", i, " in a data set of ", count());
+  const Index size = channels * height * width;
+  const auto first = images.begin() + i * size;
+  return {channels, height, width, {first, first + size}};
 }
 
 ImageDataset make_image_dataset(IdxArray images, const IdxArray& labels, std::vector<std::string> class_names) {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "data/idx.h"
-#include "tensor/size2.h"
+#include "data/image.h"
 #include "tensor/tensor.h"
 
 namespace bobbin {
@@ -20,9 +20,11 @@ struct ImageDataset {
 
   Index count() const { return static_cast<Index>(labels.size()); }
   Index num_classes() const { return static_cast<Index>(class_names.size()); }
+  /// The i-th image, in its own size. Throws Error unless 0 <= i < count().
+  Image image(Index i) const;
 
   Index channels, height, width;
-  Size2 resize;                      ///< the size that images have in a batch; at first their own
+  Preprocess preprocess;             ///< how they become numbers in a batch; at first in their own size, from 0 to 1
   std::vector<std::uint8_t> images;  ///< (N, C, H, W), 0 is black, 255 is white
   Labels labels;                     ///< (N)
   std::vector<std::string> class_names;

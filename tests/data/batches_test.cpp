@@ -92,7 +92,7 @@ TEST_CASE("a batch has the images resized, as numbers from 0 to 1") {
   data.images[0] = 0;
   data.images[1] = 255;
   for (const Size2 size : {Size2{13, 19}, Size2{32, 24}, Size2{96}, Size2{7, 5}}) {
-    data.resize = size;
+    data.preprocess.size = size;
     const Bytes bytes = resize(data.images, {13, 19}, size);
     const Index indices[] = {4, 0, 4};
     const Tensor X = to_tensor(data, indices);
@@ -108,7 +108,7 @@ TEST_CASE("a batch has the images resized, as numbers from 0 to 1") {
     CHECK(*low >= 0);
     CHECK(*high <= 1);
   }
-  data.resize = {13, 19};
+  data.preprocess.size = {13, 19};
   const Tensor X = batches(data, 5)[0].images;
   CHECK(X.data()[0] == 0);
   CHECK(X.data()[1] == 1);
@@ -116,7 +116,7 @@ TEST_CASE("a batch has the images resized, as numbers from 0 to 1") {
 
 TEST_CASE("a batch does not depend on the number of threads") {
   ImageDataset data({40, 1, 28, 28}, noise(40 * 28 * 28), Labels(40, 0), {"one"});
-  data.resize = 96;
+  data.preprocess.size = 96;
   const int threads = omp_get_max_threads();
   omp_set_num_threads(1);
   const std::vector<real> one = batches(data, 40)[0].images.values();
@@ -135,6 +135,6 @@ TEST_CASE("batches that cannot be are refused") {
   const Index outside[] = {0, 10};
   CHECK_THROWS_WITH_AS(to_tensor(data, outside), Contains("there is no image 10 in a data set of 10"), Error);
   CHECK_THROWS_AS(to_tensor(data, {}), Error);
-  data.resize = {0, 28};
-  CHECK_THROWS_WITH_AS(batches(data, 4)[0], Contains("1 x 1 to be made 0 x 28"), Error);
+  data.preprocess.size = {0, 28};
+  CHECK_THROWS_WITH_AS(batches(data, 4)[0], Contains("must have a size of 1 or more, got 0"), Error);
 }

@@ -40,8 +40,8 @@ TEST_CASE("Fashion-MNIST is what was published") {
   CHECK(test.channels == 1);
   CHECK(test.height == 28);
   CHECK(test.width == 28);
-  CHECK(train.resize == Size2(96, 96));
-  CHECK(test.resize == Size2(96, 96));
+  CHECK(train.preprocess.size == Size2(96, 96));
+  CHECK(test.preprocess.size == Size2(96, 96));
 
   // torchvision's layout, some files unpacked and some not; the options left out.
   const TempFolder folder;
@@ -53,7 +53,7 @@ TEST_CASE("Fashion-MNIST is what was published") {
   const FashionMnist other = fashion_mnist(folder.path());
   CHECK(other.train.images == train.images);
   CHECK(other.test.labels == test.labels);
-  CHECK(other.test.resize == Size2(28, 28));
+  CHECK(other.test.preprocess.size == Size2(28, 28));
 
   // One pixel is not what it should be.
   Bytes images = test.images;

@@ -20,7 +20,7 @@ TEST_CASE("an image data set holds images, labels and names that fit together") 
   CHECK(data.channels == 2);
   CHECK(data.height == 4);
   CHECK(data.width == 5);
-  CHECK(data.resize == Size2(4, 5));
+  CHECK(data.preprocess.size == Size2(4, 5));
   CHECK(data.images == noise(120));
   CHECK(data.labels == Labels{1, 0, 1});
 

@@ -353,6 +353,28 @@ def golden_resize():
          gray='Fashion-MNIST test images 0 to 3', rgb='random bytes')
 
 
+def golden_preprocess():
+    """torchvision's Resize, CenterCrop, ToTensor and Normalize on PIL images, as timm uses them for evaluation."""
+    seed(9)
+    rgb = rng.integers(256, size=(41, 57, 3), dtype=np.uint8)
+    rgb[10:30, 12:40] = 255, 0, 90  # an edge at which bicubic overshoots
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    T, modes = torchvision.transforms, {'bilinear': 2, 'bicubic': 3}
+    planar = lambda image: np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+    pictures = {'wide': PIL.Image.fromarray(rgb), 'tall': PIL.Image.fromarray(rgb.transpose(1, 0, 2))}
+    out = {f'{shape}/X': planar(picture) for shape, picture in pictures.items()}
+    for shape, mode, h, w in ('wide', 'bicubic', 41, 90), ('tall', 'bicubic', 17, 11), ('wide', 'bicubic', 64, 64):
+        out[f'{shape}/{mode}/{h}x{w}'] = planar(pictures[shape].resize((w, h), modes[mode]))
+    for shape, mode, size, crop_pct in (('wide', 'bicubic', 24, .9), ('tall', 'bicubic', 48, .875),
+                                        ('tall', 'bilinear', 25, .9), ('wide', 'bilinear', 20, 1)):
+        image = T.Resize(int(size / crop_pct), T.InterpolationMode(mode))(pictures[shape])
+        image = T.CenterCrop(size)(image)
+        out[f'{shape}/{mode}/{size}/{crop_pct}'] = planar(image)
+    out['numbers'] = T.Normalize(mean, std)(T.ToTensor()(image))
+    save('preprocess.safetensors', out, names='shape/filter/height x width, or shape/filter/size/crop_pct',
+         numbers='the last, ToTensor and Normalize', mean=mean, std=std)
+
+
 def main():
     print('PyTorch', torch.__version__, 'torchvision', torchvision.__version__, 'Pillow', PIL.__version__)
     torch.set_num_threads(1)
@@ -369,6 +391,7 @@ def main():
     golden_layers()
     golden_sgd()
     golden_resize()
+    golden_preprocess()
     write_names()
 
 

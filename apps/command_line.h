@@ -55,6 +55,17 @@ inline CLI::Validator within(double low, double high) {
       "");
 }
 
+// Accepts the names of files that end in one of these.
+inline CLI::Validator ends_in(const std::vector<std::string>& endings) {
+  return CLI::Validator(
+      [=](const std::string& file) -> std::string {
+        for (const std::string& ending : endings)
+          if (file.size() > ending.size() && file.ends_with(ending)) return "";
+        return "must end in " + CLI::detail::join(endings, " or ") + ", got " + file;
+      },
+      "");
+}
+
 // A size that is given as one number, or as height and width.
 inline CLI::Option* add_size(CLI::App& app, const std::string& flag, Size2& size, const std::string& help) {
   return app

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "apps/draw_tape.h"
 #include "apps/train_vit_settings.h"
 #include "data/fashion_mnist.h"
 #include "nn/vit.h"
@@ -19,6 +20,7 @@ int main(int argc, char** argv) try {
 
   const FashionMnist data = fashion_mnist(settings.data_dir, {.resize = settings.model.img_size});
   ViT model(settings.model, rng);
+  if (!settings.graph.empty()) return draw_step(model, settings.trainer.batch_size, settings.graph), 0;
   SGD sgd(parameters(model), settings.sgd);
   Trainer trainer(sgd, rng, settings.trainer);
 

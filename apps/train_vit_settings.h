@@ -22,6 +22,7 @@ struct Settings {
   int threads = bobbin::threads();
   std::string data_dir;
   bool profile = false;
+  std::string graph;
 };
 
 /// The chapter's numbers, exactly.
@@ -103,6 +104,9 @@ inline Settings parse_command_line(int argc, char** argv) {
   app.add_option("--seed", s.seed, "makes a run repeatable")->check(within(0, many));
   app.add_option("--threads", s.threads, "threads to compute on")->check(within(1, 1024));
   app.add_flag("--profile", s.profile, "say at the end where the time went");
+  app.add_option("--graph", s.graph,
+                 "draw a training step's tape into this file, .svg or, for Graphviz, .dot, and end without training")
+      ->check(command_line::ends_in({".svg", ".dot"}));
 
   app.option_defaults()->group("Training");
   app.add_option("--epochs", s.trainer.max_epochs, "times that each image is seen")->check(within(1, 1000000));

@@ -27,6 +27,7 @@ using Vjp = std::function<Tensor(Tensor dY)>;
 /// All inputs' gradients at once, in the inputs' order, for an op that computes them together.
 using JointVjp = std::function<std::vector<Tensor>(Tensor dY)>;
 struct Edge;
+class Tape;
 
 /// A value and its place on the tape. Without a place it is a constant, for which no gradient is wanted:
 /// the data, or whatever is computed while no Tape is in scope. A handle: copies share the numbers
@@ -65,6 +66,7 @@ class Var {
   friend class Tape;
   friend Var record(const char*, Tensor, std::initializer_list<Edge>);
   friend Var record(const char*, Tensor, const std::vector<Var>&, JointVjp);
+  friend std::string to_dot(Tape&&, const std::vector<std::pair<std::string, Var>>&);  // graph.h
   Tensor value_;
   std::shared_ptr<GradSlot> slot_;
 };
@@ -105,6 +107,7 @@ class Tape {
  private:
   friend Var record(const char*, Tensor, std::initializer_list<Edge>);
   friend Var record(const char*, Tensor, const std::vector<Var>&, JointVjp);
+  friend std::string to_dot(Tape&&, const std::vector<std::pair<std::string, Var>>&);  // graph.h
 
   // A use of a slot by a node, counted in the slot.
   class Use {
@@ -115,6 +118,7 @@ class Tape {
     ~Use() {
       if (slot_) --slot_->waiting_edges;
     }
+    GradSlot* get() const { return slot_.get(); }
     GradSlot* operator->() const { return slot_.get(); }
 
    private:

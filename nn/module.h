@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "autograd/tape.h"
+#include "autograd/names.h"
 
 /// A module is a plain struct with an operator() and a visit() that names each member once:
 ///
@@ -34,9 +34,6 @@ void walk(Node& node, const F& f, const std::string& name = "") {
   else if constexpr (requires { *node, bool(node); })  // an optional or a pointer
     if (node) walk(*node, f, name);
 }
-
-/// A parameter with its dotted name.
-using NamedParameter = std::pair<std::string, Var>;
 
 /// All parameters in the order of visit(), each once; a member that is undefined (no bias) is left out.
 template <class Module>

@@ -32,10 +32,11 @@ Result run(const std::string& command) {
   return result;
 }
 
-std::string program() {
+std::string binary() {
   const char* build = std::getenv("BOBBIN_BUILD");
-  return std::string("timeout 60 ").append(build ? build : "build") + "/train_vit";
+  return std::string(build ? build : "build") + "/train_vit";
 }
+std::string program() { return "timeout 60 " + binary(); }
 
 bool have_data() { return fs::exists("/usr/share/datasets/fashion-mnist") || fs::exists("datasets/FashionMNIST/raw"); }
 
@@ -80,6 +81,8 @@ TEST_CASE("train_vit: a wrong command line is one sentence and exit code 2") {
                   {"--batchsize=3", "did you mean --batch-size?"},
                   {"--frobnicate", "--frobnicate"},
                   {"stray", "stray"},
+                  {"--graph tape.png", "must end in .svg or .dot, got tape.png"},
+                  {"--graph .svg", "--graph"},
                   {"--data-dir", "--data-dir"}};
   for (const auto& mistake : mistakes) {
     const Result r = run(program() + " " + mistake.flags);
@@ -133,6 +136,46 @@ TEST_CASE("train_vit: a few steps on the real data set, twice the same") {
   }
   CHECK(std::count(losses[0].begin(), losses[0].end(), '\n') == 6);
   CHECK(losses[0] == losses[1]);
+}
+
+TEST_CASE("train_vit: --graph draws a training step, with Graphviz and without") {
+  if (!have_data()) return;
+  const TempFolder folder;
+  const auto draw = [&](const std::string& file, const std::string& path) {
+    return run("timeout=$(command -v timeout); PATH=" + path + " $timeout 60 " + binary() +
+               " --preset quick --num-blks 1 --batch-size 3 --output-dir " + (folder / "run").string() + " --graph " +
+               (folder / file).string());
+  };
+  const Result as_text = draw("text.dot", "$PATH");
+  INFO(as_text.output);
+  CHECK(as_text.status == 0);
+  CHECK(as_text.output.empty());
+  const std::string dot = content(folder / "text.dot");
+  CHECK(contains(dot, "(3, 17, 96)"));
+  CHECK(contains(dot, "blks.0.attention"));
+
+  const Result without = draw("tape.svg", "/nowhere");
+  INFO(without.output);
+  CHECK(without.status == 1);
+  CHECK(contains(without.output, "Graphviz"));
+  CHECK(std::count(without.output.begin(), without.output.end(), '\n') == 1);
+  CHECK(content(folder / "tape.dot") == dot);
+  CHECK(!fs::exists(folder / "tape.svg"));
+
+  if (run("command -v dot").status == 0) {
+    const Result with = draw("picture.svg", "$PATH");
+    INFO(with.output);
+    CHECK(with.status == 0);
+    const std::string svg = content(folder / "picture.svg");
+    CHECK(contains(svg, "<svg"));
+    CHECK(contains(svg, "(3, 17, 96)"));
+    CHECK(contains(svg, "</svg>"));
+    CHECK(!fs::exists(folder / "picture.dot"));
+  }
+  CHECK(!fs::exists(folder / "run"));
+  const Result nowhere = draw("no/such/folder/tape.dot", "$PATH");
+  CHECK(nowhere.status == 1);
+  CHECK(contains(nowhere.output, "no/such/folder/tape.dot"));
 }
 
 TEST_CASE("train_vit: Ctrl-C ends it after the step, with exit code 130 and the losses so far") {

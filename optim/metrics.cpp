@@ -1,5 +1,6 @@
 #include "optim/metrics.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -81,7 +82,7 @@ std::vector<EpochMetrics> read_metrics(const std::filesystem::path& path) {
   file.read(line.data(), static_cast<std::streamsize>(line.size()));
   line.resize(static_cast<std::size_t>(file.gcount()));
   check(line == std::string(columns) + '\n', "read_metrics", path, " is not a metrics.csv: it begins with \"",
-        line.substr(0, 40), "\", expected the line ", columns);
+        line.substr(0, std::min<std::size_t>(line.find('\n'), 40)), "\", expected the line ", columns);
 
   std::vector<EpochMetrics> epochs;
   for (std::size_t number = 2; std::getline(file, line); ++number) {

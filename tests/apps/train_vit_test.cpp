@@ -1,55 +1,32 @@
 // The program as people meet it: exit codes, one sentence for each mistake, and a short run on real data.
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
-#include "tests/helpers.h"
+#include "tests/apps/program.h"
 
 using namespace bobbin::test;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct Result {
-  int status;
-  std::string output;  // stdout and stderr
-};
-
-Result run(const std::string& command) {
-  Result result{-1, ""};
-  FILE* pipe = popen(("exec 2>&1; " + command).c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  char buffer[4096];
-  while (const std::size_t n = fread(buffer, 1, sizeof buffer, pipe)) result.output.append(buffer, n);
-  const int status = pclose(pipe);
-  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  return result;
-}
-
-std::string binary() {
-  const char* build = std::getenv("BOBBIN_BUILD");
-  return std::string(build ? build : "build") + "/train_vit";
-}
-std::string program() { return "timeout 60 " + binary(); }
+const std::string train_vit = program("train_vit");
 
 bool have_data() { return fs::exists("/usr/share/datasets/fashion-mnist") || fs::exists("datasets/FashionMNIST/raw"); }
 
 }  // namespace
 
 TEST_CASE("train_vit: --help lists the flags with the defaults of the preset") {
-  const Result d2l = run(program() + " --help");
+  const Result d2l = run(train_vit + " --help");
   CHECK(d2l.status == 0);
   for (const char* flag :
        {"--epochs", "--batch-size", "--lr", "--momentum", "--weight-decay", "--img-size", "--patch-size", "--seed",
         "--data-dir", "--output-dir", "--threads", "--max-steps", "=512", "=2048"})
     CHECK_MESSAGE(contains(d2l.output, flag), flag);
-  CHECK(contains(run(program() + " --preset quick --help").output, "=64"));
+  CHECK(contains(run(train_vit + " --preset quick --help").output, "=64"));
 }
 
 TEST_CASE("train_vit: a wrong command line is one sentence and exit code 2") {
@@ -84,21 +61,14 @@ TEST_CASE("train_vit: a wrong command line is one sentence and exit code 2") {
                   {"--graph tape.png", "must end in .svg or .dot, got tape.png"},
                   {"--graph .svg", "--graph"},
                   {"--data-dir", "--data-dir"}};
-  for (const auto& mistake : mistakes) {
-    const Result r = run(program() + " " + mistake.flags);
-    INFO(mistake.flags, ": ", r.output);
-    CHECK(r.status == 2);
-    CHECK(contains(r.output, mistake.says));
-    CHECK(r.output.starts_with("train_vit: "));
-    CHECK(std::count(r.output.begin(), r.output.end(), '\n') == 1);
-  }
+  for (const auto& mistake : mistakes) check_refuses("train_vit", mistake.flags, 2, mistake.says);
 }
 
 TEST_CASE("train_vit: what cannot be run is one sentence and exit code 1") {
   const TempFolder folder;
   std::ofstream(folder.path() / "file") << "x";
   const auto says = [](const std::string& flags, const std::string& part) {
-    const Result r = run(program() + " --preset quick --max-steps 1 " + flags);
+    const Result r = run(train_vit + " --preset quick --max-steps 1 " + flags);
     INFO(flags, ": ", r.output);
     CHECK(r.status == 1);
     const std::string last =
@@ -124,7 +94,7 @@ TEST_CASE("train_vit: a few steps on the real data set, twice the same") {
   for (int i = 0; i < 2; ++i) {
     const fs::path out = folder.path() / std::to_string(i);
     const Result r =
-        run(program() + " --preset quick --max-steps 5 --emb-dropout 0.1 --img-size 14 7 --patch-size 7 --output-dir " +
+        run(train_vit + " --preset quick --max-steps 5 --emb-dropout 0.1 --img-size 14 7 --patch-size 7 --output-dir " +
             out.string() + (i == 1 ? " --profile" : ""));
     INFO(r.output);
     CHECK(r.status == 0);
@@ -142,7 +112,7 @@ TEST_CASE("train_vit: --graph draws a training step, with Graphviz and without")
   if (!have_data()) return;
   const TempFolder folder;
   const auto draw = [&](const std::string& file, const std::string& path) {
-    return run("timeout=$(command -v timeout); PATH=" + path + " $timeout 60 " + binary() +
+    return run("timeout=$(command -v timeout); PATH=" + path + " $timeout 60 " + binary("train_vit") +
                " --preset quick --num-blks 1 --batch-size 3 --output-dir " + (folder / "run").string() + " --graph " +
                (folder / file).string());
   };
@@ -182,7 +152,7 @@ TEST_CASE("train_vit: Ctrl-C ends it after the step, with exit code 130 and the 
   if (!have_data()) return;
   const TempFolder folder;
   const std::string out = (folder.path() / "run").string();
-  const Result r = run(program() + " --preset quick --epochs 1000 --output-dir " + out +
+  const Result r = run(train_vit + " --preset quick --epochs 1000 --output-dir " + out +
                        " & pid=$!; "
                        "for i in $(seq 100); do sleep 0.1; test -s " +
                        out +

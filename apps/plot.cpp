@@ -1,0 +1,42 @@
+// Draws the training curves of one run, or of several over one another.
+#include <cstdio>
+#include <filesystem>
+
+#include "apps/command_line.h"
+#include "data/write_file.h"
+#include "optim/curves.h"
+#include "tensor/check.h"
+
+using namespace bobbin;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A run is a folder with metrics.csv, or a file like it. Its name is what the user calls it.
+Curves read_run(const fs::path& path) {
+  check(fs::exists(path), "plot", "there is no run ", path.string());
+  const fs::path file = fs::is_directory(path) ? path / "metrics.csv" : path;
+  check(fs::exists(file), "plot", "the folder ", path.string(), " holds no metrics.csv, so no run of train_vit");
+  const std::vector<EpochMetrics> epochs = read_metrics(file);
+  check(!epochs.empty(), "plot", "no epoch is finished in ", file.string());
+  return curves(path.string(), epochs);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  std::vector<std::string> paths;
+  std::string output = "curves.svg";
+  CLI::App app("Draws the training curves of one run, or of several over one another, as an SVG picture.", "plot");
+  app.add_option("RUN", paths, "folders of runs, or files like their metrics.csv")->required()->type_name("");
+  app.add_option("-o,--output", output, "the picture")->capture_default_str()->type_name("FILE");
+  command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
+
+  std::vector<Curves> runs;
+  for (const std::string& path : paths) runs.push_back(read_run(path));
+  write_file(output, curves_svg(runs));
+  std::printf("%s\n", output.c_str());
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "plot: %s\n", error.what());
+  return 1;
+}

@@ -1,0 +1,65 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "optim/metrics.h"
+#include "tests/apps/program.h"
+
+using namespace bobbin::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A folder of a run with so many finished epochs.
+fs::path make_run(const fs::path& folder, int epochs) {
+  std::vector<bobbin::EpochMetrics> metrics;
+  for (int i = 1; i <= epochs; ++i) metrics.push_back({i, i, 1.0 / i, 2.0 / i, 1 - 0.5 / i, 0.1, 1, 1});
+  fs::create_directories(folder);
+  std::ofstream(folder / "metrics.csv") << bobbin::metrics_csv(metrics);
+  return folder;
+}
+
+}  // namespace
+
+TEST_CASE("plot: draws the run that this repository keeps") {
+  const TempFolder folder;
+  const std::string picture = folder / "picture.svg";
+  const Result r = run(program("plot") + " apps/results/d2l-seed0.csv -o " + picture);
+  CHECK(r.status == 0);
+  CHECK(r.output == picture + "\n");
+  CHECK(content(picture).starts_with("<svg "));
+  CHECK(contains(content(picture), ">apps/results/d2l-seed0.csv<"));
+}
+
+TEST_CASE("plot: folders and files over one another, in curves.svg") {
+  const TempFolder folder;
+  make_run(folder / "lr0.1", 3);
+  make_run(folder / "lr0.2", 5);
+  const Result r = run("plot=$PWD/" + program("plot").substr(sizeof "timeout 60") + "; cd " + folder.path().string() +
+                       "; $plot lr0.1 lr0.2/metrics.csv");
+  INFO(r.output);
+  CHECK(r.status == 0);
+  const std::string picture = content(folder / "curves.svg");
+  CHECK(contains(picture, ">lr0.1<"));
+  CHECK(contains(picture, ">lr0.2/metrics.csv<"));
+}
+
+TEST_CASE("plot: what it cannot draw is one sentence") {
+  const TempFolder folder;
+  const std::string in = folder.path().string() + "/", good = make_run(folder / "good", 3);
+  make_run(folder / "young", 0);
+  fs::create_directory(folder / "empty");
+  std::ofstream(folder / "text.csv") << "Dear diary,\ntoday I trained a model.\n";
+  std::ofstream(folder / "cut.csv") << content(folder / "good" / "metrics.csv").substr(0, 160);
+  check_refuses("plot", "", 2, "RUN is required");
+  check_refuses("plot", good + " --outpt x.svg", 2, "did you mean --output?");
+  check_refuses("plot", good + " " + in + "missing -o " + in + "x.svg", 1, "there is no run " + in + "missing");
+  check_refuses("plot", in + "empty", 1, in + "empty holds no metrics.csv");
+  check_refuses("plot", in + "young", 1, "no epoch is finished in " + in + "young/metrics.csv");
+  check_refuses("plot", in + "text.csv", 1, "begins with \"Dear diary,\", expected");
+  check_refuses("plot", in + "cut.csv", 1, "line 4 of");
+  check_refuses("plot", good + " -o " + in + "no/x.svg", 1, "No such file or directory");
+  CHECK(!fs::exists(folder / "x.svg"));
+}

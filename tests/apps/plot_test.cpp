@@ -53,13 +53,16 @@ TEST_CASE("plot: what it cannot draw is one sentence") {
   fs::create_directory(folder / "empty");
   std::ofstream(folder / "text.csv") << "Dear diary,\ntoday I trained a model.\n";
   std::ofstream(folder / "cut.csv") << content(folder / "good" / "metrics.csv").substr(0, 160);
-  check_refuses("plot", "", 2, "RUN is required");
-  check_refuses("plot", good + " --outpt x.svg", 2, "did you mean --output?");
-  check_refuses("plot", good + " " + in + "missing -o " + in + "x.svg", 1, "there is no run " + in + "missing");
-  check_refuses("plot", in + "empty", 1, in + "empty holds no metrics.csv");
-  check_refuses("plot", in + "young", 1, "no epoch is finished in " + in + "young/metrics.csv");
-  check_refuses("plot", in + "text.csv", 1, "begins with \"Dear diary,\", expected");
-  check_refuses("plot", in + "cut.csv", 1, "line 4 of");
+  const auto refuses = [&](const std::string& flags, int status, const std::string& part) {
+    check_refuses("plot", "-o " + in + "x.svg " + flags, status, part);
+  };
+  refuses("", 2, "RUN is required");
+  refuses(good + " --outpt x.svg", 2, "did you mean --output?");
+  refuses(good + " " + in + "missing", 1, "there is no run " + in + "missing");
+  refuses(in + "empty", 1, in + "empty holds no metrics.csv");
+  refuses(in + "young", 1, "no epoch is finished in " + in + "young/metrics.csv");
+  refuses(in + "text.csv", 1, "begins with \"Dear diary,\", expected");
+  refuses(in + "cut.csv", 1, "line 4 of");
   check_refuses("plot", good + " -o " + in + "no/x.svg", 1, "No such file or directory");
   CHECK(!fs::exists(folder / "x.svg"));
 }

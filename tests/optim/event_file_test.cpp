@@ -145,8 +145,10 @@ TEST_CASE("event_file: each record can be read as soon as it is written") {
   file.write(469, {{"train_loss", 1.867294}, {"val_acc", NAN}, {long_tag, -INFINITY}});
   file.write(Index{1} << 40, {});
   file.write(0, {{"", 0}});
+  file.write(127, {});
+  file.write(128, {});
   events = decode(file.path());
-  REQUIRE(events.size() == 4);
+  REQUIRE(events.size() == 6);
   CHECK(events[1].step == 469);
   REQUIRE(events[1].scalars.size() == 3);
   CHECK(events[1].scalars[0] == std::pair<std::string, float>("train_loss", 1.867294f));
@@ -156,6 +158,8 @@ TEST_CASE("event_file: each record can be read as soon as it is written") {
   CHECK(events[2].step == std::uint64_t{1} << 40);
   CHECK(events[2].scalars.empty());
   CHECK(events[3].scalars.size() == 1);
+  CHECK(events[4].step == 127);
+  CHECK(events[5].step == 128);
 }
 
 TEST_CASE("event_file: a second file in the same second has a name of its own, that sorts behind the first") {

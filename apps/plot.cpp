@@ -29,7 +29,10 @@ int main(int argc, char** argv) try {
   std::string output = "curves.svg";
   CLI::App app("Draws the training curves of one run, or of several over one another, as an SVG picture.", "plot");
   app.add_option("RUN", paths, "folders of runs, or files like their metrics.csv")->required()->type_name("");
-  app.add_option("-o,--output", output, "the picture")->capture_default_str()->type_name("FILE");
+  app.add_option("-o,--output", output, "the picture")
+      ->check(command_line::ends_in({".svg"}))
+      ->capture_default_str()
+      ->type_name("FILE");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
 
   std::vector<Curves> runs;

@@ -37,8 +37,8 @@ TEST_CASE("plot: folders and files over one another, in curves.svg") {
   const TempFolder folder;
   make_run(folder / "lr0.1", 3);
   make_run(folder / "lr0.2", 5);
-  const Result r = run("plot=$PWD/" + program("plot").substr(sizeof "timeout 60") + "; cd " + folder.path().string() +
-                       "; $plot lr0.1 lr0.2/metrics.csv");
+  const Result r =
+      run("plot=$(realpath " + binary("plot") + "); cd " + folder.path().string() + "; $plot lr0.1 lr0.2/metrics.csv");
   INFO(r.output);
   CHECK(r.status == 0);
   const std::string picture = content(folder / "curves.svg");
@@ -58,6 +58,7 @@ TEST_CASE("plot: what it cannot draw is one sentence") {
   };
   refuses("", 2, "RUN is required");
   refuses(good + " --outpt x.svg", 2, "did you mean --output?");
+  check_refuses("plot", good + " -o " + good + "/metrics.csv", 2, "must end in .svg");
   refuses(good + " " + in + "missing", 1, "there is no run " + in + "missing");
   refuses(in + "empty", 1, in + "empty holds no metrics.csv");
   refuses(in + "young", 1, "no epoch is finished in " + in + "young/metrics.csv");

@@ -1,4 +1,6 @@
 #pragma once
+#include <optional>
+
 #include "nn/attention.h"
 
 /// The Vision Transformer of the chapter "Transformers for Vision" (d2l.ai, after Dosovitskiy et al.,
@@ -61,10 +63,10 @@ struct ViTBlock {
   ViTMLP mlp;
 
   ViTBlock(Index num_hiddens, Index norm_shape, Index mlp_num_hiddens, int num_heads, real dropout, bool use_bias,
-           Rng& rng)
-      : ln1(norm_shape),
+           Rng& rng, real layer_norm_eps = real(1e-5))
+      : ln1(norm_shape, layer_norm_eps),
         attention(num_hiddens, num_heads, dropout, use_bias, rng),
-        ln2(norm_shape),
+        ln2(norm_shape, layer_norm_eps),
         mlp(num_hiddens, mlp_num_hiddens, num_hiddens, dropout, rng) {}
 
   /// (B, T, num_hiddens) -> the same shape. For valid_lens see MultiHeadAttention.
@@ -73,12 +75,12 @@ struct ViTBlock {
     const Var Y = X + attention(Z, Z, Z, valid_lens);
     return Y + mlp(ln2(Y));
   }
-  /// The first token of what operator() gives, (B, 1, num_hiddens), for little more than the keys and values of
-  /// all tokens: only the class token asks, and only it goes through the MLP.
-  Var class_token(const Var& X) {
+  /// The first tokens of what operator() gives, (B, count, num_hiddens), for little more than the keys and values of
+  /// all tokens: only the first ask, and only they go through the MLP.
+  Var first_tokens(const Var& X, Index count) {
     const Var Z = ln1(X);
-    const Var attended = attention(slice(Z, 1, 0, 1), Z, Z);  // named: C++ may compute either side of a + first
-    const Var Y = slice(X, 1, 0, 1) + attended;
+    const Var attended = attention(slice(Z, 1, 0, count), Z, Z);  // named: C++ may compute either side of a + first
+    const Var Y = slice(X, 1, 0, count) + attended;
     return Y + mlp(ln2(Y));
   }
   void visit(auto&& v) { v("ln1", ln1), v("attention", attention), v("ln2", ln2), v("mlp", mlp); }
@@ -87,7 +89,7 @@ struct ViTBlock {
 /// What the head looks at: the class token, or the mean over the patches (the chapter's second exercise).
 enum class Pool { token, avg };
 
-/// The chapter's arguments of ViT, with its values.
+/// The chapter's arguments of ViT, with its values, and what other Vision Transformers have instead.
 struct ViTConfig {
   Size2 img_size = 96, patch_size = 16;
   Index num_hiddens = 512, mlp_num_hiddens = 2048;
@@ -97,31 +99,42 @@ struct ViTConfig {
   Index num_classes = 10;
   Index num_channels = 1;
   Pool pool = Pool::token;
-  /// Of the last block the head sees the class token only, so nothing else is computed there: the same
-  /// function, so without dropout the same logits and gradients, for 1.67 times less work in the chapter's
+  real layer_norm_eps = real(1e-5);
+  /// A second token with a head of its own, which learns from a teacher (DeiT, Touvron et al., 2021).
+  bool distilled = false;
+  /// Of the last block the head sees the class token only (two tokens if distilled), so nothing else is computed there:
+  /// the same function, so without dropout the same logits and gradients, for 1.67 times less work in the chapter's
   /// model. True computes all of it, as the chapter's code does.
   bool whole_last_block = false;
 };
 
-/// Images (B, num_channels, H, W) -> logits (B, num_classes).
+/// Images (B, num_channels, H, W) -> logits (B, num_classes): if distilled, the mean of what the two heads say.
 struct ViT {
   ViTConfig config;
   PatchEmbedding patch_embedding;
-  Var cls_token, pos_embedding;  // (1, 1, num_hiddens), (1, 1 + num_patches, num_hiddens)
+  Var cls_token, dist_token;  // (1, 1, num_hiddens); dist_token is undefined unless distilled
+  Var pos_embedding;          // (1, T, num_hiddens) for T tokens: one or two, then the patches
   Dropout dropout;
   std::vector<ViTBlock> blks;
   Sequential<LayerNorm, Linear> head;
+  std::optional<Linear> head_dist;
 
-  /// Throws Error where sizes do not divide: the image by the patch, the width by the heads.
+  /// Throws Error where sizes do not divide: the image by the patch, the width by the heads; and if distilled with
+  /// Pool::avg.
   ViT(const ViTConfig& c, Rng& rng)
       : config(c),
         patch_embedding(c.img_size, c.patch_size, c.num_hiddens, c.num_channels, rng),
         cls_token(Var::parameter(Tensor::zeros({1, 1, c.num_hiddens}))),
-        pos_embedding(Var::parameter(rng.normal({1, 1 + patch_embedding.num_patches, c.num_hiddens}))),
+        pos_embedding(Var::parameter(rng.normal({1, head_tokens() + patch_embedding.num_patches, c.num_hiddens}))),
         dropout(c.emb_dropout, rng),
-        head(LayerNorm(c.num_hiddens), Linear(c.num_hiddens, c.num_classes, rng)) {
+        head(LayerNorm(c.num_hiddens, c.layer_norm_eps), Linear(c.num_hiddens, c.num_classes, rng)) {
+    check(!c.distilled || c.pool == Pool::token, "ViT", "distilled has two heads, each for a token: needs Pool::token");
     for (int i = 0; i < c.num_blks; ++i)
-      blks.emplace_back(c.num_hiddens, c.num_hiddens, c.mlp_num_hiddens, c.num_heads, c.blk_dropout, c.use_bias, rng);
+      blks.emplace_back(c.num_hiddens, c.num_hiddens, c.mlp_num_hiddens, c.num_heads, c.blk_dropout, c.use_bias, rng,
+                        c.layer_norm_eps);
+    if (!c.distilled) return;
+    dist_token = Var::parameter(Tensor::zeros({1, 1, c.num_hiddens}));
+    head_dist.emplace(c.num_hiddens, c.num_classes, rng);
   }
 
   Var operator()(const Var& images) {
@@ -129,16 +142,31 @@ struct ViT {
     check(images.shape() == Shape{B, config.num_channels, config.img_size.height, config.img_size.width}, "ViT",
           "needs images (B, ", config.num_channels, ", ", config.img_size.height, ", ", config.img_size.width,
           "), got ", images.shape());
-    Var X = patch_embedding(images);                                          // (B, T-1, C)
-    X = concat({broadcast_to(cls_token, {B, 1, config.num_hiddens}), X}, 1);  // (B, T, C)
+    const auto repeated = [&](const Var& token) { return broadcast_to(token, {B, 1, config.num_hiddens}); };
+    Var X = patch_embedding(images);  // (B, number of patches, C)
+    X = config.distilled ? concat({repeated(cls_token), repeated(dist_token), X}, 1)
+                         : concat({repeated(cls_token), X}, 1);  // (B, T, C)
     X = dropout(std::move(X) + pos_embedding);
-    const bool only_class_token = config.pool == Pool::token && !config.whole_last_block;
-    for (ViTBlock& blk : blks) X = only_class_token && &blk == &blks.back() ? blk.class_token(X) : blk(X);
-    return head(config.pool == Pool::token ? select(X, 1, 0) : mean(slice(X, 1, 1, X.shape()[1]), 1));
+    const bool only_first = config.pool == Pool::token && !config.whole_last_block;
+    for (ViTBlock& blk : blks) X = only_first && &blk == &blks.back() ? blk.first_tokens(X, head_tokens()) : blk(X);
+    return classify(X);
   }
+  /// How many tokens precede the patches.
+  Index head_tokens() const { return config.distilled ? 2 : 1; }
   void visit(auto&& v) {
-    v("cls_token", cls_token), v("pos_embedding", pos_embedding), v("patch_embedding", patch_embedding),
-        v("dropout", dropout), v("blks", blks), v("head", head);
+    v("cls_token", cls_token), v("dist_token", dist_token), v("pos_embedding", pos_embedding),
+        v("patch_embedding", patch_embedding), v("dropout", dropout), v("blks", blks), v("head", head),
+        v("head_dist", head_dist);
+  }
+
+ private:
+  // (B, T, C) -> (B, num_classes).
+  Var classify(const Var& X) {
+    if (config.pool == Pool::avg) return head(mean(slice(X, 1, 1, X.shape()[1]), 1));
+    if (!config.distilled) return head(select(X, 1, 0));
+    auto& [norm, linear] = head.layers;  // the norm is common to both heads
+    const Var from_class = linear(norm(select(X, 1, 0)));
+    return (from_class + (*head_dist)(norm(select(X, 1, 1)))) / 2;
   }
 };
 

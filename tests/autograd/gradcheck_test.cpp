@@ -201,7 +201,7 @@ TEST_CASE("gradcheck: every layer, with respect to its input and its parameters"
   check_layer("ViTMLP", ViTMLP(6, 9, 6, 0, rng), {x}, on_x);
   check_layer("ViTBlock", ViTBlock(6, 6, 9, 2, 0, true, rng), {x}, on_x);
   check_layer("ViTBlock, class token", ViTBlock(6, 6, 9, 2, 0, true, rng), {x},
-              [&](ViTBlock& block) { return block.class_token(x); });
+              [&](ViTBlock& block) { return block.first_tokens(x, 1); });
   check_layer("PatchEmbedding", PatchEmbedding({6, 4}, {3, 2}, 5, 2, rng), {},
               [&, X = rng.normal({2, 2, 6, 4})](PatchEmbedding& embed) { return embed(X); });
 }
@@ -209,7 +209,15 @@ TEST_CASE("gradcheck: every layer, with respect to its input and its parameters"
 TEST_CASE("gradcheck: the whole small ViT, and every op on its tape is in the table") {
   std::set<std::string> tested;
   for (const Case& c : cases()) tested.insert(c.op);
-  for (const auto& [pool, whole] : {std::pair{Pool::token, false}, {Pool::token, true}, {Pool::avg, false}}) {
+  const struct {
+    Pool pool;
+    bool distilled, whole_last_block;
+  } heads[] = {{Pool::token, false, false},
+               {Pool::token, false, true},
+               {Pool::avg, false, false},
+               {Pool::token, true, false},
+               {Pool::token, true, true}};
+  for (const auto& c : heads) {
     Rng rng(3);
     ViT model({.img_size = {6, 4},
                .patch_size = 2,
@@ -222,8 +230,9 @@ TEST_CASE("gradcheck: the whole small ViT, and every op on its tape is in the ta
                .use_bias = true,
                .num_classes = 3,
                .num_channels = 2,
-               .pool = pool,
-               .whole_last_block = whole},
+               .pool = c.pool,
+               .distilled = c.distilled,
+               .whole_last_block = c.whole_last_block},
               rng);
     Var images = Var::parameter(rng.normal({3, 2, 6, 4}));
     auto leaves = named_parameters(model);

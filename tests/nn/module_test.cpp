@@ -225,3 +225,44 @@ TEST_CASE("ViT: the head sees the mean over the patches, if told so") {
   std::fill_n(token.data(), token.size(), real(100));
   CHECK(model(X).value().values() == before);
 }
+
+TEST_CASE("ViT: distilled, two tokens and two heads, of which the mean counts") {
+  Rng rng(0);
+  ViTConfig c = small();
+  c.distilled = true;
+  ViT model(c, rng);
+  eval(model);
+  CHECK(model.pos_embedding.shape() == Shape{1, 8, 6});
+  std::vector<std::string> names;
+  for (auto& [name, parameter] : named_parameters(model)) names.push_back(name);
+  CHECK(names[1] == "dist_token");
+  CHECK(names.back() == "head_dist.bias");
+
+  const Tensor X = rng.normal({2, 2, 8, 12});
+  const std::vector<real> first = model(X).value().values();
+  // The first tokens alone are the same function as the whole last block.
+  model.config.whole_last_block = true;
+  CHECK(error(model(X).value(), {first.begin(), first.end()}) < 1e-5);
+  // Each head counts half.
+  Tensor bias = model.head_dist->bias.mutable_value();
+  bias.data()[3] += 2;
+  CHECK(model(X).value().data()[3] == doctest::Approx(first[3] + 1).epsilon(1e-4));
+
+  c.pool = Pool::avg;
+  CHECK(contains(error_of([&] { ViT(c, rng); }), "needs Pool::token"));
+}
+
+TEST_CASE("ViT: layer_norm_eps reaches every layer norm") {
+  Rng rng(0);
+  ViTConfig c = small();
+  c.layer_norm_eps = real(0.125);
+  ViT model(c, rng);
+  int norms = 0;
+  walk(model, [&](const std::string&, auto& node) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(node)>, LayerNorm>) {
+      ++norms;
+      CHECK(node.eps == real(0.125));
+    }
+  });
+  CHECK(norms == 3);
+}

@@ -51,18 +51,6 @@ struct Entry {
   std::optional<std::uint64_t> begin, end;
 };
 
-// Text from a file, as it can stand in a message: in quotes, on one line, not endless.
-struct Quoted {
-  const std::string& text;
-};
-Quoted quoted(const std::string& text) { return {text}; }
-std::ostream& operator<<(std::ostream& out, const Quoted& quoted) {
-  constexpr std::size_t longest = 100;
-  using nlohmann::json;
-  return out << json(quoted.text.substr(0, longest)).dump(-1, ' ', true, json::error_handler_t::replace)
-             << (quoted.text.size() > longest ? "..." : "");
-}
-
 // Receives the header from the JSON parser piece by piece and takes only what the format has, so that no document,
 // however large or deep, is ever built.
 class Header : public nlohmann::json_sax<nlohmann::json> {
@@ -80,15 +68,15 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
   bool end_object() override {
     if (place_ == Place::entry) {
       const char* absent = !entry_.type ? "dtype" : !entry_.shape ? "shape" : !entry_.end ? "data_offsets" : nullptr;
-      require(!absent, " has no ", absent, " for the tensor ", quoted(name_));
+      require(!absent, " has no ", absent, " for the tensor ", Quoted{name_});
       entries.at(name_) = std::exchange(entry_, {});
     }
     return go(Place::top);
   }
   bool key(std::string& key) override {
     if (place_ == Place::entry) {
-      require(key == "dtype" || key == "shape" || key == "data_offsets", " says ", quoted(key), " of the tensor ",
-              quoted(name_), ", expected dtype, shape and data_offsets only");
+      require(key == "dtype" || key == "shape" || key == "data_offsets", " says ", Quoted{key}, " of the tensor ",
+              Quoted{name_}, ", expected dtype, shape and data_offsets only");
       field_ = key;
       return true;
     }
@@ -96,7 +84,7 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
     const bool is_new = place_ == Place::metadata ? metadata.try_emplace(key).second
                         : key == "__metadata__"   ? !std::exchange(has_metadata_, true)
                                                   : entries.try_emplace(key).second;
-    require(is_new, " has the name ", quoted(key), " twice");
+    require(is_new, " has the name ", Quoted{key}, " twice");
     (place_ == Place::metadata ? note_ : name_) = std::move(key);
     return true;
   }
@@ -106,30 +94,30 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
       return true;
     }
     if (place_ != Place::entry || field_ != "dtype") unexpected("a string");
-    require(!entry_.type, " gives the dtype of the tensor ", quoted(name_), " twice");
+    require(!entry_.type, " gives the dtype of the tensor ", Quoted{name_}, " twice");
     entry_.type = find_type(text);
-    require(entry_.type, " has the tensor ", quoted(name_), " with numbers of type ", quoted(text),
+    require(entry_.type, " has the tensor ", Quoted{name_}, " with numbers of type ", Quoted{text},
             ", can read F32, F64, F16 and BF16");
     return true;
   }
   bool start_array(std::size_t) override {
     if (place_ != Place::entry || field_ == "dtype") unexpected("an array");
     const bool is_shape = field_ == "shape";
-    require(is_shape ? !entry_.shape : !entry_.end, " gives the ", field_, " of the tensor ", quoted(name_), " twice");
+    require(is_shape ? !entry_.shape : !entry_.end, " gives the ", field_, " of the tensor ", Quoted{name_}, " twice");
     numbers_.clear();
     return go(is_shape ? Place::shape : Place::offsets);
   }
   bool number_unsigned(std::uint64_t number) override {
     if (place_ != Place::shape && place_ != Place::offsets) unexpected("a number");
     require(number <= std::numeric_limits<Index>::max(), " says ", number, " in the ", field_, " of the tensor ",
-            quoted(name_), ", which is more than any file holds");
+            Quoted{name_}, ", which is more than any file holds");
     if (place_ == Place::shape) {
-      require(numbers_.size() < Shape::max_rank, " has the tensor ", quoted(name_), " with more than ", Shape::max_rank,
+      require(numbers_.size() < Shape::max_rank, " has the tensor ", Quoted{name_}, " with more than ", Shape::max_rank,
               " axes, which is the most that a tensor can have");
-      require(number > 0, " has the tensor ", quoted(name_), " with an axis of size 0, expected 1 or more");
+      require(number > 0, " has the tensor ", Quoted{name_}, " with an axis of size 0, expected 1 or more");
     }
     require(place_ == Place::shape || numbers_.size() < 2, " has more than two data_offsets of the tensor ",
-            quoted(name_), ", expected begin and end");
+            Quoted{name_}, ", expected begin and end");
     numbers_.push_back(static_cast<Index>(number));
     return true;
   }
@@ -137,11 +125,11 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
     if (place_ == Place::shape) {
       Index size = 1;
       for (const Index n : numbers_)
-        require(!__builtin_mul_overflow(size, n, &size), " has the tensor ", quoted(name_),
+        require(!__builtin_mul_overflow(size, n, &size), " has the tensor ", Quoted{name_},
                 " with sizes that multiply to more than 2^63 numbers");
       entry_.shape.emplace(numbers_.data(), static_cast<int>(numbers_.size()));
     } else {
-      require(numbers_.size() == 2, " has ", numbers_.size(), " data_offsets of the tensor ", quoted(name_),
+      require(numbers_.size() == 2, " has ", numbers_.size(), " data_offsets of the tensor ", Quoted{name_},
               ", expected two: begin and end");
       entry_.begin = numbers_[0];
       entry_.end = numbers_[1];
@@ -152,7 +140,7 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
   bool null() override { unexpected("null"); }
   bool boolean(bool) override { unexpected("true or false"); }
   bool number_integer(std::int64_t number) override { unexpected("the number ", number); }
-  bool number_float(double, const std::string& text) override { unexpected("the number ", quoted(text)); }
+  bool number_float(double, const std::string& text) override { unexpected("the number ", Quoted{text}); }
   bool binary(binary_t&) override { unexpected("binary data"); }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
     fail("read_safetensors", path_, " is not a safetensors file: its header is not valid JSON in UTF-8 at byte ",
@@ -174,17 +162,17 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
   [[noreturn]] void unexpected(const Parts&... what) const {
     switch (place_) {
       case Place::metadata:
-        fail("read_safetensors", path_, " has ", what..., " in its metadata for ", quoted(note_),
+        fail("read_safetensors", path_, " has ", what..., " in its metadata for ", Quoted{note_},
              ", expected a string");
       case Place::entry:
-        fail("read_safetensors", path_, " has ", what..., " as the ", field_, " of the tensor ", quoted(name_),
+        fail("read_safetensors", path_, " has ", what..., " as the ", field_, " of the tensor ", Quoted{name_},
              ", expected ", field_ == "dtype" ? "a string" : "an array of whole numbers");
       case Place::shape:
       case Place::offsets:
-        fail("read_safetensors", path_, " has ", what..., " in the ", field_, " of the tensor ", quoted(name_),
+        fail("read_safetensors", path_, " has ", what..., " in the ", field_, " of the tensor ", Quoted{name_},
              ", expected whole numbers from 0 on");
       default:
-        fail("read_safetensors", path_, " has ", what..., " for ", quoted(name_), ", expected an object");
+        fail("read_safetensors", path_, " has ", what..., " for ", Quoted{name_}, ", expected an object");
     }
   }
 
@@ -273,9 +261,9 @@ std::vector<const NamedEntry*> in_order(const Header& header, std::uint64_t file
     std::uint64_t bytes = 0;
     check(!__builtin_mul_overflow(static_cast<std::uint64_t>(entry.shape->size()), entry.type->size, &bytes) &&
               begin <= end && end - begin == bytes,
-          "read_safetensors", path, " has the tensor ", quoted(name), " at the bytes ", begin, " to ", end,
+          "read_safetensors", path, " has the tensor ", Quoted{name}, " at the bytes ", begin, " to ", end,
           ", which do not fit its shape ", *entry.shape, " in ", entry.type->name);
-    check(begin == at, "read_safetensors", path, " has the tensor ", quoted(name), " at byte ", begin,
+    check(begin == at, "read_safetensors", path, " has the tensor ", Quoted{name}, " at byte ", begin,
           " of the numbers, expected it at ", at, ": each tensor begins where the one before ends");
     at = end;
   }
@@ -315,7 +303,7 @@ void read_numbers(File& file, Tensor& tensor, Wide (*convert)(Stored), const Nam
       const Wide number = convert(buffer[i]);
       *to = static_cast<real>(number);
       check(std::isinf(*to) == std::isinf(number), "read_safetensors", path, " has the number ", number,
-            " in the tensor ", quoted(entry.first), ", which is too large for single precision");
+            " in the tensor ", Quoted{entry.first}, ", which is too large for single precision");
       ++to;
     }
     left -= count;

@@ -27,7 +27,7 @@ struct PatchEmbedding {
   }
   void visit(auto&& v) { v("conv", conv); }
 
- private:
+  /// Throws Error unless the patch size divides the image size.
   static Index count_patches(Size2 img, Size2 patch) {
     check(patch.height >= 1 && patch.width >= 1 && img.height >= 1 && img.width >= 1 &&
               img.height % patch.height == 0 && img.width % patch.width == 0,

@@ -1,6 +1,7 @@
 #pragma once
 #include <sstream>
 #include <stdexcept>
+#include <string_view>
 
 namespace bobbin {
 
@@ -9,6 +10,18 @@ namespace bobbin {
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+/// Text that came from outside, as it can stand in an Error: in quotes, on one line, not endless.
+struct Quoted {
+  std::string_view text;
+};
+inline std::ostream& operator<<(std::ostream& out, const Quoted& quoted) {
+  constexpr std::size_t longest = 100;
+  out << '"';
+  for (const char c : quoted.text.substr(0, longest))
+    out << (static_cast<unsigned char>(c) < ' ' || c == 127 ? '?' : c);
+  return out << (quoted.text.size() > longest ? "...\"" : "\"");
+}
 
 /// Throws an Error that begins with `[op]`, followed by the parts as they print.
 template <class... Parts>

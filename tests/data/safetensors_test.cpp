@@ -224,7 +224,7 @@ TEST_CASE("safetensors: names what is wrong with a file") {
   says(entry("a", "F32", "[7]", "[0,28]"), "is not whole: its tensors fill 28 bytes, and only 24 follow");
   says("", "goes on after its tensors: they fill 0 bytes");
   // A name that makes a mess of the message.
-  says("\"" + std::string(5000, 'x') + "\\n\":1", "has a number for \"" + std::string(100, 'x') + "\"..., expected");
+  says("\"" + std::string(5000, 'x') + "\\n\":1", "has a number for \"" + std::string(100, 'x') + "...\", expected");
 }
 
 TEST_CASE("safetensors: a number too large for single precision is no infinity") {

@@ -1,35 +1,122 @@
 #!/usr/bin/env python3
 """Writes the golden files of foreign weights beside this script. README.md says what is in them.
 
-Each is written by the library whose format or model it is.
+Each is written by the library whose format or model it is. As in make_golden.py, results are computed in float64 from
+weights and inputs that are exactly float32.
 """
 import pathlib
+import tempfile
 
-import numpy as np
-import safetensors.numpy
 import safetensors.torch
+import timm
 import torch
+import torchvision
+import transformers
+from timm.layers import resample_abs_pos_embed
+from torch.nn import functional as F
 
 HERE = pathlib.Path(__file__).resolve().parent
 
 
+def save(name, tensors, **metadata):
+    path = HERE / f'{name}.safetensors'
+    safetensors.torch.save_file({key: x.contiguous() for key, x in tensors.items()}, path, metadata or None)
+    path.chmod(0o644)
+    print(f'{path.name:32} {path.stat().st_size:7} bytes, {len(tensors)} tensors')
+
+
 def written_by_safetensors():
-    """Every type that we read, with the numbers that convert badly. The files are little enough to compare whole."""
+    """Every type that we read, with the numbers that convert badly; and a file to be met to the byte."""
     half = torch.tensor([0.0, -0.0, 1.0, -2.5, 65504.0, 2.0 ** -14, 2.0 ** -24, -3 * 2.0 ** -24, 1023 * 2.0 ** -24,
                          torch.inf, -torch.inf, torch.nan], dtype=torch.float64)
     single = torch.arange(6, dtype=torch.float32).reshape(2, 3) / 7
     tensors = {'F32': single, 'F64': single.double() / 3, 'F16': half.to(torch.float16), 'BF16': half.to(torch.bfloat16),
                'F16 as F64': half, 'BF16 as F64': half.to(torch.bfloat16).double(), 'scalar': torch.tensor(-1.5),
                'a "name", \\ and\nüñ 名 😀': torch.ones(1, 1, 1, 1, 1, 2)}
-    safetensors.torch.save_file(tensors, HERE / 'python_types.safetensors', {'note': 'a "note"\n'})
-    safetensors.torch.save_file({'head.bias': torch.tensor([0.5, -1.0]), 'a': single.clone(), 'Z': torch.tensor(3.0)},
-                                HERE / 'python_f32.safetensors', {'format': 'pt'})
+    save('python_types', tensors, note='a "note"\n')
+    save('python_f32', {'head.bias': torch.tensor([0.5, -1.0]), 'a': single.clone(), 'Z': torch.tensor(3.0)}, format='pt')
+
+# ---- Models ------------------------------------------------------------------------------------------------------
+
+SIZE, PATCH, WIDTH, HIDDEN, HEADS, BLOCKS, CLASSES = 24, 8, 16, 24, 2, 2, 5
+OTHER_SIZE = (40, 16)
+
+
+def randomised(model):
+    """Draws every parameter anew: nothing stays 0 or 1, where a bug could hide."""
+    for name, p in model.named_parameters():
+        scale = p[0].numel() ** -0.5 if p.dim() == 2 or p.dim() == 4 else 0.25 if p.dim() == 1 else 1
+        p.data = torch.randn(p.shape) * scale + (1 if 'norm' in name and name.endswith('weight') else 0)
+    return model.eval()
+
+
+def numbers(x):
+    return ' '.join(f'{value:.17g}' for value in x.flatten().tolist())
+
+
+def resized(positions, tokens, to):
+    """timm's resample_abs_pos_embed, in the precision of its argument."""
+    grid = positions[:, tokens:].unflatten(1, (SIZE // PATCH, SIZE // PATCH)).permute(0, 3, 1, 2)
+    grid = F.interpolate(grid, size=to, mode='bicubic', antialias=True)
+    result = torch.cat([positions[:, :tokens], grid.flatten(2).transpose(1, 2)], 1)
+    timms = resample_abs_pos_embed(positions.float(), to, num_prefix_tokens=tokens)
+    assert torch.allclose(result.float(), timms, atol=1e-5)
+    return result
+
+
+def timm_vit(X, X_other, name, **options):
+    options = dict(patch_size=PATCH, embed_dim=WIDTH, mlp_ratio=HIDDEN / WIDTH, num_heads=HEADS, depth=BLOCKS,
+                   num_classes=CLASSES, **options)
+    distilled = 'distilled' in name
+    make = timm.models.deit.VisionTransformerDistilled if distilled else timm.models.VisionTransformer
+    model = randomised(make(img_size=SIZE, **options))
+    weights = {key: x.clone() for key, x in model.state_dict().items()}
+    logits = model.double()(X)
+    other = make(img_size=OTHER_SIZE, **options).double().eval()
+    state = model.state_dict()
+    grid = OTHER_SIZE[0] // PATCH, OTHER_SIZE[1] // PATCH
+    state['pos_embed'] = resized(state['pos_embed'], 2 if distilled else 1, grid)
+    other.load_state_dict(state)
+    save(f'weights_{name}', weights, logits=numbers(logits), logits_other_size=numbers(other(X_other)))
+
+
+def torchvision_vit(X):
+    model = torchvision.models.VisionTransformer(image_size=SIZE, patch_size=PATCH, num_layers=BLOCKS, num_heads=HEADS,
+                                                 hidden_dim=WIDTH, mlp_dim=HIDDEN, num_classes=CLASSES)
+    weights = {key: x.clone() for key, x in randomised(model).state_dict().items()}
+    save('weights_torchvision', weights, logits=numbers(model.double()(X)))
+
+
+def transformers_vit(X):
+    config = transformers.ViTConfig(image_size=SIZE, patch_size=PATCH, num_hidden_layers=BLOCKS,
+                                    num_attention_heads=HEADS, hidden_size=WIDTH, intermediate_size=HIDDEN,
+                                    num_labels=CLASSES, layer_norm_eps=1e-12)
+    model = randomised(transformers.ViTForImageClassification(config))
+    with tempfile.TemporaryDirectory() as folder:  # save_pretrained gives the weights other names than state_dict
+        model.save_pretrained(folder)
+        weights = safetensors.torch.load_file(pathlib.Path(folder) / 'model.safetensors')
+    save('weights_transformers', weights, logits=numbers(model.double()(X).logits),
+         names_in_memory='\n'.join(model.state_dict()))
 
 
 def main():
+    print('PyTorch', torch.__version__, 'torchvision', torchvision.__version__, 'timm', timm.__version__,
+          'transformers', transformers.__version__, 'safetensors', safetensors.__version__)
+    torch.set_num_threads(1)
     torch.manual_seed(0)
-    np.random.seed(0)
+    torch.set_grad_enabled(False)
     written_by_safetensors()
+    X, X_other, positions = torch.randn(1, 3, SIZE, SIZE), torch.randn(1, 3, *OTHER_SIZE), torch.randn(1, 2 + 9, 2)
+    save('weights_inputs', {'X': X, 'X_other_size': X_other, 'positions': positions,
+                            **{f'positions/{h}x{w}': resized(positions.double(), 2, (h, w)).float()
+                               for h, w in ((2, 2), (3, 4), (7, 3), (1, 5), (3, 1))}})
+    X, X_other = X.double(), X_other.double()
+    timm_vit(X, X_other, 'timm')
+    timm_vit(X, X_other, 'timm_distilled')
+    timm_vit(X, X_other, 'timm_avg', global_pool='avg')
+    timm_vit(X, X_other, 'timm_no_qkv_bias', qkv_bias=False)
+    torchvision_vit(X)
+    transformers_vit(X)
 
 
 if __name__ == '__main__':

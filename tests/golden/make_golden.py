@@ -4,9 +4,11 @@
 All numbers are computed in float64 from weights and inputs that are exactly float32; only the results are rounded.
 """
 import gzip
+import io
 import json
 import pathlib
 import struct
+import zlib
 
 import numpy as np
 import PIL.Image
@@ -375,6 +377,57 @@ def golden_preprocess():
          numbers='the last, ToTensor and Normalize', mean=mean, std=std)
 
 
+def png16(pixels):
+    """A PNG of 16 bits a channel, which Pillow does not write: (H, W) or (H, W, 3)."""
+    def chunk(name, data):
+        return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+    (h, w), color = pixels.shape[:2], 0 if pixels.ndim == 2 else 2
+    lines = b''.join(b'\0' + line.astype('>u2').tobytes() for line in pixels)
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', w, h, 16, color, 0, 0, 0)) +
+            chunk(b'IDAT', zlib.compress(lines)) + chunk(b'IEND', b''))
+
+
+def golden_pictures():
+    """Small JPEG and PNG files of each kind, and what Pillow reads from them as RGB and as grey, (C, H, W)."""
+    seed(10)
+    y, x = np.mgrid[0:19, 0:37]
+    smooth = np.stack([128 + 100 * np.sin(x / 5), 128 + 100 * np.cos(y / 4), 60 + 3 * x + 2 * y], -1)
+    rgb = np.clip(smooth + rng.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
+    alpha = rng.integers(256, size=rgb.shape[:2] + (1,), dtype=np.uint8)
+    color, grey = PIL.Image.fromarray(rgb), PIL.Image.fromarray(rgb).convert('L')
+    files = {}
+
+    def add(name, image, kind, **options):
+        file = io.BytesIO()
+        image.save(file, kind, **options)
+        files[name] = file.getvalue()
+
+    add('jpeg 4:2:0', color, 'JPEG', quality=90)
+    add('jpeg 4:4:4', color, 'JPEG', quality=90, subsampling=0)
+    add('jpeg progressive', color, 'JPEG', quality=80, progressive=True)
+    add('jpeg grey', grey, 'JPEG', quality=90)
+    add('jpeg cmyk', color.convert('CMYK'), 'JPEG', quality=95, subsampling=0)
+    add('png rgb', color, 'PNG')
+    add('png grey', grey, 'PNG')
+    add('png rgba', PIL.Image.fromarray(np.concatenate([rgb, alpha], -1)), 'PNG')
+    add('png grey alpha', PIL.Image.fromarray(np.concatenate([np.asarray(grey)[:, :, None], alpha], -1)), 'PNG')
+    add('png palette', color.quantize(16), 'PNG')
+    add('png palette transparent', color.quantize(16), 'PNG', transparency=3)
+    add('png 1 bit', grey.convert('1'), 'PNG')
+    out = {}
+    for name, file in files.items():
+        image = PIL.Image.open(io.BytesIO(file))
+        out[f'{name}/file'] = np.frombuffer(file, np.uint8)
+        out[f'{name}/rgb'] = np.ascontiguousarray(np.asarray(image.convert('RGB')).transpose(2, 0, 1))
+        out[f'{name}/grey'] = np.asarray(image.convert('RGB').convert('L'))[None]
+    deep = rng.integers(65536, size=rgb.shape)
+    out['png 16 bits/file'] = np.frombuffer(png16(deep), np.uint8)
+    out['png 16 bits/rgb'] = np.ascontiguousarray((deep >> 8).astype(np.uint8).transpose(2, 0, 1))
+    out['png 16 bits grey/file'] = np.frombuffer(png16(deep[:, :, 0]), np.uint8)
+    out['png 16 bits grey/grey'] = (deep[:, :, 0] >> 8).astype(np.uint8)[None]
+    save('pictures.safetensors', out)
+
+
 def main():
     print('PyTorch', torch.__version__, 'torchvision', torchvision.__version__, 'Pillow', PIL.__version__)
     torch.set_num_threads(1)
@@ -392,6 +445,7 @@ def main():
     golden_sgd()
     golden_resize()
     golden_preprocess()
+    golden_pictures()
     write_names()
 
 

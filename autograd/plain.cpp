@@ -26,15 +26,21 @@ Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing)
   return -((1 - label_smoothing) * mean(gather(log_p, labels)) + label_smoothing * mean(log_p));
 }
 
-Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads, const std::vector<int>& valid_lens,
-              real p, Draw draw) {
+namespace {
+
+// (B, T, H·d) -> (B, H, T, d)
+Var split_heads(const Var& x, int num_heads) {
+  return transpose(reshape(x, {x.shape()[0], x.shape()[1], num_heads, x.shape()[2] / num_heads}), 1, 2);
+}
+
+}  // namespace
+
+Var attention_weights(const Var& queries, const Var& keys, int num_heads, const std::vector<int>& valid_lens) {
   check(queries.rank() == 3 && num_heads >= 1 && queries.shape()[2] % num_heads == 0, "plain::attention", num_heads,
         " heads do not divide the columns of the queries ", queries.shape());
-  const Index d = queries.shape()[2] / num_heads;
-  const auto split = [&](const Var& x) {  // (B, T, H·d) -> (B, H, T, d)
-    return transpose(reshape(x, {x.shape()[0], x.shape()[1], num_heads, d}), 1, 2);
-  };
-  const Var scores = matmul(split(queries), split(keys), {.trans_b = true}) / std::sqrt(static_cast<real>(d));
+  const auto d = static_cast<real>(queries.shape()[2] / num_heads);
+  const Var scores =
+      matmul(split_heads(queries, num_heads), split_heads(keys, num_heads), {.trans_b = true}) / std::sqrt(d);
 
   std::vector<int> lens;  // for each row of the scores (B, H, Tq, Tk)
   if (!valid_lens.empty()) {
@@ -45,8 +51,14 @@ Var attention(const Var& queries, const Var& keys, const Var& values, int num_he
       lens.push_back(valid_lens[static_cast<std::size_t>(by_query ? b * T + t : b)]);
     }
   }
-  const Var weights = dropout(softmax(scores, lens), p, draw);
-  return reshape(transpose(matmul(weights, split(values)), 1, 2), queries.shape());  // heads side by side again
+  return softmax(scores, lens);
+}
+
+Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads, const std::vector<int>& valid_lens,
+              real p, Draw draw) {
+  const Var weights = dropout(attention_weights(queries, keys, num_heads, valid_lens), p, draw);
+  return reshape(transpose(matmul(weights, split_heads(values, num_heads)), 1, 2),
+                 queries.shape());  // heads side by side
 }
 
 }  // namespace bobbin::plain

@@ -12,5 +12,7 @@ Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(
 Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing = 0);
 Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,
               const std::vector<int>& valid_lens = {}, real p = 0, Draw draw = {});
+/// How much each query looks at each key, which the fused op does not keep: (B, num_heads, Tq, Tk), rows of sum 1.
+Var attention_weights(const Var& queries, const Var& keys, int num_heads, const std::vector<int>& valid_lens = {});
 
 }  // namespace bobbin::plain

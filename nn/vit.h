@@ -138,6 +138,13 @@ struct ViT {
   }
 
   Var operator()(const Var& images) {
+    Var X = tokens(images);
+    const bool only_first = config.pool == Pool::token && !config.whole_last_block;
+    for (ViTBlock& blk : blks) X = only_first && &blk == &blks.back() ? blk.first_tokens(X, head_tokens()) : blk(X);
+    return classify(X);
+  }
+  /// What the first block sees: (B, num_channels, H, W) -> (B, T, num_hiddens).
+  Var tokens(const Var& images) {
     const Index B = images.shape()[0];
     check(images.shape() == Shape{B, config.num_channels, config.img_size.height, config.img_size.width}, "ViT",
           "needs images (B, ", config.num_channels, ", ", config.img_size.height, ", ", config.img_size.width,
@@ -146,10 +153,7 @@ struct ViT {
     Var X = patch_embedding(images);  // (B, number of patches, C)
     X = config.distilled ? concat({repeated(cls_token), repeated(dist_token), X}, 1)
                          : concat({repeated(cls_token), X}, 1);  // (B, T, C)
-    X = dropout(std::move(X) + pos_embedding);
-    const bool only_first = config.pool == Pool::token && !config.whole_last_block;
-    for (ViTBlock& blk : blks) X = only_first && &blk == &blks.back() ? blk.first_tokens(X, head_tokens()) : blk(X);
-    return classify(X);
+    return dropout(std::move(X) + pos_embedding);
   }
   /// How many tokens precede the patches.
   Index head_tokens() const { return config.distilled ? 2 : 1; }

@@ -45,8 +45,11 @@ TEST_OPT = -O0 -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS
 WARN     = -Wall -Wextra -Werror $(if $(findstring clang,$(CXX)),-Wno-pass-failed)
 SANITIZE =
 CXXFLAGS = -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN) $(SANITIZE)
-COMPILE  = $(CXX) $(CXXFLAGS) $(if $(filter tests/%,$<),$(TEST_OPT),$(if $(filter apps/%,$<),$(APP_OPT),$(OPT))) -I. $(BLAS_CFLAGS) $(CPPFLAGS)
+COMPILE  = $(CXX) $(CXXFLAGS) $(if $(filter tests/%,$<),$(TEST_OPT),$(if $(filter apps/%,$<),$(APP_OPT),$(OPT))) -I. $(BLAS_CFLAGS) $(CPPFLAGS) \
+           $(if $(filter apps/train_vit.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
 LIBS     = $(BLAS_LIBS) -lz
+# Which sources these are: train_vit notes it in config.json.
+COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 # --- Sources ----------------------------------------------------------------------------------------------
 # The library and the tests are built twice: real = float, and real = double to check gradients sharply.
@@ -154,5 +157,9 @@ $(B)/double/%.o: %.cpp $(B)/command
 COMMAND = $(COMPILE) $(APP_OPT) $(TEST_OPT) $(shell $(CXX) --version 2>/dev/null | head -n 1)
 $(B)/command: FORCE
 	@mkdir -p $(B); echo '$(COMMAND)' | cmp -s - $@ || echo '$(COMMAND)' > $@
+
+$(B)/float/apps/train_vit.o: $(B)/commit
+$(B)/commit: FORCE
+	@mkdir -p $(B); echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
 
 -include $(patsubst %.o,%.d,$(call object,float,$(SOURCES)) $(call object,double,$(LIB_SRC) $(DOUBLE_TEST_SRC)))

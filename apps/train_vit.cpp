@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "apps/draw_tape.h"
+#include "apps/run_config.h"
 #include "apps/train_vit_settings.h"
 #include "data/fashion_mnist.h"
 #include "nn/vit.h"
@@ -14,7 +15,7 @@ using namespace bobbin;
 
 int main(int argc, char** argv) try {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a pipe, too, each line is there when it is printed
-  const Settings settings = parse_command_line(argc, argv);
+  Settings settings = parse_command_line(argc, argv);
   set_threads(settings.threads);
   Rng rng(settings.seed);
 
@@ -22,13 +23,20 @@ int main(int argc, char** argv) try {
   ViT model(settings.model, rng);
   if (!settings.graph.empty()) return draw_step(model, settings.trainer.batch_size, settings.graph), 0;
   SGD sgd(parameters(model), settings.sgd);
+  settings.trainer.notes["config"] = describe_run(settings.flags, data);
   Trainer trainer(sgd, rng, settings.trainer);
+  if (settings.checkpoint) {
+    check_same_data(*settings.checkpoint, settings.trainer.notes["config"]);
+    trainer.resume(model, std::move(*settings.checkpoint));
+    sgd.options = settings.sgd;  // as they were, unless the command line says otherwise
+  }
 
   std::printf("model    ViT, %s parameters\n", with_commas(count_parameters(model)).c_str());
   std::printf("blas     %s\n", describe_blas().c_str());
   std::printf("threads  %d\n", threads());
   std::printf("data     %s\n", describe(data).c_str());
   std::printf("output   %s\n", settings.trainer.output_dir.c_str());
+  if (trainer.steps() > 0) std::printf("resumed  after step %s\n", with_commas(trainer.steps()).c_str());
 
   // One step of training, for each batch of every epoch: images X (B, C, H, W) and their classes y (B).
   if (settings.profile) profile::start();
@@ -42,7 +50,9 @@ int main(int argc, char** argv) try {
   });  // the tape ends: its memory is used again
   if (settings.profile) std::fputs(profile::table().c_str(), stderr);
 
-  return Interrupt::received() ? 128 + Interrupt::received() : 0;  // as shells report a signal
+  if (!Interrupt::received()) return 0;
+  std::fprintf(stderr, "go on with: train_vit --resume %s\n", settings.trainer.output_dir.c_str());
+  return 128 + Interrupt::received();  // as shells report a signal
 } catch (const std::exception& error) {
   std::fprintf(stderr, "train_vit: %s\n", error.what());
   return 1;

@@ -1,11 +1,15 @@
 #pragma once
 #include <limits>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/command_line.h"
 #include "data/fashion_mnist.h"
 #include "nn/vit.h"
+#include "optim/checkpoint.h"
 #include "optim/trainer.h"
 #include "tensor/threads.h"
 
@@ -23,6 +27,10 @@ struct Settings {
   std::string data_dir;
   bool profile = false;
   std::string graph;
+  std::string preset = "d2l";
+  std::string resume;                    ///< the run to go on with: its folder, or a checkpoint
+  std::optional<Checkpoint> checkpoint;  ///< of that run
+  nlohmann::json flags;                  ///< all of them, for config.json and for whoever resumes
 };
 
 /// The chapter's numbers, exactly.
@@ -74,39 +82,88 @@ inline std::string describe(const FashionMnist& data) {
   return text;
 }
 
-/// Reads the flags. Ends the program after --help (exit code 0), and, with one sentence on stderr, when a
-/// flag or its value is wrong (exit code 2).
-inline Settings parse_command_line(int argc, char** argv) {
-  using command_line::within;
-  const std::map<std::string, Settings> presets{{"d2l", d2l()}, {"quick", quick()}};
-  const std::string preset_help = "what the other flags begin with: d2l, the chapter's numbers; quick, half a minute";
-  std::string preset = "d2l";
+inline const std::map<std::string, Settings>& presets() {
+  static const std::map<std::string, Settings> all{{"d2l", d2l()}, {"quick", quick()}};
+  return all;
+}
+constexpr const char* preset_help = "what the other flags begin with: d2l, the chapter's numbers; quick, half a minute";
 
-  // The preset first, as it decides the defaults that --help shows.
-  CLI::App first("", "train_vit");
-  first.allow_extras();
-  first.set_help_flag();
-  first.add_option("--preset", preset, preset_help)->check(CLI::IsMember(presets));
-  command_line::parse_or_exit(first, [&] { first.parse(argc, argv); });
-  Settings s = presets.at(preset);
+/// Where a run that is named by its folder, or by a checkpoint in it, keeps its files.
+inline std::filesystem::path folder_of_run(const std::filesystem::path& run) {
+  if (std::filesystem::is_directory(run)) return run;
+  return run.has_parent_path() ? run.parent_path() : ".";
+}
 
-  CLI::App app("Trains the Vision Transformer of d2l.ai's chapter \"Transformers for Vision\" on Fashion-MNIST.",
-               "train_vit");
+inline Checkpoint read_run(const std::filesystem::path& run) {
+  return std::filesystem::is_directory(run) ? CheckpointFolder(run).read_newest() : read_checkpoint(run);
+}
+
+namespace command_line {
+
+using Json = nlohmann::json;
+
+// What is given for a flag, as JSON: 0.1, true, "runs/x", or a list where there are several. to_words() has the same
+// text again.
+inline Json to_json(const std::vector<std::string>& given) {
+  Json values = Json::array();
+  for (const std::string& text : given) {
+    const Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    values.push_back(value.is_primitive() && value.dump() == text ? value : Json(text));
+  }
+  return values.size() == 1 ? values[0] : values;
+}
+
+inline std::vector<std::string> to_words(const Json& flags) {
+  const auto text = [](const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); };
+  std::vector<std::string> words;
+  for (const auto& [name, value] : flags.items()) {
+    if (value.is_array()) {
+      words.push_back("--" + name);
+      for (const Json& one : value) words.push_back(text(one));
+    } else if (!text(value).empty()) {
+      words.push_back("--" + name + "=" + text(value));
+    }
+  }
+  return words;
+}
+
+// The flags that the run of a checkpoint had.
+inline Json flags_of(const Checkpoint& checkpoint, const std::string& run) {
+  const auto config = checkpoint.notes.find("config");
+  check(config != checkpoint.notes.end(), "train_vit", run, " is not a run of train_vit: it does not know its flags");
+  const Json json = Json::parse(config->second, nullptr, /*allow_exceptions=*/false);
+  check(json.is_object() && json.contains("flags") && json["flags"].is_object(), "train_vit", run,
+        " is damaged: its flags cannot be read");
+  return json["flags"];
+}
+
+// Reads the flags that the words give; the others keep the values in `s`. Returns what all of them were then set to, as
+// JSON: {"lr": 0.1, "img-size": 96, ...}; `known` has the exact text of those that are not given.
+inline Json parse(std::vector<std::string> words, Settings& s, std::string& output_dir, const Json& known) {
+  CLI::App app("Trains the Vision Transformer of d2l.ai's chapter \"Transformers for Vision\".", "train_vit");
   app.option_defaults()->always_capture_default();
   constexpr int many = std::numeric_limits<int>::max();
   const CLI::Validator probability = within(0, 0.999);
+  const auto add_switch = [&](const char* name, bool& on, const char* help) {
+    app.add_flag(name, on, help)->default_str(on ? "true" : "false");
+  };
 
   app.option_defaults()->group("Run");
-  app.add_option("--preset", preset, preset_help)->check(CLI::IsMember(presets));
+  app.add_option("--preset", s.preset, preset_help)->check(CLI::IsMember(presets()));
   app.add_option("--data-dir", s.data_dir, "folder of the data set; if not given, it is looked for");
-  std::string output_dir;
-  app.add_option("--output-dir", output_dir, "folder for metrics.csv and losses.csv [a new one in runs/]");
+  app.add_option("--output-dir", output_dir, "folder for metrics, weights and checkpoints [a new one in runs/]");
+  app.add_option("--resume", s.resume, "go on with a run: its folder, or one of its checkpoints; its flags hold");
+  app.add_option("--save-every", s.trainer.save_every,
+                 "steps between checkpoints; 0: after each epoch and where training stops")
+      ->check(within(0, many));
+  app.add_option("--checkpoint-hist", s.trainer.keep_last, "keep so many checkpoints, the newest")
+      ->check(within(1, many));
   app.add_option("--seed", s.seed, "makes a run repeatable")->check(within(0, many));
   app.add_option("--threads", s.threads, "threads to compute on")->check(within(1, 1024));
-  app.add_flag("--profile", s.profile, "say at the end where the time went");
   app.add_option("--graph", s.graph,
                  "draw a training step's tape into this file, .svg or, for Graphviz, .dot, and end without training")
-      ->check(command_line::ends_in({".svg", ".dot"}));
+      ->check(ends_in({".svg", ".dot"}));
+  add_switch("--profile", s.profile, "say at the end where the time went");
 
   app.option_defaults()->group("Training");
   app.add_option("--epochs", s.trainer.max_epochs, "times that each image is seen")->check(within(1, 1000000));
@@ -115,34 +172,75 @@ inline Settings parse_command_line(int argc, char** argv) {
   app.add_option("-b,--batch-size", s.trainer.batch_size, "images in a step")->check(within(1, 60000));
   app.add_option("--lr", s.sgd.lr, "learning rate")->check(within(0.0, 1e6));
   app.add_option("--momentum", s.sgd.momentum, "of SGD")->check(within(0.0, 1.0));
-  app.add_flag("--nesterov", s.sgd.nesterov, "Nesterov's momentum");
+  add_switch("--nesterov", s.sgd.nesterov, "Nesterov's momentum");
   app.add_option("--weight-decay", s.sgd.weight_decay, "L2 penalty")->check(within(0.0, 1e6));
   app.add_option("--clip-grad", s.clip_grad, "largest norm of all gradients together; 0: any")->check(within(0.0, 1e6));
   app.add_option("--smoothing", s.smoothing, "label smoothing")->check(within(0.0, 1.0));
 
   app.option_defaults()->group("Model");
-  command_line::add_size(app, "--img-size", s.model.img_size,
-                         "pixels that images are resized to: N, or height and width");
-  command_line::add_size(app, "--patch-size", s.model.patch_size, "pixels of a patch: N, or height and width");
+  add_size(app, "--img-size", s.model.img_size, "pixels that images are resized to: N, or height and width");
+  add_size(app, "--patch-size", s.model.patch_size, "pixels of a patch: N, or height and width");
   app.add_option("--num-hiddens", s.model.num_hiddens, "width of a token")->check(within(1, 65536));
   app.add_option("--mlp-num-hiddens", s.model.mlp_num_hiddens, "width inside the MLP")->check(within(1, 262144));
   app.add_option("--num-heads", s.model.num_heads, "attention heads; divides --num-hiddens")->check(within(1, 65536));
   app.add_option("--num-blks", s.model.num_blks, "blocks")->check(within(0, 1000));
   app.add_option("--emb-dropout", s.model.emb_dropout, "dropout on the embedding")->check(probability);
   app.add_option("--blk-dropout", s.model.blk_dropout, "dropout inside the blocks")->check(probability);
-  app.add_flag("--use-bias", s.model.use_bias, "biases in attention's projections");
-  app.add_flag("--whole-last-block", s.model.whole_last_block,
-               "compute all of the last block, not only what the head sees");
-  app.add_option("--global-pool", s.model.pool,
-                 "what the head sees: token, the class token; avg, the mean over the patches")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Pool>{{"token", Pool::token}, {"avg", Pool::avg}}))
-      ->type_name("")
-      ->default_str("token");
-  command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
+  add_switch("--use-bias", s.model.use_bias, "biases in attention's projections");
+  add_switch("--whole-last-block", s.model.whole_last_block,
+             "compute all of the last block, not only what the head sees");
+  app.add_option_function<std::string>(
+         "--global-pool", [&](const std::string& pool) { s.model.pool = pool == "avg" ? Pool::avg : Pool::token; },
+         "what the head sees: token, the class token; avg, the mean over the patches")
+      ->check(CLI::IsMember({"token", "avg"}))
+      ->default_str(s.model.pool == Pool::avg ? "avg" : "token")
+      ->run_callback_for_default(false);
 
+  std::reverse(words.begin(), words.end());  // as CLI11 wants them
+  parse_or_exit(app, [&] { app.parse(words); });
+
+  Json flags = Json::object();
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_lnames().front();
+    if (name == "help" || name == "resume" || name == "output-dir" || name == "graph")
+      continue;  // not settings of a run
+    if (option->count() == 0 && known.contains(name))
+      flags[name] = known[name];
+    else
+      flags[name] = to_json(option->count() > 0 ? option->results() : std::vector{option->get_default_str()});
+  }
+  return flags;
+}
+
+}  // namespace command_line
+
+/// Reads the flags. Ends the program after --help (exit code 0), and, with one sentence on stderr, when a
+/// flag or its value is wrong (exit code 2). Throws Error if the run of --resume cannot be read.
+inline Settings parse_command_line(int argc, char** argv) {
+  // First what decides the defaults of all others, which --help shows.
+  std::string preset = "d2l", resume;
+  CLI::App first("", "train_vit");
+  first.allow_extras();
+  first.set_help_flag();
+  first.add_option("--preset", preset)->check(CLI::IsMember(presets()));
+  first.add_option("--resume", resume);
+  command_line::parse_or_exit(first, [&] { first.parse(argc, argv); });
+
+  Settings s = presets().at(preset);
+  s.preset = preset;
+  std::string output_dir;
+  nlohmann::json known = nlohmann::json::object();
+  if (!resume.empty()) {
+    s.checkpoint = read_run(resume);
+    known = command_line::flags_of(*s.checkpoint, resume);
+    command_line::parse(command_line::to_words(known), s, output_dir, known);
+  }
+  s.flags = command_line::parse({argv + 1, argv + argc}, s, output_dir, known);
+
+  if (!resume.empty() && output_dir.empty()) output_dir = folder_of_run(resume).string();
   // A new folder of its own for each run that names none.
   for (int i = 1; output_dir.empty(); ++i) {
-    const std::string candidate = std::string("runs/").append(preset).append(i > 1 ? "-" + std::to_string(i) : "");
+    const std::string candidate = std::string("runs/").append(s.preset).append(i > 1 ? "-" + std::to_string(i) : "");
     if (!std::filesystem::exists(candidate)) output_dir = candidate;
   }
   s.trainer.output_dir = output_dir;

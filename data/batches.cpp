@@ -32,6 +32,14 @@ Index Batches::size() const {
   return count / batch_size_ + (count % batch_size_ != 0);
 }
 
+Batches Batches::from(Index count) const {
+  check(count >= 0 && count <= size(), "batches", "cannot begin after batch ", count, " of ", size());
+  Batches rest = *this;
+  rest.order_.erase(rest.order_.begin(),
+                    rest.order_.begin() + std::min(count * batch_size_, static_cast<Index>(order_.size())));
+  return rest;
+}
+
 Batch Batches::operator[](Index i) const {
   check(i >= 0 && i < size(), "batches", "there is no batch ", i, " of ", size());
   const std::span<const Index> order = order_;

@@ -26,6 +26,9 @@ class Batches {
   /// `order` says which images come, and when.
   Batches(const ImageDataset& data, Index batch_size, std::vector<Index> order);
 
+  /// Without the first `count` batches; a training run that is resumed has seen them.
+  Batches from(Index count) const;
+
   /// How many batches there are.
   Index size() const;
   /// Throws Error unless 0 <= i < size().

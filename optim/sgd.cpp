@@ -34,6 +34,15 @@ void SGD::step() {
   }
 }
 
+void SGD::set_velocities(std::vector<Tensor> velocities) {
+  check(velocities.size() == parameters_.size(), "SGD", "there are ", parameters_.size(), " parameters, got ",
+        velocities.size(), " velocities");
+  for (std::size_t i = 0; i < velocities.size(); ++i)
+    check(!velocities[i].defined() || velocities[i].shape() == parameters_[i].shape(), "SGD", "velocity ", i,
+          " has the shape ", velocities[i].shape(), ", its parameter ", parameters_[i].shape());
+  velocities_ = std::move(velocities);
+}
+
 double clip_grad_norm(const std::vector<Var>& parameters, double max_norm) {
   check(max_norm > 0, "clip_grad_norm", "max_norm must be above 0, got ", max_norm);
   double squares = 0;

@@ -27,6 +27,10 @@ class SGD {
   void step();
 
   const std::vector<Var>& parameters() const { return parameters_; }
+  /// The v of each parameter, in their order; undefined before its first step with momentum. A checkpoint keeps them.
+  const std::vector<Tensor>& velocities() const { return velocities_; }
+  /// Goes on with these; each is undefined or has its parameter's shape, else Error is thrown.
+  void set_velocities(std::vector<Tensor> velocities);
 
  private:
   std::vector<Var> parameters_;

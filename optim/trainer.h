@@ -1,11 +1,17 @@
 #pragma once
 #include <algorithm>
 #include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "autograd/ops.h"
 #include "data/batches.h"
+#include "data/write_file.h"
+#include "nn/load_parameters.h"
 #include "nn/module.h"
+#include "optim/checkpoint.h"
 #include "optim/interrupt.h"
 #include "optim/sgd.h"
 #include "optim/training_log.h"
@@ -17,7 +23,12 @@ struct TrainerOptions {
   int max_epochs = 10;
   Index batch_size = 128;
   Index max_steps = 0;                 ///< stop after so many steps; 0: only after the epochs
-  std::filesystem::path output_dir{};  ///< for metrics.csv and losses.csv; empty: none are written
+  std::filesystem::path output_dir{};  ///< for the metrics, the weights and the checkpoints; empty: none are written
+  Index save_every = 0;                ///< steps between checkpoints; 0: one after each epoch, and where training stops
+  int keep_last = 2;                   ///< so many checkpoints stay
+  /// What is kept with the weights, as metadata of model.safetensors and notes of a checkpoint. The note "config" is
+  /// also written to config.json.
+  std::map<std::string, std::string> notes{};
 };
 
 /// Loss and accuracy on a data set, as means over its images.
@@ -58,8 +69,12 @@ real training_step(Model& model, SGD& sgd, const Tensor& X, const Labels& y) {
   return loss.value().item();
 }
 
-/// The loop around the training step: epochs of shuffled batches, validation after each, and a
-/// TrainingLog. Ctrl-C ends it after the step.
+/// The loop around the training step: epochs of shuffled batches, validation after each, a TrainingLog, and in
+/// output_dir
+///     checkpoint-STEP.safetensors  all that is needed to go on, after each epoch and where training stops; the last
+///     few model.safetensors            the parameters at the newest checkpoint best.safetensors             the
+///     parameters after the epoch with the best validation accuracy
+/// Ctrl-C ends it after the step.
 ///
 ///     SGD sgd(parameters(model), {.lr = 0.1});
 ///     Trainer trainer(sgd, rng, {.max_epochs = 10});
@@ -68,11 +83,34 @@ class Trainer {
  public:
   /// The order of the images comes from a stream forked from rng.
   /// Throws Error unless there is an epoch and a batch size of 1 or more.
-  Trainer(SGD& sgd, Rng& rng, TrainerOptions options) : sgd_(&sgd), shuffle_(rng.fork()), options_(std::move(options)) {
+  Trainer(SGD& sgd, Rng& rng, TrainerOptions options) : sgd_(&sgd), order_(rng.fork()), options_(std::move(options)) {
     check(options_.max_epochs >= 1, "Trainer", "max_epochs must be 1 or more, got ", options_.max_epochs);
     check(options_.batch_size >= 1, "Trainer", "batch_size must be 1 or more, got ", options_.batch_size);
     check(options_.max_steps >= 0, "Trainer", "max_steps must be 0 or more, got ", options_.max_steps);
+    check(options_.save_every >= 0, "Trainer", "save_every must be 0 or more, got ", options_.save_every);
+    check(options_.keep_last >= 1, "Trainer", "keep_last must be 1 or more, got ", options_.keep_last);
   }
+
+  /// Lets fit() go on from the checkpoint: with the same data and options, what follows is bit for bit what would have
+  /// followed. Throws Error, and leaves the model as it is, if it is one of another model.
+  template <class Model>
+  void resume(Model& model, Checkpoint checkpoint) {
+    const auto streams = random_streams(model);
+    for (const auto& [name, rng] : streams)
+      check(checkpoint.streams.contains(name), "Trainer", "the checkpoint has no random numbers for ", name);
+    check(checkpoint.streams.contains(""), "Trainer", "the checkpoint does not know the order of the images");
+    std::vector<Tensor> velocities;
+    for (const std::string& name : names_of_parameters(model)) velocities.push_back(checkpoint.velocities[name]);
+    sgd_->set_velocities(std::move(velocities));
+    load_parameters(model, checkpoint.parameters);
+    sgd_->options = checkpoint.optimizer;
+    for (const auto& [name, rng] : streams) *rng = checkpoint.streams.at(name);
+    order_ = checkpoint.streams.at("");
+    progress_ = std::move(checkpoint.progress);
+  }
+
+  /// The steps that are done: those of the run that is resumed.
+  Index steps() const { return progress_.steps(); }
 
   /// Trains on data.train, validates on data.test; returns the metrics of each finished epoch.
   /// Throws Error when the loss is no longer finite, or when a file cannot be written.
@@ -88,30 +126,82 @@ class Trainer {
     const Index all_steps = steps_per_epoch * options_.max_epochs;
     const Index last_step = options_.max_steps > 0 ? std::min(options_.max_steps, all_steps) : all_steps;
     const Interrupt interrupt;
-    TrainingLog log(options_.output_dir, options_.max_epochs, steps_per_epoch, last_step);
-    std::vector<EpochMetrics> history;
-    while (log.steps() < last_step) {
+    TrainingLog log(options_.output_dir, options_.max_epochs, steps_per_epoch, last_step, std::move(progress_));
+    if (!options_.output_dir.empty() && options_.notes.contains("config"))
+      write_file(options_.output_dir / "config.json", options_.notes.at("config"));
+    while (log.steps() < last_step || log.in_epoch()) {
       log.begin_epoch();
       train(model);
-      for (auto [X, y] : batches(data.train, options_.batch_size, shuffle_)) {
+      Rng next_order = order_;  // order_ stays as this epoch found it, for a checkpoint within it
+      for (auto [X, y] : batches(data.train, options_.batch_size, next_order).from(log.steps_in_epoch())) {
+        if (Interrupt::received() || log.steps() >= last_step) break;
         const real loss = step(X, y);
         log.step(loss, static_cast<Index>(y.size()), sgd_->options.lr);
-        if (Interrupt::received() || log.steps() == last_step) break;
+        const bool due = options_.save_every > 0 && log.steps() % options_.save_every == 0;
+        if (due && log.steps_in_epoch() < steps_per_epoch) save(model, log);
       }
+      const bool whole_epoch = log.steps_in_epoch() == steps_per_epoch;
+      save(model, log);
       const Evaluation validation = evaluate(model, data.test, options_.batch_size, Interrupt::received);
       if (Interrupt::received()) {
         log.interrupted();
         break;
       }
-      history.push_back(log.end_epoch(validation.loss, validation.accuracy));
+      log.end_epoch(validation.loss, validation.accuracy);
+      if (!whole_epoch) break;
+      order_ = next_order;
+      save_if_best(model, log);
+      save(model, log);
     }
-    return history;
+    return log.progress().epochs;
   }
 
  private:
+  // The names in the model of what the optimizer moves, in its order.
+  template <class Model>
+  std::vector<std::string> names_of_parameters(Model& model) const {
+    const std::vector<NamedParameter> named = named_parameters(model);
+    std::vector<std::string> names;
+    for (const Var& parameter : sgd_->parameters()) {
+      const auto found = std::find_if(named.begin(), named.end(), [&](auto& n) { return n.second.is(parameter); });
+      check(found != named.end(), "Trainer", "the optimizer has a parameter of shape ", parameter.shape(),
+            " that is not in the model");
+      names.push_back(found->first);
+    }
+    return names;
+  }
+
+  template <class Model>
+  void save(Model& model, const TrainingLog& log) const {
+    if (options_.output_dir.empty()) return;
+    Checkpoint checkpoint{.parameters = named_tensors(model),
+                          .velocities = {},
+                          .optimizer = sgd_->options,
+                          .streams = {{"", order_}},
+                          .progress = log.progress(),
+                          .notes = options_.notes};
+    const std::vector<std::string> names = names_of_parameters(model);
+    for (std::size_t i = 0; i < names.size(); ++i)
+      if (const Tensor& velocity = sgd_->velocities()[i]; velocity.defined())
+        checkpoint.velocities.emplace(names[i], velocity);
+    for (const auto& [name, rng] : random_streams(model)) checkpoint.streams.emplace(name, *rng);
+    CheckpointFolder(options_.output_dir).write(checkpoint, options_.keep_last);
+    write_safetensors(options_.output_dir / "model.safetensors", checkpoint.parameters, options_.notes);
+  }
+
+  template <class Model>
+  void save_if_best(Model& model, const TrainingLog& log) const {
+    const std::vector<EpochMetrics> epochs = log.progress().epochs;
+    const bool best = std::none_of(epochs.begin(), epochs.end() - 1,
+                                   [&](const EpochMetrics& e) { return e.val_acc >= epochs.back().val_acc; });
+    if (best && !options_.output_dir.empty())
+      write_safetensors(options_.output_dir / "best.safetensors", named_tensors(model), options_.notes);
+  }
+
   SGD* sgd_;
-  Rng shuffle_;
+  Rng order_;  // of the images
   TrainerOptions options_;
+  TrainingProgress progress_;
 };
 
 }  // namespace bobbin

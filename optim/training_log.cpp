@@ -6,8 +6,10 @@
 #include <cmath>
 #include <cstdio>
 #include <string>
+#include <utility>
 
 #include "data/write_file.h"
+#include "optim/curves.h"
 #include "tensor/check.h"
 
 namespace bobbin {
@@ -31,60 +33,74 @@ std::string clock_time(double s) {
 
 }  // namespace
 
-TrainingLog::TrainingLog(std::filesystem::path output_dir, int max_epochs, Index steps_per_epoch, Index total_steps)
+TrainingLog::TrainingLog(std::filesystem::path output_dir, int max_epochs, Index steps_per_epoch, Index total_steps,
+                         TrainingProgress progress)
     : output_dir_(std::move(output_dir)),
       max_epochs_(max_epochs),
       steps_per_epoch_(steps_per_epoch),
-      total_steps_(total_steps) {
+      total_steps_(total_steps),
+      progress_(std::move(progress)) {
   if (output_dir_.empty()) return;
+  name_ = (output_dir_ / "").parent_path().filename().string();  // also of "runs/mine/"
   std::error_code error;
   std::filesystem::create_directories(output_dir_, error);
   check(!error, "Trainer", "cannot make the output directory ", output_dir_.string(), ": ", error.message());
   const auto metrics = output_dir_ / "metrics.csv";
-  check(!std::filesystem::exists(metrics), "Trainer", "the output directory ", output_dir_.string(),
+  check(steps() > 0 || !std::filesystem::exists(metrics), "Trainer", "the output directory ", output_dir_.string(),
         " holds the metrics.csv of another run; choose a new directory or remove the file");
-  write_file(metrics, metrics_csv({}));
+  write_file(metrics, metrics_csv(progress_.epochs));
+  events_.emplace(output_dir_);
 }
 
 void TrainingLog::begin_epoch() {
-  if (epochs_.empty()) {
+  if (!std::exchange(header_shown_, true)) {
     std::puts("epoch  train_loss  val_loss  val_acc  images/s  seconds");
     std::fflush(stdout);
   }
-  now_ = {.epoch = static_cast<int>(epochs_.size()) + 1};
-  images_ = 0;
-  loss_sum_ = 0;
-  first_step_ = steps();
-  begun_ = trained_ = Clock::now();
+  if (!progress_.in_epoch) {
+    progress_.in_epoch = true;
+    progress_.first_step = steps();
+    progress_.images = 0;
+    progress_.loss_sum = progress_.seconds = 0;
+  }
+  begun_ = Clock::now() - std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(progress_.seconds));
+  trained_ = Clock::now();
 }
 
 void TrainingLog::step(double loss, Index images, double lr) {
-  losses_.push_back(loss);
-  images_ += images;
-  loss_sum_ += loss * static_cast<double>(images);
-  now_.lr = lr;
+  progress_.losses.push_back(loss);
+  progress_.images += images;
+  progress_.loss_sum += loss * static_cast<double>(images);
+  progress_.lr = lr;
   trained_ = Clock::now();
   if (!std::isfinite(loss)) {
     clear_progress();
     write_losses();
-    fail("Trainer", "the loss is ", loss, " at step ", steps(), " in epoch ", now_.epoch,
+    fail("Trainer", "the loss is ", loss, " at step ", steps(), " in epoch ", progress_.epochs.size() + 1,
          ": training has diverged; a smaller learning rate or gradient clipping may help");
   }
   show_progress();
 }
 
-std::string TrainingLog::progress() const {
+TrainingProgress TrainingLog::progress() const {
+  TrainingProgress now = progress_;
+  if (now.in_epoch) now.seconds = seconds(Clock::now() - begun_);
+  return now;
+}
+
+std::string TrainingLog::progress_line() const {
   const double spent = seconds(trained_ - begun_);
-  const auto done = static_cast<double>(steps() - first_step_), left = static_cast<double>(total_steps_ - steps());
-  return format("epoch %d/%d  %3.0f%%  loss %.4f  %.1f images/s  %s left", now_.epoch, max_epochs_,
-                100 * done / static_cast<double>(steps_per_epoch_), loss_sum_ / static_cast<double>(images_),
-                static_cast<double>(images_) / spent, clock_time(spent / done * left).c_str());
+  const auto done = static_cast<double>(steps_in_epoch()), left = static_cast<double>(total_steps_ - steps());
+  const auto images = static_cast<double>(progress_.images);
+  return format("epoch %zu/%d  %3.0f%%  loss %.4f  %.1f images/s  %s left", progress_.epochs.size() + 1, max_epochs_,
+                100 * done / static_cast<double>(steps_per_epoch_), progress_.loss_sum / images, images / spent,
+                clock_time(spent / done * left).c_str());
 }
 
 void TrainingLog::show_progress() {
   if (trained_ - shown_ < std::chrono::milliseconds(100) || !isatty(STDERR_FILENO)) return;
   shown_ = trained_;
-  std::fprintf(stderr, "\r\033[K%s", progress().c_str());
+  std::fprintf(stderr, "\r\033[K%s", progress_line().c_str());
 }
 
 void TrainingLog::clear_progress() {
@@ -92,20 +108,28 @@ void TrainingLog::clear_progress() {
 }
 
 EpochMetrics TrainingLog::end_epoch(double val_loss, double val_acc) {
-  now_.step = steps();
-  now_.train_loss = loss_sum_ / static_cast<double>(images_);
-  now_.val_loss = val_loss;
-  now_.val_acc = val_acc;
-  now_.img_per_s = static_cast<double>(images_) / seconds(trained_ - begun_);
-  now_.seconds = seconds(Clock::now() - begun_);
-  epochs_.push_back(now_);
+  const auto images = static_cast<double>(progress_.images);
+  progress_.in_epoch = false;
+  progress_.epochs.push_back({.epoch = static_cast<int>(progress_.epochs.size()) + 1,
+                              .step = steps(),
+                              .train_loss = progress_.loss_sum / images,
+                              .val_loss = val_loss,
+                              .val_acc = val_acc,
+                              .lr = progress_.lr,
+                              .img_per_s = images / seconds(trained_ - begun_),
+                              .seconds = seconds(Clock::now() - begun_)});
+  const EpochMetrics& now = progress_.epochs.back();
   clear_progress();
-  std::printf("%5d  %10.4f  %8.4f  %7.4f  %8.1f  %7.1f\n", now_.epoch, now_.train_loss, now_.val_loss, now_.val_acc,
-              now_.img_per_s, now_.seconds);
+  std::printf("%5d  %10.4f  %8.4f  %7.4f  %8.1f  %7.1f\n", now.epoch, now.train_loss, now.val_loss, now.val_acc,
+              now.img_per_s, now.seconds);
   std::fflush(stdout);
-  if (!output_dir_.empty()) write_file(output_dir_ / "metrics.csv", metrics_csv(epochs_));
+  if (!output_dir_.empty()) {
+    write_file(output_dir_ / "metrics.csv", metrics_csv(progress_.epochs));
+    write_file(output_dir_ / "curves.svg", curves_svg({curves(name_, progress_.epochs)}));
+    events_->write(now.step, {{"train_loss", now.train_loss}, {"val_loss", now.val_loss}, {"val_acc", now.val_acc}});
+  }
   write_losses();
-  return now_;
+  return now;
 }
 
 void TrainingLog::interrupted() {
@@ -117,7 +141,7 @@ void TrainingLog::interrupted() {
 void TrainingLog::write_losses() const {
   if (output_dir_.empty()) return;
   std::string text = "step,loss\n";
-  for (std::size_t i = 0; i < losses_.size(); ++i) text += format("%zu,%.6f\n", i + 1, losses_[i]);
+  for (std::size_t i = 0; i < progress_.losses.size(); ++i) text += format("%zu,%.6f\n", i + 1, progress_.losses[i]);
   write_file(output_dir_ / "losses.csv", text);
 }
 

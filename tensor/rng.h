@@ -43,9 +43,13 @@ struct Draw {
 class Rng {
  public:
   explicit Rng(std::uint64_t seed) : key_(seed) {}
+  /// The stream that goes on with this sequence: what peek() of another has returned.
+  explicit Rng(const Draw& next) : key_(next.key), number_(next.number) {}
 
   /// The next sequence of this stream.
   Draw draw() { return {key_, number_++}; }
+  /// The same without taking it: all there is to know of a stream, to be kept in a checkpoint.
+  Draw peek() const { return {key_, number_}; }
   /// A new stream, independent of this one and of every other fork.
   Rng fork();
 

@@ -1,0 +1,56 @@
+#pragma once
+#include <zlib.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "data/fashion_mnist.h"
+#include "data/idx.h"
+#include "optim/checkpoint.h"
+#include "tensor/check.h"
+#include "tensor/threads.h"
+
+#ifndef BOBBIN_COMMIT  // the Makefile defines it
+#define BOBBIN_COMMIT "unknown"
+#endif
+
+/// config.json: all that one must know to repeat a run.
+namespace bobbin {
+
+inline std::string cpu_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("model name") && line.find(": ") != std::string::npos) return line.substr(line.find(": ") + 2);
+  return "unknown";
+}
+
+/// The CRC-32 of the images and labels.
+inline std::string checksum(const ImageDataset& data) {
+  uLong crc = crc32_z(0, data.images.data(), data.images.size());
+  crc = crc32_z(crc, reinterpret_cast<const Bytef*>(data.labels.data()), data.labels.size() * sizeof data.labels[0]);
+  return hex(static_cast<std::uint32_t>(crc));
+}
+
+inline std::string describe_run(const nlohmann::json& flags, const FashionMnist& data) {
+  const nlohmann::ordered_json config = {
+      {"program", "train_vit"},  {"commit", BOBBIN_COMMIT},
+      {"flags", flags},          {"data", {{"train", checksum(data.train)}, {"test", checksum(data.test)}}},
+      {"compiler", __VERSION__}, {"blas", describe_blas()},
+      {"cpu", cpu_name()},       {"threads", threads()},
+  };
+  return config.dump(2) + "\n";
+}
+
+/// Throws Error if the run of the checkpoint had other data than this one: going on would be another run.
+inline void check_same_data(const Checkpoint& checkpoint, const std::string& config) {
+  const auto data_of = [](const std::string& text) {
+    const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    return json.is_object() && json.contains("data") ? json["data"] : nlohmann::json();
+  };
+  const auto before = data_of(checkpoint.notes.at("config")), now = data_of(config);
+  check(before == now, "train_vit", "the data are not those that the run began with: their checksums are ", now.dump(),
+        ", were ", before.dump());
+}
+
+}  // namespace bobbin

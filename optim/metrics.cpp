@@ -1,15 +1,14 @@
 #include "optim/metrics.h"
 
-#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
 #include <cinttypes>
+#include <cstdint>
 #include <cstdio>
-#include <fstream>
 #include <string_view>
 #include <system_error>
 
+#include "data/read_file.h"
 #include "tensor/check.h"
 
 namespace bobbin {
@@ -72,28 +71,23 @@ std::string metrics_csv(const std::vector<EpochMetrics>& epochs) {
 }
 
 std::vector<EpochMetrics> read_metrics(const std::filesystem::path& path) {
-  std::error_code ignored;
-  check(!std::filesystem::is_directory(path, ignored), "read_metrics", path, " is a folder, expected a CSV file");
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  check(file.is_open(), "read_metrics", path, " cannot be opened: ", std::generic_category().message(errno));
-
-  std::string line(columns.size() + 1, ' ');
-  file.read(line.data(), static_cast<std::streamsize>(line.size()));
-  line.resize(static_cast<std::size_t>(file.gcount()));
-  check(line == std::string(columns) + '\n', "read_metrics", path, " is not a metrics.csv: it begins with \"",
-        line.substr(0, std::min<std::size_t>(line.find('\n'), 40)), "\", expected the line ", columns);
-
+  const std::vector<std::uint8_t> bytes = read_file("read_metrics", path, std::uintmax_t{1} << 26);
+  std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   std::vector<EpochMetrics> epochs;
-  for (std::size_t number = 2; std::getline(file, line); ++number) {
-    check(!file.eof(), "read_metrics", "line ", number, " of ", path, " is not whole: it has no end");
+  for (std::size_t number = 1; !rest.empty(); ++number) {
+    const std::size_t end = rest.find('\n');
+    const std::string_view line = rest.substr(0, end);
+    check(number > 1 || line == columns, "read_metrics", path, " is not a metrics.csv: it begins with \"",
+          line.substr(0, 40), "\", expected the line ", columns);
+    check(end != std::string_view::npos, "read_metrics", "line ", number, " of ", path, " is not whole: it has no end");
+    rest.remove_prefix(end + 1);
+    if (number == 1) continue;
     const EpochMetrics e = parse(path, number, line), before = epochs.empty() ? EpochMetrics{} : epochs.back();
     check(e.epoch > before.epoch && e.step > before.step, "read_metrics", "line ", number, " of ", path, " has epoch ",
           e.epoch, " and step ", e.step, " after epoch ", before.epoch, " and step ", before.step,
           ", expected both to rise");
     epochs.push_back(e);
   }
-  check(!file.bad(), "read_metrics", path, " cannot be read: ", std::generic_category().message(errno));
   return epochs;
 }
 

@@ -90,6 +90,7 @@ TEST_CASE("metrics: files that are none") {
   const TempFolder folder;
   CHECK(fails([&] { read_metrics(folder / "missing.csv"); }, {"missing.csv", "No such file"}));
   CHECK(fails([&] { read_metrics(folder.path()); }, {folder.path().string(), "is a folder"}));
-  CHECK(fails([&] { read_metrics("/dev/zero"); }, {"/dev/zero", "is not a metrics.csv"}));
+  CHECK(fails([&] { read_metrics(write(folder / "empty.csv", "")); }, {"empty.csv", "is empty"}));
+  CHECK(fails([&] { read_metrics("/dev/zero"); }, {"/dev/zero", "expected a file"}));
   CHECK(fails([&] { read_metrics(write(folder / "losses.csv", "step,loss\n1,2.3\n")); }, {"step,loss", "epoch,step"}));
 }

@@ -1,10 +1,12 @@
 // Trains the Vision Transformer of the chapter "Transformers for Vision" on Fashion-MNIST.
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "apps/draw_tape.h"
 #include "apps/run_config.h"
 #include "apps/train_vit_settings.h"
+#include "autograd/anomaly.h"
 #include "data/fashion_mnist.h"
 #include "nn/vit.h"
 #include "optim/trainer.h"
@@ -41,6 +43,8 @@ int main(int argc, char** argv) try {
   // One step of training, for each batch of every epoch: images X (B, C, H, W) and their classes y (B).
   if (settings.profile) profile::start();
   trainer.fit(model, data, [&](const Tensor& X, const Labels& y) {
+    std::optional<DetectAnomaly> detect;
+    if (settings.detect_anomaly) detect.emplace(named_parameters(model));
     Tape tape;                                                        // recording starts here
     const Var loss = cross_entropy(model(X), y, settings.smoothing);  // forward
     tape.backward(loss);                                              // gradients land in the parameters

@@ -26,6 +26,7 @@ struct Settings {
   int threads = bobbin::threads();
   std::string data_dir;
   bool profile = false;
+  bool detect_anomaly = false;
   std::string graph;
   std::string preset = "d2l";
   std::string resume;                    ///< the run to go on with: its folder, or a checkpoint
@@ -164,6 +165,7 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
                  "draw a training step's tape into this file, .svg or, for Graphviz, .dot, and end without training")
       ->check(ends_in({".svg", ".dot"}));
   add_switch("--profile", s.profile, "say at the end where the time went");
+  add_switch("--detect-anomaly", s.detect_anomaly, "stop at the first op that makes NaN or infinity, and name it");
 
   app.option_defaults()->group("Training");
   app.add_option("--epochs", s.trainer.max_epochs, "times that each image is seen")->check(within(1, 1000000));

@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "autograd/anomaly.h"
 #include "tensor/check.h"
 #include "tensor/functions.h"
 
@@ -81,7 +82,13 @@ Var record(const char* op, Tensor y, std::initializer_list<Edge> edges) {
     tape->check_input(op, edge.input);
     if (edge.input.slot_) node.edges.emplace_back(Tape::Use(edge.input.slot_), edge.vjp);
   }
-  return tape->append(std::move(node), std::move(y));
+  Var result = tape->append(std::move(node), std::move(y));
+  if (DetectAnomaly* detect = DetectAnomaly::current()) {
+    std::vector<Var> inputs;
+    for (const Edge& edge : edges) inputs.push_back(edge.input);
+    detect->forward(op, inputs, result);
+  }
+  return result;
 }
 
 Var record(const char* op, Tensor y, const std::vector<Var>& inputs, JointVjp vjp) {
@@ -92,12 +99,16 @@ Var record(const char* op, Tensor y, const std::vector<Var>& inputs, JointVjp vj
     tape->check_input(op, inputs[i]);
     if (inputs[i].slot_) node.joint_edges.emplace_back(Tape::Use(inputs[i].slot_), i);
   }
-  return tape->append(std::move(node), std::move(y));
+  Var result = tape->append(std::move(node), std::move(y));
+  if (DetectAnomaly* detect = DetectAnomaly::current()) detect->forward(op, inputs, result);
+  return result;
 }
 
-void Tape::hand_on(const char* op, const Use& to, Tensor gradient) {
-  check(gradient.defined() && gradient.shape() == to->shape, op, "backward returned a gradient of shape ",
+void Tape::hand_on(const Node& from, const Use& to, Tensor gradient, const Tensor& dY) {
+  check(gradient.defined() && gradient.shape() == to->shape, from.op, "backward returned a gradient of shape ",
         gradient.shape(), " for an input of shape ", to->shape);
+  if (const DetectAnomaly* detect = DetectAnomaly::current())
+    detect->backward(from.op, from.output.get(), to.get(), gradient, dY);
   to->add(std::move(gradient));
 }
 
@@ -116,19 +127,20 @@ void Tape::backward(const Var& loss) {
   for (; !nodes_.empty(); nodes_.pop_back()) {
     Node& node = nodes_.back();
     Tensor dY = std::exchange(node.output->grad, {});
-    if (!dY.defined()) continue;  // the loss does not depend on it
+    if (!dY.defined()) continue;                                      // the loss does not depend on it
+    const Tensor arrived = DetectAnomaly::current() ? dY : Tensor();  // dY itself may be overwritten
     for (std::size_t i = 0; i < node.edges.size(); ++i) {
       auto& [input, vjp] = node.edges[i];
       const bool last = i + 1 == node.edges.size();  // who gets dY alone may overwrite it
       // A VJP goes as soon as it has run, and what only it held is free for the next one's result.
-      hand_on(node.op, input, std::exchange(vjp, nullptr)(last ? std::move(dY) : dY));
+      hand_on(node, input, std::exchange(vjp, nullptr)(last ? std::move(dY) : dY), arrived);
     }
     if (!node.joint) continue;
     std::vector<Tensor> gradients = node.joint(std::move(dY));
     for (auto& [input, place] : node.joint_edges) {
       check(place < gradients.size(), node.op, "backward returned ", gradients.size(),
             " gradients, but there is an input ", place);
-      hand_on(node.op, input, std::move(gradients[place]));
+      hand_on(node, input, std::move(gradients[place]), arrived);
     }
   }
 }

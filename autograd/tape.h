@@ -64,6 +64,7 @@ class Var {
 
  private:
   friend class Tape;
+  friend class DetectAnomaly;
   friend Var record(const char*, Tensor, std::initializer_list<Edge>);
   friend Var record(const char*, Tensor, const std::vector<Var>&, JointVjp);
   friend std::string to_dot(Tape&&, const std::vector<std::pair<std::string, Var>>&);  // graph.h
@@ -138,7 +139,7 @@ class Tape {
   static Tape* recording();
   void check_input(const char* op, const Var& input) const;
   Var append(Node node, Tensor y);
-  static void hand_on(const char* op, const Use& to, Tensor gradient);
+  static void hand_on(const Node& from, const Use& to, Tensor gradient, const Tensor& dY);
 
   std::vector<Node> nodes_;
   Tape* outer_;

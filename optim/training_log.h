@@ -39,6 +39,8 @@ class TrainingLog {
   /// An epoch has steps_per_epoch steps; training ends after total_steps.
   TrainingLog(std::filesystem::path output_dir, int max_epochs, Index steps_per_epoch, Index total_steps,
               TrainingProgress progress = {});
+  /// Leaves no half line on the terminal: an error that ended the training may be told next.
+  ~TrainingLog() { clear_progress(); }
 
   /// Begins the next epoch, or goes on with the one that is begun.
   void begin_epoch();

@@ -210,6 +210,11 @@ Labels argmax(const Tensor& x) {
   return result;
 }
 
+Range range(const Tensor& x) {
+  const Timed timed("range", elements(x));
+  return backend::range(x.data(), x.size());
+}
+
 namespace {
 
 // OpenBLAS counts rows and columns in 32 bits.

@@ -59,6 +59,8 @@ Tensor sum_to(const Tensor& x, const Shape& shape);
 double norm(const Tensor& x);
 /// For each row of (N, C) the column of the largest number, the first if there are several.
 Labels argmax(const Tensor& x);
+/// The smallest and largest finite number, and how many are none.
+Range range(const Tensor& x);
 
 // --- products --------------------------------------------------------------------------------------
 /// Which operands of a product are stored transposed (their last two axes swapped).

@@ -33,6 +33,15 @@ struct AttentionSizes {
   Index batch, heads, queries, keys, head_size;
 };
 
+/// What numbers there are: the smallest and largest of the finite ones (infinity and -infinity if there are none), and
+/// how many are NaN or infinite.
+struct Range {
+  real min, max;
+  Index nan, inf;
+
+  bool finite() const { return nan == 0 && inf == 0; }
+};
+
 namespace cpu {
 
 // --- products ------------------------------------------------------------------------------------
@@ -70,6 +79,7 @@ void sum(const real* x, real* y, Index outer, Index n, Index inner);
 double norm(const real* x, Index n);
 /// For each row of (rows, cols) the column of the first largest number.
 void argmax(const real* x, int* y, Index rows, Index cols);
+Range range(const real* x, Index n);
 
 // --- rows ----------------------------------------------------------------------------------------
 /// Softmax over each row of (rows, cols). `lens` is null or has a number for each row: how many of

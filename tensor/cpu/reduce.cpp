@@ -3,6 +3,7 @@
 // so the result does not depend on the number of threads.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "tensor/kernels.h"
@@ -14,6 +15,7 @@ namespace {
 constexpr Index run = 512;         // numbers added in float
 constexpr Index piece = 32 * run;  // numbers that one thread adds at a time
 constexpr Index stripe = 64;       // neighbouring columns added together
+constexpr real infinity = std::numeric_limits<real>::infinity();
 
 // Σ f(i) for i in [begin, end).
 template <class F>
@@ -39,6 +41,21 @@ void sum_columns(const real* x, real* y, Index n, Index inner, Index width) {
     for (Index c = 0; c < width; ++c) total[c] += partial[c];
   }
   for (Index c = 0; c < width; ++c) y[c] = static_cast<real>(total[c]);
+}
+
+Range range_of_piece(const real* x, Index n) {
+  real low = infinity, high = -infinity;
+  int nan = 0, inf = 0;
+#pragma omp simd reduction(min : low) reduction(max : high) reduction(+ : nan, inf)
+  for (Index i = 0; i < n; ++i) {
+    const bool finite = std::abs(x[i]) < infinity;
+    const real if_low = finite ? x[i] : infinity, if_high = finite ? x[i] : -infinity;
+    nan += x[i] != x[i];
+    inf += std::abs(x[i]) == infinity;
+    low = if_low < low ? if_low : low;
+    high = if_high > high ? if_high : high;
+  }
+  return {low, high, nan, inf};
 }
 
 }  // namespace
@@ -77,6 +94,19 @@ double norm(const real* x, Index n) {
 void argmax(const real* x, int* y, Index rows, Index cols) {
   for (Index row = 0; row < rows; ++row)
     y[row] = static_cast<int>(std::max_element(x + row * cols, x + (row + 1) * cols) - (x + row * cols));
+}
+
+Range range(const real* x, Index n) {
+  const Index pieces = (n + piece - 1) / piece;
+  std::vector<Range> parts(static_cast<std::size_t>(pieces));
+  parallel_for(pieces, 1, [&](Index begin, Index end) {
+    for (Index p = begin; p < end; ++p)
+      parts[static_cast<std::size_t>(p)] = range_of_piece(x + p * piece, std::min(piece, n - p * piece));
+  });
+  Range all{infinity, -infinity, 0, 0};
+  for (const Range& part : parts)
+    all = {std::min(all.min, part.min), std::max(all.max, part.max), all.nan + part.nan, all.inf + part.inf};
+  return all;
 }
 
 }  // namespace bobbin::cpu

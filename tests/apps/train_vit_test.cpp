@@ -148,6 +148,26 @@ TEST_CASE("train_vit: --graph draws a training step, with Graphviz and without")
   CHECK(contains(nowhere.output, "no/such/folder/tape.dot"));
 }
 
+TEST_CASE("train_vit: --detect-anomaly names the op where a run that diverges first holds no number") {
+  if (!have_data()) return;
+  const TempFolder folder;
+  const std::string flags = " --preset quick --num-blks 1 --max-steps 20 --batch-size 8 --threads 1 --output-dir ";
+  const Result plain = run(program("train_vit") + flags + (folder / "plain").string() + " --lr 1e6");
+  INFO(plain.output);
+  CHECK(plain.status == 1);
+  CHECK(contains(plain.output, "diverged"));
+  const Result watched =
+      run(program("train_vit") + flags + (folder / "watched").string() + " --lr 1e6 --detect-anomaly");
+  INFO(watched.output);
+  CHECK(watched.status == 1);
+  CHECK(contains(watched.output, "train_vit: [detect_anomaly] "));
+  CHECK((contains(watched.output, " of blks.0.") || contains(watched.output, " after blks.0.") ||
+         contains(watched.output, "parameter ") || contains(watched.output, "head.")));
+  const Result healthy =
+      run(program("train_vit") + flags + (folder / "healthy").string() + " --lr 0.01 --detect-anomaly");
+  CHECK(healthy.status == 0);
+}
+
 TEST_CASE("train_vit: Ctrl-C ends it after the step, with exit code 130 and the losses so far") {
   if (!have_data()) return;
   const TempFolder folder;

@@ -497,3 +497,38 @@ TEST_CASE("cross-entropy refuses what does not fit") {
   CHECK(fails([&] { cross_entropy_backward(logits, {0, 3}, 0, 1); }, {op, "label 3"}));
   CHECK(fails([&] { cross_entropy_backward(Tensor::ones({3}), {1}, 0, 1); }, {op, "(3)"}));
 }
+
+TEST_CASE("range: smallest and largest finite number, and how many are none") {
+  with_threads([] {
+    for (const Index n : {1, 2, 15, 16, 17, 100, 16384, 16385, 100000}) {
+      CAPTURE(n);
+      Tensor x = random({n}, 7);
+      const auto [low, high] = std::minmax_element(x.data(), x.data() + n);
+      const real min = *low, max = *high;
+      const Range all = range(x);
+      CHECK(all.finite());
+      CHECK(all.min == min);
+      CHECK(all.max == max);
+      if (n < 15) continue;
+      *std::min_element(x.data(), x.data() + n) = not_a_number;
+      *std::max_element(x.data(), x.data() + n) = -infinity;
+      x.data()[n / 2] = infinity;
+      real want_min = infinity, want_max = -infinity;
+      for (const real value : x.values())
+        if (std::isfinite(value)) want_min = std::min(want_min, value), want_max = std::max(want_max, value);
+      const Range rest = range(x);
+      CHECK(!rest.finite());
+      CHECK(rest.nan + rest.inf == n - std::count_if(x.data(), x.data() + n, [](real v) { return std::isfinite(v); }));
+      CHECK(rest.nan == nans(x));
+      CHECK(rest.min == want_min);
+      CHECK(rest.max == want_max);
+    }
+  });
+  const Range none = range(Tensor({3}, {not_a_number, infinity, -infinity}));
+  CHECK(none.nan == 1);
+  CHECK(none.inf == 2);
+  CHECK(none.min == infinity);
+  CHECK(none.max == -infinity);
+  CHECK(range(Tensor({2}, {Limits::max(), Limits::lowest()})).finite());
+  CHECK(range(Tensor::scalar(Limits::denorm_min())).max == Limits::denorm_min());
+}

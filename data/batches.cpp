@@ -1,57 +1,95 @@
 #include "data/batches.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
 #include "tensor/check.h"
 #include "tensor/profile.h"
+#include "tensor/threads.h"
 
 namespace bobbin {
 
-Tensor to_tensor(const ImageDataset& data, std::span<const Index> indices) {
-  const Size2 size = data.preprocess.size;
-  const Index count = static_cast<Index>(indices.size()), image = data.channels * size.height * size.width;
-  const profile::Timed timed("to_tensor", static_cast<double>(count * image));
-  Tensor X({count, data.channels, size.height, size.width});
-  real* x = X.data();
-  for (const Index i : indices) {
-    to_numbers(fit(data.image(i), data.preprocess), data.preprocess, x);
-    x += image;
-  }
-  return X;
-}
-
-Batches::Batches(const ImageDataset& data, Index batch_size, std::vector<Index> order)
-    : data_(&data), batch_size_(batch_size), order_(std::move(order)) {
+Batches::Batches(const ImageDataset& data, Index batch_size, std::vector<Index> order, const Augmentation& augmentation,
+                 const Draw& draw)
+    : data_(&data), batch_size_(batch_size), order_(std::move(order)), augmentation_(augmentation), draw_(draw) {
   check(batch_size >= 1, "batches", "the batch size must be 1 or more, got ", batch_size);
+  check(augmentation.hflip >= 0 && augmentation.hflip <= 1, "batches", "hflip is a probability, from 0 to 1, got ",
+        augmentation.hflip);
+  check(augmentation.crop_padding >= 0 && augmentation.crop_padding <= 16384, "batches",
+        "crop_padding must be 0 to 16384 pixels, got ", augmentation.crop_padding);
 }
 
 Index Batches::size() const {
-  const Index count = static_cast<Index>(order_.size());
+  const Index count = static_cast<Index>(order_.size()) - begin_;
   return count / batch_size_ + (count % batch_size_ != 0);
 }
 
 Batches Batches::from(Index count) const {
   check(count >= 0 && count <= size(), "batches", "cannot begin after batch ", count, " of ", size());
   Batches rest = *this;
-  rest.order_.erase(rest.order_.begin(),
-                    rest.order_.begin() + std::min(count * batch_size_, static_cast<Index>(order_.size())));
+  rest.begin_ = count < size() ? begin_ + count * batch_size_ : static_cast<Index>(order_.size());
   return rest;
 }
 
 Batch Batches::operator[](Index i) const {
   check(i >= 0 && i < size(), "batches", "there is no batch ", i, " of ", size());
-  const std::span<const Index> order = order_;
-  const Index begin = i * batch_size_, length = std::min(batch_size_, static_cast<Index>(order.size()) - begin);
-  const auto indices = order.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(length));
-  Batch batch{to_tensor(*data_, indices), {}};
-  for (const Index index : indices) batch.labels.push_back(data_->labels[static_cast<std::size_t>(index)]);
+  return start(i).get();
+}
+
+// The tensor comes from the calling thread, so that a loop takes memory in the same order in every run.
+std::future<Batch> Batches::start(Index i) const {
+  const Index first = begin_ + i * batch_size_;
+  const Index count = std::min(batch_size_, static_cast<Index>(order_.size()) - first);
+  const Size2 size = data_->preprocess.size;
+  return std::async(std::launch::async, [this, first, threads = threads(),
+                                         images = Tensor({count, data_->channels, size.height, size.width})]() mutable {
+    return make(std::move(images), first, threads);
+  });
+}
+
+// Each thread makes some of the images; this one the first.
+Batch Batches::make(Tensor images, Index first, int threads) const {
+  const Index count = images.shape()[0], numbers = images.size() / count, parts = std::min<Index>(threads, count);
+  real* const out = images.data();
+  const auto make_part = [&](Index part) {
+    omp_set_num_threads(1);  // no team of OpenMP threads for this one: it would fight with that of the loop
+    for (Index i = count * part / parts; i < count * (part + 1) / parts; ++i) {
+      Image image = fit(data_->image(order_[static_cast<std::size_t>(first + i)]), data_->preprocess);
+      if (augmentation_.on()) image = augment(std::move(image), augmentation_, draw_, first + i);
+      to_numbers(image, data_->preprocess, out + i * numbers);
+    }
+  };
+  std::vector<std::future<void>> others;
+  for (Index part = 1; part < parts; ++part) others.push_back(std::async(std::launch::async, make_part, part));
+  make_part(0);
+  for (std::future<void>& other : others) other.get();
+
+  Batch batch{std::move(images), {}};
+  for (Index i = first; i < first + count; ++i)
+    batch.labels.push_back(data_->labels[static_cast<std::size_t>(order_[static_cast<std::size_t>(i)])]);
   return batch;
 }
 
-Batches batches(const ImageDataset& data, Index batch_size, Rng& rng) {
-  return Batches(data, batch_size, rng.permutation(data.count()));
+void Batches::Iterator::prepare() {
+  if (next_ < batches_->size()) coming_ = batches_->start(next_++);
+}
+
+Batch Batches::Iterator::operator*() {
+  Batch batch;
+  {
+    const profile::Timed timed("wait_for_batch", 0);
+    batch = coming_.get();
+  }
+  prepare();
+  return batch;
+}
+
+Batches batches(const ImageDataset& data, Index batch_size, Rng& rng, const Augmentation& augmentation) {
+  std::vector<Index> order = rng.permutation(data.count());
+  return Batches(data, batch_size, std::move(order), augmentation, augmentation.on() ? rng.draw() : Draw{});
 }
 
 Batches batches(const ImageDataset& data, Index batch_size) {

@@ -94,15 +94,16 @@ TEST_CASE("a batch has the images resized, as numbers from 0 to 1") {
   for (const Size2 size : {Size2{13, 19}, Size2{32, 24}, Size2{96}, Size2{7, 5}}) {
     data.preprocess.size = size;
     const Bytes bytes = resize(data.images, {13, 19}, size);
-    const Index indices[] = {4, 0, 4};
-    const Tensor X = to_tensor(data, indices);
+    const std::vector<Index> indices = {4, 0, 4};
+    const Tensor X = Batches(data, 3, indices)[0].images;
     const Index image = 3 * size.height * size.width;
     REQUIRE(X.shape() == Shape{3, 3, size.height, size.width});
     bool same = true;
     for (Index b = 0; b < 3; ++b)
       for (Index i = 0; i < image; ++i)
         same &=
-            X.data()[b * image + i] == static_cast<real>(bytes[static_cast<std::size_t>(indices[b] * image + i)]) / 255;
+            X.data()[b * image + i] ==
+            static_cast<real>(bytes[static_cast<std::size_t>(indices[static_cast<std::size_t>(b)] * image + i)]) / 255;
     CHECK(same);
     const auto [low, high] = std::minmax_element(X.data(), X.data() + X.size());
     CHECK(*low >= 0);
@@ -125,6 +126,33 @@ TEST_CASE("a batch does not depend on the number of threads") {
   omp_set_num_threads(threads);
 }
 
+TEST_CASE("batches made ahead: an error reaches the loop in its place, and a loop may end early") {
+  const ImageDataset data = numbered(10);
+  const Batches broken(data, 2, {0, 1, 2, 3, 4, 10, 6, -1});
+  Labels seen;
+  const auto loop = [&] {
+    for (const auto& [X, y] : broken) seen.insert(seen.end(), y.begin(), y.end());
+  };
+  CHECK_THROWS_WITH_AS(loop(), Contains("there is no image 10 "), Error);
+  CHECK(seen == Labels{0, 1, 2, 3});
+  CHECK_THROWS_WITH_AS(Batches(data, 8, {0, 1, 10, 11, 12, 13, 14, 15})[0], Contains("there is no image 10 "), Error);
+
+  for (int i = 0; i < 100; ++i)
+    for (const auto& [X, y] : batches(data, 3))
+      if (y[0] == 3 * (i % 4)) break;
+}
+
+TEST_CASE("batches from the middle on") {
+  const ImageDataset data = numbered(10);
+  const Batches all = batches(data, 4);
+  CHECK(order(all.from(0)) == data.labels);
+  CHECK(order(all.from(1)) == Labels{4, 5, 6, 7, 8, 9});
+  CHECK(all.from(1)[1].labels == Labels{8, 9});
+  CHECK(order(all.from(3)).empty());
+  CHECK_THROWS_WITH_AS(all.from(4), Contains("cannot begin after batch 4 of 3"), Error);
+  CHECK_THROWS_WITH_AS(all.from(-1), Contains("cannot begin after batch -1 of 3"), Error);
+}
+
 TEST_CASE("batches that cannot be are refused") {
   ImageDataset data = numbered(10);
   Rng rng(1);
@@ -132,9 +160,8 @@ TEST_CASE("batches that cannot be are refused") {
   CHECK_THROWS_WITH_AS(batches(data, -128, rng), Contains("got -128"), Error);
   CHECK_THROWS_WITH_AS(batches(data, 4)[3], Contains("there is no batch 3 of 3"), Error);
   CHECK_THROWS_WITH_AS(batches(data, 4)[-1], Contains("there is no batch -1"), Error);
-  const Index outside[] = {0, 10};
-  CHECK_THROWS_WITH_AS(to_tensor(data, outside), Contains("there is no image 10 in a data set of 10"), Error);
-  CHECK_THROWS_AS(to_tensor(data, {}), Error);
+  CHECK_THROWS_WITH_AS(Batches(data, 2, {0, 10})[0], Contains("there is no image 10 in a data set of 10"), Error);
+  CHECK_THROWS_WITH_AS(Batches(data, 2, {})[0], Contains("there is no batch 0 of 0"), Error);
   data.preprocess.size = {0, 28};
   CHECK_THROWS_WITH_AS(batches(data, 4)[0], Contains("must have a size of 1 or more, got 0"), Error);
 }

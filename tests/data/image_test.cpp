@@ -32,10 +32,10 @@ TEST_CASE("image: resized and cropped to the bit as torchvision and Pillow do it
                {"wide", "bicubic/64x64", {64, bicubic}},           {"wide", "bicubic/24/0.9", {24, bicubic, 0.9}},
                {"tall", "bicubic/48/0.875", {48, bicubic, 0.875}}, {"tall", "bilinear/25/0.9", {25, bilinear, 0.9}},
                {"wide", "bilinear/20/1", {20, bilinear, 1}}};
-  for (const auto& [picture, name, preprocess] : cases) {
-    CAPTURE(name);
-    const Image got = fit(golden_image(golden, picture + "/X"), preprocess);
-    const Image want = golden_image(golden, picture + "/" + name);
+  for (const auto& c : cases) {
+    CAPTURE(c.name);
+    const Image got = fit(golden_image(golden, c.picture + "/X"), c.preprocess);
+    const Image want = golden_image(golden, c.picture + "/" + c.name);
     CHECK(Size2(got.height, got.width) == Size2(want.height, want.width));
     CHECK(got.bytes == want.bytes);
   }

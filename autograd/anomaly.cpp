@@ -66,10 +66,12 @@ void DetectAnomaly::forward(const char* op, const std::vector<Var>& inputs, cons
     if (const Known* known = find(input.slot_.get())) {
       made.inputs += "\n  from " + known->name + ": " + known->values;
     } else if (input.defined()) {
-      const std::string kind = input.requires_grad() ? "a parameter without a name" : "a constant";
+      const bool constant = !input.requires_grad();
+      const char* kind = constant ? "a constant" : "a parameter without a name";
       const Range numbers = range(input.value());
-      made.inputs += "\n  from " + kind + ": " + describe(input.shape(), numbers);
-      if (!numbers.finite()) cause = ", as " + kind + " holds one";
+      made.inputs += std::string("\n  from ") + kind + ": " + describe(input.shape(), numbers);
+      if (!numbers.finite())
+        cause = constant ? ", as the data, a constant, hold one" : ", as a parameter without a name holds one";
     } else if (input.rank() > 0) {  // else there is no such input: no bias
       made.inputs += "\n  from a constant, overwritten since";
     }
@@ -85,9 +87,10 @@ void DetectAnomaly::backward(const char* op, const GradSlot* result, const GradS
                              const Tensor& dY) const {
   const Range numbers = range(gradient);
   if (numbers.finite()) return;
+  const Range sum = range(dY);
   const Known *from = find(result), *to = find(input);
-  const std::string name = from ? from->name : op, arrived = describe(dY.shape(), range(dY));
-  check(range(dY).finite(), "detect_anomaly", "on the way back, the gradients that arrived at the result of ", name,
+  const std::string name = from ? from->name : op, arrived = describe(dY.shape(), sum);
+  check(sum.finite(), "detect_anomaly", "on the way back, the gradients that arrived at the result of ", name,
         " are finite, and their sum is not: ", arrived);
   fail("detect_anomaly", "on the way back, ", name, " gave the first gradient that is not finite, to ",
        to ? to->name : "an input", ":\n  gradient: ", describe(gradient.shape(), numbers), "\n  dY: ", arrived,

@@ -120,7 +120,7 @@ TEST_CASE("anomaly: what was not finite before is named for what it is") {
     const DetectAnomaly detect({{"x", x}});
     Tape tape;
     check_message(error_of([&] { x* Var(bad); }),
-                  "mul of x gave the first number that is not finite, as a constant holds",
+                  "mul of x gave the first number that is not finite, as the data, a constant, hold one",
                   {"from parameter x: (2), 1 to 2", "from a constant: (2), 1 to 1, 1 NaN"});
     check_message(error_of([&] { x* unnamed; }), "as a parameter without a name holds one", {"1 to 1, 1 NaN"});
     check_message(error_of([&] { exp(Var(bad)); }), "exp gave", {});  // nobody wants a gradient, and yet
@@ -176,7 +176,7 @@ TEST_CASE("anomaly: in the Vision Transformer") {
   {
     SmallModel m;
     m.images.data()[70] = not_a_number;
-    check_message(m.step(), "patches gave the first number that is not finite, as a constant holds one",
+    check_message(m.step(), "patches gave the first number that is not finite, as the data, a constant, hold one",
                   {"result: (2, 4, 16), ", "from a constant: (2, 1, 8, 8), "});
   }
   {

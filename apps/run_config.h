@@ -7,6 +7,7 @@
 
 #include "data/fashion_mnist.h"
 #include "data/idx.h"
+#include "data/json.h"
 #include "optim/checkpoint.h"
 #include "tensor/check.h"
 #include "tensor/threads.h"
@@ -45,7 +46,7 @@ inline std::string describe_run(const nlohmann::json& flags, const FashionMnist&
 /// Throws Error if the run of the checkpoint had other data than this one: going on would be another run.
 inline void check_same_data(const Checkpoint& checkpoint, const std::string& config) {
   const auto data_of = [](const std::string& text) {
-    const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    const nlohmann::json json = parse_json(text, "what the run says of its data");
     return json.is_object() && json.contains("data") ? json["data"] : nlohmann::json();
   };
   const auto before = data_of(checkpoint.notes.at("config")), now = data_of(config);

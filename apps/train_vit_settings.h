@@ -8,6 +8,7 @@
 
 #include "apps/command_line.h"
 #include "data/fashion_mnist.h"
+#include "data/json.h"
 #include "nn/vit.h"
 #include "optim/checkpoint.h"
 #include "optim/trainer.h"
@@ -132,7 +133,7 @@ inline std::vector<std::string> to_words(const Json& flags) {
 inline Json flags_of(const Checkpoint& checkpoint, const std::string& run) {
   const auto config = checkpoint.notes.find("config");
   check(config != checkpoint.notes.end(), "train_vit", run, " is not a run of train_vit: it does not know its flags");
-  const Json json = Json::parse(config->second, nullptr, /*allow_exceptions=*/false);
+  const Json json = parse_json(config->second, "what " + run + " says of its flags");
   check(json.is_object() && json.contains("flags") && json["flags"].is_object(), "train_vit", run,
         " is damaged: its flags cannot be read");
   return json["flags"];

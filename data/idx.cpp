@@ -100,9 +100,12 @@ IdxArray read_idx(const std::filesystem::path& path) {
   result.path = path;
   result.shape = read_header(file, path);
   const auto size = static_cast<std::size_t>(result.shape.size());
-  // The header may lie, so memory is taken only as the content arrives.
+  // The header may lie, so memory is taken only for what the file itself proves, and then as the content arrives.
   constexpr std::size_t step = 1 << 20;
   std::vector<std::uint8_t>& bytes = result.bytes;
+  std::error_code no_size;  // of a pipe
+  if (const std::uintmax_t packed = std::filesystem::file_size(path, no_size); !no_size)
+    bytes.reserve(std::min<std::uintmax_t>(size, packed));
   while (bytes.size() < size) {
     const std::size_t had = bytes.size(), wanted = std::min(step, size - had);
     bytes.resize(had + wanted);

@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "data/json.h"
 #include "tensor/check.h"
 
 namespace bobbin {
@@ -25,18 +26,18 @@ double to_double(const Json& json) {
   const auto text = json.get<std::string>();
   for (const double x : {std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()})
     if (text == std::to_string(x)) return x;
-  check(text == "nan" || text == "-nan", "number", "is \"", text, "\"");
+  check(text == "nan" || text == "-nan", "number", "is ", Quoted{text});
   return std::numeric_limits<double>::quiet_NaN();
 }
 
 Index to_index(const Json& json, Index largest = std::numeric_limits<Index>::max()) {
   check(json.is_number_unsigned() && json.get<std::uint64_t>() <= static_cast<std::uint64_t>(largest), "number", "is ",
-        json.dump(), ", expected 0 to ", largest);
+        Quoted{json.dump()}, ", expected 0 to ", largest);
   return json.get<Index>();
 }
 
 std::uint64_t to_word(const Json& json) {
-  check(json.is_number_unsigned(), "number", "is ", json.dump(), ", expected a word of 64 bits");
+  check(json.is_number_unsigned(), "number", "is ", Quoted{json.dump()}, ", expected a word of 64 bits");
   return json.get<std::uint64_t>();
 }
 
@@ -128,13 +129,13 @@ std::map<std::string, T> with_prefix(const std::map<std::string, T>& all, const 
   return found;
 }
 
-// checkpoint-00000469.safetensors -> 469; -1 for any other name.
-Index step_of(const fs::path& path) {
+// checkpoint-00000469.safetensors, and then `behind` -> 469; -1 for any other name.
+Index step_of(const fs::path& path, const std::string& behind = "") {
   long long step = -1;
   int length = 0;
   const std::string name = path.filename().string();
-  const bool is_one = std::sscanf(name.c_str(), "checkpoint-%lld.safetensors%n", &step, &length) == 1 &&
-                      length == static_cast<int>(name.size());
+  const bool is_one = std::sscanf(name.c_str(), "checkpoint-%lld.safetensors%n", &step, &length) == 1 && length > 0 &&
+                      name.substr(static_cast<std::size_t>(length)) == behind;
   return is_one ? step : -1;
 }
 
@@ -167,7 +168,7 @@ Checkpoint read_checkpoint(const fs::path& path) {
     losses.assign(values.begin(), values.end());
   }
   try {
-    const Json json = Json::parse(file.metadata.at("training"));
+    const Json json = parse_json(file.metadata.at("training"), "the text");
     c.optimizer = to_options(json.at("optimizer"));
     c.streams = to_streams(json.at("streams"));
     c.progress = to_progress(json.at("progress"), std::move(losses));
@@ -177,13 +178,14 @@ Checkpoint read_checkpoint(const fs::path& path) {
   return c;
 }
 
-std::vector<fs::path> CheckpointFolder::newest_first() const {
+std::vector<fs::path> CheckpointFolder::newest_first(const std::string& behind) const {
   std::vector<fs::path> found;
   std::error_code error;
   for (fs::directory_iterator file(folder_, error), end; !error && file != end; file.increment(error))
-    if (step_of(file->path()) >= 0) found.push_back(file->path());
+    if (step_of(file->path(), behind) >= 0) found.push_back(file->path());
   check(!error, "checkpoint", "the folder ", folder_, " cannot be read: ", error.message());
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return step_of(a) > step_of(b); });
+  std::sort(found.begin(), found.end(),
+            [&](const auto& a, const auto& b) { return step_of(a, behind) > step_of(b, behind); });
   return found;
 }
 
@@ -198,6 +200,7 @@ void CheckpointFolder::write(const Checkpoint& checkpoint, int keep) const {
     const bool past = step_of(path) <= step;  // later ones are of a run that was given up to go on from before
     if (!past || ++kept > keep) fs::remove(path, ignored);
   }
+  for (const fs::path& path : newest_first(".tmp")) fs::remove(path, ignored);  // of a run that was killed
 }
 
 Checkpoint CheckpointFolder::read_newest() const {

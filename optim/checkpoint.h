@@ -36,7 +36,8 @@ class CheckpointFolder {
  public:
   explicit CheckpointFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  /// Writes one, and then removes all before it but the `keep - 1` newest, and any that are after it.
+  /// Writes one, and then removes all before it but the `keep - 1` newest, any that are after it, and what a run that
+  /// was killed left half written.
   void write(const Checkpoint& checkpoint, int keep) const;
 
   /// Reads the newest. If that is damaged, says so on stderr, and reads the one before.
@@ -44,7 +45,7 @@ class CheckpointFolder {
   Checkpoint read_newest() const;
 
  private:
-  std::vector<std::filesystem::path> newest_first() const;
+  std::vector<std::filesystem::path> newest_first(const std::string& behind = "") const;
   std::filesystem::path folder_;
 };
 

@@ -84,6 +84,12 @@ TEST_CASE("read_idx does not take the memory that a lying header asks for") {
   CHECK(peak() - before < 200'000);
 }
 
+TEST_CASE("read_idx takes as much memory as the file has content") {
+  const TempFolder folder;
+  const IdxArray array = read_idx(write_file(folder / "a", idx({5, 1 << 20}, noise(5 << 20))));
+  CHECK(array.bytes.capacity() <= (5 << 20) + 1);
+}
+
 TEST_CASE("read_idx refuses a file cut off at any byte, raw and gzip") {
   for (const Bytes& whole : {images, gzip(images)}) {
     CHECK(complaint(whole) == "");

@@ -135,6 +135,19 @@ TEST_CASE("checkpoint: the newest few stay, and save_every makes some within an 
   CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 10);
 }
 
+TEST_CASE("checkpoint: what a killed run left half written goes with the next") {
+  const TempFolder folder;
+  for (const char* name : {"checkpoint-00000002.safetensors.tmp", "checkpoint-00000099.safetensors.tmp",
+                           "checkpoint-mine.safetensors.tmp", "checkpoint-00000002.safetensors.old"})
+    std::ofstream(folder / name) << "x";
+  Run run(options(folder.path(), 3));
+  run.trainer.fit(run.model, run.data);
+  CHECK(!fs::exists(folder / "checkpoint-00000002.safetensors.tmp"));
+  CHECK(!fs::exists(folder / "checkpoint-00000099.safetensors.tmp"));
+  CHECK(fs::exists(folder / "checkpoint-mine.safetensors.tmp"));  // not ours
+  CHECK(fs::exists(folder / "checkpoint-00000002.safetensors.old"));
+}
+
 TEST_CASE("checkpoint: going on from an earlier one gives the later ones up") {
   const TempFolder folder;
   TrainerOptions every_step = options(folder.path(), 12);
@@ -215,6 +228,8 @@ TEST_CASE("checkpoint: what is none, or lies, is refused with its name") {
   CHECK(refused("", "cannot be read"));
   CHECK(refused("[]", "cannot be read"));
   CHECK(refused("{}", "optimizer"));
+  CHECK(refused(std::string(1'000'000, '['), "nested more than 32 deep"));
+  CHECK(refused("{\"optimizer\":" + std::string(1'000'000, '['), "nested more than 32 deep"));
 
   write_checkpoint(path, {.parameters = {},
                           .velocities = {},

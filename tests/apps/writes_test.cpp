@@ -1,0 +1,297 @@
+// Whatever goes wrong while a file is written: one sentence with its name and the reason, the file that was there
+// before, and nothing half written beside it.
+#include <dlfcn.h>
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/fsuid.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdarg>
+#include <functional>
+
+#include "apps/draw_tape.h"
+#include "data/image_file.h"
+#include "data/safetensors.h"
+#include "data/write_file.h"
+#include "optim/checkpoint.h"
+#include "optim/event_file.h"
+#include "optim/training_log.h"
+#include "tests/helpers.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+namespace fs = std::filesystem;
+
+// --- System calls that fail when a test wants it ------------------------------------------------------------------
+//
+// The test program's own functions come before those of the C library, for the library under test, too.
+
+namespace {
+
+struct SystemCalls {
+  bool watched = false;
+  int failing = -1;                // the call, counted from 0, that fails
+  int reason = 0;                  // with this error
+  std::size_t longest = SIZE_MAX;  // what a call of write() takes at most
+  bool interrupted = false;        // whether every other call of write() is interrupted by a signal
+  int made = 0;                    // calls so far
+  bool fail() {
+    if (!watched || made++ != failing) return false;
+    errno = reason;
+    return true;
+  }
+} calls;
+
+template <class Function>
+Function* original(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
+}
+
+}  // namespace
+
+extern "C" ssize_t write(int file, const void* data, size_t size) {
+  static const auto real_write = original<ssize_t(int, const void*, size_t)>("write");
+  if (calls.fail()) return -1;
+  if (calls.watched && calls.interrupted && calls.made % 2 == 0) return errno = EINTR, -1;
+  return real_write(file, data, calls.watched ? std::min(size, calls.longest) : size);
+}
+
+extern "C" int fsync(int file) {
+  static const auto real_fsync = original<int(int)>("fsync");
+  return calls.fail() ? -1 : real_fsync(file);
+}
+
+extern "C" int rename(const char* from, const char* to) noexcept {
+  static const auto real_rename = original<int(const char*, const char*)>("rename");
+  return calls.fail() ? -1 : real_rename(from, to);
+}
+
+extern "C" int open(const char* path, int flags, ...) {
+  static const auto real_open = original<int(const char*, int, ...)>("open");
+  va_list arguments;
+  va_start(arguments, flags);
+  const unsigned mode = flags & O_CREAT ? va_arg(arguments, unsigned) : 0;
+  va_end(arguments);
+  return calls.fail() ? -1 : real_open(path, flags, mode);
+}
+
+namespace {
+
+// What f throws while the system calls go as `how` says.
+template <class F>
+std::string error_with(const SystemCalls& how, const F& f) {
+  calls = how;
+  calls.watched = true;
+  const std::string error = error_of(f);
+  calls.watched = false;
+  return error;
+}
+
+// --- What writes files --------------------------------------------------------------------------------------------
+
+// Writes `file` in the folder, and what is in it differs for each `version`.
+struct Writer {
+  std::string file;
+  std::function<void(const fs::path& folder, int version)> write;
+};
+
+Checkpoint checkpoint(int version) {
+  Checkpoint c;
+  c.parameters = {{"w", Tensor::full({3, 5}, real(version))}};
+  c.progress.losses = {1, 2, 3};
+  return c;
+}
+
+EpochMetrics epoch(int number) { return {number, 10 * number, 1, 2, 0.5, 0.1, 100, 1}; }
+
+const std::vector<Writer>& writers() {
+  static const std::vector<Writer> all{
+      {"text", [](auto& folder, int version) { write_file(folder / "text", std::string(99, char('0' + version))); }},
+      {"x.safetensors",
+       [](auto& folder, int version) {
+         write_safetensors(folder / "x.safetensors", {{"w", Tensor::full({7}, real(version))}});
+       }},
+      {"checkpoint-00000003.safetensors",
+       [](auto& folder, int version) { CheckpointFolder(folder).write(checkpoint(version), 2); }},
+      {"x.png",
+       [](auto& folder, int version) {
+         write_png(folder / "x.png", {1, 2, 3, {9, 3, 7, 255, 8, std::uint8_t(version)}});
+       }},
+      {"metrics.csv",
+       [](auto& folder, int version) {
+         TrainingProgress progress;
+         progress.losses = {1};  // it goes on with a run, so it may overwrite
+         for (int i = 1; i <= version; ++i) progress.epochs.push_back(epoch(i));
+         TrainingLog(folder, 5, 1, 5, progress);
+       }},
+      {"tape.dot",
+       [](auto& folder, int version) {
+         write_picture("digraph { a -> b" + std::to_string(version) + " }", folder / "tape.dot");
+       }},
+  };
+  return all;
+}
+
+// A folder in which the writer has written once, and what must be in it from then on.
+struct Written {
+  TempFolder folder;
+  std::string before;
+  explicit Written(const Writer& writer) {
+    writer.write(folder.path(), 1);
+    before = content(folder / writer.file);
+    CHECK(before != "");
+  }
+  // All is as it was, but for event files, which each process begins anew.
+  bool unchanged(const Writer& writer) const {
+    bool others = false;
+    for (const auto& file : fs::directory_iterator(folder.path())) {
+      const std::string name = file.path().filename();
+      others |= name != writer.file && !name.starts_with("events.out");
+    }
+    return !others && content(folder / writer.file) == before;
+  }
+};
+
+// Lets files grow to so many bytes; writing more is like writing to a full disk.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit small{bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
+// What f throws when run as a user who may not write where we may.
+template <class F>
+std::string error_as_nobody(const F& f) {
+  if (geteuid() != 0) return error_of(f);
+  setfsuid(65534);  // for this thread only, and for files only
+  const std::string error = error_of(f);
+  setfsuid(0);
+  return error;
+}
+
+bool one_line(const std::string& error, const Written& written, const std::string& reason) {
+  return contains(error, written.folder.path().string() + "/") && contains(error, reason) && !contains(error, "\n");
+}
+
+}  // namespace
+
+TEST_CASE("writes: each system call of each writer fails once") {
+  for (const Writer& writer : writers()) {
+    CAPTURE(writer.file);
+    const Written written(writer);
+    int call = 0;
+    std::string error;
+    do {
+      CAPTURE(call);
+      error = error_with({.failing = call, .reason = ENOSPC}, [&] { writer.write(written.folder.path(), 2); });
+      if (error.empty()) break;
+      CHECK(one_line(error, written, "No space left on device"));
+      CHECK(written.unchanged(writer));
+    } while (++call < 20);
+    CHECK(call == 4);  // open, write, fsync, rename; that the folder is synced is only tried
+    CHECK(content(written.folder / writer.file) != written.before);
+  }
+}
+
+TEST_CASE("writes: a call that takes only a part, or is interrupted, goes on") {
+  for (const Writer& writer : writers()) {
+    CAPTURE(writer.file);
+    const Written whole(writer), parts(writer);
+    writer.write(whole.folder.path(), 2);
+    CHECK(error_with({.longest = 3, .interrupted = true}, [&] { writer.write(parts.folder.path(), 2); }) == "");
+    CHECK(content(parts.folder / writer.file) == content(whole.folder / writer.file));
+    CHECK(calls.made > 10);
+  }
+}
+
+TEST_CASE("writes: a disk that is full after so many bytes") {
+  for (const Writer& writer : writers()) {
+    CAPTURE(writer.file);
+    const Written written(writer);
+    for (const rlim_t size : {std::size_t{0}, std::size_t{1}, written.before.size() / 2, written.before.size() - 1}) {
+      CAPTURE(size);
+      std::string error;
+      {
+        const FileSizeLimit limit(size);
+        error = error_of([&] { writer.write(written.folder.path(), 2); });
+      }
+      CHECK(one_line(error, written, "File too large"));
+      CHECK(written.unchanged(writer));
+    }
+  }
+}
+
+TEST_CASE("writes: a folder that is another's") {
+  for (const Writer& writer : writers()) {
+    CAPTURE(writer.file);
+    const Written written(writer);
+    fs::permissions(written.folder.path(), fs::perms(0555));
+    const std::string error = error_as_nobody([&] { writer.write(written.folder.path(), 2); });
+    fs::permissions(written.folder.path(), fs::perms(0755));
+    CHECK(one_line(error, written, "Permission denied"));
+    CHECK(written.unchanged(writer));
+  }
+}
+
+TEST_CASE("writes: a folder that is gone") {
+  for (const Writer& writer : writers()) {
+    CAPTURE(writer.file);
+    const Written written(writer);
+    fs::remove_all(written.folder.path());
+    if (writer.file == "metrics.csv") continue;  // a TrainingLog makes its folder
+    CHECK(one_line(error_of([&] { writer.write(written.folder.path(), 2); }), written, "No such file or directory"));
+    CHECK(!fs::exists(written.folder.path()));
+  }
+}
+
+TEST_CASE("writes: a training log in whose folder nothing can be written any more") {
+  const TempFolder folder;
+  const auto end_epoch = [](TrainingLog& log) {
+    log.begin_epoch();
+    log.step(1, 8, 0.1);
+    log.end_epoch(1, 0.5);
+  };
+  for (const char* file : {"metrics.csv", "curves.svg", "losses.csv"}) {
+    CAPTURE(file);
+    const fs::path run = folder / std::string(file) / "run";
+    TrainingLog log(run, 3, 1, 3);
+    end_epoch(log);
+    const std::string before = content(run / file);
+    fs::create_directories(run / (std::string(file) + ".tmp"));  // where it would be written
+    CHECK(fails([&] { end_epoch(log); }, {(run / file).string(), "Is a directory"}));
+    CHECK(content(run / file) == before);
+    fs::remove(run / (std::string(file) + ".tmp"));
+    fs::remove_all(run);
+    CHECK(fails([&] { end_epoch(log); }, {(run / "metrics.csv").string(), "No such file or directory"}));
+  }
+}
+
+TEST_CASE("writes: an event file on a full disk keeps its whole records") {
+  const TempFolder folder;
+  EventFile events(folder.path());
+  events.write(1, {{"loss", 1}});
+  const std::string before = content(events.path());
+  {
+    const FileSizeLimit limit(before.size() + 5);
+    CHECK(fails([&] { events.write(2, {{"loss", 2}}); }, {events.path().string(), "File too large"}));
+  }
+  CHECK(content(events.path()).starts_with(before));
+  CHECK(fails([&] { EventFile(folder / "none"); }, {(folder / "none").string(), "No such file or directory"}));
+  fs::permissions(folder.path(), fs::perms(0555));
+  CHECK(contains(error_as_nobody([&] { EventFile(folder.path()); }), "Permission denied"));
+  fs::permissions(folder.path(), fs::perms(0755));
+}

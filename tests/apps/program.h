@@ -32,8 +32,8 @@ inline std::string binary(const std::string& name) {
   const char* build = std::getenv("BOBBIN_BUILD");
   return std::string(build ? build : "build") + "/" + name;
 }
-/// How a test calls a program: so that it ends.
-inline std::string program(const std::string& name) { return "timeout 60 " + binary(name); }
+/// How a test calls a program: so that it ends. (Without --foreground a signal would reach it twice.)
+inline std::string program(const std::string& name) { return "timeout --foreground 60 " + binary(name); }
 
 /// Whether `name flags` ends with this status and one line on the terminal, that begins with the name and has this
 /// part.

@@ -56,9 +56,10 @@ COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 FOLDERS  = tensor autograd nn data optim
 LIB_SRC  = $(wildcard $(FOLDERS:%=%/*.cpp) tensor/cpu/*.cpp)
 APP_SRC  = $(wildcard apps/*.cpp)
-TEST_SRC = $(wildcard tests/*.cpp tests/*/*.cpp)
+FUZZ_SRC = tests/fuzz/fuzz.cpp
+TEST_SRC = $(filter-out $(FUZZ_SRC),$(wildcard tests/*.cpp tests/*/*.cpp))
 # Programs are float, and files are bytes: their tests have nothing to say about double.
-DOUBLE_TEST_SRC = $(filter-out tests/apps/% tests/data/%,$(TEST_SRC))
+DOUBLE_TEST_SRC = $(filter-out tests/apps/% tests/data/% tests/fuzz/%,$(TEST_SRC))
 
 FLOAT    = $(B)/float/libbobbin.a
 DOUBLE   = $(B)/double/libbobbin.a
@@ -66,7 +67,7 @@ PROGRAMS = $(APP_SRC:apps/%.cpp=$(B)/%)
 TESTS    = $(B)/test_float $(B)/test_double
 
 # --- What you ask for -------------------------------------------------------------------------------------
-.PHONY: all help run bench bench-peers test asan data format tidy install clean deps programs tests FORCE
+.PHONY: all help run bench bench-peers test asan fuzz data format tidy install clean deps programs tests FORCE
 .DEFAULT_GOAL = all
 
 all:
@@ -81,6 +82,7 @@ help:
 	@echo 'make bench-peers  measure beside PyTorch and JAX, where a Python has them; ARGS="--python PATH" names one'
 	@echo 'make data       fetch Fashion-MNIST, where no package has it'
 	@echo 'make asan       run the tests with address and undefined-behaviour sanitizers'
+	@echo 'make fuzz       throw made-up files at each reader for FUZZ_SECONDS=600; needs clang++'
 	@echo 'make format     lay out the sources with clang-format'
 	@echo 'make tidy       look for mistakes with clang-tidy'
 	@echo 'make install    headers, library and pkg-config file, into PREFIX=/usr/local'
@@ -108,13 +110,21 @@ asan:
 	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) test B=build/asan OPT=-O1 \
 	  SANITIZE='-g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
+# A library of its own, in which libFuzzer sees the way that an input takes.
+FUZZ_SECONDS = 600
+fuzz: deps
+	@clang++ --version > /dev/null || { echo 'make fuzz needs clang++, with which libFuzzer comes'; exit 1; }
+	@$(BUILD) build/fuzz/fuzz B=build/fuzz CXX=clang++ OPT=-O1 \
+	  SANITIZE='-g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
+	@sh tests/fuzz/run.sh build/fuzz/fuzz $(FUZZ_SECONDS)
+
 data:
 	@sh .make/data.sh
 
 deps:
 	@sh .make/deps.sh
 
-SOURCES = $(LIB_SRC) $(APP_SRC) $(TEST_SRC)
+SOURCES = $(LIB_SRC) $(APP_SRC) $(TEST_SRC) $(FUZZ_SRC)
 HEADERS = $(wildcard $(FOLDERS:%=%/*.h) tensor/cpu/*.h)
 format:
 	@clang-format -i $(SOURCES) $(HEADERS) $(wildcard apps/*.h tests/*.h tests/*/*.h)
@@ -138,11 +148,13 @@ $(DOUBLE): $(call object,double,$(LIB_SRC))
 $(PROGRAMS): $(B)/%: $(B)/float/apps/%.o $(FLOAT)
 $(B)/test_float: $(call object,float,$(TEST_SRC)) $(FLOAT)
 $(B)/test_double: $(call object,double,$(DOUBLE_TEST_SRC)) $(DOUBLE)
+$(B)/fuzz: $(call object,float,$(FUZZ_SRC)) $(FLOAT)
+$(B)/fuzz: LDFLAGS += -fsanitize=fuzzer
 
 $(FLOAT) $(DOUBLE):
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(PROGRAMS) $(TESTS):
+$(PROGRAMS) $(TESTS) $(B)/fuzz:
 	@echo "link $@"
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 

@@ -4,6 +4,8 @@
 Each is written by the library whose format or model it is. As in make_golden.py, results are computed in float64 from
 weights and inputs that are exactly float32.
 """
+import json
+import math
 import pathlib
 import tempfile
 
@@ -18,9 +20,10 @@ from torch.nn import functional as F
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-def save(name, tensors, **metadata):
+def save(name, tensors, metadata=None):
+    """At most one note: safetensors writes several in an order that differs each time."""
     path = HERE / f'{name}.safetensors'
-    safetensors.torch.save_file({key: x.contiguous() for key, x in tensors.items()}, path, metadata or None)
+    safetensors.torch.save_file({key: x.contiguous() for key, x in tensors.items()}, path, metadata)
     path.chmod(0o644)
     print(f'{path.name:32} {path.stat().st_size:7} bytes, {len(tensors)} tensors')
 
@@ -30,11 +33,12 @@ def written_by_safetensors():
     half = torch.tensor([0.0, -0.0, 1.0, -2.5, 65504.0, 2.0 ** -14, 2.0 ** -24, -3 * 2.0 ** -24, 1023 * 2.0 ** -24,
                          torch.inf, -torch.inf, torch.nan], dtype=torch.float64)
     single = torch.arange(6, dtype=torch.float32).reshape(2, 3) / 7
-    tensors = {'F32': single, 'F64': single.double() / 3, 'F16': half.to(torch.float16), 'BF16': half.to(torch.bfloat16),
-               'F16 as F64': half, 'BF16 as F64': half.to(torch.bfloat16).double(), 'scalar': torch.tensor(-1.5),
+    tensors = {'F32': single, 'F64': single.double() / 3, 'F16': half.half(), 'BF16': half.bfloat16(), 'F16 as F64': half,
+               'BF16 as F64': half.to(torch.bfloat16).double(), 'scalar': torch.tensor(-1.5),
                'a "name", \\ and\nüñ 名 😀': torch.ones(1, 1, 1, 1, 1, 2)}
-    save('python_types', tensors, note='a "note"\n')
-    save('python_f32', {'head.bias': torch.tensor([0.5, -1.0]), 'a': single.clone(), 'Z': torch.tensor(3.0)}, format='pt')
+    save('python_types', tensors, {'note': 'a "note"\n'})
+    save('python_f32', {'head.bias': torch.tensor([0.5, -1.0]), 'a': single.clone(), 'Z': torch.tensor(3.0)},
+         {'format': 'pt'})
 
 # ---- Models ------------------------------------------------------------------------------------------------------
 
@@ -46,22 +50,29 @@ def randomised(model):
     """Draws every parameter anew: nothing stays 0 or 1, where a bug could hide."""
     for name, p in model.named_parameters():
         scale = p[0].numel() ** -0.5 if p.dim() == 2 or p.dim() == 4 else 0.25 if p.dim() == 1 else 1
-        p.data = torch.randn(p.shape) * scale + (1 if 'norm' in name and name.endswith('weight') else 0)
+        p.data = torch.randn(p.shape) * scale + (1 if p.dim() == 1 and name.endswith('weight') else 0)
     return model.eval()
 
 
-def numbers(x):
-    return ' '.join(f'{value:.17g}' for value in x.flatten().tolist())
+def golden(**items):
+    """The note in which a file of weights has what the model computes."""
+    return {'golden': json.dumps({key: x.flatten().tolist() if torch.is_tensor(x) else x for key, x in items.items()})}
 
 
 def resized(positions, tokens, to):
     """timm's resample_abs_pos_embed, in the precision of its argument."""
-    grid = positions[:, tokens:].unflatten(1, (SIZE // PATCH, SIZE // PATCH)).permute(0, 3, 1, 2)
+    side = math.isqrt(positions.shape[1] - tokens)
+    grid = positions[:, tokens:].unflatten(1, (side, side)).permute(0, 3, 1, 2)
     grid = F.interpolate(grid, size=to, mode='bicubic', antialias=True)
     result = torch.cat([positions[:, :tokens], grid.flatten(2).transpose(1, 2)], 1)
     timms = resample_abs_pos_embed(positions.float(), to, num_prefix_tokens=tokens)
     assert torch.allclose(result.float(), timms, atol=1e-5)
     return result
+
+
+def resized_state(model, tokens, to):
+    """timm's state_dict for another grid of patches."""
+    return {**model.state_dict(), 'pos_embed': resized(model.pos_embed, tokens, to)}
 
 
 def timm_vit(X, X_other, name, **options):
@@ -73,18 +84,16 @@ def timm_vit(X, X_other, name, **options):
     weights = {key: x.clone() for key, x in model.state_dict().items()}
     logits = model.double()(X)
     other = make(img_size=OTHER_SIZE, **options).double().eval()
-    state = model.state_dict()
     grid = OTHER_SIZE[0] // PATCH, OTHER_SIZE[1] // PATCH
-    state['pos_embed'] = resized(state['pos_embed'], 2 if distilled else 1, grid)
-    other.load_state_dict(state)
-    save(f'weights_{name}', weights, logits=numbers(logits), logits_other_size=numbers(other(X_other)))
+    other.load_state_dict(resized_state(model, 2 if distilled else 1, grid))
+    save(f'weights_{name}', weights, golden(logits=logits, logits_other_size=other(X_other)))
 
 
 def torchvision_vit(X):
     model = torchvision.models.VisionTransformer(image_size=SIZE, patch_size=PATCH, num_layers=BLOCKS, num_heads=HEADS,
                                                  hidden_dim=WIDTH, mlp_dim=HIDDEN, num_classes=CLASSES)
     weights = {key: x.clone() for key, x in randomised(model).state_dict().items()}
-    save('weights_torchvision', weights, logits=numbers(model.double()(X)))
+    save('weights_torchvision', weights, golden(logits=model.double()(X)))
 
 
 def transformers_vit(X):
@@ -95,8 +104,8 @@ def transformers_vit(X):
     with tempfile.TemporaryDirectory() as folder:  # save_pretrained gives the weights other names than state_dict
         model.save_pretrained(folder)
         weights = safetensors.torch.load_file(pathlib.Path(folder) / 'model.safetensors')
-    save('weights_transformers', weights, logits=numbers(model.double()(X).logits),
-         names_in_memory='\n'.join(model.state_dict()))
+    logits = model.double()(X).logits
+    save('weights_transformers', weights, golden(logits=logits, names_in_memory=list(model.state_dict())))
 
 
 def main():

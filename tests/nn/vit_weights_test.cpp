@@ -5,7 +5,6 @@
 #include <cinttypes>
 #include <cstdio>
 #include <functional>
-#include <sstream>
 
 #include "data/safetensors.h"
 #include "nn/load_parameters.h"
@@ -21,10 +20,12 @@ const VitHints two_heads{.num_heads = 2};
 
 Safetensors read(const std::string& name) { return read_safetensors("tests/golden/weights_" + name + ".safetensors"); }
 
-Tensor numbers(const std::string& text) {
-  std::istringstream in(text);
-  std::vector<real> values;
-  for (double value = 0; in >> value;) values.push_back(static_cast<real>(value));
+// What the library computes, which stands in the metadata.
+nlohmann::json golden(const std::map<std::string, std::string>& metadata) {
+  return nlohmann::json::parse(metadata.at("golden"));
+}
+Tensor golden_logits(const Safetensors& file, const std::string& name = "logits") {
+  const auto values = golden(file.metadata).at(name).get<std::vector<real>>();
   return Tensor({1, static_cast<Index>(values.size())}, values);
 }
 
@@ -60,8 +61,8 @@ TEST_CASE("vit_weights: the logits of timm, torchvision and transformers") {
                {"transformers", VitOrigin::hugging_face, 1e-12}};
   for (const auto& c : cases) {
     CAPTURE(c.file);
-    const auto [tensors, metadata] = read(c.file);
-    const VitWeights weights = vit_weights(tensors, two_heads);
+    const Safetensors file = read(c.file);
+    const VitWeights weights = vit_weights(file.tensors, two_heads);
     CHECK(weights.origin == c.origin);
     const ViTConfig& config = weights.config;
     CHECK(config.img_size == Size2(24));
@@ -78,14 +79,14 @@ TEST_CASE("vit_weights: the logits of timm, torchvision and transformers") {
     CHECK(config.pool == (c.file == "timm_avg" ? Pool::avg : Pool::token));
     CHECK(config.distilled == (c.file == "timm_distilled"));
     CHECK(config.layer_norm_eps == real(c.eps));
-    check_golden("logits", logits(weights, "X"), numbers(metadata.at("logits")));
+    check_golden("logits", logits(weights, "X"), golden_logits(file));
 
     if (c.origin == VitOrigin::timm) {  // images of another size and shape
       VitHints hints = two_heads;
       hints.img_size = {40, 16};
-      const VitWeights other = vit_weights(tensors, hints);
+      const VitWeights other = vit_weights(file.tensors, hints);
       CHECK(other.config.img_size == Size2(40, 16));
-      check_golden("logits_other_size", logits(other, "X_other_size"), numbers(metadata.at("logits_other_size")));
+      check_golden("logits_other_size", logits(other, "X_other_size"), golden_logits(file, "logits_other_size"));
     }
   }
 }
@@ -96,10 +97,10 @@ TEST_CASE("vit_weights: torchvision's old names, transformers' names in memory, 
     return replaced(replaced(name, ".mlp.0.", ".mlp.linear_1."), ".mlp.3.", ".mlp.linear_2.");
   });
   CHECK(old_names.contains("encoder.layers.encoder_layer_1.mlp.linear_2.bias"));
-  check_golden("old names", logits(vit_weights(old_names, two_heads), "X"), numbers(old.metadata.at("logits")));
+  check_golden("old names", logits(vit_weights(old_names, two_heads), "X"), golden_logits(old));
 
-  const auto [tensors, metadata] = read("transformers");
-  const NamedTensors in_memory = renamed(tensors, [](std::string name) {
+  const Safetensors current = read("transformers");
+  const NamedTensors in_memory = renamed(current.tensors, [](std::string name) {
     for (const auto& [part, by] :
          std::vector<std::pair<std::string, std::string>>{{"encoder.layer.", "layers."},
                                                           {"attention.attention.query", "attention.q_proj"},
@@ -111,14 +112,13 @@ TEST_CASE("vit_weights: torchvision's old names, transformers' names in memory, 
       name = replaced(name, part, by);
     return name;
   });
-  std::istringstream names(metadata.at("names_in_memory"));
-  std::size_t count = 0;
-  for (std::string name; std::getline(names, name); ++count) CHECK(in_memory.contains(name));
-  CHECK(count == in_memory.size());
-  check_golden("in memory", logits(vit_weights(in_memory, two_heads), "X"), numbers(metadata.at("logits")));
+  const auto names = golden(current.metadata).at("names_in_memory").get<std::vector<std::string>>();
+  for (const std::string& name : names) CHECK(in_memory.contains(name));
+  CHECK(names.size() == in_memory.size());
+  check_golden("in memory", logits(vit_weights(in_memory, two_heads), "X"), golden_logits(current));
 
   // The chapter's class, whose state_dict somebody has saved.
-  const Golden golden("vit_rect_bias");
+  const Golden chapter("vit_rect_bias");
   Rng rng(1);
   ViT model({.img_size = {12, 8},
              .patch_size = {4, 2},
@@ -131,13 +131,13 @@ TEST_CASE("vit_weights: torchvision's old names, transformers' names in memory, 
              .num_channels = 3},
             rng);
   NamedTensors state;
-  for (auto& [name, parameter] : named_parameters(model)) state.emplace(name, golden.tensor("weights/" + name));
+  for (auto& [name, parameter] : named_parameters(model)) state.emplace(name, chapter.tensor("weights/" + name));
   CHECK(
       fails([&] { vit_weights(state, two_heads); }, {"12 patches, which is no square: the image size must be given"}));
   const VitWeights weights = vit_weights(state, {.num_heads = 2, .img_size = Size2(12, 8)});
   CHECK(weights.origin == VitOrigin::d2l);
   CHECK(weights.config.layer_norm_eps == real(1e-5));
-  check_golden("chapter", make_vit(weights)(golden.tensor("X")).value(), golden.tensor("logits"));
+  check_golden("chapter", make_vit(weights)(chapter.tensor("X")).value(), chapter.tensor("logits"));
   CHECK(fails([&] { vit_weights(state, {.num_heads = 2, .trained_size = Size2(12, 10)}); },
               {"of 12 patches, which do not fit an image of 12 x 10"}));
 }

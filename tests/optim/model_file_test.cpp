@@ -1,0 +1,290 @@
+#include "optim/model_file.h"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "data/safetensors.h"
+#include "data/write_file.h"
+#include "nn/load_parameters.h"
+#include "tests/helpers.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+
+namespace {
+
+const std::vector<std::string> names{"T-shirt/top", "naïve \"quote\"", "", "c"};
+const Preprocess preprocess{
+    .size = {8, 12}, .interpolation = Interpolation::bicubic, .crop_pct = 0.9, .mean = {0.25, 0.5}, .std = {1, 0.125}};
+
+ViTConfig small() {
+  return {.img_size = {8, 12},
+          .patch_size = 4,
+          .num_hiddens = 6,
+          .mlp_num_hiddens = 10,
+          .num_heads = 3,
+          .num_blks = 2,
+          .emb_dropout = real(0.3),
+          .blk_dropout = real(0.2),
+          .use_bias = true,
+          .num_classes = 4,
+          .num_channels = 2,
+          .layer_norm_eps = real(1e-4)};
+}
+
+std::filesystem::path golden(const std::string& name) { return "tests/golden/weights_" + name + ".safetensors"; }
+
+// A copy of the golden file in a folder with this config.json.
+std::filesystem::path with_config(const TempFolder& folder, const std::string& name, const std::string& config) {
+  std::filesystem::copy_file(golden(name), folder / "model.safetensors",
+                             std::filesystem::copy_options::overwrite_existing);
+  write_file(folder / "config.json", config);
+  return folder / "model.safetensors";
+}
+
+}  // namespace
+
+TEST_CASE("model file: what is written is read again") {
+  const TempFolder folder;
+  const Tensor X = Rng(5).normal({3, 2, 8, 12});
+  ViTConfig configs[] = {small(), small(), small()};
+  configs[1].distilled = true;
+  configs[2].pool = Pool::avg;
+  configs[2].use_bias = false;
+  for (const ViTConfig& config : configs) {
+    Rng rng(1);
+    ViT model(config, rng);
+    write_classifier(folder / "m", model, names, preprocess);
+    Classifier got = read_classifier(folder / "m");
+    CHECK(got.class_names == names);
+    CHECK(got.preprocess.size == preprocess.size);
+    CHECK(got.preprocess.interpolation == preprocess.interpolation);
+    CHECK(got.preprocess.crop_pct == preprocess.crop_pct);
+    CHECK(got.preprocess.mean == preprocess.mean);
+    CHECK(got.preprocess.std == preprocess.std);
+    CHECK(describe_model(got.model.config, names, preprocess) == describe_model(config, names, preprocess));
+    CHECK(!got.model.dropout.training);  // evaluation mode
+    eval(model);
+    CHECK(got.model(X).value().values() == model(X).value().values());  // to the bit
+  }
+}
+
+TEST_CASE("model file: the description that stands in the metadata") {
+  const TempFolder folder;
+  Rng rng(1);
+  ViTConfig config = small();
+  config.emb_dropout = 0.25;
+  config.blk_dropout = 0.5;
+  config.layer_norm_eps = real(0.0625);
+  ViT model(config, rng);
+  write_classifier(folder / "m", model, names, preprocess);
+  const auto metadata = read_safetensors(folder / "m").metadata;
+  CHECK(metadata.at("format") == "pt");
+  CHECK(metadata.at("bobbin") ==
+        R"({"config":{"img_size":[8,12],"patch_size":[4,4],"num_hiddens":6,"mlp_num_hiddens":10,"num_heads":3,)"
+        R"("num_blks":2,"emb_dropout":0.25,"blk_dropout":0.5,"use_bias":true,"num_classes":4,"num_channels":2,)"
+        R"("pool":"token","layer_norm_eps":0.0625,"distilled":false},)"
+        R"("class_names":["T-shirt/top","naïve \"quote\"","","c"],)"
+        R"("preprocess":{"interpolation":"bicubic","crop_pct":0.9,"mean":[0.25,0.5],"std":[1.0,0.125]}})");
+
+  Preprocess other = preprocess;
+  CHECK(fails([&] { describe_model(config, {"a"}, preprocess); }, {"has 4 classes, but 1 have names"}));
+  other.size = 8;
+  CHECK(fails([&] { describe_model(config, names, other); }, {"sees images of 8 x 12, but pictures become 8 x 8"}));
+  other = preprocess;
+  other.mean = {1};
+  CHECK(fails([&] { describe_model(config, names, other); },
+              {"has 2 channels, but there are means and deviations of 1"}));
+  other.mean = {};
+  CHECK(fails([&] { describe_model(config, names, other); }, {"0 means, but 2 standard deviations"}));
+  other = preprocess;
+  other.std[1] = 0;
+  CHECK(fails([&] { describe_model(config, names, other); }, {"must be above 0, got 0"}));
+}
+
+TEST_CASE("model file: those of others, with what is usual there") {
+  const std::vector<real> half(3, real(0.5)), mean{real(0.485), real(0.456), real(0.406)},
+      deviation{real(0.229), real(0.224), real(0.225)};
+  const struct {
+    std::string file;
+    Interpolation interpolation;
+    double crop_pct;
+    const std::vector<real>&mean, &std;
+  } cases[] = {{"timm", Interpolation::bicubic, 0.9, half, half},
+               {"timm_avg", Interpolation::bicubic, 0.9, half, half},
+               {"timm_distilled", Interpolation::bicubic, 0.9, mean, deviation},
+               {"torchvision", Interpolation::bilinear, 0.875, mean, deviation},
+               {"transformers", Interpolation::bilinear, 0, half, half}};
+  for (const auto& c : cases) {
+    CAPTURE(c.file);
+    CHECK(fails([&] { read_classifier(golden(c.file)); }, {"weights_" + c.file, "num_hiddens 16", "must be given"}));
+    Classifier got = read_classifier(golden(c.file), {.num_heads = 2});
+    CHECK(got.model.config.num_heads == 2);
+    CHECK(got.class_names == std::vector<std::string>{"0", "1", "2", "3", "4"});
+    CHECK(got.preprocess.size == Size2(24));
+    CHECK(got.preprocess.interpolation == c.interpolation);
+    CHECK(got.preprocess.crop_pct == c.crop_pct);
+    CHECK(got.preprocess.mean == c.mean);
+    CHECK(got.preprocess.std == c.std);
+  }
+  const ModelFile other = read_model_file(golden("timm"), {.num_heads = 4,
+                                                           .img_size = Size2(40, 16),
+                                                           .interpolation = Interpolation::bilinear,
+                                                           .crop_pct = 0.5,
+                                                           .mean = std::vector<real>{0, 1, 2},
+                                                           .std = std::vector<real>{3, 4, 5}});
+  CHECK(other.weights.config.num_heads == 4);
+  CHECK(other.weights.config.img_size == Size2(40, 16));
+  CHECK(other.weights.tensors.at("pos_embedding").shape() == Shape{1, 11, 16});
+  CHECK(other.preprocess.size == Size2(40, 16));
+  CHECK(other.preprocess.interpolation == Interpolation::bilinear);
+  CHECK(other.preprocess.crop_pct == 0.5);
+  CHECK(other.preprocess.mean == std::vector<real>{0, 1, 2});
+  CHECK(other.preprocess.std == std::vector<real>{3, 4, 5});
+  CHECK(fails([&] { read_model_file(golden("timm"), {.num_heads = 2, .mean = std::vector<real>{1}}); },
+              {"weights_timm", "3 channels, but there are means and deviations of 1"}));
+}
+
+TEST_CASE("model file: the chapter's own class, saved in Python without a description") {
+  const TempFolder folder;
+  Rng rng(1);
+  ViTConfig config = small();
+  config.layer_norm_eps = real(1e-5);
+  ViT model(config, rng);
+  write_safetensors(folder / "m", named_tensors(model));
+  const Classifier got = read_classifier(folder / "m", {.num_heads = 3, .img_size = Size2(8, 12)});  // not a square
+  CHECK(got.model.config.layer_norm_eps == real(1e-5));
+  CHECK(got.preprocess.interpolation == Interpolation::bilinear);
+  CHECK(got.preprocess.crop_pct == 0);
+  CHECK(got.preprocess.mean.empty());
+  CHECK(got.preprocess.std.empty());
+  CHECK(got.class_names.size() == 4);
+}
+
+TEST_CASE("model file: our own for images of another size, with another head") {
+  const TempFolder folder;
+  Rng rng(1);
+  ViT model(small(), rng);
+  write_classifier(folder / "m", model, names, preprocess);
+  ModelFile file = read_model_file(folder / "m", {.img_size = Size2(16, 8)});
+  CHECK(file.preprocess.size == Size2(16, 8));
+  file.weights.config.num_classes = 7;
+  ViT other(file.weights.config, rng);
+  load_parameters(other, file.weights.tensors, {"head.1.", "head_dist."});
+  CHECK(other(rng.normal({1, 2, 16, 8})).shape() == Shape{1, 7});
+}
+
+TEST_CASE("model file: config.json of transformers") {
+  const TempFolder folder;
+  const auto read = [&](const std::string& config) {
+    return read_classifier(with_config(folder, "transformers", config));
+  };
+  const std::string classes = R"("id2label":{"0":"tench","4":"e","2":"c","3":"d","1":"b"})";
+  const Classifier got = read(R"({"num_attention_heads":4,"layer_norm_eps":1e-6,"image_size":24,"hidden_act":"gelu",)" +
+                              classes + R"(,"label2id":{"tench":0}})");
+  CHECK(got.model.config.num_heads == 4);
+  CHECK(got.model.config.layer_norm_eps == real(1e-6));
+  CHECK(got.class_names == std::vector<std::string>{"tench", "b", "c", "d", "e"});
+
+  const std::string heads = R"("num_attention_heads":2)";
+  const auto says = [&](const std::string& config, const std::vector<std::string>& what) {
+    CAPTURE(config);
+    CHECK(fails([&] { read(config); }, {folder.path().string()}));
+    CHECK(fails([&] { read(config); }, what));
+  };
+  says("", {"config.json", "is empty"});
+  says("{", {"config.json is not JSON in UTF-8"});
+  says("[1]", {"config.json should be an object, got [1]"});
+  says("{" + std::string(17 << 20, ' ') + "}", {"config.json", "16777216"});
+  says(std::string(1 << 20, '[') + std::string(1 << 20, ']'), {"config.json is nested more than 32 deep"});
+  says(R"({"num_attention_heads":0})", {"config.json.num_attention_heads should be a whole number from 1", "got 0"});
+  says(R"({"num_attention_heads":"2"})", {"got \"2\""});
+  says(R"({"num_attention_heads":3})", {"3 heads do not divide"});
+  says("{" + heads + R"(,"hidden_act":"relu"})", {"config.json.hidden_act should be gelu, got \"relu\""});
+  says("{" + heads + R"(,"image_size":32})", {"of 9 patches, which do not fit an image of 32 x 32"});
+  says("{" + heads + R"(,"image_size":[24]})", {"image_size should be a number, or height and width, got [24]"});
+  says("{" + heads + R"(,"layer_norm_eps":-1})", {"layer_norm_eps should be a number from 1e-20 to 1, got -1"});
+  says("{" + heads + R"(,"id2label":{"0":"a","1":"b"}})", {"has 5 classes, but 2 have names"});
+  says("{" + heads + R"(,"id2label":{"0":"a","2":"b"}})", {"id2label should be a name for each class"});
+  says("{" + heads + R"(,"id2label":{"0":1}})", {"id2label should be a name for each class"});
+  says("{" + heads + R"(,"id2label":5})", {"id2label should be the names of the classes, got 5"});
+}
+
+TEST_CASE("model file: config.json of timm") {
+  const TempFolder folder;
+  const auto read = [&](const std::string& file, const std::string& config) {
+    return read_model_file(with_config(folder, file, config), {.num_heads = 2});
+  };
+  const ModelFile got = read("timm", R"({"global_pool":"token","pretrained_cfg":{"interpolation":"bilinear",)"
+                                     R"("crop_pct":1.0,"mean":[0.25,0.5,0.75],"std":[1,2,3],"crop_mode":"center"},)"
+                                     R"("label_names":["a","b","c","d","e"]})");
+  CHECK(got.preprocess.interpolation == Interpolation::bilinear);
+  CHECK(got.preprocess.crop_pct == 1);
+  CHECK(got.preprocess.mean == std::vector<real>{0.25, 0.5, 0.75});
+  CHECK(got.preprocess.std == std::vector<real>{1, 2, 3});
+  CHECK(got.class_names[3] == "d");
+  CHECK(read("timm_avg", R"({"global_pool":"avg"})").weights.config.pool == Pool::avg);
+  CHECK(fails([&] { read("timm", R"({"global_pool":"avg"})"); }, {"global_pool should be token, or avg with"}));
+  CHECK(fails([&] { read("timm", R"({"pretrained_cfg":{"crop_pct":0.01}})"); },
+              {"config.json.pretrained_cfg.crop_pct should be 0, or from 0.1 to 1, got 0.01"}));
+  CHECK(fails([&] { read("timm", R"({"pretrained_cfg":{"interpolation":"lanczos"}})"); },
+              {"interpolation should be bilinear or bicubic, got \"lanczos\""}));
+  CHECK(fails([&] { read("timm", R"({"pretrained_cfg":{"mean":[1,"x"]}})"); }, {"mean should be a number", "\"x\""}));
+  CHECK(fails([&] { read("timm", R"({"pretrained_cfg":{"std":[1,1,0]}})"); }, {"must be above 0, got 0"}));
+}
+
+TEST_CASE("model file: a description that lies") {
+  const TempFolder folder;
+  Rng rng(1);
+  ViT model(small(), rng);
+  const auto good = nlohmann::json::parse(describe_model(small(), names, preprocess));
+  const auto complaint = [&](const std::string& note) {
+    write_safetensors(folder / "m", named_tensors(model), {{"bobbin", note}});
+    const std::string text = error_of([&] { read_classifier(folder / "m"); });
+    CHECK((text.empty() || contains(text, (folder / "m").string())));
+    return text;
+  };
+  CHECK(complaint(good.dump()) == "");
+  const auto with = [&](const char* place, const nlohmann::json& value) {
+    auto description = good;
+    description[nlohmann::json::json_pointer(place)] = value;
+    return complaint(description.dump());
+  };
+  const auto says = [](const std::string& text, const std::string& what) {
+    CAPTURE(text);
+    CHECK(contains(text, what));
+  };
+  says(complaint(""), "its description is not JSON in UTF-8");
+  says(complaint("{}"), "its description has no preprocess");
+  says(complaint("7"), "its description should be an object, got 7");
+  says(with("/config", nullptr), "its description.config should be an object, got null");
+  says(with("/config/num_heads", nullptr), "its description.config.num_heads should be a whole number from 1");
+  says(with("/config/num_heads", 4), "4 heads do not divide num_hiddens 6");
+  says(with("/config/num_heads", -3), "got -3");
+  says(with("/config/num_heads", 3.5), "got 3.5");
+  says(with("/config/num_blks", 3), "missing: blks.2.ln1.weight");
+  says(with("/config/num_blks", 1), "unexpected: \"blks.1.");
+  says(with("/config/num_blks", 1 << 20), "with 1048576 blocks, 4 classes and images of 8 x 12 has");
+  says(with("/config/num_blks", (1 << 20) + 1), "whole number from 1 to 1048576, got 1048577");
+  says(with("/config/num_hiddens", 1 << 20), "a model of width 1048576");
+  says(with("/config/mlp_num_hiddens", 1 << 20), "weights, but only");
+  says(with("/config/num_classes", 1 << 20), "has 1048576 classes, but 4 have names");
+  says(with("/config/img_size", {1 << 20, 1 << 20}), "weights, but only");
+  says(with("/config/img_size", 12), "pos_embedding is (1, 7, 6), expected (1, 10, 6)");
+  says(with("/config/img_size", 10), "the patch size must divide the image size");
+  says(with("/config/img_size", "8"), "img_size should be a whole number");
+  says(with("/config/patch_size", {1 << 20, 1 << 20}), "weights, but only");
+  says(with("/config/num_channels", 1 << 20), "has 1048576 channels, but there are means and deviations of 2");
+  says(with("/config/use_bias", 1), "use_bias should be true or false, got 1");
+  says(with("/config/pool", "max"), "pool should be token or avg, got \"max\"");
+  says(with("/config/pool", 3), "pool should be a string, got 3");
+  says(with("/config/emb_dropout", 1), "emb_dropout should be a number from 0 to 0.999, got 1");
+  says(with("/config/layer_norm_eps", 0), "layer_norm_eps should be a number from 1e-20 to 1, got 0");
+  says(with("/config/distilled", true), "missing: dist_token");
+  says(with("/class_names", {"a", "b", "c", 4}), "class_names should be a name for each class, from 0 on, got");
+  says(with("/class_names", {"a"}), "has 4 classes, but 1 have names");
+  says(with("/preprocess/crop_pct", 2), "crop_pct should be a number from 0 to 1, got 2");
+  says(with("/preprocess/mean", 0.5), "mean should be an array of numbers, got 0.5");
+  says(with("/preprocess/std", {1e300, 1}), "std should be a number from -1e+06 to 1e+06, got [1e+300,1]");
+}

@@ -6,9 +6,11 @@ and look at the picture through their own transforms. A small C++ program, built
 the same files; their logits and ours should agree to 1e-4. Then the chapter's class loads what Bobbin writes, and the
 other way round. Wants the Python packages of make_weights.py; not a part of `make test`, as it takes a minute.
 """
+import atexit
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,7 @@ from make_weights import randomised, resized_state
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = pathlib.Path(tempfile.mkdtemp())
+atexit.register(shutil.rmtree, FOLDER)
 
 PROGRAM = r"""
 // MODEL PICTURE NUM_HEADS IMG_SIZE COPY: prints the logits, and writes the model to COPY. 0: as the file says.

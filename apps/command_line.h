@@ -78,6 +78,12 @@ inline CLI::Option* add_size(CLI::App& app, const std::string& flag, Size2& size
       ->run_callback_for_default(false);
 }
 
+// One number, or one for each of three channels; at first perhaps none.
+inline CLI::Option* add_numbers(CLI::App& app, const std::string& flag, std::vector<real>& numbers,
+                                const std::string& help) {
+  return app.add_option(flag, numbers, help)->expected(1, 3)->default_str(CLI::detail::join(numbers, " "));
+}
+
 // Runs parse(); ends the program after --help, and with exit code 2 and one sentence after a mistake.
 template <class Parse>
 void parse_or_exit(const CLI::App& app, const Parse& parse) {

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "data/fashion_mnist.h"
 #include "data/idx.h"
+#include "data/image_dataset.h"
 #include "data/json.h"
 #include "optim/checkpoint.h"
 #include "tensor/check.h"
@@ -26,14 +26,18 @@ inline std::string cpu_name() {
   return "unknown";
 }
 
-/// The CRC-32 of the images and labels.
+/// The CRC-32 of the images, or of the names of their files, and the labels.
 inline std::string checksum(const ImageDataset& data) {
   uLong crc = crc32_z(0, data.images.data(), data.images.size());
+  for (const auto& file : data.files) {
+    const std::string name = file.filename();
+    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(name.data()), name.size());
+  }
   crc = crc32_z(crc, reinterpret_cast<const Bytef*>(data.labels.data()), data.labels.size() * sizeof data.labels[0]);
   return hex(static_cast<std::uint32_t>(crc));
 }
 
-inline std::string describe_run(const nlohmann::json& flags, const FashionMnist& data) {
+inline std::string describe_run(const nlohmann::json& flags, const TrainAndTest& data) {
   const nlohmann::ordered_json config = {
       {"program", "train_vit"},  {"commit", BOBBIN_COMMIT},
       {"flags", flags},          {"data", {{"train", checksum(data.train)}, {"test", checksum(data.test)}}},

@@ -1,4 +1,4 @@
-// Trains the Vision Transformer of the chapter "Transformers for Vision" on Fashion-MNIST.
+// Trains the Vision Transformer of the chapter "Transformers for Vision" on Fashion-MNIST, or on pictures of your own.
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -7,7 +7,7 @@
 #include "apps/run_config.h"
 #include "apps/train_vit_settings.h"
 #include "autograd/anomaly.h"
-#include "data/fashion_mnist.h"
+#include "data/image_data.h"
 #include "nn/vit.h"
 #include "optim/trainer.h"
 #include "tensor/profile.h"
@@ -21,7 +21,10 @@ int main(int argc, char** argv) try {
   set_threads(settings.threads);
   Rng rng(settings.seed);
 
-  const FashionMnist data = fashion_mnist(settings.data_dir, {.resize = settings.model.img_size});
+  settings.preprocess.size = settings.model.img_size;
+  const TrainAndTest data = image_data(settings.data_dir, settings.preprocess, settings.channels);
+  settings.model.num_classes = data.train.num_classes();
+  settings.model.num_channels = data.train.channels;
   ViT model(settings.model, rng);
   if (!settings.graph.empty()) return draw_step(model, settings.trainer.batch_size, settings.graph), 0;
   SGD sgd(parameters(model), settings.sgd);

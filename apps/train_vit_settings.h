@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "apps/command_line.h"
-#include "data/fashion_mnist.h"
+#include "data/image_dataset.h"
 #include "data/json.h"
 #include "nn/vit.h"
 #include "optim/checkpoint.h"
@@ -26,6 +26,8 @@ struct Settings {
   std::uint64_t seed = 0;
   int threads = bobbin::threads();
   std::string data_dir;
+  Preprocess preprocess;  ///< its size is that of the model
+  Index channels = 0;     ///< of pictures in a folder; 0: as the data set has them
   bool profile = false;
   bool detect_anomaly = false;
   std::string graph;
@@ -74,14 +76,16 @@ inline std::string with_commas(Index number) {
   return text;
 }
 
-inline std::string describe(const FashionMnist& data) {
-  const auto size = [](Index h, Index w) { return std::to_string(h) + " x " + std::to_string(w); };
+inline std::string describe(const TrainAndTest& data) {
+  const auto text = [](Size2 size) { return std::to_string(size.height) + " x " + std::to_string(size.width); };
   const ImageDataset& train = data.train;
-  std::string text = "Fashion-MNIST, " + with_commas(train.count()) + " images to train on, " +
-                     with_commas(data.test.count()) + " to validate, " + size(train.height, train.width);
-  if (const Size2 in_batch = train.preprocess.size; in_batch != Size2(train.height, train.width))
-    text += " resized to " + size(in_batch.height, in_batch.width);
-  return text;
+  const Size2 own_size(train.height, train.width), size = train.preprocess.size;
+  const std::string counts =
+      with_commas(train.count()) + " images to train on, " + with_commas(data.test.count()) + " to validate, ";
+  if (!train.files.empty())
+    return data.name + ", " + with_commas(train.num_classes()) + " classes, " + counts +
+           (train.channels == 1 ? "grey, " : "") + "resized to " + text(size);
+  return data.name + ", " + counts + text(own_size) + (size == own_size ? "" : " resized to " + text(size));
 }
 
 inline const std::map<std::string, Settings>& presets() {
@@ -152,7 +156,6 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
 
   app.option_defaults()->group("Run");
   app.add_option("--preset", s.preset, preset_help)->check(CLI::IsMember(presets()));
-  app.add_option("--data-dir", s.data_dir, "folder of the data set; if not given, it is looked for");
   app.add_option("--output-dir", output_dir, "folder for metrics, weights and checkpoints [a new one in runs/]");
   app.add_option("--resume", s.resume, "go on with a run: its folder, or one of its checkpoints; its flags hold");
   app.add_option("--save-every", s.trainer.save_every,
@@ -167,6 +170,22 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
       ->check(ends_in({".svg", ".dot"}));
   add_switch("--profile", s.profile, "say at the end where the time went");
   add_switch("--detect-anomaly", s.detect_anomaly, "stop at the first op that makes NaN or infinity, and name it");
+
+  app.option_defaults()->group("Data");
+  app.add_option("--data-dir,--data", s.data_dir,
+                 "folder with Fashion-MNIST, CIFAR-10, or a folder of pictures for each class; if not given, "
+                 "Fashion-MNIST is looked for");
+  app.add_option("--channels", s.channels, "of pictures in folders: 1, grey, or 3")
+      ->check(CLI::IsMember({1, 3}))
+      ->default_str(s.channels == 0 ? "" : std::to_string(s.channels));
+  app.add_option("--hflip", s.trainer.augmentation.hflip, "probability that a picture is seen as in a mirror")
+      ->check(within(0, 1));
+  app.add_option("--crop-padding", s.trainer.augmentation.crop_padding,
+                 "a picture is moved by up to so many pixels, in training")
+      ->check(within(0, 4096));
+  add_numbers(app, "--mean", s.preprocess.mean, "subtracted from the numbers from 0 to 1: one, or one for each channel")
+      ->check(within(-1e6, 1e6));
+  add_numbers(app, "--std", s.preprocess.std, "and what they are then divided by")->check(within(1e-6, 1e6));
 
   app.option_defaults()->group("Training");
   app.add_option("--epochs", s.trainer.max_epochs, "times that each image is seen")->check(within(1, 1000000));

@@ -75,7 +75,8 @@ FashionMnist fashion_mnist(const fs::path& dir, const FashionMnistOptions& optio
       find_folder(dir.empty() ? std::vector<fs::path>{"datasets" / raw, "/usr/share/datasets/fashion-mnist"}
                               : std::vector<fs::path>{dir, dir / raw});
   return {.train = read(folder, train_images, train_labels, options.resize),
-          .test = read(folder, test_images, test_labels, options.resize)};
+          .test = read(folder, test_images, test_labels, options.resize),
+          .name = "Fashion-MNIST"};
 }
 
 }  // namespace bobbin

@@ -10,14 +10,12 @@ struct FashionMnistOptions {
   Size2 resize = 28;  ///< the size of the images in a batch, in pixels
 };
 
-struct FashionMnist {
-  ImageDataset train;  ///< 60,000 images
-  ImageDataset test;   ///< 10,000 images, which the chapter validates on
-};
+/// 60,000 images to train on, and 10,000, which the chapter validates on.
+using FashionMnist = TrainAndTest;
 
 /// Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017): grey images of 28 x 28, clothes of ten kinds.
 ///
-///     auto [train, test] = fashion_mnist(dir, {.resize = 96});
+///     const FashionMnist data = fashion_mnist(dir, {.resize = 96});
 ///
 /// Its four files, each with or without .gz, are looked for in `dir` and in dir/FashionMNIST/raw,
 /// where torchvision keeps them. Without a `dir`: in ./datasets/FashionMNIST/raw, where `make data`

@@ -3,6 +3,7 @@
 #include <sstream>
 #include <utility>
 
+#include "data/image_file.h"
 #include "tensor/check.h"
 
 namespace bobbin {
@@ -19,12 +20,7 @@ void check_labels(const Labels& labels, std::size_t num_classes, const std::stri
 
 ImageDataset::ImageDataset(const Shape& shape, std::vector<std::uint8_t> images_, Labels labels_,
                            std::vector<std::string> class_names_)
-    : channels(0),
-      height(0),
-      width(0),
-      images(std::move(images_)),
-      labels(std::move(labels_)),
-      class_names(std::move(class_names_)) {
+    : channels(0), images(std::move(images_)), labels(std::move(labels_)), class_names(std::move(class_names_)) {
   check(shape.rank() == 4, "ImageDataset", "images have the shape (N, C, H, W), got ", shape);
   channels = shape[1];
   height = shape[2];
@@ -36,8 +32,16 @@ ImageDataset::ImageDataset(const Shape& shape, std::vector<std::uint8_t> images_
   check_labels(labels, class_names.size(), "");
 }
 
+ImageDataset::ImageDataset(std::vector<std::filesystem::path> files_, Index channels, Labels labels_,
+                           std::vector<std::string> class_names_)
+    : channels(channels), files(std::move(files_)), labels(std::move(labels_)), class_names(std::move(class_names_)) {
+  check(files.size() == labels.size(), "ImageDataset", "there are ", files.size(), " files and ", count(), " labels");
+  check_labels(labels, class_names.size(), "");
+}
+
 Image ImageDataset::image(Index i) const {
   check(i >= 0 && i < count(), "ImageDataset", "there is no image ", i, " in a data set of ", count());
+  if (!files.empty()) return read_image(files[static_cast<std::size_t>(i)], channels);
   const Index size = channels * height * width;
   const auto first = images.begin() + i * size;
   return {channels, height, width, {first, first + size}};

@@ -26,6 +26,7 @@ struct TrainerOptions {
   std::filesystem::path output_dir{};  ///< for the metrics, the weights and the checkpoints; empty: none are written
   Index save_every = 0;                ///< steps between checkpoints; 0: one after each epoch, and where training stops
   int keep_last = 2;                   ///< so many checkpoints stay
+  Augmentation augmentation{};         ///< how the images to train on are varied
   /// What is kept with the weights, as metadata of model.safetensors and notes of a checkpoint. The note "config" is
   /// also written to config.json.
   std::map<std::string, std::string> notes{};
@@ -133,7 +134,8 @@ class Trainer {
       log.begin_epoch();
       train(model);
       Rng next_order = order_;  // order_ stays as this epoch found it, for a checkpoint within it
-      for (auto [X, y] : batches(data.train, options_.batch_size, next_order).from(log.steps_in_epoch())) {
+      for (auto [X, y] :
+           batches(data.train, options_.batch_size, next_order, options_.augmentation).from(log.steps_in_epoch())) {
         if (Interrupt::received() || log.steps() >= last_step) break;
         const real loss = step(X, y);
         log.step(loss, static_cast<Index>(y.size()), sgd_->options.lr);

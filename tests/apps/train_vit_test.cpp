@@ -6,8 +6,10 @@
 #include <fstream>
 #include <string>
 
+#include "data/image_file.h"
 #include "tests/apps/program.h"
 
+using namespace bobbin;
 using namespace bobbin::test;
 namespace fs = std::filesystem;
 
@@ -60,6 +62,12 @@ TEST_CASE("train_vit: a wrong command line is one sentence and exit code 2") {
                   {"stray", "stray"},
                   {"--graph tape.png", "must end in .svg or .dot, got tape.png"},
                   {"--graph .svg", "--graph"},
+                  {"--hflip 2", "--hflip"},
+                  {"--crop-padding -1", "--crop-padding"},
+                  {"--channels 2", "--channels"},
+                  {"--mean nan", "--mean"},
+                  {"--std 0", "--std"},
+                  {"--std 1 1 1 1", "--std"},
                   {"--data-dir", "--data-dir"}};
   for (const auto& mistake : mistakes) check_refuses("train_vit", mistake.flags, 2, mistake.says);
 }
@@ -166,6 +174,42 @@ TEST_CASE("train_vit: --detect-anomaly names the op where a run that diverges fi
   const Result healthy =
       run(program("train_vit") + flags + (folder / "healthy").string() + " --lr 0.01 --detect-anomaly");
   CHECK(healthy.status == 0);
+}
+
+TEST_CASE(
+    "train_vit: a folder of pictures, varied and normalised, trains an epoch; a run that is resumed does the same") {
+  const TempFolder folder;
+  const fs::path data = folder / "data";
+  for (int i = 0; i < 30; ++i) {
+    const fs::path path = data / (i % 2 == 0 ? "dark" : "light") / (std::to_string(i) + ".png");
+    fs::create_directories(path.parent_path());
+    write_png(path, {3, 10 + i, 12,
+                     std::vector<std::uint8_t>(static_cast<std::size_t>(3 * (10 + i) * 12),
+                                               static_cast<std::uint8_t>(i % 2 == 0 ? 20 : 200))});
+  }
+  const std::string flags = train_vit +
+                            " --preset quick --img-size 14 --patch-size 7 --batch-size 4 --hflip 0.5 --crop-padding 2 "
+                            "--mean 0.4 --std 0.2 0.3 0.4 --epochs 1 --data " +
+                            data.string() + " --output-dir " + (folder / "").string();
+  const Result whole = run(flags + "whole");
+  INFO(whole.output);
+  CHECK(whole.status == 0);
+  CHECK(contains(whole.output, "/data, 2 classes, 28 images to train on, 2 to validate, resized to 14 x 14"));
+  CHECK(contains(whole.output, "  1.0000  "));  // the two validation images are right
+
+  CHECK(run(flags + "part --max-steps 3").status == 0);
+  const Result resumed = run(train_vit + " --resume " + (folder / "part").string() + " --max-steps 0");
+  INFO(resumed.output);
+  CHECK(resumed.status == 0);
+  CHECK(content(folder / "part/losses.csv") == content(folder / "whole/losses.csv"));
+
+  write_png(data / "dark" / "more.png", {1, 1, 1, {0}});
+  CHECK(contains(run(train_vit + " --resume " + (folder / "whole").string() + " --epochs 2").output,
+                 "the data are not those that the run began with"));
+  std::ofstream(data / "dark" / "4.png") << "no picture";
+  const Result broken = run(flags + "broken");
+  CHECK(broken.status == 1);
+  CHECK(contains(broken.output, "/data/dark/4.png\" is neither a JPEG nor a PNG picture"));
 }
 
 TEST_CASE("train_vit: Ctrl-C ends it after the step, with exit code 130 and the losses so far") {

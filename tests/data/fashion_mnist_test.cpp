@@ -25,7 +25,8 @@ TEST_CASE("Fashion-MNIST is what was published") {
     MESSAGE("skipped: Debian's package dataset-fashion-mnist is not installed");
     return;
   }
-  const auto [train, test] = fashion_mnist(debian, {.resize = 96});
+  const auto [train, test, name] = fashion_mnist(debian, {.resize = 96});
+  CHECK(name == "Fashion-MNIST");
   CHECK(train.count() == 60000);
   CHECK(test.count() == 10000);
   CHECK(train.images.size() == 60000 * 28 * 28);

@@ -1,0 +1,24 @@
+#pragma once
+#include <filesystem>
+
+#include "data/image_dataset.h"
+
+namespace bobbin {
+
+/// Pictures sorted into a folder for each class, as torchvision's ImageFolder wants them:
+///
+///     dir/cat/1.jpg       or, divided already,      dir/train/cat/1.jpg
+///     dir/dog/2.png                                 dir/val/dog/2.png       (or dir/test)
+///
+/// Pictures are .jpg, .jpeg and .png, in capitals or not, also in folders within the folder of a class; other files,
+/// and hidden ones, are left out. Classes have the names of their folders and are numbered in the order of the names.
+/// Without dir/train and dir/val or dir/test, every tenth picture of each class is kept back to validate on, in the
+/// order of their names.
+///
+/// Only the folders are read here. The pictures stay on disk, and are decoded, as grey or as colours (`channels` 1 or
+/// 3), each time that a batch needs them; one that cannot be is named there, by read_image().
+/// Throws Error if there is no class, a class has no picture, validation has a class that training has not, or a folder
+/// cannot be read.
+TrainAndTest image_folder(const std::filesystem::path& dir, Index channels = 3);
+
+}  // namespace bobbin

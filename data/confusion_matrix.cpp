@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "data/canvas.h"
@@ -47,7 +48,56 @@ void draw_cell(Image& picture, Index x, Index y, Index size, Index count, double
             part > 0.5 ? white : black, scale);
 }
 
+double share(Index part, Index all) {
+  return all > 0 ? static_cast<double>(part) / static_cast<double>(all) : std::numeric_limits<double>::quiet_NaN();
+}
+
 }  // namespace
+
+ConfusionMatrix::ConfusionMatrix(Index num_classes) {
+  check(num_classes >= 1, "ConfusionMatrix", "needs a class, got ", num_classes);
+  const auto classes = static_cast<std::size_t>(num_classes);
+  counts_.assign(classes, std::vector<Index>(classes));
+}
+
+void ConfusionMatrix::add(int truth, int predicted) {
+  for (const int c : {truth, predicted})
+    check(c >= 0 && c < num_classes(), "ConfusionMatrix", "there is no class ", c, " of ", num_classes());
+  ++counts_[static_cast<std::size_t>(truth)][static_cast<std::size_t>(predicted)];
+}
+
+Index ConfusionMatrix::total() const {
+  Index sum = 0;
+  for (Index c = 0; c < num_classes(); ++c) sum += of(c);
+  return sum;
+}
+
+Index ConfusionMatrix::of(Index c) const {
+  const std::vector<Index>& row = counts_.at(static_cast<std::size_t>(c));
+  return std::accumulate(row.begin(), row.end(), Index{0});
+}
+
+Index ConfusionMatrix::taken_for(Index c) const {
+  Index sum = 0;
+  for (const auto& row : counts_) sum += row.at(static_cast<std::size_t>(c));
+  return sum;
+}
+
+double ConfusionMatrix::accuracy() const {
+  Index right = 0;
+  for (std::size_t c = 0; c < counts_.size(); ++c) right += counts_[c][c];
+  return share(right, total());
+}
+
+double ConfusionMatrix::precision(Index c) const {
+  const auto at = static_cast<std::size_t>(c);
+  return share(counts_.at(at)[at], taken_for(c));
+}
+
+double ConfusionMatrix::recall(Index c) const {
+  const auto at = static_cast<std::size_t>(c);
+  return share(counts_.at(at)[at], of(c));
+}
 
 Image confusion_matrix_picture(const Counts& counts, const std::vector<std::string>& class_names) {
   check_counts(counts, class_names.size());

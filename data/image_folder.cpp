@@ -26,21 +26,6 @@ struct Class {
   std::vector<fs::path> pictures;
 };
 
-// Links to folders are not followed, so that none leads in a circle.
-std::vector<fs::path> find_pictures(const fs::path& folder) {
-  std::vector<fs::path> pictures;
-  for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::recursive_directory_iterator(); ++entry) {
-    const fs::path& path = entry->path();
-    if (hidden(path)) {
-      entry.disable_recursion_pending();
-    } else if (is_picture(path) && !entry->is_directory()) {
-      pictures.push_back(path);
-    }
-  }
-  std::sort(pictures.begin(), pictures.end());
-  return pictures;
-}
-
 std::vector<Class> find_classes(const fs::path& folder) {
   std::vector<Class> classes;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
@@ -99,6 +84,21 @@ TrainAndTest read_folder(const fs::path& dir, Index channels) {
 }
 
 }  // namespace
+
+// Links to folders are not followed, so that none leads in a circle.
+std::vector<fs::path> find_pictures(const fs::path& folder) {
+  std::vector<fs::path> pictures;
+  for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::recursive_directory_iterator(); ++entry) {
+    const fs::path& path = entry->path();
+    if (hidden(path)) {
+      entry.disable_recursion_pending();
+    } else if (is_picture(path) && !entry->is_directory()) {
+      pictures.push_back(path);
+    }
+  }
+  std::sort(pictures.begin(), pictures.end());
+  return pictures;
+}
 
 TrainAndTest image_folder(const fs::path& dir, Index channels) {
   check(channels == 1 || channels == 3, "image_folder", "pictures have 1 channel, grey, or 3, got ", channels);

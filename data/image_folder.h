@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <vector>
 
 #include "data/image_dataset.h"
 
@@ -20,5 +21,10 @@ namespace bobbin {
 /// Throws Error if there is no class, a class has no picture, validation has a class that training has not, or a folder
 /// cannot be read.
 TrainAndTest image_folder(const std::filesystem::path& dir, Index channels = 3);
+
+/// The .jpg, .jpeg and .png files in a folder and in the folders within, in the order of their names; hidden ones are
+/// left out, and links to folders are not followed. Throws std::filesystem::filesystem_error if a folder cannot be
+/// read.
+std::vector<std::filesystem::path> find_pictures(const std::filesystem::path& folder);
 
 }  // namespace bobbin

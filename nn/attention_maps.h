@@ -39,4 +39,14 @@ inline Tensor attention_rollout(const std::vector<Tensor>& maps) {
   return rollout;
 }
 
+/// What the head looks at of the image, by attention weights or a rollout (T, T): the row of the class token, or with
+/// Pool::avg the mean over the rows of the patches; and of it the patches, as they lie in the image.
+inline Tensor over_patches(const Tensor& map, const ViT& model) {
+  const ViTConfig& c = model.config;
+  const Index T = map.shape()[0], first = model.head_tokens();
+  const Tensor seen = c.pool == Pool::token ? map[0] : mean(slice(map, 0, first, T), 0);
+  return slice(seen, 0, first, T)
+      .reshape({c.img_size.height / c.patch_size.height, c.img_size.width / c.patch_size.width});
+}
+
 }  // namespace bobbin

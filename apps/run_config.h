@@ -37,14 +37,20 @@ inline std::string checksum(const ImageDataset& data) {
   return hex(static_cast<std::uint32_t>(crc));
 }
 
-inline std::string describe_run(const nlohmann::json& flags, const TrainAndTest& data) {
+/// `model` is what describe_model() says of it.
+inline std::string describe_run(const nlohmann::json& flags, const std::string& model, const TrainAndTest& data) {
   const nlohmann::ordered_json config = {
-      {"program", "train_vit"},  {"commit", BOBBIN_COMMIT},
-      {"flags", flags},          {"data", {{"train", checksum(data.train)}, {"test", checksum(data.test)}}},
-      {"compiler", __VERSION__}, {"blas", describe_blas()},
-      {"cpu", cpu_name()},       {"threads", threads()},
+      {"program", "train_vit"},
+      {"commit", BOBBIN_COMMIT},
+      {"flags", flags},
+      {"model", nlohmann::json::parse(model).at("config")},
+      {"data", {{"name", data.name}, {"train", checksum(data.train)}, {"test", checksum(data.test)}}},
+      {"compiler", __VERSION__},
+      {"blas", describe_blas()},
+      {"cpu", cpu_name()},
+      {"threads", threads()},
   };
-  return config.dump(2) + "\n";
+  return config.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 /// Throws Error if the run of the checkpoint had other data than this one: going on would be another run.

@@ -8,7 +8,9 @@
 #include "apps/train_vit_settings.h"
 #include "autograd/anomaly.h"
 #include "data/image_data.h"
+#include "nn/load_parameters.h"
 #include "nn/vit.h"
+#include "optim/model_file.h"
 #include "optim/trainer.h"
 #include "tensor/profile.h"
 #include "tensor/threads.h"
@@ -21,14 +23,18 @@ int main(int argc, char** argv) try {
   set_threads(settings.threads);
   Rng rng(settings.seed);
 
+  std::optional<ModelFile> start;
+  if (!settings.finetune.empty()) start = begin_with_weights(settings);
   settings.preprocess.size = settings.model.img_size;
   const TrainAndTest data = image_data(settings.data_dir, settings.preprocess, settings.channels);
   settings.model.num_classes = data.train.num_classes();
   settings.model.num_channels = data.train.channels;
   ViT model(settings.model, rng);
+  if (start) load_parameters(model, start->weights.tensors, {"head.1.", "head_dist."});  // the head is new
   if (!settings.graph.empty()) return draw_step(model, settings.trainer.batch_size, settings.graph), 0;
   SGD sgd(parameters(model), settings.sgd);
-  settings.trainer.notes["config"] = describe_run(settings.flags, data);
+  const std::string description = describe_model(model.config, data.train.class_names, data.train.preprocess);
+  settings.trainer.notes = {{"bobbin", description}, {"config", describe_run(settings.flags, description, data)}};
   Trainer trainer(sgd, rng, settings.trainer);
   if (settings.checkpoint) {
     check_same_data(*settings.checkpoint, settings.trainer.notes["config"]);
@@ -41,11 +47,12 @@ int main(int argc, char** argv) try {
   std::printf("threads  %d\n", threads());
   std::printf("data     %s\n", describe(data).c_str());
   std::printf("output   %s\n", settings.trainer.output_dir.c_str());
-  if (trainer.steps() > 0) std::printf("resumed  after step %s\n", with_commas(trainer.steps()).c_str());
+  const Index steps_before = trainer.steps();
+  if (settings.checkpoint) std::printf("resumed  after step %s\n", with_commas(steps_before).c_str());
 
   // One step of training, for each batch of every epoch: images X (B, C, H, W) and their classes y (B).
   if (settings.profile) profile::start();
-  trainer.fit(model, data, [&](const Tensor& X, const Labels& y) {
+  const std::vector<EpochMetrics> epochs = trainer.fit(model, data, [&](const Tensor& X, const Labels& y) {
     std::optional<DetectAnomaly> detect;
     if (settings.detect_anomaly) detect.emplace(named_parameters(model));
     Tape tape;                                                        // recording starts here
@@ -57,6 +64,9 @@ int main(int argc, char** argv) try {
   });  // the tape ends: its memory is used again
   if (settings.profile) std::fputs(profile::table().c_str(), stderr);
 
+  if (settings.checkpoint && !epochs.empty() && epochs.back().step <= steps_before)
+    std::fprintf(stderr, "nothing was left to do after step %s; more --epochs give it more\n",
+                 with_commas(steps_before).c_str());
   if (!Interrupt::received()) return 0;
   std::fprintf(stderr, "go on with: train_vit --resume %s\n", settings.trainer.output_dir.c_str());
   return 128 + Interrupt::received();  // as shells report a signal

@@ -3,6 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "data/json.h"
 #include "nn/vit.h"
 #include "optim/checkpoint.h"
+#include "optim/model_file.h"
 #include "optim/trainer.h"
 #include "tensor/threads.h"
 
@@ -31,6 +33,8 @@ struct Settings {
   bool profile = false;
   bool detect_anomaly = false;
   std::string graph;
+  std::string finetune;         ///< the file of the weights to begin with
+  std::set<std::string> given;  ///< the flags that the command line has
   std::string preset = "d2l";
   std::string resume;                    ///< the run to go on with: its folder, or a checkpoint
   std::optional<Checkpoint> checkpoint;  ///< of that run
@@ -158,6 +162,10 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
   app.add_option("--preset", s.preset, preset_help)->check(CLI::IsMember(presets()));
   app.add_option("--output-dir", output_dir, "folder for metrics, weights and checkpoints [a new one in runs/]");
   app.add_option("--resume", s.resume, "go on with a run: its folder, or one of its checkpoints; its flags hold");
+  app.add_option(
+      "--finetune", s.finetune,
+      "begin with the weights of this file, ours or of a ViT from timm, torchvision or Hugging Face, and a new "
+      "head; the model's sizes and --mean and --std are the file's");
   app.add_option("--save-every", s.trainer.save_every,
                  "steps between checkpoints; 0: after each epoch and where training stops")
       ->check(within(0, many));
@@ -222,8 +230,10 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
   parse_or_exit(app, [&] { app.parse(words); });
 
   Json flags = Json::object();
+  s.given.clear();
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_lnames().front();
+    if (option->count() > 0) s.given.insert(name);
     if (name == "help" || name == "resume" || name == "output-dir" || name == "graph")
       continue;  // not settings of a run
     if (option->count() == 0 && known.contains(name))
@@ -235,6 +245,26 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
 }
 
 }  // namespace command_line
+
+/// --finetune: makes the model, and how pictures are prepared for it, those of the file, but for what the command line
+/// says of size, heads, mean and deviation. A run that is resumed has its own weights, which know as much.
+inline ModelFile begin_with_weights(Settings& s) {
+  ModelFileOptions options;
+  if (s.given.contains("img-size")) options.img_size = s.model.img_size;
+  if (s.given.contains("num-heads")) options.num_heads = s.model.num_heads;
+  if (!s.preprocess.mean.empty()) options.mean = s.preprocess.mean;
+  if (!s.preprocess.std.empty()) options.std = s.preprocess.std;
+  ModelFile file = read_model_file(
+      s.checkpoint ? folder_of_run(s.resume) / "model.safetensors" : std::filesystem::path(s.finetune), options);
+  ViTConfig config = file.weights.config;
+  config.emb_dropout = s.model.emb_dropout;
+  config.blk_dropout = s.model.blk_dropout;
+  config.whole_last_block = s.model.whole_last_block;
+  s.model = config;
+  s.preprocess = file.preprocess;
+  s.channels = config.num_channels;
+  return file;
+}
 
 /// Reads the flags. Ends the program after --help (exit code 0), and, with one sentence on stderr, when a
 /// flag or its value is wrong (exit code 2). Throws Error if the run of --resume cannot be read.

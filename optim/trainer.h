@@ -187,8 +187,8 @@ class Trainer {
       if (const Tensor& velocity = sgd_->velocities()[i]; velocity.defined())
         checkpoint.velocities.emplace(names[i], velocity);
     for (const auto& [name, rng] : random_streams(model)) checkpoint.streams.emplace(name, *rng);
-    CheckpointFolder(options_.output_dir).write(checkpoint, options_.keep_last);
     write_safetensors(options_.output_dir / "model.safetensors", checkpoint.parameters, options_.notes);
+    CheckpointFolder(options_.output_dir).write(checkpoint, options_.keep_last);
   }
 
   template <class Model>

@@ -1,0 +1,96 @@
+// Draws where a Vision Transformer looks.
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "apps/model_flags.h"
+#include "data/canvas.h"
+#include "data/contact_sheet.h"
+#include "data/image_file.h"
+#include "nn/attention_maps.h"
+#include "tensor/functions.h"
+#include "tensor/threads.h"
+
+using namespace bobbin;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Settings {
+  std::string model, picture, output_dir = ".";
+  ModelFileOptions options;
+  double opacity = 0.6;
+  int threads = bobbin::threads();
+};
+
+Settings parse_command_line(int argc, char** argv) {
+  Settings s;
+  CLI::App app(
+      "Draws where a Vision Transformer looks in a picture. NAME-attention.png has the attention of the class token "
+      "(of "
+      "all patches, if the head takes their mean), a row for each block and a column for each head; NAME-rollout.png "
+      "has "
+      "the attention rollout of all blocks.",
+      "attention");
+  command_line::add_model(app, s.model, s.options);
+  app.option_defaults()->always_capture_default();
+  app.add_option("IMAGE", s.picture, "a JPEG or PNG file")->required();
+  app.add_option("--output-dir", s.output_dir, "folder for the two pictures");
+  app.add_option("--opacity", s.opacity, "of the maps on the picture")->check(command_line::within(0, 1));
+  app.add_option("--threads", s.threads, "threads to compute on")->check(command_line::within(1, 1024));
+  command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
+  return s;
+}
+
+// By a whole factor, so that a map on a small picture is smooth and the picture's pixels stay what they are.
+Image enlarged(const Image& picture) {
+  const Index scale = std::max<Index>(1, 160 / std::max(picture.height, picture.width));
+  Image large = blank(picture.height * scale, picture.width * scale);
+  paste(large, 0, 0, picture, scale);
+  return large;
+}
+
+// A row for each block, a column for each head. maps: (1, heads, T, T) of each block.
+Image draw_heads(const Image& picture, const std::vector<Tensor>& maps, const ViT& model, double opacity) {
+  std::vector<Image> tiles;
+  std::vector<std::string> captions;
+  for (std::size_t block = 0; block < maps.size(); ++block)
+    for (Index head = 0; head < model.config.num_heads; ++head) {
+      tiles.push_back(overlay(picture, over_patches(maps[block][0][head], model), opacity));
+      captions.push_back("block " + std::to_string(block) + ", head " + std::to_string(head));
+    }
+  return contact_sheet(tiles, captions, model.config.num_heads);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const Settings s = parse_command_line(argc, argv);
+  set_threads(s.threads);
+  Classifier classifier = read_classifier(s.model, s.options);
+  ViT& model = classifier.model;
+
+  const Image original = read_image(s.picture, model.config.num_channels);
+  const Image picture = enlarged(fit(original, classifier.preprocess));
+  const Tensor X = to_tensor(original, classifier.preprocess);  // (1, C, H, W)
+  const Tensor probabilities = softmax(model(X).value());
+  const auto best = static_cast<std::size_t>(argmax(probabilities)[0]);
+  const std::string answer = classifier.class_names[best];
+  const std::vector<Tensor> maps = attention_maps(model, X);
+  const Tensor rollout = over_patches(attention_rollout(maps)[0], model);
+
+  fs::create_directories(s.output_dir);
+  const std::string name = fs::path(s.picture).stem().string();
+  const fs::path heads_file = fs::path(s.output_dir) / (name + "-attention.png"),
+                 rollout_file = fs::path(s.output_dir) / (name + "-rollout.png");
+  write_png(heads_file, draw_heads(picture, maps, model, s.opacity));
+  write_png(rollout_file, contact_sheet({picture, overlay(picture, rollout, s.opacity)}, {answer, "rollout"}, 2));
+  std::printf("%s: %s, %.4f\n%s\n%s\n", s.picture.c_str(), answer.c_str(), double{probabilities.data()[best]},
+              heads_file.c_str(), rollout_file.c_str());
+  return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "attention: %s\n", error.what());
+  return 1;
+}

@@ -1,0 +1,152 @@
+// Says what is in pictures.
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "apps/model_flags.h"
+#include "data/image_file.h"
+#include "data/image_folder.h"
+#include "tensor/functions.h"
+#include "tensor/threads.h"
+
+using namespace bobbin;
+
+namespace {
+
+struct Settings {
+  std::string model;
+  ModelFileOptions options;
+  std::vector<std::string> pictures;
+  int top_k = 5, threads = bobbin::threads();
+  std::string format = "table";
+  bool logits = false;
+};
+
+Settings parse_command_line(int argc, char** argv) {
+  Settings s;
+  CLI::App app("Says what is in pictures: the most probable classes, or the logits of all.", "classify");
+  command_line::add_model(app, s.model, s.options);
+  app.add_option("IMAGE", s.pictures, "JPEG and PNG files, folders of them, or - for a list of them on stdin")
+      ->required();
+  app.option_defaults()->always_capture_default();
+  app.add_option("-k,--top-k", s.top_k, "so many classes of each picture")->check(command_line::within(1, 1e6));
+  app.add_option("--format", s.format, "table, csv or json")->check(CLI::IsMember({"table", "csv", "json"}));
+  app.add_flag("--logits", s.logits, "what the model computes, exactly, for every class in the model's order");
+  app.add_option("--threads", s.threads, "threads to compute on")->check(command_line::within(1, 1024));
+  command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
+  return s;
+}
+
+// The files that the command line names: pictures, folders of them, and "-", which stands for the lines of stdin.
+std::vector<std::filesystem::path> list_pictures(const std::vector<std::string>& named) {
+  std::vector<std::filesystem::path> pictures;
+  for (const std::string& name : named) {
+    if (name == "-") {
+      for (std::string line; std::getline(std::cin, line);)
+        if (!line.empty()) pictures.emplace_back(line);
+    } else if (std::filesystem::is_directory(name)) {
+      const auto inside = find_pictures(name);
+      check(!inside.empty(), "classify", "the folder ", name, " holds no .jpg, .jpeg or .png file");
+      pictures.insert(pictures.end(), inside.begin(), inside.end());
+    } else {
+      pictures.emplace_back(name);
+    }
+  }
+  return pictures;
+}
+
+// What is said of a class: its probability, or its logit.
+struct Answer {
+  std::string class_name;
+  double value;
+};
+
+std::vector<Answer> classify(Classifier& classifier, const std::filesystem::path& picture, const Settings& s) {
+  const Image image = read_image(picture, classifier.model.config.num_channels);
+  const Tensor logits = classifier.model(to_tensor(image, classifier.preprocess)).value();  // (1, num_classes)
+  const std::vector<real> values = s.logits ? logits.values() : softmax(logits).values();
+  std::vector<std::size_t> order(values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  if (!s.logits) {
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] > values[b]; });
+    order.resize(std::min(order.size(), static_cast<std::size_t>(s.top_k)));
+  }
+  std::vector<Answer> answers;
+  for (const std::size_t i : order) answers.push_back({classifier.class_names[i], values[i]});
+  return answers;
+}
+
+// Quoted if it must be, as RFC 4180 says.
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + '"';
+}
+
+class Printer {
+ public:
+  Printer(const Settings& s, std::size_t widest_class) : s_(s), width_(static_cast<int>(widest_class)) {
+    if (s.format == "csv") std::printf("image,class,%s\n", value_name());
+    if (s.format == "json") std::fputs("[", stdout);
+  }
+
+  void print(const std::string& picture, const std::vector<Answer>& answers) {
+    if (s_.format == "json") {
+      nlohmann::ordered_json classes = nlohmann::ordered_json::array();
+      for (const Answer& a : answers) classes.push_back({{"class", a.class_name}, {value_name(), a.value}});
+      const nlohmann::ordered_json entry = {{"image", picture}, {"classes", classes}};
+      // A file name need not be UTF-8, but JSON must.
+      const auto replace = nlohmann::ordered_json::error_handler_t::replace;
+      std::printf("%s\n%s", first_ ? "" : ",", entry.dump(-1, ' ', false, replace).c_str());
+    } else if (s_.format == "csv") {
+      for (const Answer& a : answers)
+        std::printf("%s,%s,%.9g\n", csv_field(picture).c_str(), csv_field(a.class_name).c_str(), a.value);
+    } else {
+      std::printf("%s%s\n", first_ ? "" : "\n", picture.c_str());
+      for (const Answer& a : answers)
+        std::printf(s_.logits ? "  %-*s  %.9g\n" : "  %-*s  %.4f\n", width_, a.class_name.c_str(), a.value);
+    }
+    first_ = false;
+  }
+
+  void end() const {
+    if (s_.format == "json") std::puts("\n]");
+  }
+
+ private:
+  const char* value_name() const { return s_.logits ? "logit" : "probability"; }
+  const Settings& s_;
+  int width_;
+  bool first_ = true;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const Settings s = parse_command_line(argc, argv);
+  set_threads(s.threads);
+  Classifier classifier = read_classifier(s.model, s.options);
+  const std::vector<std::filesystem::path> pictures = list_pictures(s.pictures);
+
+  std::size_t widest = 0;
+  for (const std::string& name : classifier.class_names) widest = std::max(widest, name.size());
+  Printer printer(s, widest);
+  int unreadable = 0;
+  for (const auto& picture : pictures) try {  // one at a time, so that a logit depends on its picture alone
+      printer.print(picture.string(), classify(classifier, picture, s));
+    } catch (const Error& error) {
+      std::fprintf(stderr, "classify: %s\n", error.what());
+      ++unreadable;
+    }
+  printer.end();
+  return unreadable > 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "classify: %s\n", error.what());
+  return 1;
+}

@@ -1,0 +1,161 @@
+// Says how well a model does on a data set, class by class, and shows its worst mistakes.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "apps/model_flags.h"
+#include "data/batches.h"
+#include "data/confusion_matrix.h"
+#include "data/contact_sheet.h"
+#include "data/image_data.h"
+#include "data/image_file.h"
+#include "tensor/functions.h"
+#include "tensor/threads.h"
+
+using namespace bobbin;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Settings {
+  std::string model, data_dir, split = "test", output_dir;
+  ModelFileOptions options;
+  Index batch_size = 64;
+  int mistakes = 40, threads = bobbin::threads();
+};
+
+Settings parse_command_line(int argc, char** argv) {
+  Settings s;
+  CLI::App app(
+      "Says how well a model does on a data set: accuracy, precision and recall of each class, the confusion matrix "
+      "(also "
+      "as confusion.png), and the worst mistakes (mistakes.png).",
+      "evaluate");
+  command_line::add_model(app, s.model, s.options);
+  app.option_defaults()->always_capture_default();
+  app.add_option("--data-dir", s.data_dir, "folder of the data set; if not given, Fashion-MNIST is looked for");
+  app.add_option("--split", s.split, "test or train")->check(CLI::IsMember({"test", "train"}));
+  app.add_option("--output-dir", s.output_dir, "folder for the two pictures [the model's]");
+  app.add_option("--mistakes", s.mistakes, "so many mistakes are shown")->check(command_line::within(0, 1000));
+  app.add_option("-b,--batch-size", s.batch_size, "images at a time")->check(command_line::within(1, 4096));
+  app.add_option("--threads", s.threads, "threads to compute on")->check(command_line::within(1, 1024));
+  command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
+  if (s.output_dir.empty()) s.output_dir = fs::path(s.model).parent_path().string();
+  if (s.output_dir.empty()) s.output_dir = ".";
+  return s;
+}
+
+// A model that knows no names calls its classes "0", "1", ...; for these any will do.
+void check_same_classes(const std::vector<std::string>& model, const std::vector<std::string>& data) {
+  check(model.size() == data.size(), "evaluate", "the model knows ", model.size(), " classes, the data set has ",
+        data.size());
+  for (std::size_t c = 0; c < model.size(); ++c)
+    check(model[c] == data[c] || model[c] == std::to_string(c), "evaluate", "class ", c, " is \"", model[c],
+          "\" for the model and \"", data[c], "\" in the data set");
+}
+
+struct Mistake {
+  Index image;
+  int predicted;
+  double probability, loss;  // of the predicted class; minus the logarithm of the right one's probability
+};
+
+struct Result {
+  ConfusionMatrix confusion;
+  double loss = 0;                // the mean
+  std::vector<Mistake> mistakes;  // the worst first
+};
+
+Result evaluate(ViT& model, const ImageDataset& data, Index batch_size) {
+  Result result{ConfusionMatrix(data.num_classes()), 0, {}};
+  Index image = 0;
+  for (auto [X, y] : batches(data, batch_size)) {
+    const Tensor probabilities = softmax(model(X).value());
+    const Labels predicted = argmax(probabilities);
+    for (std::size_t i = 0; i < y.size(); ++i, ++image) {
+      const real* p = probabilities.data() + static_cast<Index>(i) * data.num_classes();
+      const double loss = -std::log(double{p[y[i]]});
+      result.loss += loss / static_cast<double>(data.count());
+      result.confusion.add(y[i], predicted[i]);
+      if (predicted[i] != y[i]) result.mistakes.push_back({image, predicted[i], double{p[predicted[i]]}, loss});
+    }
+  }
+  std::stable_sort(result.mistakes.begin(), result.mistakes.end(),
+                   [](const Mistake& a, const Mistake& b) { return a.loss > b.loss; });
+  return result;
+}
+
+void print_classes(const ConfusionMatrix& m, const std::vector<std::string>& names) {
+  std::size_t widest = 5;
+  for (const std::string& name : names) widest = std::max(widest, name.size());
+  const int width = static_cast<int>(widest);
+  std::printf("\n%-*s  precision  recall   images\n", width, "class");
+  for (Index c = 0; c < m.num_classes(); ++c)
+    std::printf("%-*s  %9.4f  %6.4f  %7lld\n", width, names[static_cast<std::size_t>(c)].c_str(), m.precision(c),
+                m.recall(c), static_cast<long long>(m.of(c)));
+}
+
+// A row for each true class, a column for each predicted one, which has the row's number at its head.
+void print_matrix(const ConfusionMatrix& m, const std::vector<std::string>& names) {
+  std::puts("\nrows: what it is; columns: what it was taken for");
+  std::printf("%4s", "");
+  for (Index p = 0; p < m.num_classes(); ++p) std::printf(" %6lld", static_cast<long long>(p));
+  for (Index t = 0; t < m.num_classes(); ++t) {
+    std::printf("\n%4lld", static_cast<long long>(t));
+    for (const Index count : m.counts()[static_cast<std::size_t>(t)])
+      std::printf(" %6lld", static_cast<long long>(count));
+    std::printf("  %s", names[static_cast<std::size_t>(t)].c_str());
+  }
+  std::puts("");
+}
+
+Image draw_mistakes(const ImageDataset& data, const std::vector<Mistake>& mistakes) {
+  std::vector<Image> pictures;
+  std::vector<std::string> captions;
+  for (const Mistake& m : mistakes) {
+    const auto name = [&](int c) { return data.class_names[static_cast<std::size_t>(c)]; };
+    char percent[16];
+    std::snprintf(percent, sizeof percent, " %.0f%%", 100 * m.probability);
+    pictures.push_back(data.image(m.image));
+    captions.push_back(name(data.labels[static_cast<std::size_t>(m.image)]) + "\ntaken for\n" + name(m.predicted) +
+                       percent);
+  }
+  return contact_sheet(pictures, captions, 8);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+  const Settings s = parse_command_line(argc, argv);
+  set_threads(s.threads);
+  Classifier classifier = read_classifier(s.model, s.options);
+  const TrainAndTest both = image_data(s.data_dir, classifier.preprocess, classifier.model.config.num_channels);
+  const ImageDataset& data = s.split == "test" ? both.test : both.train;
+  check_same_classes(classifier.class_names, data.class_names);
+
+  Result result = evaluate(classifier.model, data, s.batch_size);
+  std::printf("accuracy  %.4f\nloss      %.4f\nimages    %lld\n", result.confusion.accuracy(), result.loss,
+              static_cast<long long>(result.confusion.total()));
+  print_classes(result.confusion, data.class_names);
+  if (data.num_classes() <= 40) print_matrix(result.confusion, data.class_names);  // more do not fit in a line
+
+  fs::create_directories(s.output_dir);
+  const auto write = [&](const char* name, const Image& picture) {
+    const fs::path path = fs::path(s.output_dir) / name;
+    write_png(path, picture);
+    std::printf("%s\n", path.c_str());
+  };
+  std::puts("");
+  if (data.num_classes() <= 200)  // more do not fit in a picture
+    write("confusion.png", confusion_matrix_picture(result.confusion.counts(), data.class_names));
+  result.mistakes.resize(std::min(result.mistakes.size(), static_cast<std::size_t>(s.mistakes)));
+  if (!result.mistakes.empty()) write("mistakes.png", draw_mistakes(data, result.mistakes));
+  return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "evaluate: %s\n", error.what());
+  return 1;
+}

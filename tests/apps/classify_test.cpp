@@ -1,0 +1,210 @@
+// classify, evaluate and attention as people meet them.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "data/image_file.h"
+#include "nn/vit.h"
+#include "optim/model_file.h"
+#include "tensor/functions.h"
+#include "tests/apps/program.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::vector<std::string> names{"cat", "dog, \"big\"", "bird"};
+
+// A folder with a model of three classes, and pictures: a.png, b.JPG (in truth a PNG), and no.png, which is none.
+struct Fixture {
+  TempFolder folder;
+  ViT model;
+  Preprocess preprocess{.size = 8, .mean = {real(0.5)}, .std = {real(0.25)}};
+
+  Fixture() : model(make_model()) {
+    write_classifier(folder / "model.safetensors", model, names, preprocess);
+    write_png(folder / "a.png", picture(9, 11, 3));
+    write_png(folder / "b.JPG", picture(8, 8, 5));
+    std::ofstream(folder / "no.png") << "not a picture";
+    std::ofstream(folder / "text.txt") << "text";
+    eval(model);
+  }
+  static ViT make_model() {
+    Rng rng(3);
+    return ViT({.img_size = 8,
+                .patch_size = 4,
+                .num_hiddens = 8,
+                .mlp_num_hiddens = 16,
+                .num_heads = 2,
+                .num_blks = 3,
+                .num_classes = 3},
+               rng);
+  }
+  static Image picture(Index height, Index width, int step) {
+    Image image{1, height, width, {}};
+    for (Index i = 0; i < height * width; ++i) image.bytes.push_back(static_cast<std::uint8_t>(i * step));
+    return image;
+  }
+  Tensor logits(const std::string& name) { return model(to_tensor(read_image(folder / name, 1), preprocess)).value(); }
+  std::string path(const std::string& name) const { return (folder / name).string(); }
+  Result classify(const std::string& flags) const {
+    return run(program("classify") + " --threads 1 " + path("model.safetensors") + " " + flags);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("classify: what it prints is what the model computes") {
+  Fixture f;
+  const Tensor logits = f.logits("a.png"), probabilities = softmax(logits);
+  const auto best = static_cast<std::size_t>(argmax(logits)[0]);
+
+  const Result table = f.classify(f.path("a.png"));
+  CHECK(table.status == 0);
+  CHECK(table.output.starts_with(f.path("a.png") + "\n  " + names[best]));
+  CHECK(std::count(table.output.begin(), table.output.end(), '\n') == 4);  // all three classes
+
+  const Result json = f.classify(f.path("a.png") + " " + f.path("b.JPG") + " --format json --logits");
+  REQUIRE(json.status == 0);
+  const nlohmann::json answers = nlohmann::json::parse(json.output);
+  REQUIRE(answers.size() == 2);
+  for (const auto& [at, name] : {std::pair{0, "a.png"}, {1, "b.JPG"}}) {
+    CHECK(answers[at]["image"] == f.path(name));
+    const Tensor want = f.logits(name);
+    for (std::size_t c = 0; c < 3; ++c) {
+      CHECK(answers[at]["classes"][c]["class"] == names[c]);  // in the model's order
+      CHECK(answers[at]["classes"][c]["logit"].get<real>() == want.data()[c]);
+    }
+  }
+
+  const Result csv = f.classify(f.path("a.png") + " --format csv -k 1");
+  CHECK(csv.output.starts_with("image,class,probability\n" + f.path("a.png") + ","));
+  CHECK(std::count(csv.output.begin(), csv.output.end(), '\n') == 2);
+  CHECK(std::stof(csv.output.substr(csv.output.rfind(',') + 1)) == doctest::Approx(probabilities.data()[best]));
+  CHECK(contains(f.classify(f.path("a.png") + " --format csv --logits").output, ",\"dog, \"\"big\"\"\","));
+}
+
+TEST_CASE("classify: folders, a list on stdin, and pictures that cannot be read") {
+  const Fixture f;
+  const Result folder = f.classify(f.folder.path().string() + " --format csv -k 1");
+  CHECK(folder.status == 1);  // for no.png
+  CHECK(contains(folder.output, "classify: [read_image]"));
+  CHECK(contains(folder.output, "no.png\" is neither a JPEG nor a PNG"));
+  CHECK(contains(folder.output, f.path("a.png") + ","));
+  CHECK(contains(folder.output, f.path("b.JPG") + ","));
+  CHECK(!contains(folder.output, "text.txt"));
+
+  const Result list = run("printf '%s\\n%s\\n' " + f.path("b.JPG") + " " + f.path("a.png") + " | " +
+                          program("classify") + " " + f.path("model.safetensors") + " - --format csv -k 1");
+  CHECK(list.status == 0);
+  CHECK(list.output.find("b.JPG") < list.output.find("a.png"));
+}
+
+TEST_CASE("classify, evaluate, attention: a mistake is one sentence") {
+  const Fixture f;
+  const std::string model = f.path("model.safetensors") + " ", picture = f.path("a.png");
+  for (const std::string name : {"classify", "attention"}) {
+    CAPTURE(name);
+    check_refuses(name, "", 2, "MODEL is required");
+    check_refuses(name, model, 2, "IMAGE is required");
+    check_refuses(name, model + picture + " --thread 2", 2, "did you mean --threads?");
+    check_refuses(name, "none.safetensors " + picture, 1, "none.safetensors");
+    check_refuses(name, picture + " " + picture, 1, "a.png");
+    check_refuses(name, model + f.path("none.png"), 1, "none.png");
+    check_refuses(name, model + picture + " --mean 0.5 0.5 0.5", 1, "mean");
+  }
+  check_refuses("classify", model + picture + " --format xml", 2, "xml");
+  check_refuses("classify", model + picture + " --top-k 0", 2, "--top-k");
+  fs::create_directory(f.folder / "empty");
+  check_refuses("classify", model + f.path("empty"), 1, "holds no .jpg, .jpeg or .png");
+  check_refuses("attention", model + picture + " --output-dir " + f.path("no.png") + "/x", 1, "no.png");
+}
+
+TEST_CASE("attention: a picture of all heads, and one of the rollout") {
+  const Fixture f;
+  const Result r = run(program("attention") + " " + f.path("model.safetensors") + " " + f.path("a.png") +
+                       " --output-dir " + f.path("new/folder"));
+  INFO(r.output);
+  CHECK(r.status == 0);
+  CHECK(r.output.starts_with(f.path("a.png") + ": "));
+  const Image heads = read_image(f.folder / "new/folder/a-attention.png", 3);
+  const Image rollout = read_image(f.folder / "new/folder/a-rollout.png", 3);
+  CHECK(heads.width > 2 * 160);   // two heads
+  CHECK(heads.height > 3 * 160);  // three blocks
+  CHECK(rollout.height * 3 < heads.height + 100);
+  // Each head looks elsewhere.
+  const auto tile = [&](Index x) {
+    return std::vector<std::uint8_t>(heads.bytes.begin() + 50 * heads.width + x,
+                                     heads.bytes.begin() + 50 * heads.width + x + 100);
+  };
+  CHECK(tile(20) != tile(heads.width / 2 + 20));
+}
+
+TEST_CASE("train_vit, evaluate: pictures in folders, a new head, and a run that goes on") {
+  const TempFolder folder;
+  const auto path = [&](const std::string& name) { return (folder / name).string(); };
+  // Two sets of classes; every picture of a class is bright on another side.
+  const auto make_set = [&](const std::string& set, const std::vector<std::string>& classes) {
+    for (std::size_t c = 0; c < classes.size(); ++c) {
+      fs::create_directories(folder / set / classes[c]);
+      for (int i = 0; i < 20; ++i) {
+        Image image{1, 8, 8, {}};
+        for (int y = 0; y < 8; ++y)
+          for (int x = 0; x < 8; ++x) {
+            const bool bright[] = {x < 4, x >= 4, y < 4};
+            image.bytes.push_back(static_cast<std::uint8_t>((bright[c] ? 200 : 0) + (7 * x + 5 * y + 3 * i) % 50));
+          }
+        write_png(folder / set / classes[c] / (std::to_string(i) + ".png"), image);
+      }
+    }
+    return path(set);
+  };
+  const std::string sides = make_set("sides", {"left", "right"}), more = make_set("more", {"a", "b", "c"});
+  const std::string
+      train = program("train_vit") + " --threads 1 ",
+      tiny =
+          "--channels 1 --img-size 8 --patch-size 4 --num-hiddens 8 --mlp-num-hiddens 16 --num-heads 2 --batch-size 6 ";
+
+  const Result first =
+      run(train + tiny + "--num-blks 1 --epochs 4 --data-dir " + sides + " --output-dir " + path("one"));
+  INFO(first.output);
+  REQUIRE(first.status == 0);
+  const Result judged =
+      run(program("evaluate") + " " + path("one/best.safetensors") + " --data-dir " + sides + " --mistakes 3");
+  INFO(judged.output);
+  CHECK(judged.status == 0);
+  CHECK(contains(judged.output, "accuracy  "));
+  CHECK(contains(judged.output, "images    4\n"));  // every tenth of 2 x 20
+  CHECK(contains(judged.output, "left"));
+  CHECK(read_image(folder / "one/confusion.png", 3).width > 50);
+  check_refuses("evaluate", path("one/best.safetensors") + " --data-dir " + more, 1, "2 classes, the data set has 3");
+
+  // The sizes come from the file, the classes from the data; and what stops goes on to the bit.
+  const std::string tune = train + "--finetune " + path("one/model.safetensors") +
+                           " --batch-size 6 --seed 1 --data-dir " + more +
+                           " --hflip 0.5 --crop-padding 1 --output-dir ";
+  const Result whole = run(tune + path("two") + " --epochs 2");
+  INFO(whole.output);
+  REQUIRE(whole.status == 0);
+  const auto config = nlohmann::json::parse(content(folder / "two/config.json"));
+  CHECK(config["model"]["num_hiddens"] == 8);
+  CHECK(config["model"]["num_classes"] == 3);
+  REQUIRE(run(tune + path("three") + " --epochs 2 --max-steps 5").status == 0);
+  fs::remove_all(folder / "one");  // a run knows all that it needs
+  const Result resumed = run(train + "--resume " + path("three") + " --max-steps 0");
+  INFO(resumed.output);
+  CHECK(resumed.status == 0);
+  CHECK(contains(resumed.output, "resumed  after step 5\n"));
+  CHECK(content(folder / "three/model.safetensors") == content(folder / "two/model.safetensors"));
+  CHECK(content(folder / "three/losses.csv") == content(folder / "two/losses.csv"));
+  CHECK(contains(run(train + "--resume " + path("three")).output, "nothing was left to do after step 18"));
+
+  check_refuses("train_vit", "--resume " + path("three") + " --data-dir " + sides, 1, "the data are not those");
+}

@@ -94,12 +94,13 @@ void check_png(Bytes bytes, const std::filesystem::path& path) {
 void check_jpeg(Bytes bytes, const std::filesystem::path& path) {
   Reader file(bytes, path);
   file.take(2);
-  for (;;) {
+  for (bool pixels = false;;) {
     while (file.byte() != 0xff) {
     }
     std::size_t marker = 0xff;
     while (marker == 0xff) marker = file.byte();
-    if (marker == 0xd9) return;
+    if (marker == 0xd9) return file.require(pixels, " is damaged: it ends without pixels");
+    pixels |= marker == 0xda;
     if (marker == 0 || (marker >= 0xd0 && marker <= 0xd7)) continue;
     const std::size_t begin = file.position(), length = file.number(2);
     file.require(length >= 2, " is damaged: its segment at byte ", begin, " has the length ", length);

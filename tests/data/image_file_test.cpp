@@ -140,6 +140,14 @@ TEST_CASE("image_file: a picture cut off at any byte is refused") {
 
 TEST_CASE("image_file: a damaged PNG is refused, whichever bit it is; a damaged JPEG is the same each time") {
   const TempFolder folder;
+  const auto read = [&](const Bytes& content, std::uint8_t in_memory) {
+    std::vector<Bytes> before;  // what was in memory before does not matter
+    for (std::size_t size = 64; size < 1 << 17; size += size / 4) before.push_back(Bytes(size, in_memory));
+    before.clear();
+    fs::remove(folder / "x");
+    return read_image(write_file(folder / "x", content), 3).bytes;
+  };
+  const auto same_each_time = [&](const Bytes& content) { return read(content, 0xa5) == read(content, 0x11); };
   for (const char* kind : {"png palette transparent", "jpeg 4:2:0", "jpeg progressive"}) {
     const Bytes whole = picture(kind);
     for (std::size_t bit = 0; bit < 8 * whole.size(); bit += kind[0] == 'p' ? 1 : 3) {
@@ -148,14 +156,44 @@ TEST_CASE("image_file: a damaged PNG is refused, whichever bit it is; a damaged 
       damaged[bit / 8] ^= static_cast<std::uint8_t>(1 << bit % 8);
       const std::string text = complaint(damaged);
       if (kind[0] == 'p') CHECK(text != "");
-      if (text != "") continue;
-      fs::remove(folder / "x");
-      const fs::path path = write_file(folder / "x", damaged);
-      const Bytes once = read_image(path, 3).bytes;
-      Bytes(1 << 16, 0xa5);  // what was in memory before does not matter
-      CHECK(read_image(path, 3).bytes == once);
+      if (text == "") CHECK(same_each_time(damaged));
     }
   }
+
+  // A progressive JPEG of which only the first pass is there: all but the means of blocks is missing.
+  Bytes first_pass = picture("jpeg progressive");
+  const Bytes scan = {0xff, 0xda}, tables = {0xff, 0xc4}, end = {0xff, 0xd9};
+  const auto begin = std::search(first_pass.begin(), first_pass.end(), scan.begin(), scan.end());
+  const auto next = std::search(begin, first_pass.end(), tables.begin(), tables.end());
+  REQUIRE(next != first_pass.end());
+  std::copy(end.begin(), end.end(), next);
+  CHECK(same_each_time({first_pass.begin(), next + 2}));
+  std::copy(end.begin(), end.end(), begin);
+  CHECK(contains(complaint({first_pass.begin(), begin + 2}), "is damaged: it ends without pixels"));
+}
+
+TEST_CASE("image_file: a JPEG that would lead stb_image out of its memory is refused") {
+  const auto segment = [](Bytes& jpeg, std::uint8_t marker) {  // behind the marker and the length
+    const Bytes begin = {0xff, marker};
+    return std::search(jpeg.begin(), jpeg.end(), begin.begin(), begin.end()) + 4;
+  };
+  Bytes jpeg = picture("jpeg 4:2:0");
+  *(segment(jpeg, 0xc4) + 16) = 255;  // codes of 16 bits, more than there are values
+  CHECK(contains(complaint(jpeg), "contradicts itself"));
+  jpeg = picture("jpeg 4:2:0");
+  Bytes table(2 + 17 + 257 + 2);  // 0xff, 0xc4, length, the table of 257 codes
+  table[0] = 0xff, table[1] = 0xc4, table[2] = 1, table[3] = 20, table[19] = 200, table[20] = 57;
+  jpeg.insert(jpeg.begin() + 2, table.begin(), table.end());
+  CHECK(contains(complaint(jpeg), "its segment at byte 4 contradicts itself"));
+  jpeg = picture("jpeg 4:4:4");
+  *(segment(jpeg, 0xc0) + 7) = 0x41;   // the first channel has 4 pixels
+  *(segment(jpeg, 0xc0) + 10) = 0x31;  // for 3 of the second
+  CHECK(contains(complaint(jpeg), "contradicts itself"));
+  *(segment(jpeg, 0xc0) + 10) = 0x01;
+  CHECK(contains(complaint(jpeg), "contradicts itself"));
+  jpeg = picture("jpeg grey");
+  *(segment(jpeg, 0xdb) - 1) = 1;
+  CHECK(contains(complaint(jpeg), "has the length 1"));
 }
 
 TEST_CASE("image_file: sizes are checked before memory is taken for them") {

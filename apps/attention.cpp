@@ -89,6 +89,7 @@ int main(int argc, char** argv) try {
   write_png(rollout_file, contact_sheet({picture, overlay(picture, rollout, s.opacity)}, {answer, "rollout"}, 2));
   std::printf("%s: %s, %.4f\n%s\n%s\n", s.picture.c_str(), answer.c_str(), double{probabilities.data()[best]},
               heads_file.c_str(), rollout_file.c_str());
+  command_line::check_printed();
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "attention: %s\n", error.what());

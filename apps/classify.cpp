@@ -145,6 +145,7 @@ int main(int argc, char** argv) try {
       ++unreadable;
     }
   printer.end();
+  command_line::check_printed();
   return unreadable > 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "classify: %s\n", error.what());

@@ -1,12 +1,15 @@
 #pragma once
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tensor/check.h"
 #include "tensor/real.h"
 #include "tensor/size2.h"
 
@@ -100,6 +103,15 @@ void parse_or_exit(const CLI::App& app, const Parse& parse) {
     std::fprintf(stderr, "%s: %s (--help lists the flags)\n", app.get_name().c_str(), text.c_str());
     std::exit(2);
   }
+}
+
+// For the end of a program whose answer is what it prints: throws Error unless all of it went out, as it does not where
+// stdout is a file on a full disk.
+inline void check_printed() {
+  errno = 0;
+  const bool whole = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  check(whole, "stdout", "not all that there is to say could be written: ",
+        errno != 0 ? std::strerror(errno) : "it broke off before the end");
 }
 
 }  // namespace bobbin::command_line

@@ -154,6 +154,7 @@ int main(int argc, char** argv) try {
     write("confusion.png", confusion_matrix_picture(result.confusion.counts(), data.class_names));
   result.mistakes.resize(std::min(result.mistakes.size(), static_cast<std::size_t>(s.mistakes)));
   if (!result.mistakes.empty()) write("mistakes.png", draw_mistakes(data, result.mistakes));
+  command_line::check_printed();
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "evaluate: %s\n", error.what());

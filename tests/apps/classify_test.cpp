@@ -208,3 +208,16 @@ TEST_CASE("train_vit, evaluate: pictures in folders, a new head, and a run that 
 
   check_refuses("train_vit", "--resume " + path("three") + " --data-dir " + sides, 1, "the data are not those");
 }
+
+TEST_CASE("classify, attention: what does not arrive on a full disk is said") {
+  const Fixture f;
+  const std::string model = " --threads 1 " + f.path("model.safetensors") + " " + f.path("a.png");
+  for (const std::string& command : {"classify" + model, "classify" + model + " --format json",
+                                     "attention" + model + " --output-dir " + f.path("out")}) {
+    const Result r = run(program(command) + " > /dev/full");
+    INFO(r.output);
+    CHECK(r.status == 1);
+    CHECK(contains(r.output, "[stdout] not all that there is to say could be written: No space left on device"));
+    CHECK(std::count(r.output.begin(), r.output.end(), '\n') == 1);
+  }
+}

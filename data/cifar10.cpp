@@ -1,6 +1,7 @@
 #include "data/cifar10.h"
 
-#include <fstream>
+#include <cctype>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,8 +21,9 @@ std::vector<std::string> read_class_names(const fs::path& folder) {
   if (!fs::exists(path))
     return {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
   std::vector<std::string> names;
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line) && names.size() <= 10;) {
+  const std::vector<std::uint8_t> text = read_file("cifar10", path, 1 << 16);
+  std::istringstream lines(std::string(text.begin(), text.end()));
+  for (std::string line; std::getline(lines, line) && names.size() <= 10;) {
     while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back()))) line.pop_back();
     if (!line.empty()) names.push_back(line);
   }
@@ -38,6 +40,7 @@ ImageDataset read(const fs::path& folder, const std::vector<std::string>& files)
     const std::vector<std::uint8_t> bytes = read_file("cifar10", path, std::uintmax_t{1} << 30);
     check(bytes.size() % record == 0, "cifar10", path, " has ", bytes.size(), " bytes, expected a multiple of ", record,
           ": a class and 32 x 32 pixels in three colours");
+    images.reserve(images.size() + bytes.size());
     for (auto at = bytes.begin(); at != bytes.end(); at += record) {
       check(*at < 10, "cifar10", path, " has the class ", int{*at}, " in record ",
             static_cast<std::size_t>(at - bytes.begin()) / record, ", expected 0 to 9");

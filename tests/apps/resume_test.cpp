@@ -1,0 +1,231 @@
+// The program is killed, its disk is full, its folder is gone: a run that is resumed ends as one that was never
+// stopped.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <random>
+#include <thread>
+
+#include "optim/checkpoint.h"
+#include "optim/metrics.h"
+#include "tests/apps/program.h"
+#include "tests/data/files.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+// A folder with a data set of the kind of CIFAR-10: 40 images to train on, 8 to validate.
+void write_data(const fs::path& folder) {
+  fs::create_directories(folder);
+  const Bytes pixels = noise(48 * 3072);
+  for (int file = 0; file < 6; ++file) {
+    Bytes records;
+    for (int i = 8 * file; i < 8 * file + 8; ++i) {
+      records.push_back(static_cast<std::uint8_t>(i % 10));
+      records.insert(records.end(), pixels.begin() + 3072 * i, pixels.begin() + 3072 * (i + 1));
+    }
+    write_file(folder / (file == 5 ? "test_batch.bin" : "data_batch_" + std::to_string(file + 1) + ".bin"), records);
+  }
+}
+
+// train_vit, started and not waited for; what it says goes to a file.
+class Process {
+ public:
+  Process(const std::vector<std::string>& arguments, const fs::path& output, rlim_t file_size = RLIM_INFINITY) {
+    std::vector<std::string> words{binary("train_vit")};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    child_ = fork();
+    REQUIRE(child_ >= 0);
+    if (child_ > 0) return;
+    const int file = open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    dup2(file, STDOUT_FILENO);
+    dup2(file, STDERR_FILENO);
+    const rlimit limit{file_size, file_size};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    std::signal(SIGXFSZ, SIG_IGN);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  ~Process() { kill(); }
+
+  /// As a shell reports it: 128 + the signal that ended it.
+  int wait() {
+    int status = 0;
+    waitpid(child_, &status, 0);
+    child_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  int kill() {
+    if (child_ < 0) return -1;
+    ::kill(child_, SIGKILL);
+    return wait();
+  }
+
+ private:
+  pid_t child_ = -1;
+};
+
+// A training run of a tiny model, in a folder of its own.
+class Run {
+ public:
+  Run(const TempFolder& folder, const std::string& name, int save_every)
+      : path_(folder / name), output_(folder / (name + ".txt")) {
+    if (const fs::path data = folder / "data"; !fs::exists(data)) write_data(data);
+    flags_ = {"--data-dir", (folder / "data").string()};
+    for (const char* word : {"--img-size",        "8",   "--patch-size",  "4",   "--num-hiddens", "8",
+                             "--mlp-num-hiddens", "16",  "--num-heads",   "2",   "--num-blks",    "1",
+                             "--emb-dropout",     "0.1", "--blk-dropout", "0.1", "--hflip",       "0.5",
+                             "--batch-size",      "8",   "--epochs",      "4",   "--lr",          "0.05",
+                             "--momentum",        "0.9", "--threads",     "1",   "--save-every"})
+      flags_.push_back(word);
+    flags_.push_back(std::to_string(save_every));
+  }
+
+  Process start(rlim_t file_size = RLIM_INFINITY) const {
+    std::vector<std::string> arguments = flags_;
+    arguments.insert(arguments.end(), {"--output-dir", path_.string()});
+    return Process(arguments, output_, file_size);
+  }
+  Process resume() const { return Process({"--resume", path_.string()}, output_); }
+
+  const fs::path& path() const { return path_; }
+  std::string output() const { return content(output_); }
+  void forget() const { fs::remove_all(path_); }
+
+  // The checkpoints, each of which must be whole.
+  std::vector<fs::path> checkpoints() const {
+    std::vector<fs::path> found;
+    for (const fs::path& file : files("checkpoint-", ".safetensors")) {
+      CHECK(error_of([&] { read_checkpoint(file); }) == "");
+      found.push_back(file);
+    }
+    return found;
+  }
+  std::vector<fs::path> files(const std::string& begin, const std::string& end) const {
+    std::vector<fs::path> found;
+    std::error_code none;
+    for (const auto& file : fs::directory_iterator(path_, none))
+      if (const std::string name = file.path().filename(); name.starts_with(begin) && name.ends_with(end))
+        found.push_back(file.path());
+    return found;
+  }
+
+  // All that a run makes and that does not tell of time.
+  std::string result() const {
+    std::string all =
+        content(path_ / "losses.csv") + content(path_ / "model.safetensors") + content(path_ / "best.safetensors");
+    for (const EpochMetrics& e : read_metrics(path_ / "metrics.csv"))
+      all += std::to_string(e.step) + " " + std::to_string(e.train_loss) + " " + std::to_string(e.val_loss) + "\n";
+    return all;
+  }
+
+ private:
+  fs::path path_, output_;
+  std::vector<std::string> flags_;
+};
+
+// Whether the program's last words are one sentence that begins with its name.
+bool says(const std::string& output, const std::string& part) {
+  const std::size_t begin = output.rfind("train_vit: ");
+  if (begin == std::string::npos) return false;
+  const std::string last = output.substr(begin);
+  return contains(last, part) && std::count(last.begin(), last.end(), '\n') == 1;
+}
+
+}  // namespace
+
+TEST_CASE("resume: a run that is killed a hundred times is the run that never was") {
+  const TempFolder folder;
+  std::mt19937 random(1);
+  for (const int save_every : {1, 3}) {
+    CAPTURE(save_every);
+    const Run whole(folder, "whole" + std::to_string(save_every), save_every);
+    const auto begin = Clock::now();
+    REQUIRE(whole.start().wait() == 0);
+    const auto duration = Clock::now() - begin;
+    const std::string result = whole.result();
+
+    const Run run(folder, "killed" + std::to_string(save_every), save_every);
+    int kills = 0, finished = 0, resumed = 0;
+    while (kills < 50 || finished == 0) {
+      const bool going_on = !run.checkpoints().empty();
+      if (!going_on && fs::exists(run.path())) {  // too soon for a checkpoint
+        CHECK(run.resume().wait() == 1);
+        CHECK(says(run.output(), "no checkpoint"));
+        run.forget();
+      }
+      resumed += going_on;
+      Process process = going_on ? run.resume() : run.start();
+      if (kills < 50) std::this_thread::sleep_for(duration * (random() % 1000) / 2000);
+      const int status = kills < 50 ? process.kill() : process.wait();
+      kills += status == 128 + SIGKILL;
+      INFO("kill ", kills, ": ", run.output());
+      CHECK(run.checkpoints().size() <= 3);  // the two that are kept, and the newest before the oldest goes
+      CHECK(run.files("checkpoint-", ".tmp").size() <= 1);
+      if (status == 128 + SIGKILL) continue;
+      REQUIRE(status == 0);
+      ++finished;
+      CHECK(run.result() == result);
+      CHECK(run.checkpoints().size() == 2);
+      CHECK(run.files("", ".tmp").empty());
+      run.forget();
+    }
+    CHECK(resumed > 0);
+  }
+}
+
+TEST_CASE("resume: a disk that fills up in the middle of a run costs nothing but the time") {
+  const TempFolder folder;
+  const Run whole(folder, "whole", 1), run(folder, "full", 1);
+  REQUIRE(whole.start().wait() == 0);
+  const auto largest = fs::file_size(whole.path() / "checkpoint-00000020.safetensors");
+  for (const std::uintmax_t missing : {1, 200, 600}) {  // each step adds some bytes to a checkpoint
+    CAPTURE(missing);
+    run.forget();
+    CHECK(run.start(largest - missing).wait() == 1);
+    INFO(run.output());
+    CHECK(says(run.output(), "File too large"));
+    CHECK(says(run.output(), run.path().string()));
+    CHECK(run.files("", ".tmp").empty());
+    CHECK(run.checkpoints().size() == 2);
+    CHECK(run.resume().wait() == 0);
+    CHECK(run.result() == whole.result());
+  }
+}
+
+TEST_CASE("resume: a folder that goes away in the middle of a run") {
+  const TempFolder folder;
+  const Run whole(folder, "whole", 3), run(folder, "gone", 3);
+  REQUIRE(whole.start().wait() == 0);
+  int status = 0;
+  for (int attempt = 0; attempt < 20 && status == 0; ++attempt) {  // until it goes before the run is at its end
+    fs::remove_all(folder / "elsewhere");
+    Process process = run.start();
+    while (run.files("checkpoint-", ".safetensors").empty())
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    fs::rename(run.path(), folder / "elsewhere");
+    status = process.wait();
+  }
+  INFO(run.output());
+  CHECK(status == 1);
+  CHECK(says(run.output(), "No such file or directory"));
+  CHECK(says(run.output(), run.path().string()));
+  CHECK(!fs::exists(run.path()));
+  const Run elsewhere(folder, "elsewhere", 3);
+  CHECK(!elsewhere.checkpoints().empty());
+  CHECK(elsewhere.resume().wait() == 0);
+  CHECK(elsewhere.result() == whole.result());
+}

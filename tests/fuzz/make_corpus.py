@@ -5,11 +5,13 @@ Other files there are inputs on which a reader failed once; they stay as they ar
 """
 import gzip
 import json
+import math
 import pathlib
 import struct
 
 HERE = pathlib.Path(__file__).parent
 GOLDEN = HERE.parent / "golden"
+SPLIT = b"\n----\n"  # stands between two files in one input; targets.h has the same
 
 
 def write(target, name, content):
@@ -29,9 +31,7 @@ def safetensors(tensors, metadata):
 
 
 def f32(shape, value=0.5):
-    count = 1
-    for size in shape:
-        count *= size
+    count = math.prod(shape)
     return "F32", shape, struct.pack(f"<{count}f", *[value] * count)
 
 
@@ -44,10 +44,7 @@ def golden_bytes(name):
 
 
 def idx(*sizes):
-    count = 1
-    for size in sizes:
-        count *= size
-    return bytes([0, 0, 8, len(sizes)]) + struct.pack(f">{len(sizes)}I", *sizes) + bytes(range(count))
+    return bytes([0, 0, 8, len(sizes)]) + struct.pack(f">{len(sizes)}I", *sizes) + bytes(range(math.prod(sizes)))
 
 
 def checkpoint():
@@ -62,6 +59,66 @@ def checkpoint():
                        {"format": "pt", "note.config": "{}", "training": json.dumps(training)})
 
 
+def vit(names, metadata):
+    """The weights of the smallest Vision Transformer: width 2, one block, one patch of 2 x 2, two classes."""
+    square, row, three = [2, 2], [2], [6]
+    shapes = {
+        "cls": {"": [1, 1, 2]}, "positions": {"": [1, 2, 2]}, "patches": {".weight": [2, 1, 2, 2], ".bias": row},
+        "qkv": {".weight": [6, 2], ".bias": three}, "qkv_": {"weight": [6, 2], "bias": three},
+        "mlp1": {".weight": [3, 2], ".bias": [3]}, "mlp2": {".weight": [2, 3], ".bias": row},
+    }
+    tensors = {}
+    for part, name in names.items():
+        matrix = {".weight": row if "norm" in part else square, ".bias": row}
+        for ending, shape in shapes.get(part, matrix).items():
+            tensors[name + ending] = ("BF16", shape, b"\x80\x3f" * math.prod(shape))
+    return safetensors(tensors, metadata)
+
+
+def models():
+    """Name -> weights, and the config.json beside them."""
+    d2l = {"cls": "cls_token", "positions": "pos_embedding", "patches": "patch_embedding.conv", "norm1": "blks.0.ln1",
+           "q": "blks.0.attention.W_q", "k": "blks.0.attention.W_k", "v": "blks.0.attention.W_v",
+           "o": "blks.0.attention.W_o", "norm2": "blks.0.ln2", "mlp1": "blks.0.mlp.dense1", "mlp2": "blks.0.mlp.dense2",
+           "norm": "head.0", "head": "head.1"}
+    description = {
+        "config": {"img_size": [2, 2], "patch_size": [2, 2], "num_hiddens": 2, "mlp_num_hiddens": 3, "num_heads": 1,
+                   "num_blks": 1, "emb_dropout": 0.1, "blk_dropout": 0.1, "use_bias": True, "num_classes": 2,
+                   "num_channels": 1, "pool": "token", "layer_norm_eps": 1e-5, "distilled": False},
+        "class_names": ["cat", "dog"],
+        "preprocess": {"interpolation": "bicubic", "crop_pct": 0.9, "mean": [0.5], "std": [0.5]},
+    }
+    timm = {"cls": "cls_token", "positions": "pos_embed", "patches": "patch_embed.proj", "norm1": "blocks.0.norm1",
+            "qkv": "blocks.0.attn.qkv", "o": "blocks.0.attn.proj", "norm2": "blocks.0.norm2",
+            "mlp1": "blocks.0.mlp.fc1", "mlp2": "blocks.0.mlp.fc2", "norm": "norm", "head": "head"}
+    timm_config = {"global_pool": "token", "label_names": ["cat", "dog"],
+                   "pretrained_cfg": {"interpolation": "bicubic", "crop_pct": 0.9, "mean": [0.5], "std": [0.5]}}
+    layer = "encoder.layers.encoder_layer_0."
+    torchvision = {"cls": "class_token", "positions": "encoder.pos_embedding", "patches": "conv_proj",
+                   "norm1": layer + "ln_1", "qkv_": layer + "self_attention.in_proj_",
+                   "o": layer + "self_attention.out_proj", "norm2": layer + "ln_2", "mlp1": layer + "mlp.0",
+                   "mlp2": layer + "mlp.3", "norm": "encoder.ln", "head": "heads.head"}
+    layer = "vit.encoder.layer.0."
+    transformers = {"cls": "vit.embeddings.cls_token", "positions": "vit.embeddings.position_embeddings",
+                    "patches": "vit.embeddings.patch_embeddings.projection", "norm1": layer + "layernorm_before",
+                    "q": layer + "attention.attention.query", "k": layer + "attention.attention.key",
+                    "v": layer + "attention.attention.value", "o": layer + "attention.output.dense",
+                    "norm2": layer + "layernorm_after", "mlp1": layer + "intermediate.dense",
+                    "mlp2": layer + "output.dense", "norm": "vit.layernorm", "head": "classifier"}
+    transformers_config = {"hidden_act": "gelu", "num_attention_heads": 1, "image_size": 2, "layer_norm_eps": 1e-12,
+                           "id2label": {"0": "cat", "1": "dog"}}
+    return {"ours": (vit(d2l, {"bobbin": json.dumps(description)}), None),
+            "timm": (vit(timm, {}), timm_config),
+            "torchvision": (vit(torchvision, {}), None),
+            "transformers": (vit(transformers, {}), transformers_config)}
+
+
+def cifar10():
+    """Two images, and the names of the classes: all files of the data set in one, as the target wants it."""
+    names = b"".join(b"class %d\n" % i for i in range(10))
+    return names + SPLIT + (bytes([3]) + bytes(3072)) + (bytes([9]) + b"\xff" * 3072)
+
+
 def main():
     for sizes in [(5,), (2, 3, 4), (1, 2, 2, 3)]:
         write("idx", "x".join(map(str, sizes)), idx(*sizes))
@@ -72,9 +129,17 @@ def main():
     write("safetensors", "empty", safetensors({}, {}))
     write("checkpoint", "run", checkpoint())
 
+    for name, (weights, config) in models().items():
+        write("model", name, weights + (SPLIT + json.dumps(config).encode() if config else b""))
+
     pictures = golden_bytes("pictures")
     for kind in ("jpeg 4:2:0", "jpeg progressive", "jpeg grey", "png 1 bit", "png grey", "png palette transparent"):
         write("picture", kind.replace(" ", "-").replace(":", ""), pictures[f"{kind}/file"])
+
+    write("cifar10", "two-images", cifar10())
+    picture = SPLIT + pictures["png 1 bit/file"]
+    write("image_folder", "classes", "".join(f"{c}/{i}.png\n" for c in ("cat", "dog") for i in range(10)).encode() + picture)
+    write("image_folder", "divided", b"train/a/1.png\ntrain/b/x/2.PNG\nval/a/3.jpg\nnotes.txt\n.hidden/4.png" + picture)
 
     lines = (HERE.parents[1] / "apps/results/d2l-seed0.csv").read_text().splitlines(keepends=True)
     write("metrics", "epochs", "".join(lines[:4]).encode())

@@ -15,7 +15,7 @@ trap 'exit 1' INT TERM
 
 for target; do
   mkdir -p "$work/corpus/$target"
-  if ! FUZZ_TARGET=$target "$program" -max_total_time="$seconds" -max_len=4096 -timeout=10 -dict=tests/fuzz/words.dict \
+  if ! FUZZ_TARGET=$target "$program" -max_total_time="$seconds" -max_len=8192 -timeout=10 -dict=tests/fuzz/words.dict \
     -print_final_stats=1 -artifact_prefix="$work/finding-" "$work/corpus/$target" "tests/fuzz/corpus/$target" \
     > "$work/$target.log" 2>&1; then
     tail -n 60 "$work/$target.log"

@@ -2,15 +2,21 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "data/cifar10.h"
 #include "data/idx.h"
 #include "data/image_file.h"
+#include "data/image_folder.h"
 #include "data/safetensors.h"
 #include "optim/checkpoint.h"
 #include "optim/metrics.h"
+#include "optim/model_file.h"
 #include "tests/data/files.h"
 
 /// Every reader, as something to throw bytes at: whatever they are, it takes them or throws one sentence.
@@ -18,7 +24,7 @@ namespace bobbin::test {
 
 struct FuzzTarget {
   std::string name;
-  void (*read)(const TempFolder& folder, const Bytes& bytes);
+  bool (*read)(const TempFolder& folder, const Bytes& bytes);  ///< whether it took them
   /// Memory that a byte of the file may cost, in bytes. Two; more only where the file is packed, and deflate packs
   /// up to 1032 to 1.
   std::size_t memory_per_byte = 2;
@@ -27,11 +33,34 @@ struct FuzzTarget {
 /// What else a reader may take, however small the file: buffers and steps of 1 MB, the nodes of a small map.
 constexpr std::size_t fuzz_memory = 4 << 20;
 
-/// Lets only those errors pass that are made for people: an Error, one line, not endless.
+/// Whether f takes what it reads. Lets only those errors pass that are made for people: an Error, one line, not
+/// endless.
 template <class F>
-void takes_or_refuses(const F& f) {
+bool takes(const F& f) {
   const std::string error = error_of(f);
   if (error.size() >= 1000 || contains(error, "\n")) throw std::logic_error("not one short line: " + error);
+  return error.empty();
+}
+
+/// What stands before the first "\n----\n" in the bytes, and what behind: two files in one input.
+inline std::pair<Bytes, Bytes> in_two(const Bytes& bytes) {
+  const std::string between = "\n----\n";
+  const auto at = std::search(bytes.begin(), bytes.end(), between.begin(), between.end());
+  return {{bytes.begin(), at}, at == bytes.end() ? Bytes() : Bytes(at + static_cast<int>(between.size()), bytes.end())};
+}
+
+/// Writes a folder of files with this content: each line of the list is the path of one. Those that would lead out of
+/// the folder, or are not possible, are left out.
+inline void write_files(const std::filesystem::path& folder, const Bytes& list, const Bytes& content) {
+  std::istringstream lines(std::string(list.begin(), list.end()));
+  int files = 0;
+  for (std::string line; std::getline(lines, line) && files < 32; ++files) {
+    const std::filesystem::path path = line.substr(0, line.find('\0'));
+    if (path.empty() || path.is_absolute() || contains(line, "..")) continue;
+    std::error_code impossible;
+    std::filesystem::create_directories((folder / path).parent_path(), impossible);
+    write_file(folder / path, content);
+  }
 }
 
 /// The PNG with the checksums that belong to its chunks; made-up ones would keep readers from what is in them.
@@ -54,32 +83,68 @@ inline const std::vector<FuzzTarget>& fuzz_targets() {
       {"idx",
        [](const TempFolder& folder, const Bytes& bytes) {
          const auto path = write_file(folder / "x", bytes);
-         takes_or_refuses([&] { read_idx(path); });
+         return takes([&] { read_idx(path); });
        },
        3 * 1032},
       {"safetensors",
        [](const TempFolder& folder, const Bytes& bytes) {
          const auto path = write_file(folder / "x", bytes);
-         takes_or_refuses([&] { read_safetensors(path); });
+         return takes([&] { read_safetensors(path); });
        }},
       {"checkpoint",
        [](const TempFolder& folder, const Bytes& bytes) {
          const auto path = write_file(folder / "x", bytes);
-         takes_or_refuses([&] { read_checkpoint(path); });
+         return takes([&] { read_checkpoint(path); });
+       }},
+      {"model",
+       [](const TempFolder& folder, const Bytes& bytes) {
+         const auto [weights, config] = in_two(bytes);
+         const auto path = write_file(folder / "x", weights);
+         std::filesystem::remove(folder / "config.json");
+         if (!config.empty()) write_file(folder / "config.json", config);
+         takes([&] { read_classifier(path); });
+         return takes([&] { read_classifier(path, {.num_heads = 1, .img_size = Size2{4, 6}}); });
        }},
       {"picture",
        [](const TempFolder& folder, const Bytes& bytes) {
          const bool png = bytes.size() > 8 && bytes[1] == 'P';
          for (const Bytes& content : {bytes, png ? with_checksums(bytes) : bytes}) {
            const auto path = write_file(folder / "x", content);
-           for (const Index channels : {1, 3}) takes_or_refuses([&] { read_image(path, channels); });
+           takes([&] { read_image(path, 1); });
+           if (takes([&] { read_image(path, 3); })) return true;
          }
+         return false;
        },
        16 * 8 * 1032},  // 8 pixels a byte, each of up to 16 bytes on the way
+      {"cifar10",
+       [](const TempFolder& folder, const Bytes& bytes) {
+         const auto [names, images] = in_two(bytes);
+         write_file(folder / "batches.meta.txt", names);
+         for (const char* file : {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+                                  "data_batch_5.bin", "test_batch.bin"})
+           write_file(folder / file, images);
+         return takes([&] { cifar10(folder.path()); });
+       },
+       2 * 6},
+      {"image_folder",
+       [](const TempFolder& folder, const Bytes& bytes) {
+         const auto [list, picture] = in_two(bytes);
+         const auto root = folder / "pictures";
+         std::filesystem::create_directory(root);
+         write_files(root, list, picture);
+         const bool taken = takes([&] {
+           const TrainAndTest data = image_folder(root);
+           for (const ImageDataset* part : {&data.train, &data.test})
+             for (Index i = 0; i < part->count(); ++i) part->image(i);
+         });
+         std::filesystem::remove_all(root);
+         return taken;
+       },
+       16 * 8 * 1032},
       {"metrics",
        [](const TempFolder& folder, const Bytes& bytes) {
          const auto path = write_file(folder / "x", bytes);
-         takes_or_refuses([&] { read_metrics(path); });
+         return takes([&] { read_metrics(path); });
        }},
   };
   return all;

@@ -26,7 +26,7 @@ const std::vector<real> imagenet_mean{real(0.485), real(0.456), real(0.406)},
 class Object {
  public:
   Object(const json& object, std::string place) : object_(object), place_(std::move(place)) {
-    check(object.is_object(), "read_model_file", place_, " should be an object, got ", shown(object));
+    check(object.is_object(), "model file", place_, " should be an object, got ", shown(object));
   }
 
   bool has(const char* key) const { return object_.contains(key) && !object_.at(key).is_null(); }
@@ -67,12 +67,12 @@ class Object {
     return result;
   }
   void expect(bool ok, const char* key, const std::string& what) const {
-    check(ok, "read_model_file", place_, ".", key, " should be ", what, ", got ", shown(at(key)));
+    check(ok, "model file", place_, ".", key, " should be ", what, ", got ", shown(at(key)));
   }
 
  private:
   const json& at(const char* key) const {
-    check(object_.contains(key), "read_model_file", place_, " has no ", key);
+    check(object_.contains(key), "model file", place_, " has no ", key);
     return object_.at(key);
   }
   Index integer(const json& value, const char* key) const {
@@ -143,18 +143,11 @@ ViTConfig read_config(const Object& from) {
           .distilled = from.boolean("distilled")};
 }
 
-ModelFile read_own(NamedTensors tensors, const std::string& note, const std::string& place) {
-  const json value = parse_json(note, place);
-  const Object description(value, place), preprocess = description.object("preprocess");
-  // One by one: g++ 12 destroys twice what a braced list has made when a later member of it throws.
-  ModelFile file{{VitOrigin::d2l, {}, std::move(tensors)}, {}, {}};
-  file.weights.config = read_config(description.object("config"));
-  file.class_names = description.names("class_names");
-  file.preprocess.interpolation = interpolation(preprocess, "interpolation");
-  file.preprocess.crop_pct = crop_pct(preprocess, "crop_pct");
-  file.preprocess.mean = preprocess.numbers("mean");
-  file.preprocess.std = preprocess.numbers("std");
-  return file;
+ModelFile read_own(NamedTensors tensors, const std::string& note) {
+  ModelDescription description = read_description(note, "its description");
+  return {{VitOrigin::d2l, std::move(description.config), std::move(tensors)},
+          std::move(description.class_names),
+          std::move(description.preprocess)};
 }
 
 // --- Those of others ----------------------------------------------------------------------------------------------
@@ -249,14 +242,13 @@ void check_description(const ViTConfig& config, const std::vector<std::string>& 
         config.img_size.width, ", but pictures become ", preprocess.size.height, " x ", preprocess.size.width);
 }
 
-// What f returns, and in its errors the file.
-template <class F>
-auto naming(const fs::path& path, const F& f) {
+// What f returns, and in its errors the file, or the place in it.
+auto naming(const char* op, const auto& place, const auto& f) {
   try {
     return f();
   } catch (const Error& error) {
     const std::string text = error.what();
-    fail("read_model_file", path, ": ", text.substr(text.find("] ") + 2));
+    fail(op, place, ": ", text.substr(text.find("] ") + 2));
   }
 }
 
@@ -290,6 +282,22 @@ std::string describe_model(const ViTConfig& c, const std::vector<std::string>& c
   return description.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+ModelDescription read_description(const std::string& text, const std::string& place) {
+  const json value = parse_json(text, place);
+  const Object description(value, place), preprocess = description.object("preprocess");
+  // One by one: g++ 12 destroys twice what a braced list has made when a later member of it throws.
+  ModelDescription result;
+  result.config = read_config(description.object("config"));
+  result.class_names = description.names("class_names");
+  result.preprocess.size = result.config.img_size;
+  result.preprocess.interpolation = interpolation(preprocess, "interpolation");
+  result.preprocess.crop_pct = crop_pct(preprocess, "crop_pct");
+  result.preprocess.mean = preprocess.numbers("mean");
+  result.preprocess.std = preprocess.numbers("std");
+  naming("read_description", place, [&] { check_description(result.config, result.class_names, result.preprocess); });
+  return result;
+}
+
 void write_classifier(const fs::path& path, ViT& model, const std::vector<std::string>& class_names,
                       const Preprocess& preprocess) {
   write_safetensors(path, named_tensors(model), {{"bobbin", describe_model(model.config, class_names, preprocess)}});
@@ -297,11 +305,10 @@ void write_classifier(const fs::path& path, ViT& model, const std::vector<std::s
 
 ModelFile read_model_file(const fs::path& path, const ModelFileOptions& options) {
   Safetensors content = read_safetensors(path);
-  return naming(path, [&] {
+  return naming("read_model_file", path, [&] {
     const auto note = content.metadata.find("bobbin");
-    ModelFile file = note != content.metadata.end()
-                         ? read_own(std::move(content.tensors), note->second, "its description")
-                         : read_foreign(std::move(content.tensors), path, options);
+    ModelFile file = note != content.metadata.end() ? read_own(std::move(content.tensors), note->second)
+                                                    : read_foreign(std::move(content.tensors), path, options);
     apply(options, file);
     check_description(file.weights.config, file.class_names, file.preprocess);
     return file;
@@ -310,8 +317,8 @@ ModelFile read_model_file(const fs::path& path, const ModelFileOptions& options)
 
 Classifier read_classifier(const fs::path& path, const ModelFileOptions& options) {
   ModelFile file = read_model_file(path, options);
-  Classifier classifier{naming(path, [&] { return make_vit(file.weights); }), std::move(file.class_names),
-                        std::move(file.preprocess)};
+  Classifier classifier{naming("read_model_file", path, [&] { return make_vit(file.weights); }),
+                        std::move(file.class_names), std::move(file.preprocess)};
   eval(classifier.model);
   return classifier;
 }

@@ -23,6 +23,13 @@ struct ModelFile {
   Preprocess preprocess;
 };
 
+/// What our files say about a model, as text in their metadata.
+struct ModelDescription {
+  ViTConfig config;
+  std::vector<std::string> class_names;  ///< one for each class
+  Preprocess preprocess;                 ///< its size is config.img_size
+};
+
 /// What a file does not say, or what is to be otherwise.
 struct ModelFileOptions {
   int num_heads = 0;                ///< 0: as the file says, or else as VitHints
@@ -32,11 +39,15 @@ struct ModelFileOptions {
   std::optional<std::vector<real>> mean{}, std{};
 };
 
-/// What our files say about a model, under the key "bobbin" of their metadata: JSON with `config`, `class_names` and
+/// The text of a ModelDescription, which our files have under the key "bobbin" of their metadata: JSON with `config`, `class_names` and
 /// `preprocess`.
 /// Throws Error unless there is a name for each class and preprocess.size is the model's image size.
 std::string describe_model(const ViTConfig& config, const std::vector<std::string>& class_names,
                            const Preprocess& preprocess);
+
+/// Reads what describe_model() writes. `place` says in errors where the text is from.
+/// Throws Error for whatever is wrong with it; whether a model of this config could be made, the text cannot prove.
+ModelDescription read_description(const std::string& json, const std::string& place);
 
 /// Writes a safetensors file of the model's parameters under the chapter's names, which PyTorch loads into the
 /// chapter's class, with describe_model() in its metadata.

@@ -103,6 +103,25 @@ TEST_CASE("model file: the description that stands in the metadata") {
   CHECK(fails([&] { describe_model(config, names, other); }, {"must be above 0, got 0"}));
 }
 
+TEST_CASE("model file: a description alone is read again, and its errors say where it is from") {
+  const std::string text = describe_model(small(), names, preprocess);
+  const ModelDescription got = read_description(text, "the checkpoint's description");
+  CHECK(describe_model(got.config, got.class_names, got.preprocess) == text);
+  CHECK(got.class_names == names);
+  CHECK(got.preprocess.size == Size2(8, 12));
+  const auto says = [&](const char* place, const nlohmann::json& value, const std::string& what) {
+    auto other = nlohmann::json::parse(text);
+    other[nlohmann::json::json_pointer(place)] = value;
+    CHECK(fails([&] { read_description(other.dump(), "the checkpoint's description"); },
+                {"the checkpoint's description" + what}));
+  };
+  says("/config/num_heads", "x", ".config.num_heads should be a whole number");
+  says("/preprocess/mean", {0.5}, ": the model has 2 channels, but there are means and deviations of 1");
+  says("/class_names", {"a"}, ": the model has 4 classes, but 1 have names");
+  for (std::size_t size = 0; size < text.size(); ++size)
+    CHECK(fails([&] { read_description(text.substr(0, size), "the note"); }, {"the note is not JSON"}));
+}
+
 TEST_CASE("model file: those of others, with what is usual there") {
   const std::vector<real> half(3, real(0.5)), mean{real(0.485), real(0.456), real(0.406)},
       deviation{real(0.229), real(0.224), real(0.225)};

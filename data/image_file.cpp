@@ -83,7 +83,9 @@ Image read_image(const std::filesystem::path& path, Index channels) {
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, in = 0;
   const auto check_decoded = [&](bool ok) {
-    check(ok, "read_image", path, " cannot be decoded: it is damaged or of a rare kind (", stbi_failure_reason(), ")");
+    if (ok) return;  // the reason may have letters from the file in it
+    fail("read_image", path, " cannot be decoded: it is damaged or of a rare kind (", Quoted{stbi_failure_reason()},
+         ")");
   };
   check_decoded(stbi_info_from_memory(bytes.data(), size, &width, &height, &in) != 0);
   check(std::max(width, height) <= most_on_a_side && Index{width} * height <= most_pixels, "read_image", path, " has ",

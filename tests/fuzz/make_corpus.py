@@ -114,9 +114,9 @@ def models():
 
 
 def cifar10():
-    """Two images, and the names of the classes: all files of the data set in one, as the target wants it."""
+    """An image, and the names of the classes: all files of the data set in one, as the target wants it."""
     names = b"".join(b"class %d\n" % i for i in range(10))
-    return names + SPLIT + (bytes([3]) + bytes(3072)) + (bytes([9]) + b"\xff" * 3072)
+    return names + SPLIT + bytes([3]) + bytes(3072)
 
 
 def main():
@@ -136,7 +136,7 @@ def main():
     for kind in ("jpeg 4:2:0", "jpeg progressive", "jpeg grey", "png 1 bit", "png grey", "png palette transparent"):
         write("picture", kind.replace(" ", "-").replace(":", ""), pictures[f"{kind}/file"])
 
-    write("cifar10", "two-images", cifar10())
+    write("cifar10", "image", cifar10())
     picture = SPLIT + pictures["png 1 bit/file"]
     write("image_folder", "classes", "".join(f"{c}/{i}.png\n" for c in ("cat", "dog") for i in range(10)).encode() + picture)
     write("image_folder", "divided", b"train/a/1.png\ntrain/b/x/2.PNG\nval/a/3.jpg\nnotes.txt\n.hidden/4.png" + picture)

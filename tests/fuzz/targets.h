@@ -42,6 +42,12 @@ bool takes(const F& f) {
   return error.empty();
 }
 
+/// To write over a file makes some systems wait for the disk.
+inline std::filesystem::path write_anew(const std::filesystem::path& path, const Bytes& bytes) {
+  std::filesystem::remove(path);
+  return write_file(path, bytes);
+}
+
 /// What stands before the first "\n----\n" in the bytes, and what behind: two files in one input.
 inline std::pair<Bytes, Bytes> in_two(const Bytes& bytes) {
   const std::string between = "\n----\n";
@@ -82,26 +88,26 @@ inline const std::vector<FuzzTarget>& fuzz_targets() {
   static const std::vector<FuzzTarget> all{
       {"idx",
        [](const TempFolder& folder, const Bytes& bytes) {
-         const auto path = write_file(folder / "x", bytes);
+         const auto path = write_anew(folder / "x", bytes);
          return takes([&] { read_idx(path); });
        },
        3 * 1032},
       {"safetensors",
        [](const TempFolder& folder, const Bytes& bytes) {
-         const auto path = write_file(folder / "x", bytes);
+         const auto path = write_anew(folder / "x", bytes);
          return takes([&] { read_safetensors(path); });
        }},
       {"checkpoint",
        [](const TempFolder& folder, const Bytes& bytes) {
-         const auto path = write_file(folder / "x", bytes);
+         const auto path = write_anew(folder / "x", bytes);
          return takes([&] { read_checkpoint(path); });
        }},
       {"model",
        [](const TempFolder& folder, const Bytes& bytes) {
          const auto [weights, config] = in_two(bytes);
-         const auto path = write_file(folder / "x", weights);
+         const auto path = write_anew(folder / "x", weights);
          std::filesystem::remove(folder / "config.json");
-         if (!config.empty()) write_file(folder / "config.json", config);
+         if (!config.empty()) write_anew(folder / "config.json", config);
          takes([&] { read_classifier(path); });
          return takes([&] { read_classifier(path, {.num_heads = 1, .img_size = Size2{4, 6}}); });
        }},
@@ -109,7 +115,7 @@ inline const std::vector<FuzzTarget>& fuzz_targets() {
        [](const TempFolder& folder, const Bytes& bytes) {
          const bool png = bytes.size() > 8 && bytes[1] == 'P';
          for (const Bytes& content : {bytes, png ? with_checksums(bytes) : bytes}) {
-           const auto path = write_file(folder / "x", content);
+           const auto path = write_anew(folder / "x", content);
            takes([&] { read_image(path, 1); });
            if (takes([&] { read_image(path, 3); })) return true;
          }
@@ -119,10 +125,10 @@ inline const std::vector<FuzzTarget>& fuzz_targets() {
       {"cifar10",
        [](const TempFolder& folder, const Bytes& bytes) {
          const auto [names, images] = in_two(bytes);
-         write_file(folder / "batches.meta.txt", names);
+         write_anew(folder / "batches.meta.txt", names);
          for (const char* file : {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
                                   "data_batch_5.bin", "test_batch.bin"})
-           write_file(folder / file, images);
+           write_anew(folder / file, images);
          return takes([&] { cifar10(folder.path()); });
        },
        2 * 6},
@@ -143,7 +149,7 @@ inline const std::vector<FuzzTarget>& fuzz_targets() {
        16 * 8 * 1032},
       {"metrics",
        [](const TempFolder& folder, const Bytes& bytes) {
-         const auto path = write_file(folder / "x", bytes);
+         const auto path = write_anew(folder / "x", bytes);
          return takes([&] { read_metrics(path); });
        }},
   };

@@ -113,7 +113,7 @@ asan:
 # A library of its own, in which libFuzzer sees the way that an input takes.
 FUZZ_SECONDS = 600
 fuzz: deps
-	@clang++ --version > /dev/null || { echo 'make fuzz needs clang++, with which libFuzzer comes'; exit 1; }
+	@command -v clang++ > /dev/null || { echo 'make fuzz needs clang++ with libFuzzer: apt-get install clang libomp-dev' >&2; exit 1; }
 	@$(BUILD) build/fuzz/fuzz B=build/fuzz CXX=clang++ OPT=-O1 \
 	  SANITIZE='-g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 	@sh tests/fuzz/run.sh build/fuzz/fuzz $(FUZZ_SECONDS)

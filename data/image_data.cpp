@@ -44,8 +44,7 @@ TrainAndTest image_data(const fs::path& dir, Preprocess preprocess, Index channe
   TrainAndTest data = read(dir, channels);
   check(channels == 0 || data.train.channels == channels, "image_data", data.name, " has ", data.train.channels,
         " channels, and only pictures in folders can be read with another number, got ", channels);
-  for (std::vector<real>* numbers : {&preprocess.mean, &preprocess.std})
-    if (numbers->size() == 1) numbers->assign(static_cast<std::size_t>(data.train.channels), numbers->front());
+  spread(preprocess, data.train.channels);
   data.train.preprocess = data.test.preprocess = preprocess;
   return data;
 }

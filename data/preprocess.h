@@ -18,4 +18,10 @@ struct Preprocess {
   std::vector<real> mean{}, std{};  ///< one a channel: (number - mean) / std; empty: numbers stay from 0 to 1
 };
 
+/// Makes a single mean, and a single std, the one of each channel.
+inline void spread(Preprocess& preprocess, Index channels) {
+  for (std::vector<real>* numbers : {&preprocess.mean, &preprocess.std})
+    if (numbers->size() == 1) numbers->assign(static_cast<std::size_t>(channels), numbers->front());
+}
+
 }  // namespace bobbin

@@ -207,20 +207,6 @@ ViTConfig config_of(const VitWeights& weights, const VitHints& hints, bool avera
   return config;
 }
 
-// Shapes that contradict each other could ask for a model many times as large as the weights.
-void check_size(const ViTConfig& c, const Tensors& tensors) {
-  const auto D = static_cast<double>(c.num_hiddens), M = static_cast<double>(c.mlp_num_hiddens);
-  const double T = static_cast<double>(c.img_size.height / c.patch_size.height) *
-                   static_cast<double>(c.img_size.width / c.patch_size.width);
-  const double patch = static_cast<double>(c.num_channels * c.patch_size.height * c.patch_size.width);
-  const double needed = D * (T + patch + static_cast<double>(c.num_classes)) + c.num_blks * (4 * D * D + 2 * D * M);
-  double given = 0;
-  for (const auto& [name, tensor] : tensors) given += static_cast<double>(tensor.size());
-  check(needed <= 2 * given, "vit_weights", "a model of width ", c.num_hiddens, " with ", c.num_blks, " blocks, ",
-        c.num_classes, " classes and images of ", c.img_size.height, " x ", c.img_size.width, " has ", needed,
-        " weights, but only ", given, " are there");
-}
-
 // The (to, from) matrix that resizes a row of numbers: Keys' cubic convolution (1981) with a = -1/2. The kernel is as
 // wide as four of the coarser ones of the old and the new pixels, so that nothing aliases, and is cut off at the ends.
 Tensor bicubic_matrix(Index from, Index to) {
@@ -271,8 +257,22 @@ VitWeights vit_weights(Tensors tensors, const VitHints& hints) {
   return weights;
 }
 
+void check_size(const VitWeights& weights) {
+  const ViTConfig& c = weights.config;
+  const auto D = static_cast<double>(c.num_hiddens), M = static_cast<double>(c.mlp_num_hiddens);
+  const double T = static_cast<double>(c.img_size.height / c.patch_size.height) *
+                   static_cast<double>(c.img_size.width / c.patch_size.width);
+  const double patch = static_cast<double>(c.num_channels * c.patch_size.height * c.patch_size.width);
+  const double needed = D * (T + patch + static_cast<double>(c.num_classes)) + c.num_blks * (4 * D * D + 2 * D * M);
+  double given = 0;
+  for (const auto& [name, tensor] : weights.tensors) given += static_cast<double>(tensor.size());
+  check(needed <= 2 * given, "vit_weights", "a model of width ", c.num_hiddens, " with ", c.num_blks, " blocks, ",
+        c.num_classes, " classes and images of ", c.img_size.height, " x ", c.img_size.width, " has ", needed,
+        " weights, but only ", given, " are there");
+}
+
 ViT make_vit(const VitWeights& weights) {
-  check_size(weights.config, weights.tensors);
+  check_size(weights);
   Rng rng(0);
   ViT model(weights.config, rng);
   load_parameters(model, weights.tensors);

@@ -39,7 +39,11 @@ VitOrigin vit_origin(const std::map<std::string, Tensor>& tensors);
 /// Throws Error as vit_origin() does, where shapes contradict each other, and where a hint is missing.
 VitWeights vit_weights(std::map<std::string, Tensor> tensors, const VitHints& hints = {});
 
-/// The model with these weights. Throws Error as load_parameters() does.
+/// A config that contradicts the weights could ask for a model many times as large as they are.
+/// Throws Error if its model has more than twice as many numbers as there are.
+void check_size(const VitWeights& weights);
+
+/// The model with these weights. Throws Error as check_size() and load_parameters() do.
 ViT make_vit(const VitWeights& weights);
 
 /// Makes the weights those of a model for images of another size: the position embeddings of the patches become an

@@ -1,6 +1,7 @@
 #include "optim/model_file.h"
 
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -35,7 +36,7 @@ class Object {
     expect(at(key).is_boolean(), key, "true or false");
     return at(key).get<bool>();
   }
-  Index integer(const char* key) const { return integer(at(key), key); }
+  Index integer(const char* key, Index low = 1) const { return integer(at(key), key, low); }
   double number(const char* key, double low, double high) const { return number(at(key), key, low, high); }
   std::string text(const char* key) const {
     expect(at(key).is_string(), key, "a string");
@@ -44,9 +45,9 @@ class Object {
   // "size": 96 or [96, 64], height and width.
   Size2 size(const char* key) const {
     const json& value = at(key);
-    if (!value.is_array()) return integer(value, key);
+    if (!value.is_array()) return integer(value, key, 1);
     expect(value.size() == 2, key, "a number, or height and width");
-    return {integer(value[0], key), integer(value[1], key)};
+    return {integer(value[0], key, 1), integer(value[1], key, 1)};
   }
   std::vector<real> numbers(const char* key) const {
     expect(at(key).is_array(), key, "an array of numbers");
@@ -75,9 +76,11 @@ class Object {
     check(object_.contains(key), "model file", place_, " has no ", key);
     return object_.at(key);
   }
-  Index integer(const json& value, const char* key) const {
-    const bool ok = value.is_number_unsigned() && value.get<std::uint64_t>() - 1 < std::uint64_t{max_size};
-    expect(ok, key, "a whole number from 1 to " + std::to_string(max_size));
+  Index integer(const json& value, const char* key, Index low) const {
+    const auto number =
+        value.is_number_unsigned() ? value.get<std::uint64_t>() : std::numeric_limits<std::uint64_t>::max();
+    expect(number >= static_cast<std::uint64_t>(low) && number <= std::uint64_t{max_size}, key,
+           "a whole number from " + std::to_string(low) + " to " + std::to_string(max_size));
     return value.get<Index>();
   }
   double number(const json& value, const char* key, double low, double high) const {
@@ -124,6 +127,13 @@ double crop_pct(const Object& from, const char* key) {
   return value;
 }
 
+// From 0 on, below 1.
+real dropout(const Object& from, const char* key) {
+  const auto value = static_cast<real>(from.number(key, 0, 1));
+  from.expect(value < 1, key, "0 or more and less than 1");
+  return value;
+}
+
 ViTConfig read_config(const Object& from) {
   const std::string pool = from.text("pool");
   from.expect(pool == "token" || pool == "avg", "pool", "token or avg");
@@ -132,9 +142,9 @@ ViTConfig read_config(const Object& from) {
           .num_hiddens = from.integer("num_hiddens"),
           .mlp_num_hiddens = from.integer("mlp_num_hiddens"),
           .num_heads = static_cast<int>(from.integer("num_heads")),
-          .num_blks = static_cast<int>(from.integer("num_blks")),
-          .emb_dropout = static_cast<real>(from.number("emb_dropout", 0, 0.999)),
-          .blk_dropout = static_cast<real>(from.number("blk_dropout", 0, 0.999)),
+          .num_blks = static_cast<int>(from.integer("num_blks", 0)),
+          .emb_dropout = dropout(from, "emb_dropout"),
+          .blk_dropout = dropout(from, "blk_dropout"),
           .use_bias = from.boolean("use_bias"),
           .num_classes = from.integer("num_classes"),
           .num_channels = from.integer("num_channels"),
@@ -222,6 +232,7 @@ void apply(const ModelFileOptions& options, ModelFile& file) {
   if (options.crop_pct) file.preprocess.crop_pct = *options.crop_pct;
   if (options.mean) file.preprocess.mean = *options.mean;
   if (options.std) file.preprocess.std = *options.std;
+  spread(file.preprocess, file.weights.config.num_channels);
   file.preprocess.size = file.weights.config.img_size;
 }
 
@@ -311,6 +322,7 @@ ModelFile read_model_file(const fs::path& path, const ModelFileOptions& options)
                                                     : read_foreign(std::move(content.tensors), path, options);
     apply(options, file);
     check_description(file.weights.config, file.class_names, file.preprocess);
+    check_size(file.weights);
     return file;
   });
 }

@@ -36,12 +36,12 @@ struct ModelFileOptions {
   std::optional<Size2> img_size{};  ///< other images than the model was trained on; see set_img_size()
   std::optional<Interpolation> interpolation{};
   std::optional<double> crop_pct{};
-  std::optional<std::vector<real>> mean{}, std{};
+  std::optional<std::vector<real>> mean{}, std{};  ///< one number is for all channels
 };
 
-/// The text of a ModelDescription, which our files have under the key "bobbin" of their metadata: JSON with `config`, `class_names` and
-/// `preprocess`.
-/// Throws Error unless there is a name for each class and preprocess.size is the model's image size.
+/// The text of a ModelDescription, which our files have under the key "bobbin" of their metadata: JSON with `config`,
+/// `class_names` and `preprocess`. Throws Error unless there is a name for each class and preprocess.size is the
+/// model's image size.
 std::string describe_model(const ViTConfig& config, const std::vector<std::string>& class_names,
                            const Preprocess& preprocess);
 

@@ -70,6 +70,29 @@ TEST_CASE("model file: what is written is read again") {
   }
 }
 
+TEST_CASE("model file: the extremes of train_vit's flags are read again") {
+  const TempFolder folder;
+  ViTConfig config = small();
+  config.num_blks = 0;
+  config.emb_dropout = config.blk_dropout = static_cast<real>(0.999f);  // 0.9990000128746033
+  Rng rng(1);
+  ViT model(config, rng);
+  const Preprocess extreme{.size = {8, 12}, .mean = {-1e6, 1e6}, .std = {real(1e-6), 1e6}};
+  write_classifier(folder / "m", model, names, extreme);
+  const Classifier got = read_classifier(folder / "m");
+  CHECK(describe_model(got.model.config, names, got.preprocess) == describe_model(config, names, extreme));
+
+  ViTConfig largest = small();
+  largest.img_size = largest.patch_size = 4096;
+  largest.num_hiddens = largest.num_heads = 65536;
+  largest.mlp_num_hiddens = 262144;
+  largest.num_blks = 1000;
+  Preprocess fitting = extreme;
+  fitting.size = 4096;
+  const std::string text = describe_model(largest, names, fitting);
+  CHECK(describe_model(read_description(text, "it").config, names, fitting) == text);
+}
+
 TEST_CASE("model file: the description that stands in the metadata") {
   const TempFolder folder;
   Rng rng(1);
@@ -161,8 +184,15 @@ TEST_CASE("model file: those of others, with what is usual there") {
   CHECK(other.preprocess.crop_pct == 0.5);
   CHECK(other.preprocess.mean == std::vector<real>{0, 1, 2});
   CHECK(other.preprocess.std == std::vector<real>{3, 4, 5});
-  CHECK(fails([&] { read_model_file(golden("timm"), {.num_heads = 2, .mean = std::vector<real>{1}}); },
-              {"weights_timm", "3 channels, but there are means and deviations of 1"}));
+  CHECK(fails(
+      [&] {
+        read_model_file(golden("timm"), {.num_heads = 2, .mean = std::vector<real>{1, 2}});
+      },
+      {"weights_timm", "3 channels, but there are means and deviations of 2"}));
+  const ModelFile one = read_model_file(
+      golden("timm"), {.num_heads = 2, .mean = std::vector<real>{real(0.25)}, .std = std::vector<real>{2}});
+  CHECK(one.preprocess.mean == std::vector<real>(3, real(0.25)));  // one number is for all channels
+  CHECK(one.preprocess.std == std::vector<real>(3, 2));
 }
 
 TEST_CASE("model file: the chapter's own class, saved in Python without a description") {
@@ -274,6 +304,9 @@ TEST_CASE("model file: a description that lies") {
     CAPTURE(text);
     CHECK(contains(text, what));
   };
+  // Whoever makes the model without read_classifier() is warned, too.
+  CHECK(contains(with("/config/num_blks", 1000), "weights, but only"));
+  CHECK(fails([&] { read_model_file(folder / "m"); }, {(folder / "m").string(), "weights, but only"}));
   says(complaint(""), "its description is not JSON in UTF-8");
   says(complaint("{}"), "its description has no preprocess");
   says(complaint("7"), "its description should be an object, got 7");
@@ -285,7 +318,7 @@ TEST_CASE("model file: a description that lies") {
   says(with("/config/num_blks", 3), "missing: blks.2.ln1.weight");
   says(with("/config/num_blks", 1), "unexpected: \"blks.1.");
   says(with("/config/num_blks", 1 << 20), "with 1048576 blocks, 4 classes and images of 8 x 12 has");
-  says(with("/config/num_blks", (1 << 20) + 1), "whole number from 1 to 1048576, got 1048577");
+  says(with("/config/num_blks", (1 << 20) + 1), "whole number from 0 to 1048576, got 1048577");
   says(with("/config/num_hiddens", 1 << 20), "a model of width 1048576");
   says(with("/config/mlp_num_hiddens", 1 << 20), "weights, but only");
   says(with("/config/num_classes", 1 << 20), "has 1048576 classes, but 4 have names");
@@ -298,7 +331,8 @@ TEST_CASE("model file: a description that lies") {
   says(with("/config/use_bias", 1), "use_bias should be true or false, got 1");
   says(with("/config/pool", "max"), "pool should be token or avg, got \"max\"");
   says(with("/config/pool", 3), "pool should be a string, got 3");
-  says(with("/config/emb_dropout", 1), "emb_dropout should be a number from 0 to 0.999, got 1");
+  says(with("/config/emb_dropout", 1), "emb_dropout should be 0 or more and less than 1, got 1");
+  says(with("/config/blk_dropout", 0.9999999999999999999), "blk_dropout should be 0 or more");
   says(with("/config/layer_norm_eps", 0), "layer_norm_eps should be a number from 1e-20 to 1, got 0");
   says(with("/config/distilled", true), "missing: dist_token");
   says(with("/class_names", {"a", "b", "c", 4}), "class_names should be a name for each class, from 0 on, got");

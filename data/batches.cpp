@@ -57,9 +57,17 @@ Batch Batches::make(Tensor images, Index first, int threads) const {
   const auto make_part = [&](Index part) {
     omp_set_num_threads(1);  // no team of OpenMP threads for this one: it would fight with that of the loop
     for (Index i = count * part / parts; i < count * (part + 1) / parts; ++i) {
-      Image image = fit(data_->image(order_[static_cast<std::size_t>(first + i)]), data_->preprocess);
-      if (augmentation_.on()) image = augment(std::move(image), augmentation_, draw_, first + i);
-      to_numbers(image, data_->preprocess, out + i * numbers);
+      const Index index = order_[static_cast<std::size_t>(first + i)];
+      Image image = data_->image(index);
+      const auto prepare = [&] {
+        image = fit(std::move(image), data_->preprocess);
+        if (augmentation_.on()) image = augment(std::move(image), augmentation_, draw_, first + i);
+        to_numbers(image, data_->preprocess, out + i * numbers);
+      };
+      if (data_->files.empty())
+        prepare();
+      else
+        naming("batches", data_->files[static_cast<std::size_t>(index)], prepare);
     }
   };
   std::vector<std::future<void>> others;

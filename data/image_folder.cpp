@@ -26,17 +26,31 @@ struct Class {
   std::vector<fs::path> pictures;
 };
 
+std::vector<fs::path> folders_in(const fs::path& folder) {
+  std::vector<fs::path> folders;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    if (!hidden(entry.path()) && entry.is_directory()) folders.push_back(entry.path());
+  std::sort(folders.begin(), folders.end());
+  return folders;
+}
+
+// In the order of their names.
 std::vector<Class> find_classes(const fs::path& folder) {
   std::vector<Class> classes;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    if (hidden(entry.path()) || !entry.is_directory()) continue;
-    classes.push_back({entry.path().filename().string(), find_pictures(entry.path())});
-    check(!classes.back().pictures.empty(), "image_folder", entry.path(),
+  for (const fs::path& path : folders_in(folder)) {
+    classes.push_back({path.filename().string(), find_pictures(path)});
+    check(!classes.back().pictures.empty(), "image_folder", path,
           " has no picture (.jpg, .jpeg or .png): each folder in ", folder, " is taken for a class");
   }
   check(!classes.empty(), "image_folder", folder, " has no folders, expected one for each class");
-  std::sort(classes.begin(), classes.end(), [](const Class& a, const Class& b) { return a.name < b.name; });
   return classes;
+}
+
+// The folder beside dir/train; nothing if there is none.
+fs::path validation_folder(const fs::path& dir) {
+  for (const char* name : {"val", "valid", "test"})
+    if (fs::is_directory(dir / name)) return dir / name;
+  return {};
 }
 
 // The data set of these classes, numbered as in class_names.
@@ -66,11 +80,15 @@ std::vector<Class> hold_out(std::vector<Class>& train) {
 }
 
 TrainAndTest read_folder(const fs::path& dir, Index channels) {
-  const fs::path val = fs::is_directory(dir / "val") ? dir / "val" : dir / "test";
-  const bool divided = fs::is_directory(dir / "train") && fs::is_directory(val);
-  std::vector<Class> train = find_classes(divided ? dir / "train" : dir);
-  const std::vector<Class> test = divided ? find_classes(val) : hold_out(train);
-  check(!test.empty(), "image_folder", "no class in ", dir,
+  const fs::path val = validation_folder(dir);
+  // Without folders in it, or another beside it, "train" is a class of vehicles.
+  const bool divided = fs::is_directory(dir / "train") && (!val.empty() || !folders_in(dir / "train").empty());
+  const fs::path folder = divided ? dir / "train" : dir;
+  std::vector<Class> train = find_classes(folder);
+  check(train.size() >= 2, "image_folder", folder, " has a single folder, ", Quoted{train.front().name},
+        ": expected two or more, one for each class");
+  const std::vector<Class> test = divided && !val.empty() ? find_classes(val) : hold_out(train);
+  check(!test.empty(), "image_folder", "no class in ", folder,
         " has ten pictures, so that one could be kept back to validate on, and there are no train and val folders");
 
   std::vector<std::string> class_names;

@@ -253,16 +253,6 @@ void check_description(const ViTConfig& config, const std::vector<std::string>& 
         config.img_size.width, ", but pictures become ", preprocess.size.height, " x ", preprocess.size.width);
 }
 
-// What f returns, and in its errors the file, or the place in it.
-auto naming(const char* op, const auto& place, const auto& f) {
-  try {
-    return f();
-  } catch (const Error& error) {
-    const std::string text = error.what();
-    fail(op, place, ": ", text.substr(text.find("] ") + 2));
-  }
-}
-
 }  // namespace
 
 std::string describe_model(const ViTConfig& c, const std::vector<std::string>& class_names,

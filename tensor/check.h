@@ -32,6 +32,16 @@ template <class... Parts>
   throw Error(text.str());
 }
 
+/// What f returns. The text of an Error that it throws gets `op` for its own, and `place`, such as a file, in front.
+auto naming(const char* op, const auto& place, const auto& f) {
+  try {
+    return f();
+  } catch (const Error& error) {
+    const std::string_view text = error.what();
+    fail(op, place, ": ", text.substr(text.find("] ") + 2));
+  }
+}
+
 /// Throws unless `ok`. The text is put together only on failure, so a check costs one branch.
 template <class... Parts>
 void check(bool ok, const char* op, const Parts&... parts) {

@@ -20,12 +20,14 @@ TEST_CASE("image_data: tells data sets by what is in their folder") {
   CHECK(fails([&] { image_data(folder / "none", {}); }, {"no data set in", (folder / "none").string()}));
 
   for (int i = 0; i < 10; ++i) {
-    fs::create_directories(folder / "cat");
-    write_png(folder / "cat" / (std::to_string(i) + ".png"), {1, 1, 1, {9}});
+    for (const char* name : {"cat", "dog"}) {
+      fs::create_directories(folder / name);
+      write_png(folder / name / (std::to_string(i) + ".png"), {1, 1, 1, {9}});
+    }
   }
   const Preprocess preprocess{{8, 6}, Interpolation::bicubic, 0.9, {real(0.5)}, {real(0.25)}};
   const TrainAndTest pictures = image_data(folder.path(), preprocess);
-  CHECK(pictures.train.class_names == std::vector<std::string>{"cat"});
+  CHECK(pictures.train.class_names == std::vector<std::string>{"cat", "dog"});
   for (const ImageDataset* data : {&pictures.train, &pictures.test}) {
     CHECK(data->channels == 3);
     CHECK(data->preprocess.size == Size2(8, 6));

@@ -58,8 +58,10 @@ TEST_CASE("image_folder: train and val, or test, where it is divided already") {
   const TempFolder folder;
   for (const char* name : {"train/b/1.png", "train/a/1.png", "train/c/1.png", "test/c/2.png", "test/a/2.png"})
     add(folder / name);
-  for (const char* part : {"test", "val"}) {
-    if (std::string(part) == "val") fs::rename(folder / "test", folder / "val");
+  fs::path before = folder / "test";
+  for (const char* part : {"test", "valid", "val"}) {
+    fs::rename(before, folder / part);
+    before = folder / part;
     const TrainAndTest data = image_folder(folder.path(), 1);
     CHECK(data.train.labels == Labels{0, 1, 2});
     CHECK(data.test.labels == Labels{0, 2});
@@ -70,12 +72,34 @@ TEST_CASE("image_folder: train and val, or test, where it is divided already") {
   CHECK(fails([&] { image_folder(folder.path()); }, {(folder / "val" / "d").string(), "has no counterpart in"}));
 }
 
+TEST_CASE("image_folder: train alone is divided, and is a class if it has pictures only") {
+  const TempFolder folder;
+  for (const char* name : {"cat", "dog"})
+    for (int i = 0; i < 10; ++i) add(folder / "train" / name / (std::to_string(i) + ".png"));
+  const TrainAndTest data = image_folder(folder.path());
+  CHECK(data.train.class_names == std::vector<std::string>{"cat", "dog"});
+  CHECK(data.train.count() == 18);
+  CHECK(names(data.test) == std::vector<std::string>{"9.png", "9.png"});
+  fs::remove_all(folder / "train" / "dog");
+  CHECK(fails([&] { image_folder(folder.path()); }, {(folder / "train").string(), "has a single folder, \"cat\""}));
+
+  const TempFolder vehicles;
+  for (const char* name : {"bus", "train"})
+    for (int i = 0; i < 10; ++i) add(vehicles / name / (std::to_string(i) + ".png"));
+  CHECK(image_folder(vehicles.path()).train.class_names == std::vector<std::string>{"bus", "train"});
+  add(vehicles / "val" / "bus" / "1.png");
+  CHECK(fails([&] { image_folder(vehicles.path()); }, {(vehicles / "train").string(), "has no folders, expected one"}));
+}
+
 TEST_CASE("image_folder: what is no data set is refused by name") {
   const TempFolder folder;
   CHECK(fails([&] { image_folder(folder.path()); }, {folder.path().string(), "has no folders, expected one for each"}));
   CHECK(fails([&] { image_folder(folder / "none"); }, {(folder / "none").string(), "cannot be read: No such file"}));
   CHECK(fails([&] { image_folder(folder.path(), 2); }, {"1 channel, grey, or 3, got 2"}));
   for (int i = 0; i < 9; ++i) add(folder / "cat" / (std::to_string(i) + ".png"));
+  CHECK(fails([&] { image_folder(folder.path()); },
+              {folder.path().string(), "has a single folder, \"cat\": expected two or more, one for each class"}));
+  add(folder / "cow" / "1.png");
   CHECK(fails([&] { image_folder(folder.path()); }, {"no class in", folder.path().string(), "has ten pictures"}));
   fs::create_directory(folder / "dog");
   CHECK(
@@ -85,14 +109,22 @@ TEST_CASE("image_folder: what is no data set is refused by name") {
 TEST_CASE("image_folder: batches read the pictures, and name one that is none") {
   const TempFolder folder;
   for (std::uint8_t i = 0; i < 10; ++i) add(folder / "a" / (std::to_string(i) + ".png"), i);
+  add(folder / "b" / "1.png", 9);
   ImageDataset data = image_folder(folder.path()).train;
   data.preprocess.size = {4, 5};
   with_threads([&] {
-    for (auto [X, y] : batches(data, 9)) {
-      REQUIRE(X.shape() == Shape{9, 3, 4, 5});
-      for (Index i = 0; i < 9; ++i) CHECK(X[i].values() == std::vector<real>(60, static_cast<real>(i) / 255));
+    for (auto [X, y] : batches(data, 10)) {
+      REQUIRE(X.shape() == Shape{10, 3, 4, 5});
+      for (Index i = 0; i < 10; ++i) CHECK(X[i].values() == std::vector<real>(60, static_cast<real>(i) / 255));
     }
   });
+  // What is wrong with a picture only when it is prepared.
+  write_png(folder / "a" / "5.png", {1, 1, 2000, Bytes(2000)});
+  data.preprocess.crop_pct = 1;
+  data.preprocess.size = 50;
+  CHECK(
+      fails([&] { batches(data, 2)[2]; }, {"[batches]", (folder / "a" / "5.png").string() + "\": images have 1 to "}));
+  data.preprocess.crop_pct = 0;
   write_file(folder / "a" / "5.png", {'n', 'o'});
   Labels seen;
   const auto loop = [&] {

@@ -9,6 +9,7 @@
 #include "data/canvas.h"
 #include "data/contact_sheet.h"
 #include "data/image_file.h"
+#include "data/write_file.h"
 #include "nn/attention_maps.h"
 #include "tensor/functions.h"
 #include "tensor/threads.h"
@@ -72,6 +73,7 @@ int main(int argc, char** argv) try {
   Classifier classifier = read_classifier(s.model, s.options);
   ViT& model = classifier.model;
 
+  make_folder(s.output_dir);  // before the work
   const Image original = read_image(s.picture, model.config.num_channels);
   const Image picture = enlarged(fit(original, classifier.preprocess));
   const Tensor X = to_tensor(original, classifier.preprocess);  // (1, C, H, W)
@@ -81,7 +83,6 @@ int main(int argc, char** argv) try {
   const std::vector<Tensor> maps = attention_maps(model, X);
   const Tensor rollout = over_patches(attention_rollout(maps)[0], model);
 
-  fs::create_directories(s.output_dir);
   const std::string name = fs::path(s.picture).stem().string();
   const fs::path heads_file = fs::path(s.output_dir) / (name + "-attention.png"),
                  rollout_file = fs::path(s.output_dir) / (name + "-rollout.png");

@@ -12,6 +12,7 @@
 #include "data/contact_sheet.h"
 #include "data/image_data.h"
 #include "data/image_file.h"
+#include "data/write_file.h"
 #include "tensor/functions.h"
 #include "tensor/threads.h"
 
@@ -25,6 +26,7 @@ struct Settings {
   ModelFileOptions options;
   Index batch_size = 64;
   int mistakes = 40, threads = bobbin::threads();
+  bool by_number = false;
 };
 
 Settings parse_command_line(int argc, char** argv) {
@@ -36,12 +38,14 @@ Settings parse_command_line(int argc, char** argv) {
       "evaluate");
   command_line::add_model(app, s.model, s.options);
   app.option_defaults()->always_capture_default();
-  app.add_option("--data-dir", s.data_dir, "folder of the data set; if not given, Fashion-MNIST is looked for");
+  app.add_option("--data-dir,--data", s.data_dir, "folder of the data set; if not given, Fashion-MNIST is looked for");
   app.add_option("--split", s.split, "test or train")->check(CLI::IsMember({"test", "train"}));
   app.add_option("--output-dir", s.output_dir, "folder for the two pictures [the model's]");
   app.add_option("--mistakes", s.mistakes, "so many mistakes are shown")->check(command_line::within(0, 1000));
   app.add_option("-b,--batch-size", s.batch_size, "images at a time")->check(command_line::within(1, 4096));
   app.add_option("--threads", s.threads, "threads to compute on")->check(command_line::within(1, 1024));
+  app.add_flag("--by-number", s.by_number,
+               "take the classes of the data set by their number, whatever their names are");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   if (s.output_dir.empty()) s.output_dir = fs::path(s.model).parent_path().string();
   if (s.output_dir.empty()) s.output_dir = ".";
@@ -49,12 +53,12 @@ Settings parse_command_line(int argc, char** argv) {
 }
 
 // A model that knows no names calls its classes "0", "1", ...; for these any will do.
-void check_same_classes(const std::vector<std::string>& model, const std::vector<std::string>& data) {
+void check_same_classes(const std::vector<std::string>& model, const std::vector<std::string>& data, bool by_number) {
   check(model.size() == data.size(), "evaluate", "the model knows ", model.size(), " classes, the data set has ",
         data.size());
   for (std::size_t c = 0; c < model.size(); ++c)
-    check(model[c] == data[c] || model[c] == std::to_string(c), "evaluate", "class ", c, " is \"", model[c],
-          "\" for the model and \"", data[c], "\" in the data set");
+    check(by_number || model[c] == data[c] || model[c] == std::to_string(c), "evaluate", "class ", c, " is \"",
+          model[c], "\" for the model and \"", data[c], "\" in the data set; if they are the same, say --by-number");
 }
 
 struct Mistake {
@@ -69,15 +73,24 @@ struct Result {
   std::vector<Mistake> mistakes;  // the worst first
 };
 
-Result evaluate(ViT& model, const ImageDataset& data, Index batch_size) {
+// -log softmax(logits) at the label: in double, so that it is finite where the probability is 0 in float.
+double loss_of(const real* logits, Index classes, int label) {
+  const double largest = *std::max_element(logits, logits + classes);
+  double sum = 0;
+  for (Index c = 0; c < classes; ++c) sum += std::exp(double{logits[c]} - largest);
+  return std::log(sum) + largest - double{logits[label]};
+}
+
+Result judge(ViT& model, const ImageDataset& data, Index batch_size) {
   Result result{ConfusionMatrix(data.num_classes()), 0, {}};
   Index image = 0;
   for (auto [X, y] : batches(data, batch_size)) {
-    const Tensor probabilities = softmax(model(X).value());
-    const Labels predicted = argmax(probabilities);
+    const Tensor logits = model(X).value(), probabilities = softmax(logits);
+    const Labels predicted = argmax(logits);
     for (std::size_t i = 0; i < y.size(); ++i, ++image) {
       const real* p = probabilities.data() + static_cast<Index>(i) * data.num_classes();
-      const double loss = -std::log(double{p[y[i]]});
+      const double loss = loss_of(logits.data() + static_cast<Index>(i) * data.num_classes(), data.num_classes(), y[i]);
+      check(std::isfinite(loss), "evaluate", "the model's logits for image ", image, " are not finite");
       result.loss += loss / static_cast<double>(data.count());
       result.confusion.add(y[i], predicted[i]);
       if (predicted[i] != y[i]) result.mistakes.push_back({image, predicted[i], double{p[predicted[i]]}, loss});
@@ -135,15 +148,16 @@ int main(int argc, char** argv) try {
   Classifier classifier = read_classifier(s.model, s.options);
   const TrainAndTest both = image_data(s.data_dir, classifier.preprocess, classifier.model.config.num_channels);
   const ImageDataset& data = s.split == "test" ? both.test : both.train;
-  check_same_classes(classifier.class_names, data.class_names);
+  check_same_classes(classifier.class_names, data.class_names, s.by_number);
 
-  Result result = evaluate(classifier.model, data, s.batch_size);
+  make_folder(s.output_dir);  // before the work
+
+  Result result = judge(classifier.model, data, s.batch_size);
   std::printf("accuracy  %.4f\nloss      %.4f\nimages    %lld\n", result.confusion.accuracy(), result.loss,
               static_cast<long long>(result.confusion.total()));
   print_classes(result.confusion, data.class_names);
   if (data.num_classes() <= 40) print_matrix(result.confusion, data.class_names);  // more do not fit in a line
 
-  fs::create_directories(s.output_dir);
   const auto write = [&](const char* name, const Image& picture) {
     const fs::path path = fs::path(s.output_dir) / name;
     write_png(path, picture);

@@ -26,12 +26,13 @@ inline std::string cpu_name() {
   return "unknown";
 }
 
-/// The CRC-32 of the images, or of the names of their files, and the labels.
+/// The CRC-32 of the images, or of the names and sizes of their files, and the labels.
 inline std::string checksum(const ImageDataset& data) {
   uLong crc = crc32_z(0, data.images.data(), data.images.size());
   for (const auto& file : data.files) {
-    const std::string name = file.filename();
-    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(name.data()), name.size());
+    std::error_code unreadable;
+    const std::string text = file.filename().string() + std::to_string(std::filesystem::file_size(file, unreadable));
+    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(text.data()), text.size());
   }
   crc = crc32_z(crc, reinterpret_cast<const Bytef*>(data.labels.data()), data.labels.size() * sizeof data.labels[0]);
   return hex(static_cast<std::uint32_t>(crc));
@@ -55,13 +56,15 @@ inline std::string describe_run(const nlohmann::json& flags, const std::string& 
 
 /// Throws Error if the run of the checkpoint had other data than this one: going on would be another run.
 inline void check_same_data(const Checkpoint& checkpoint, const std::string& config) {
-  const auto data_of = [](const std::string& text) {
+  const auto checksums = [](const std::string& text) {
     const nlohmann::json json = parse_json(text, "what the run says of its data");
-    return json.is_object() && json.contains("data") ? json["data"] : nlohmann::json();
+    check(json.is_object() && json.contains("data") && json["data"].is_object(), "train_vit",
+          "the checkpoint does not say what data its run had");
+    return json["data"].value("train", "none") + " and " + json["data"].value("test", "none");
   };
-  const auto before = data_of(checkpoint.notes.at("config")), now = data_of(config);
-  check(before == now, "train_vit", "the data are not those that the run began with: their checksums are ", now.dump(),
-        ", were ", before.dump());
+  const std::string before = checksums(checkpoint.notes.at("config")), now = checksums(config);
+  check(before == now, "train_vit", "the data are not those that the run began with: their checksums are ", now,
+        ", were ", before);
 }
 
 }  // namespace bobbin

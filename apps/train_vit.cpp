@@ -23,14 +23,14 @@ int main(int argc, char** argv) try {
   set_threads(settings.threads);
   Rng rng(settings.seed);
 
-  std::optional<ModelFile> start;
-  if (!settings.finetune.empty()) start = begin_with_weights(settings);
+  std::map<std::string, Tensor> weights;
+  if (!settings.finetune.empty() && !settings.checkpoint) weights = begin_with_weights(settings);
   settings.preprocess.size = settings.model.img_size;
   const TrainAndTest data = image_data(settings.data_dir, settings.preprocess, settings.channels);
   settings.model.num_classes = data.train.num_classes();
   settings.model.num_channels = data.train.channels;
   ViT model(settings.model, rng);
-  if (start) load_parameters(model, start->weights.tensors, {"head.1.", "head_dist."});  // the head is new
+  if (!weights.empty()) load_parameters(model, weights, {"head.1.", "head_dist."});  // the head is new
   if (!settings.graph.empty()) return draw_step(model, settings.trainer.batch_size, settings.graph), 0;
   SGD sgd(parameters(model), settings.sgd);
   const std::string description = describe_model(model.config, data.train.class_names, data.train.preprocess);

@@ -246,24 +246,30 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
 
 }  // namespace command_line
 
+/// Makes the model this one, whatever the flags say of its sizes.
+inline void take_model(Settings& s, ViTConfig config, const Preprocess& preprocess) {
+  config.emb_dropout = s.model.emb_dropout;
+  config.blk_dropout = s.model.blk_dropout;
+  config.whole_last_block = s.model.whole_last_block;
+  s.model = config;
+  s.preprocess = preprocess;
+  s.channels = config.num_channels;
+}
+
 /// --finetune: makes the model, and how pictures are prepared for it, those of the file, but for what the command line
-/// says of size, heads, mean and deviation. A run that is resumed has its own weights, which know as much.
-inline ModelFile begin_with_weights(Settings& s) {
+/// says of size, heads, mean and deviation. Returns the weights.
+inline std::map<std::string, Tensor> begin_with_weights(Settings& s) {
+  for (const char* flag :
+       {"patch-size", "num-hiddens", "mlp-num-hiddens", "num-blks", "use-bias", "global-pool", "channels"})
+    check(!s.given.contains(flag), "train_vit", "--", flag, " cannot be chosen with --finetune: the weights decide it");
   ModelFileOptions options;
   if (s.given.contains("img-size")) options.img_size = s.model.img_size;
   if (s.given.contains("num-heads")) options.num_heads = s.model.num_heads;
   if (!s.preprocess.mean.empty()) options.mean = s.preprocess.mean;
   if (!s.preprocess.std.empty()) options.std = s.preprocess.std;
-  ModelFile file = read_model_file(
-      s.checkpoint ? folder_of_run(s.resume) / "model.safetensors" : std::filesystem::path(s.finetune), options);
-  ViTConfig config = file.weights.config;
-  config.emb_dropout = s.model.emb_dropout;
-  config.blk_dropout = s.model.blk_dropout;
-  config.whole_last_block = s.model.whole_last_block;
-  s.model = config;
-  s.preprocess = file.preprocess;
-  s.channels = config.num_channels;
-  return file;
+  ModelFile file = read_model_file(s.finetune, options);
+  take_model(s, file.weights.config, file.preprocess);
+  return std::move(file.weights.tensors);
 }
 
 /// Reads the flags. Ends the program after --help (exit code 0), and, with one sentence on stderr, when a
@@ -288,8 +294,22 @@ inline Settings parse_command_line(int argc, char** argv) {
     command_line::parse(command_line::to_words(known), s, output_dir, known);
   }
   s.flags = command_line::parse({argv + 1, argv + argc}, s, output_dir, known);
+  if (!s.data_dir.empty()) {  // whoever resumes may do so from another folder
+    s.data_dir = std::filesystem::absolute(s.data_dir).lexically_normal().string();
+    s.flags["data-dir"] = s.data_dir;
+  }
 
-  if (!resume.empty() && output_dir.empty()) output_dir = folder_of_run(resume).string();
+  if (s.checkpoint) {
+    for (const char* flag : {"preset", "seed", "finetune", "img-size", "patch-size", "num-hiddens", "mlp-num-hiddens",
+                             "num-heads", "num-blks", "use-bias", "global-pool", "channels", "mean", "std"})
+      check(!s.given.contains(flag), "train_vit", "--", flag, " cannot be chosen with --resume: the run has begun");
+    const std::filesystem::path folder = folder_of_run(resume);
+    if (output_dir.empty()) output_dir = folder.string();
+    std::error_code absent;
+    if (!std::filesystem::equivalent(output_dir, folder, absent)) check_is_free(output_dir);
+    const ModelDescription model = read_description(s.checkpoint->notes["bobbin"], resume);
+    take_model(s, model.config, model.preprocess);
+  }
   // A new folder of its own for each run that names none.
   for (int i = 1; output_dir.empty(); ++i) {
     const std::string candidate = std::string("runs/").append(s.preset).append(i > 1 ? "-" + std::to_string(i) : "");

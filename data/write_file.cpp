@@ -56,4 +56,10 @@ void write_file(const std::filesystem::path& path, std::string_view content) {
   if (folder.ok()) folder.sync();
 }
 
+void make_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  check(!error, "make_folder", "cannot make the folder ", path.string(), ": ", error.message());
+}
+
 }  // namespace bobbin

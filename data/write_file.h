@@ -10,4 +10,8 @@ namespace bobbin {
 /// directory); what was there before stays.
 void write_file(const std::filesystem::path& path, std::string_view content);
 
+/// Makes a folder, and those above it that are missing; one that is there stays. Throws Error with the path and the
+/// system's reason.
+void make_folder(const std::filesystem::path& path);
+
 }  // namespace bobbin

@@ -148,9 +148,12 @@ void write_checkpoint(const fs::path& path, const Checkpoint& c) {
   if (!c.progress.losses.empty()) tensors.emplace("losses", to_tensor(c.progress.losses));
   std::map<std::string, std::string> metadata;
   for (const auto& [name, text] : c.notes) metadata.emplace(note_prefix + name, text);
-  metadata["training"] =
-      Json{{"optimizer", to_json(c.optimizer)}, {"streams", to_json(c.streams)}, {"progress", to_json(c.progress)}}
-          .dump();
+  metadata["training"] = Json{
+      {"optimizer", to_json(c.optimizer)},
+      {"batch_size", c.batch_size},
+      {"streams", to_json(c.streams)},
+      {"progress",
+       to_json(c.progress)}}.dump();
   write_safetensors(path, tensors, metadata);
 }
 
@@ -170,6 +173,7 @@ Checkpoint read_checkpoint(const fs::path& path) {
   try {
     const Json json = parse_json(file.metadata.at("training"), "the text");
     c.optimizer = to_options(json.at("optimizer"));
+    c.batch_size = to_index(json.at("batch_size"));
     c.streams = to_streams(json.at("streams"));
     c.progress = to_progress(json.at("progress"), std::move(losses));
   } catch (const std::exception& error) {

@@ -19,6 +19,7 @@ struct Checkpoint {
   NamedTensors parameters;             ///< by their dotted names
   NamedTensors velocities;             ///< of SGD, by the parameter's name
   SGDOptions optimizer;                ///< as they were, lr with them
+  Index batch_size = 0;                ///< the images of a step
   std::map<std::string, Rng> streams;  ///< of random numbers, by the path of the layer that draws; "" orders the images
   TrainingProgress progress;
   std::map<std::string, std::string> notes;  ///< what else must be known of the run: its flags, the model's shape

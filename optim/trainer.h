@@ -70,11 +70,16 @@ real training_step(Model& model, SGD& sgd, const Tensor& X, const Labels& y) {
   return loss.value().item();
 }
 
-/// The loop around the training step: epochs of shuffled batches, validation after each, a TrainingLog, and in
-/// output_dir
-///     checkpoint-STEP.safetensors  all that is needed to go on, after each epoch and where training stops; the last
-///     few model.safetensors            the parameters at the newest checkpoint best.safetensors             the
-///     parameters after the epoch with the best validation accuracy
+/// The loop around the training step: epochs of shuffled batches, validation after each, a TrainingLog, and these files
+/// in output_dir:
+///
+/// | file                          | what it holds                                                                  |
+/// |-------------------------------|--------------------------------------------------------------------------------|
+/// | `checkpoint-STEP.safetensors` | all that is needed to go on, after each epoch and where training stops         |
+/// | `model.safetensors`           | the parameters after the newest epoch, or where training stopped               |
+/// | `best.safetensors`            | the parameters after the whole epoch with the best validation accuracy         |
+/// | `config.json`                 | the note "config", if there is one                                             |
+///
 /// Ctrl-C ends it after the step.
 ///
 ///     SGD sgd(parameters(model), {.lr = 0.1});
@@ -100,18 +105,25 @@ class Trainer {
     for (const auto& [name, rng] : streams)
       check(checkpoint.streams.contains(name), "Trainer", "the checkpoint has no random numbers for ", name);
     check(checkpoint.streams.contains(""), "Trainer", "the checkpoint does not know the order of the images");
+    check(checkpoint.batch_size == options_.batch_size, "Trainer", "the checkpoint counts steps of ",
+          checkpoint.batch_size, " images, which cannot go on with a batch size of ", options_.batch_size);
     std::vector<Tensor> velocities;
-    for (const std::string& name : names_of_parameters(model)) velocities.push_back(checkpoint.velocities[name]);
-    sgd_->set_velocities(std::move(velocities));
+    const std::vector<std::string> names = names_of_parameters(model);
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const Tensor& velocity = velocities.emplace_back(checkpoint.velocities[names[i]]);
+      check(!velocity.defined() || velocity.shape() == sgd_->parameters()[i].shape(), "Trainer", "the velocity of ",
+            names[i], " has the shape ", velocity.shape(), ", expected ", sgd_->parameters()[i].shape());
+    }
     load_parameters(model, checkpoint.parameters);
+    sgd_->set_velocities(std::move(velocities));
     sgd_->options = checkpoint.optimizer;
     for (const auto& [name, rng] : streams) *rng = checkpoint.streams.at(name);
     order_ = checkpoint.streams.at("");
-    progress_ = std::move(checkpoint.progress);
+    resumed_ = std::move(checkpoint.progress);
   }
 
-  /// The steps that are done: those of the run that is resumed.
-  Index steps() const { return progress_.steps(); }
+  /// The steps that fit() will go on from.
+  Index steps() const { return resumed_ ? resumed_->steps() : 0; }
 
   /// Trains on data.train, validates on data.test; returns the metrics of each finished epoch.
   /// Throws Error when the loss is no longer finite, or when a file cannot be written.
@@ -127,7 +139,8 @@ class Trainer {
     const Index all_steps = steps_per_epoch * options_.max_epochs;
     const Index last_step = options_.max_steps > 0 ? std::min(options_.max_steps, all_steps) : all_steps;
     const Interrupt interrupt;
-    TrainingLog log(options_.output_dir, options_.max_epochs, steps_per_epoch, last_step, std::move(progress_));
+    TrainingLog log(options_.output_dir, options_.max_epochs, steps_per_epoch, last_step,
+                    std::exchange(resumed_, std::nullopt));
     if (!options_.output_dir.empty() && options_.notes.contains("config"))
       write_file(options_.output_dir / "config.json", options_.notes.at("config"));
     while (log.steps() < last_step || log.in_epoch()) {
@@ -146,13 +159,15 @@ class Trainer {
       save(model, log);
       const Evaluation validation = evaluate(model, data.test, options_.batch_size, Interrupt::received);
       if (Interrupt::received()) {
+        save_weights(model, "model.safetensors");
         log.interrupted();
         break;
       }
       log.end_epoch(validation.loss, validation.accuracy);
+      save_weights(model, "model.safetensors");
       if (!whole_epoch) break;
       order_ = next_order;
-      save_if_best(model, log);
+      if (is_best(log.progress().epochs)) save_weights(model, "best.safetensors");
       save(model, log);
     }
     return log.progress().epochs;
@@ -179,6 +194,7 @@ class Trainer {
     Checkpoint checkpoint{.parameters = named_tensors(model),
                           .velocities = {},
                           .optimizer = sgd_->options,
+                          .batch_size = options_.batch_size,
                           .streams = {{"", order_}},
                           .progress = log.progress(),
                           .notes = options_.notes};
@@ -187,23 +203,25 @@ class Trainer {
       if (const Tensor& velocity = sgd_->velocities()[i]; velocity.defined())
         checkpoint.velocities.emplace(names[i], velocity);
     for (const auto& [name, rng] : random_streams(model)) checkpoint.streams.emplace(name, *rng);
-    write_safetensors(options_.output_dir / "model.safetensors", checkpoint.parameters, options_.notes);
     CheckpointFolder(options_.output_dir).write(checkpoint, options_.keep_last);
   }
 
   template <class Model>
-  void save_if_best(Model& model, const TrainingLog& log) const {
-    const std::vector<EpochMetrics> epochs = log.progress().epochs;
-    const bool best = std::none_of(epochs.begin(), epochs.end() - 1,
-                                   [&](const EpochMetrics& e) { return e.val_acc >= epochs.back().val_acc; });
-    if (best && !options_.output_dir.empty())
-      write_safetensors(options_.output_dir / "best.safetensors", named_tensors(model), options_.notes);
+  void save_weights(Model& model, const char* name) const {
+    if (!options_.output_dir.empty())
+      write_safetensors(options_.output_dir / name, named_tensors(model), options_.notes);
+  }
+
+  // Whether the last epoch is better than all before.
+  static bool is_best(const std::vector<EpochMetrics>& epochs) {
+    return std::none_of(epochs.begin(), epochs.end() - 1,
+                        [&](const EpochMetrics& e) { return e.val_acc >= epochs.back().val_acc; });
   }
 
   SGD* sgd_;
   Rng order_;  // of the images
   TrainerOptions options_;
-  TrainingProgress progress_;
+  std::optional<TrainingProgress> resumed_;
 };
 
 }  // namespace bobbin

@@ -33,22 +33,30 @@ std::string clock_time(double s) {
 
 }  // namespace
 
+void check_is_free(const std::filesystem::path& folder) {
+  std::error_code none;  // a folder that cannot be listed holds no run that could be overwritten
+  for (std::filesystem::directory_iterator file(folder, none), end; !none && file != end; file.increment(none)) {
+    const std::string name = file->path().filename().string();
+    const bool taken = name == "metrics.csv" || name == "config.json" || name == "model.safetensors" ||
+                       name == "best.safetensors" ||
+                       (name.starts_with("checkpoint-") && name.ends_with(".safetensors"));
+    check(!taken, "Trainer", "the output directory ", folder.string(), " holds the ", name,
+          " of another run; choose a new directory or remove the file");
+  }
+}
+
 TrainingLog::TrainingLog(std::filesystem::path output_dir, int max_epochs, Index steps_per_epoch, Index total_steps,
-                         TrainingProgress progress)
+                         std::optional<TrainingProgress> resumed)
     : output_dir_(std::move(output_dir)),
       max_epochs_(max_epochs),
       steps_per_epoch_(steps_per_epoch),
       total_steps_(total_steps),
-      progress_(std::move(progress)) {
+      progress_(resumed.value_or(TrainingProgress())) {
   if (output_dir_.empty()) return;
   name_ = (output_dir_ / "").parent_path().filename().string();  // also of "runs/mine/"
-  std::error_code error;
-  std::filesystem::create_directories(output_dir_, error);
-  check(!error, "Trainer", "cannot make the output directory ", output_dir_.string(), ": ", error.message());
-  const auto metrics = output_dir_ / "metrics.csv";
-  check(steps() > 0 || !std::filesystem::exists(metrics), "Trainer", "the output directory ", output_dir_.string(),
-        " holds the metrics.csv of another run; choose a new directory or remove the file");
-  write_file(metrics, metrics_csv(progress_.epochs));
+  make_folder(output_dir_);
+  if (!resumed) check_is_free(output_dir_);
+  write_file(output_dir_ / "metrics.csv", metrics_csv(progress_.epochs));
   events_.emplace(output_dir_);
 }
 

@@ -25,6 +25,9 @@ struct TrainingProgress {
   Index steps() const { return static_cast<Index>(losses.size()); }
 };
 
+/// Throws Error if a run, or a model, has its files in the folder: none overwrites another's.
+void check_is_free(const std::filesystem::path& folder);
+
 /// What people see of a training run: a progress line while an epoch runs (on stderr, if that is a terminal), a
 /// row for each epoch on stdout, and in output_dir, if there is one,
 ///     metrics.csv        a row for each epoch, the fields of EpochMetrics
@@ -33,14 +36,12 @@ struct TrainingProgress {
 ///     events.out.*       the same for TensorBoard
 class TrainingLog {
  public:
-  /// Makes output_dir and begins metrics.csv there, so that what cannot be written is known before the first
-  /// step. Throws Error if that fails, or if a metrics.csv is there already: no run overwrites another's metrics;
-  /// but one that goes on, with the progress of a checkpoint, overwrites what was written after that.
-  /// An epoch has steps_per_epoch steps; training ends after total_steps.
+  /// Makes output_dir and begins metrics.csv there, so that what cannot be written is known before the first step. A
+  /// run that is resumed, with the progress of its checkpoint, overwrites what was written after that. Throws Error if
+  /// a file cannot be written, and where check_is_free() does, unless the run is resumed. An epoch has steps_per_epoch
+  /// steps; training ends after total_steps.
   TrainingLog(std::filesystem::path output_dir, int max_epochs, Index steps_per_epoch, Index total_steps,
-              TrainingProgress progress = {});
-  /// Leaves no half line on the terminal: an error that ended the training may be told next.
-  ~TrainingLog() { clear_progress(); }
+              std::optional<TrainingProgress> resumed = {});
 
   /// Begins the next epoch, or goes on with the one that is begun.
   void begin_epoch();

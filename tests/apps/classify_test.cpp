@@ -118,7 +118,12 @@ TEST_CASE("classify, evaluate, attention: a mistake is one sentence") {
     check_refuses(name, "none.safetensors " + picture, 1, "none.safetensors");
     check_refuses(name, picture + " " + picture, 1, "a.png");
     check_refuses(name, model + f.path("none.png"), 1, "none.png");
-    check_refuses(name, model + picture + " --mean 0.5 0.5 0.5", 1, "mean");
+    check_refuses(name, model + picture + " --mean 0.5,0.5,0.5", 1, "mean");
+    check_refuses(name, model + picture + " --mean 0.5,x", 2, "got x");
+    check_refuses(name, model + picture + " --img-size 8x8x8", 2, "at most 2 numbers, got 8x8x8");
+    CHECK(run(program(name) + " --img-size 8x12 --mean 0.5 " + model + picture + " --std 0.5" +
+              (name == "attention" ? " --output-dir " + f.path("x") : ""))
+              .status == 0);
   }
   check_refuses("classify", model + picture + " --format xml", 2, "xml");
   check_refuses("classify", model + picture + " --top-k 0", 2, "--top-k");
@@ -186,6 +191,11 @@ TEST_CASE("train_vit, evaluate: pictures in folders, a new head, and a run that 
   CHECK(read_image(folder / "one/confusion.png", 3).width > 50);
   check_refuses("evaluate", path("one/best.safetensors") + " --data-dir " + more, 1, "2 classes, the data set has 3");
 
+  check_refuses("evaluate", path("one/best.safetensors") + " --data-dir " + make_set("others", {"x", "y"}), 1,
+                "--by-number");
+  CHECK(run(program("evaluate") + " " + path("one/best.safetensors") + " --by-number --data-dir " + path("others"))
+            .status == 0);
+
   // The sizes come from the file, the classes from the data; and what stops goes on to the bit.
   const std::string tune = train + "--finetune " + path("one/model.safetensors") +
                            " --batch-size 6 --seed 1 --data-dir " + more +
@@ -206,7 +216,22 @@ TEST_CASE("train_vit, evaluate: pictures in folders, a new head, and a run that 
   CHECK(content(folder / "three/losses.csv") == content(folder / "two/losses.csv"));
   CHECK(contains(run(train + "--resume " + path("three")).output, "nothing was left to do after step 18"));
 
-  check_refuses("train_vit", "--resume " + path("three") + " --data-dir " + sides, 1, "the data are not those");
+  const std::string resume = "--resume " + path("three");
+  check_refuses("train_vit", resume + " --data-dir " + sides, 1, "the data are not those");
+  check_refuses("train_vit", resume + " --batch-size 7", 1, "steps of 6 images");
+  check_refuses("train_vit", resume + " --seed 2", 1, "--seed cannot be chosen with --resume");
+  check_refuses("train_vit", resume + " --num-hiddens 16", 1, "--num-hiddens cannot be chosen with --resume");
+  check_refuses("train_vit", resume + " --output-dir " + path("two"), 1, "another run");
+  check_refuses("train_vit", "--finetune " + path("two/model.safetensors") + " --num-blks 3", 1,
+                "--num-blks cannot be");
+  fs::create_directory(folder / "downloaded");
+  fs::copy_file(folder / "two/model.safetensors", folder / "downloaded/model.safetensors");
+  check_refuses("train_vit",
+                "--finetune " + path("downloaded/model.safetensors") + " --data-dir " + more + " --output-dir " +
+                    path("downloaded") + " 2>&1 >/dev/null",
+                1, "model.safetensors of another run");
+  fs::rename(folder / "more", folder / "moved");  // the same pictures, elsewhere
+  CHECK(run(train + resume + " --data-dir " + path("moved")).status == 0);
 }
 
 TEST_CASE("classify, attention: what does not arrive on a full disk is said") {

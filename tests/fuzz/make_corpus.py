@@ -50,6 +50,7 @@ def idx(*sizes):
 def checkpoint():
     epoch = {"step": 2, "train_loss": 0.5, "val_loss": "inf", "val_acc": 0.25, "lr": 0.1, "img_per_s": 9.5, "seconds": 3}
     training = {
+        "batch_size": 8,
         "optimizer": {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "nesterov": False},
         "streams": {"": [12345, 7], "blks.0.dropout": [18446744073709551615, 0]},
         "progress": {"epochs": [epoch], "in_epoch": True, "first_step": 2, "images": 8, "loss_sum": "nan", "lr": 0.1,

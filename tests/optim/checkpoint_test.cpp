@@ -122,6 +122,24 @@ TEST_CASE("checkpoint: Ctrl-C at any step, and in validation, loses nothing") {
   CHECK(content(run / "losses.csv") == content(folder / "whole" / "losses.csv"));
 }
 
+TEST_CASE("checkpoint: a run that was stopped before its first step goes on; one with another batch size does not") {
+  const TempFolder folder;
+  Run run(options(folder.path(), 1));
+  run.trainer.fit(run.model, run.data);
+  Checkpoint c = CheckpointFolder(folder.path()).read_newest();
+  c.progress = {.epochs = {}, .losses = {}, .in_epoch = true};
+  Run again(options(folder.path(), 2));
+  again.trainer.resume(again.model, c);
+  CHECK(again.trainer.steps() == 0);
+  again.trainer.fit(again.model, again.data);
+  CHECK(CheckpointFolder(folder.path()).read_newest().progress.steps() == 2);
+
+  TrainerOptions other = options(folder.path(), 4);
+  other.batch_size = 4;
+  Run smaller(other);
+  CHECK(fails([&] { smaller.trainer.resume(smaller.model, c); }, {"steps of 8 images", "batch size of 4"}));
+}
+
 TEST_CASE("checkpoint: the newest few stay, and save_every makes some within an epoch") {
   const TempFolder folder;
   TrainerOptions every_three = options(folder.path(), 20);

@@ -154,8 +154,10 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
   app.option_defaults()->always_capture_default();
   constexpr int many = std::numeric_limits<int>::max();
   const CLI::Validator probability = within(0, 0.999);
-  const auto add_switch = [&](const char* name, bool& on, const char* help) {
-    app.add_flag(name, on, help)->default_str(on ? "true" : "false");
+  std::map<std::string, const bool*> switches;
+  const auto add_switch = [&](const std::string& name, bool& on, const char* help) {
+    app.add_flag("--" + name, on, help);
+    switches[name] = &on;
   };
 
   app.option_defaults()->group("Run");
@@ -176,8 +178,8 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
   app.add_option("--graph", s.graph,
                  "draw a training step's tape into this file, .svg or, for Graphviz, .dot, and end without training")
       ->check(ends_in({".svg", ".dot"}));
-  add_switch("--profile", s.profile, "say at the end where the time went");
-  add_switch("--detect-anomaly", s.detect_anomaly, "stop at the first op that makes NaN or infinity, and name it");
+  add_switch("profile", s.profile, "say at the end where the time went");
+  add_switch("detect-anomaly", s.detect_anomaly, "stop at the first op that makes NaN or infinity, and name it");
 
   app.option_defaults()->group("Data");
   app.add_option("--data-dir,--data", s.data_dir,
@@ -202,7 +204,7 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
   app.add_option("-b,--batch-size", s.trainer.batch_size, "images in a step")->check(within(1, 60000));
   app.add_option("--lr", s.sgd.lr, "learning rate")->check(within(0.0, 1e6));
   app.add_option("--momentum", s.sgd.momentum, "of SGD")->check(within(0.0, 1.0));
-  add_switch("--nesterov", s.sgd.nesterov, "Nesterov's momentum");
+  add_switch("nesterov", s.sgd.nesterov, "Nesterov's momentum");
   app.add_option("--weight-decay", s.sgd.weight_decay, "L2 penalty")->check(within(0.0, 1e6));
   app.add_option("--clip-grad", s.clip_grad, "largest norm of all gradients together; 0: any")->check(within(0.0, 1e6));
   app.add_option("--smoothing", s.smoothing, "label smoothing")->check(within(0.0, 1.0));
@@ -216,8 +218,8 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
   app.add_option("--num-blks", s.model.num_blks, "blocks")->check(within(0, 1000));
   app.add_option("--emb-dropout", s.model.emb_dropout, "dropout on the embedding")->check(probability);
   app.add_option("--blk-dropout", s.model.blk_dropout, "dropout inside the blocks")->check(probability);
-  add_switch("--use-bias", s.model.use_bias, "biases in attention's projections");
-  add_switch("--whole-last-block", s.model.whole_last_block,
+  add_switch("use-bias", s.model.use_bias, "biases in attention's projections");
+  add_switch("whole-last-block", s.model.whole_last_block,
              "compute all of the last block, not only what the head sees");
   app.add_option_function<std::string>(
          "--global-pool", [&](const std::string& pool) { s.model.pool = pool == "avg" ? Pool::avg : Pool::token; },
@@ -236,7 +238,9 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
     if (option->count() > 0) s.given.insert(name);
     if (name == "help" || name == "resume" || name == "output-dir" || name == "graph")
       continue;  // not settings of a run
-    if (option->count() == 0 && known.contains(name))
+    if (switches.contains(name))
+      flags[name] = *switches[name];
+    else if (option->count() == 0 && known.contains(name))
       flags[name] = known[name];
     else
       flags[name] = to_json(option->count() > 0 ? option->results() : std::vector{option->get_default_str()});

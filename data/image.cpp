@@ -48,8 +48,9 @@ Image fit(Image image, const Preprocess& preprocess) {
   if (share == 0) return resized(std::move(image), size, preprocess.interpolation);
   check(share >= 0.1 && share <= 1, "fit", "crop_pct is 0 (no crop), or from 0.1 to 1, got ", share);
   const auto whole = [=](Index side) { return static_cast<Index>(std::floor(static_cast<double>(side) / share)); };
-  const Size2 covered = covering(image, {whole(size.height), whole(size.width)});
-  return centre(resized(std::move(image), covered, preprocess.interpolation), size);
+  const Size2 target(whole(size.height), whole(size.width));
+  const Size2 uncut = preprocess.squash ? target : covering(image, target);
+  return centre(resized(std::move(image), uncut, preprocess.interpolation), size);
 }
 
 void to_numbers(const Image& image, const Preprocess& preprocess, real* out) {

@@ -31,6 +31,7 @@ class Object {
   }
 
   bool has(const char* key) const { return object_.contains(key) && !object_.at(key).is_null(); }
+  bool is_object(const char* key) const { return has(key) && object_.at(key).is_object(); }
   Object object(const char* key) const { return {at(key), place_ + "." + key}; }
   bool boolean(const char* key) const {
     expect(at(key).is_boolean(), key, "true or false");
@@ -42,9 +43,10 @@ class Object {
     expect(at(key).is_string(), key, "a string");
     return at(key).get<std::string>();
   }
-  // "size": 96 or [96, 64], height and width.
+  // "size": 96, or height and width: [96, 64] or {"height": 96, "width": 64}.
   Size2 size(const char* key) const {
     const json& value = at(key);
+    if (value.is_object()) return {object(key).integer("height"), object(key).integer("width")};
     if (!value.is_array()) return integer(value, key, 1);
     expect(value.size() == 2, key, "a number, or height and width");
     return {integer(value[0], key, 1), integer(value[1], key, 1)};
@@ -99,9 +101,9 @@ class Object {
   std::string place_;
 };
 
-// The config.json in the folder of the file; null if there is none.
-json config_beside(const fs::path& path, std::string& place) {
-  const fs::path config = path.parent_path() / "config.json";
+// The config.json, or another, in the folder of the file; null if there is none.
+json config_beside(const fs::path& path, const char* name, std::string& place) {
+  const fs::path config = path.parent_path() / name;
   place = config.string();
   std::error_code unreadable;
   if (!fs::is_regular_file(config, unreadable)) return nullptr;
@@ -198,11 +200,57 @@ void read_pretrained_cfg(const Object& from, Preprocess& preprocess) {
   if (from.has("std")) preprocess.std = from.numbers("std");
 }
 
+// The crop_pct that cuts `side` out of `whole`: floor(side / crop_pct) is `whole`, also where the division is not
+// exact.
+double share(Index side, Index whole) {
+  const auto part = static_cast<double>(side), all = static_cast<double>(whole);
+  const double exact = part / all;
+  return std::floor(part / exact) == all ? exact : part / (all + 0.5);
+}
+
+// What transformers' processors of ViT and DeiT do: a picture becomes `size`, squashed; or its shorter side becomes
+// `shortest_edge`; then crop_size is cut out of the middle.
+void read_size(const Object& from, const ViTConfig& config, bool other_size, Preprocess& preprocess) {
+  const bool covers = from.is_object("size") && from.object("size").has("shortest_edge");
+  const bool crops = from.has("do_center_crop") ? from.boolean("do_center_crop") : from.has("crop_size");
+  from.expect(crops || !covers, "size", "height and width where nothing is cropped");
+  const Size2 size = covers ? Size2(from.object("size").integer("shortest_edge")) : from.size("size");
+  const Size2 seen = crops ? from.size("crop_size") : size;
+  const char* last = crops ? "crop_size" : "size";
+  std::ostringstream expected;
+  expected << "the model's image size, " << config.img_size.height << " x " << config.img_size.width;
+  from.expect(other_size || seen == config.img_size, last, expected.str());
+
+  preprocess.squash = crops && !covers && seen != size;
+  preprocess.crop_pct = covers || preprocess.squash ? share(seen.height, size.height) : 0;
+  if (preprocess.crop_pct == 0) return;
+  const auto uncut = static_cast<Index>(std::floor(static_cast<double>(seen.width) / preprocess.crop_pct));
+  from.expect(preprocess.crop_pct >= 0.1 && preprocess.crop_pct <= 1 && uncut == size.width, "crop_size",
+              "the same share, from a tenth to all, of the height and the width of size");
+}
+
+// transformers keeps how pictures were prepared in a file of its own.
+void read_preprocessor_config(const Object& from, const ViTConfig& config, bool other_size, Preprocess& preprocess) {
+  for (const char* step : {"do_resize", "do_rescale"})
+    if (from.has(step)) from.expect(from.boolean(step), step, "true");
+  if (from.has("rescale_factor"))
+    from.expect(std::abs(from.number("rescale_factor", 0, 1) * 255 - 1) < 1e-6, "rescale_factor", "1 / 255");
+  if (from.has("resample")) {
+    const Index filter = from.integer("resample", 0);
+    from.expect(filter == 2 || filter == 3, "resample", "2, bilinear, or 3, bicubic");
+    preprocess.interpolation = filter == 3 ? Interpolation::bicubic : Interpolation::bilinear;
+  }
+  read_size(from, config, other_size, preprocess);
+  if (from.has("image_mean")) preprocess.mean = from.numbers("image_mean");
+  if (from.has("image_std")) preprocess.std = from.numbers("image_std");
+  if (from.has("do_normalize") && !from.boolean("do_normalize")) preprocess.mean = preprocess.std = {};
+}
+
 ModelFile read_foreign(NamedTensors tensors, const fs::path& path, const ModelFileOptions& options) {
   const VitOrigin origin = vit_origin(tensors);
   const bool hugging_face = origin == VitOrigin::hugging_face, timm = origin == VitOrigin::timm;
   std::string place;
-  const json config = hugging_face || timm ? config_beside(path, place) : json();
+  const json config = hugging_face || timm ? config_beside(path, "config.json", place) : json();
   VitHints hints = hugging_face && !config.is_null() ? hints_of({config, place}) : VitHints{};
   if (options.num_heads) hints.num_heads = options.num_heads;
   hints.img_size = options.img_size;
@@ -218,6 +266,9 @@ ModelFile read_foreign(NamedTensors tensors, const fs::path& path, const ModelFi
     const char* names = hugging_face ? "id2label" : "label_names";
     if (about.has(names)) file.class_names = about.names(names);
   }
+  const json preprocessor = hugging_face ? config_beside(path, "preprocessor_config.json", place) : json();
+  if (!preprocessor.is_null())
+    read_preprocessor_config({preprocessor, place}, file.weights.config, options.img_size.has_value(), file.preprocess);
   if (file.class_names.empty())
     for (Index i = 0; i < file.weights.config.num_classes; ++i) file.class_names.push_back(std::to_string(i));
   return file;
@@ -229,7 +280,10 @@ void apply(const ModelFileOptions& options, ModelFile& file) {
   if (options.num_heads) file.weights.config.num_heads = options.num_heads;
   if (options.img_size) set_img_size(file.weights, *options.img_size);
   if (options.interpolation) file.preprocess.interpolation = *options.interpolation;
-  if (options.crop_pct) file.preprocess.crop_pct = *options.crop_pct;
+  if (options.crop_pct) {
+    file.preprocess.crop_pct = *options.crop_pct;
+    file.preprocess.squash = false;
+  }
   if (options.mean) file.preprocess.mean = *options.mean;
   if (options.std) file.preprocess.std = *options.std;
   spread(file.preprocess, file.weights.config.num_channels);
@@ -278,6 +332,7 @@ std::string describe_model(const ViTConfig& c, const std::vector<std::string>& c
                                            {"preprocess",
                                             {{"interpolation", name_of(preprocess.interpolation)},
                                              {"crop_pct", preprocess.crop_pct},
+                                             {"squash", preprocess.squash},
                                              {"mean", preprocess.mean},
                                              {"std", preprocess.std}}}};
   return description.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -293,6 +348,7 @@ ModelDescription read_description(const std::string& text, const std::string& pl
   result.preprocess.size = result.config.img_size;
   result.preprocess.interpolation = interpolation(preprocess, "interpolation");
   result.preprocess.crop_pct = crop_pct(preprocess, "crop_pct");
+  result.preprocess.squash = preprocess.has("squash") && preprocess.boolean("squash");  // not in the first files
   result.preprocess.mean = preprocess.numbers("mean");
   result.preprocess.std = preprocess.numbers("std");
   naming("read_description", place, [&] { check_description(result.config, result.class_names, result.preprocess); });

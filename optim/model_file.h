@@ -55,18 +55,20 @@ void write_classifier(const std::filesystem::path& path, ViT& model, const std::
                       const Preprocess& preprocess);
 
 /// Reads a file of ours, or one of the origins that vit_weights() knows. What such a file does not say comes from
-/// the config.json beside it, if it is timm's or transformers', and else is what is usual there:
+/// the config.json beside it, if it is timm's or transformers', and how pictures are prepared from what timm has there
+/// and transformers in preprocessor_config.json. Without these it is a guess, what is usual there:
 ///
-/// | origin                   | resized by                | mean, deviation (of 3 channels) |
-/// |--------------------------|---------------------------|---------------------------------|
-/// | timm                     | bicubic, crop_pct 0.9     | 0.5, 0.5                        |
-/// | timm, DeiT (distilled)   | bicubic, crop_pct 0.9     | ImageNet's                      |
-/// | torchvision              | bilinear, crop_pct 0.875  | ImageNet's                      |
-/// | transformers             | bilinear, squashed        | 0.5, 0.5                        |
-/// | the chapter              | bilinear, squashed        | none                            |
+/// | origin                   | says it in               | else a guess: resized by | mean, deviation (3 channels) |
+/// |--------------------------|--------------------------|--------------------------|------------------------------|
+/// | timm                     | config.json              | bicubic, crop_pct 0.9    | 0.5, 0.5                     |
+/// | timm, DeiT (distilled)   | config.json              | bicubic, crop_pct 0.9    | ImageNet's                   |
+/// | torchvision              | nowhere                  | bilinear, crop_pct 0.875 | ImageNet's                   |
+/// | transformers             | preprocessor_config.json | bilinear, squashed       | 0.5, 0.5                     |
+/// | the chapter              | nowhere                  | bilinear, squashed       | none                         |
 ///
-/// A DeiT that is not distilled cannot be told from a ViT without config.json. Classes without names are "0", "1", ...
-/// Throws Error, which names the file, for whatever is wrong with it.
+/// A DeiT that is not distilled cannot be told from a ViT without these files. Where transformers would cut half a
+/// pixel more off one side than off the other, the cut may be at torchvision's place, a pixel from transformers'.
+/// Classes without names are "0", "1", ... Throws Error, which names the file, for whatever is wrong with it.
 ModelFile read_model_file(const std::filesystem::path& path, const ModelFileOptions& options = {});
 
 /// The same with its model, in evaluation mode.

@@ -64,6 +64,18 @@ TEST_CASE("image: a crop that is not square covers the size from its centre") {
     }
 }
 
+TEST_CASE("image: squashed, then cut out of the middle") {
+  const Image picture{3, 13, 29, noise(3 * 13 * 29)};
+  const Image whole = fit(picture, {{20, 10}, bicubic});  // 20 x 10 is floor(16 / 0.8) x floor(8 / 0.8)
+  const Image got = fit(picture, {{16, 8}, bicubic, 0.8, {}, {}, true});
+  REQUIRE(Size2(got.height, got.width) == Size2(16, 8));
+  for (Index c = 0; c < 3; ++c)
+    for (Index y = 0; y < 16; ++y)
+      for (Index x = 0; x < 8; ++x)
+        CHECK(got.bytes[static_cast<std::size_t>((c * 16 + y) * 8 + x)] ==
+              whole.bytes[static_cast<std::size_t>((c * 20 + y + 2) * 10 + x + 1)]);
+}
+
 TEST_CASE("image: preprocessing that cannot be is refused") {
   const Image image{3, 2, 2, Bytes(12)};
   const auto refuses = [&](const Preprocess& preprocess, const std::string& why) {

@@ -107,7 +107,11 @@ def models():
                     "norm2": layer + "layernorm_after", "mlp1": layer + "intermediate.dense",
                     "mlp2": layer + "output.dense", "norm": "vit.layernorm", "head": "classifier"}
     transformers_config = {"hidden_act": "gelu", "num_attention_heads": 1, "image_size": 2, "layer_norm_eps": 1e-12,
-                           "id2label": {"0": "cat", "1": "dog"}}
+                           "id2label": {"0": "cat", "1": "dog"},
+                           # and of preprocessor_config.json, which gets the same text
+                           "do_resize": True, "resample": 3, "size": {"height": 3, "width": 3}, "do_center_crop": True,
+                           "crop_size": 2, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
+                           "image_mean": [0.5], "image_std": [0.5]}
     return {"ours": (vit(d2l, {"bobbin": json.dumps(description)}), None),
             "timm": (vit(timm, {}), timm_config),
             "torchvision": (vit(torchvision, {}), None),

@@ -106,8 +106,10 @@ inline const std::vector<FuzzTarget>& fuzz_targets() {
        [](const TempFolder& folder, const Bytes& bytes) {
          const auto [weights, config] = in_two(bytes);
          const auto path = write_anew(folder / "x", weights);
-         std::filesystem::remove(folder / "config.json");
-         if (!config.empty()) write_anew(folder / "config.json", config);
+         for (const char* name : {"config.json", "preprocessor_config.json"}) {  // one text for both, with other keys
+           std::filesystem::remove(folder / name);
+           if (!config.empty()) write_anew(folder / name, config);
+         }
          takes([&] { read_classifier(path); });
          return takes([&] { read_classifier(path, {.num_heads = 1, .img_size = Size2{4, 6}}); });
        }},

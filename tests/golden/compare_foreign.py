@@ -135,6 +135,15 @@ def compare_transformers(png):
             pixels = processor(size={'height': size, 'width': size})(picture, return_tensors='pt')['pixel_values']
             compare(f'transformers, width {width}, {processor.__name__}', model(pixels).logits,
                     ours(folder / 'model.safetensors', png))
+        larger, square = size * 8 // 7 // 4 * 4, {'height': size, 'width': size}  # 256 for 224, as DeiT has it
+        imagenet = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
+        for processor in (transformers.ViTImageProcessorPil(size=square, resample=3),
+                          transformers.ViTImageProcessorPil(size=square, do_normalize=False),
+                          transformers.DeiTImageProcessorPil(size=larger, crop_size=size, **imagenet)):
+            processor.save_pretrained(folder)
+            compare(f'transformers, width {width}, {type(processor).__name__}, its file',
+                    model(processor(picture, return_tensors='pt')['pixel_values']).logits,
+                    ours(folder / 'model.safetensors', png))
 
 
 def compare_chapter(png):

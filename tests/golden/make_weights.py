@@ -9,6 +9,7 @@ import math
 import pathlib
 import tempfile
 
+import numpy
 import safetensors.torch
 import timm
 import torch
@@ -108,6 +109,19 @@ def transformers_vit(X):
     save('weights_transformers', weights, golden(logits=logits, names_in_memory=list(model.state_dict())))
 
 
+def transformers_processors():
+    """A wide picture as transformers' processors prepare it; the note has the preprocessor_config.json of each."""
+    imagenet = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
+    processors = {'vit': transformers.ViTImageProcessorPil(size=SIZE),
+                  'deit': transformers.DeiTImageProcessorPil(size=28, crop_size=SIZE, **imagenet),
+                  'shortest_edge': transformers.DeiTImageProcessorPil(size={'shortest_edge': 28}, crop_size=SIZE),
+                  'plain': transformers.ViTImageProcessorPil(size=SIZE, resample=3, do_normalize=False)}
+    X = torch.randint(256, (3, 29, 39), dtype=torch.uint8)
+    pixels = lambda processor: torch.from_numpy(numpy.asarray(processor(X.numpy(), return_tensors='np').pixel_values[0]))
+    save('preprocess_transformers', {'X': X, **{name: pixels(p) for name, p in processors.items()}},
+         golden(**{name: json.loads(p.to_json_string()) for name, p in processors.items()}))
+
+
 def main():
     print('PyTorch', torch.__version__, 'torchvision', torchvision.__version__, 'timm', timm.__version__,
           'transformers', transformers.__version__, 'safetensors', safetensors.__version__)
@@ -126,6 +140,7 @@ def main():
     timm_vit(X, X_other, 'timm_no_qkv_bias', qkv_bias=False)
     torchvision_vit(X)
     transformers_vit(X)
+    transformers_processors()
 
 
 if __name__ == '__main__':

@@ -4,9 +4,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "data/image.h"
 #include "data/safetensors.h"
 #include "data/write_file.h"
 #include "nn/load_parameters.h"
+#include "tests/golden/golden.h"
 #include "tests/helpers.h"
 
 using namespace bobbin;
@@ -15,8 +17,12 @@ using namespace bobbin::test;
 namespace {
 
 const std::vector<std::string> names{"T-shirt/top", "naïve \"quote\"", "", "c"};
-const Preprocess preprocess{
-    .size = {8, 12}, .interpolation = Interpolation::bicubic, .crop_pct = 0.9, .mean = {0.25, 0.5}, .std = {1, 0.125}};
+const Preprocess preprocess{.size = {8, 12},
+                            .interpolation = Interpolation::bicubic,
+                            .crop_pct = 0.9,
+                            .mean = {0.25, 0.5},
+                            .std = {1, 0.125},
+                            .squash = true};
 
 ViTConfig small() {
   return {.img_size = {8, 12},
@@ -63,6 +69,7 @@ TEST_CASE("model file: what is written is read again") {
     CHECK(got.preprocess.crop_pct == preprocess.crop_pct);
     CHECK(got.preprocess.mean == preprocess.mean);
     CHECK(got.preprocess.std == preprocess.std);
+    CHECK(got.preprocess.squash);
     CHECK(describe_model(got.model.config, names, preprocess) == describe_model(config, names, preprocess));
     CHECK(!got.model.dropout.training);  // evaluation mode
     eval(model);
@@ -104,12 +111,13 @@ TEST_CASE("model file: the description that stands in the metadata") {
   write_classifier(folder / "m", model, names, preprocess);
   const auto metadata = read_safetensors(folder / "m").metadata;
   CHECK(metadata.at("format") == "pt");
-  CHECK(metadata.at("bobbin") ==
-        R"({"config":{"img_size":[8,12],"patch_size":[4,4],"num_hiddens":6,"mlp_num_hiddens":10,"num_heads":3,)"
-        R"("num_blks":2,"emb_dropout":0.25,"blk_dropout":0.5,"use_bias":true,"num_classes":4,"num_channels":2,)"
-        R"("pool":"token","layer_norm_eps":0.0625,"distilled":false},)"
-        R"("class_names":["T-shirt/top","naïve \"quote\"","","c"],)"
-        R"("preprocess":{"interpolation":"bicubic","crop_pct":0.9,"mean":[0.25,0.5],"std":[1.0,0.125]}})");
+  CHECK(
+      metadata.at("bobbin") ==
+      R"({"config":{"img_size":[8,12],"patch_size":[4,4],"num_hiddens":6,"mlp_num_hiddens":10,"num_heads":3,)"
+      R"("num_blks":2,"emb_dropout":0.25,"blk_dropout":0.5,"use_bias":true,"num_classes":4,"num_channels":2,)"
+      R"("pool":"token","layer_norm_eps":0.0625,"distilled":false},)"
+      R"("class_names":["T-shirt/top","naïve \"quote\"","","c"],)"
+      R"("preprocess":{"interpolation":"bicubic","crop_pct":0.9,"squash":true,"mean":[0.25,0.5],"std":[1.0,0.125]}})");
 
   Preprocess other = preprocess;
   CHECK(fails([&] { describe_model(config, {"a"}, preprocess); }, {"has 4 classes, but 1 have names"}));
@@ -132,6 +140,9 @@ TEST_CASE("model file: a description alone is read again, and its errors say whe
   CHECK(describe_model(got.config, got.class_names, got.preprocess) == text);
   CHECK(got.class_names == names);
   CHECK(got.preprocess.size == Size2(8, 12));
+  auto older = nlohmann::json::parse(text);
+  older["preprocess"].erase("squash");
+  CHECK(!read_description(older.dump(), "it").preprocess.squash);
   const auto says = [&](const char* place, const nlohmann::json& value, const std::string& what) {
     auto other = nlohmann::json::parse(text);
     other[nlohmann::json::json_pointer(place)] = value;
@@ -258,6 +269,69 @@ TEST_CASE("model file: config.json of transformers") {
   says("{" + heads + R"(,"id2label":{"0":"a","2":"b"}})", {"id2label should be a name for each class"});
   says("{" + heads + R"(,"id2label":{"0":1}})", {"id2label should be a name for each class"});
   says("{" + heads + R"(,"id2label":5})", {"id2label should be the names of the classes, got 5"});
+}
+
+TEST_CASE("model file: preprocessor_config.json, pictures become what transformers makes of them") {
+  const TempFolder folder;
+  const auto path = with_config(folder, "transformers", R"({"num_attention_heads":2})");
+  const Golden golden("preprocess_transformers");
+  const auto configs = nlohmann::json::parse(golden.meta("golden"));
+  const std::vector<int> bytes = golden.ints("X");
+  const Image picture{3, 29, 39, {bytes.begin(), bytes.end()}};
+  for (const std::string name : {"vit", "deit", "shortest_edge", "plain"}) {
+    const auto check_numbers = [&](const nlohmann::json& config) {
+      CAPTURE(config.dump());
+      write_file(folder / "preprocessor_config.json", config.dump());
+      const Tensor X = to_tensor(picture, read_model_file(path).preprocess);
+      check_golden(name, X.reshape({3, 24, 24}), golden.tensor(name), 1e-6);
+    };
+    check_numbers(configs[name]);
+    nlohmann::json older = configs[name];  // as the files of 2021 say it
+    for (const char* key : {"do_rescale", "rescale_factor", "image_processor_type"}) older.erase(key);
+    if (name != "shortest_edge") older["size"] = older["size"]["height"];
+    if (older.contains("crop_size")) older["crop_size"] = older["crop_size"]["height"];
+    check_numbers(older);
+  }
+  CHECK(read_model_file(path, {.img_size = Size2(16, 8)}).preprocess.size == Size2(16, 8));
+
+  const auto with = [&](nlohmann::json changes) {
+    nlohmann::json config = configs["deit"];
+    config.merge_patch(changes);
+    write_file(folder / "preprocessor_config.json", config.dump());
+    return read_model_file(path).preprocess;
+  };
+  CHECK(with({{"size", 24}}).crop_pct == 0);
+  CHECK(!with({{"size", 24}}).squash);
+  for (Index size = 24; size <= 240; ++size) {  // floor(24 / crop_pct) is the size, also where 24 / size is not exact
+    const double crop_pct = with({{"size", size}}).crop_pct;
+    CHECK((size == 24 ? crop_pct == 0 : std::floor(24 / crop_pct) == static_cast<double>(size)));
+  }
+  const auto says = [&](const nlohmann::json& changes, const std::string& what) {
+    CAPTURE(changes.dump());
+    CHECK(fails([&] { with(changes); }, {folder.path().string(), "preprocessor_config.json" + what}));
+  };
+  says({{"do_resize", false}}, ".do_resize should be true, got false");
+  says({{"do_rescale", false}}, ".do_rescale should be true, got false");
+  says({{"rescale_factor", 1}}, ".rescale_factor should be 1 / 255, got 1");
+  says({{"resample", 1}}, ".resample should be 2, bilinear, or 3, bicubic, got 1");
+  says({{"resample", "bicubic"}}, ".resample should be a whole number");
+  says({{"do_normalize", 1}}, ".do_normalize should be true or false, got 1");
+  says({{"image_mean", 0.5}}, ".image_mean should be an array of numbers, got 0.5");
+  says({{"crop_size", 20}}, ".crop_size should be the model's image size, 24 x 24, got 20");
+  says({{"do_center_crop", false}}, ".size should be the model's image size, 24 x 24, got {\"height\":28");
+  says({{"size", nullptr}}, " has no size");
+  says({{"size", 23}}, ".crop_size should be the same share, from a tenth to all");
+  says({{"size", 241}}, ".crop_size should be the same share, from a tenth to all");
+  says({{"size", {{"height", 32}}}}, ".crop_size should be the same share, from a tenth to all, of the height and");
+  says({{"size", {{"height", 0}}}}, ".size.height should be a whole number from 1");
+  says({{"size", {{"height", nullptr}}}}, ".size has no height");
+  says({{"size", {{"shortest_edge", 28}}}, {"do_center_crop", false}},
+       ".size should be height and width where nothing");
+  const std::string good = configs["deit"].dump();
+  for (std::size_t size = 1; size < good.size(); ++size) {
+    write_file(folder / "preprocessor_config.json", good.substr(0, size));
+    CHECK(fails([&] { read_model_file(path); }, {"preprocessor_config.json is not JSON"}));
+  }
 }
 
 TEST_CASE("model file: config.json of timm") {

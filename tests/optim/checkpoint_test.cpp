@@ -258,14 +258,14 @@ TEST_CASE("checkpoint: what is none, or lies, is refused with its name") {
   const nlohmann::json good = nlohmann::json::parse(read_safetensors(path).metadata.at("training"));
   CHECK(!refused(good.dump(), ""));
   const nlohmann::json flat = good.flatten();
-  for (const auto& [name, value] : flat.items())
+  for (const auto& entry : flat.items())
     for (const nlohmann::json& bad :
          {nlohmann::json("x"), nlohmann::json(), nlohmann::json(-1), nlohmann::json::array()}) {
-      CAPTURE(name);
+      CAPTURE(entry.key());
       CAPTURE(bad.dump());
       nlohmann::json lie = good;
-      lie[nlohmann::json::json_pointer(name)] = bad;
-      const bool harmless = bad == -1 && value.is_number_float();  // -1 is a number like any other there
+      lie[nlohmann::json::json_pointer(entry.key())] = bad;
+      const bool harmless = bad == -1 && entry.value().is_number_float();  // -1 is a number like any other there
       if (!harmless) CHECK(refused(lie.dump(), "damaged"));
     }
   nlohmann::json lie = good;

@@ -55,6 +55,8 @@ Range range_of_piece(const real* x, Index n) {
     low = if_low < low ? if_low : low;
     high = if_high > high ? if_high : high;
   }
+  // Without a finite number some compilers give the largest one there is, with which they begin such a reduction.
+  if (nan + inf == n) return {infinity, -infinity, nan, inf};
   return {low, high, nan, inf};
 }
 

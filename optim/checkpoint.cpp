@@ -166,10 +166,8 @@ Checkpoint read_checkpoint(const fs::path& path) {
   c.velocities = with_prefix(file.tensors, velocities_prefix);
   c.notes = with_prefix(file.metadata, note_prefix);
   std::vector<double> losses;
-  if (const auto found = file.tensors.find("losses"); found != file.tensors.end()) {
-    const std::vector<real> values = found->second.values();
-    losses.assign(values.begin(), values.end());
-  }
+  if (const auto found = file.tensors.find("losses"); found != file.tensors.end())
+    losses.assign(found->second.data(), found->second.data() + found->second.size());
   try {
     const Json json = parse_json(file.metadata.at("training"), "the text");
     c.optimizer = to_options(json.at("optimizer"));

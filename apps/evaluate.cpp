@@ -14,6 +14,7 @@
 #include "data/image_file.h"
 #include "data/write_file.h"
 #include "tensor/functions.h"
+#include "tensor/text.h"
 #include "tensor/threads.h"
 
 using namespace bobbin;
@@ -130,8 +131,7 @@ Image draw_mistakes(const ImageDataset& data, const std::vector<Mistake>& mistak
   std::vector<std::string> captions;
   for (const Mistake& m : mistakes) {
     const auto name = [&](int c) { return data.class_names[static_cast<std::size_t>(c)]; };
-    char percent[16];
-    std::snprintf(percent, sizeof percent, " %.0f%%", 100 * m.probability);
+    const std::string percent = format(" %.0f%%", 100 * m.probability);
     pictures.push_back(data.image(m.image));
     captions.push_back(name(data.labels[static_cast<std::size_t>(m.image)]) + "\ntaken for\n" + name(m.predicted) +
                        percent);

@@ -14,6 +14,7 @@
 #include "optim/checkpoint.h"
 #include "optim/model_file.h"
 #include "optim/trainer.h"
+#include "tensor/text.h"
 #include "tensor/threads.h"
 
 /// The command line of train_vit: presets, and a flag for each of their numbers.
@@ -71,13 +72,6 @@ inline Settings quick() {
   s.sgd = {.lr = real(0.05), .momentum = real(0.9)};
   s.trainer = {.max_epochs = 5, .batch_size = 64};
   return s;
-}
-
-/// 6457866 as 6,457,866.
-inline std::string with_commas(Index number) {
-  std::string text = std::to_string(number);
-  for (auto at = static_cast<int>(text.size()) - 3; at > 0; at -= 3) text.insert(text.begin() + at, ',');
-  return text;
 }
 
 inline std::string describe(const TrainAndTest& data) {

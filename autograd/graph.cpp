@@ -1,6 +1,5 @@
 #include "autograd/graph.h"
 
-#include <cstdio>
 #include <map>
 #include <optional>
 #include <set>
@@ -8,6 +7,7 @@
 
 #include "tensor/check.h"
 #include "tensor/storage.h"
+#include "tensor/text.h"
 
 namespace bobbin {
 namespace {
@@ -75,16 +75,7 @@ std::string describe_bytes(std::size_t bytes) {
   auto number = static_cast<double>(bytes);
   int unit = 0;
   for (; number >= 999.5 && unit < 4; ++unit) number /= 1000;
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g %s", number, units[unit]);
-  return text;
-}
-
-// 6457866 as 6,457,866.
-std::string with_commas(Index number) {
-  std::string text = std::to_string(number);
-  for (auto at = static_cast<int>(text.size()) - 3; at > 0; at -= 3) text.insert(text.begin() + at, ',');
-  return text;
+  return format("%.3g %s", number, units[unit]);
 }
 
 // A string of the language.

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "tensor/check.h"
+#include "tensor/text.h"
 
 // An IDX file begins with the bytes 0, 0, type, rank, and the size of each axis as four bytes, the
 // highest first. Then come the values. Type 8 is unsigned bytes; the others, up to 14, are not used
@@ -88,11 +89,7 @@ Shape read_header(Reader& file, const std::filesystem::path& path) {
 
 }  // namespace
 
-std::string hex(std::uint32_t number) {
-  std::array<char, 11> text{};
-  std::snprintf(text.data(), text.size(), "0x%08x", static_cast<unsigned>(number));
-  return text.data();
-}
+std::string hex(std::uint32_t number) { return format("0x%08x", static_cast<unsigned>(number)); }
 
 IdxArray read_idx(const std::filesystem::path& path) {
   Reader file(path);

@@ -16,8 +16,8 @@ struct Preprocess {
   /// its centre, as timm and torchvision do.
   double crop_pct = 0;
   std::vector<real> mean{}, std{};  ///< one a channel: (number - mean) / std; empty: numbers stay from 0 to 1
-  bool squash =
-      false;  ///< with a crop_pct: resized to floor(size / crop_pct) whatever its proportions, as transformers
+  /// With a crop_pct: resized to floor(size / crop_pct) whatever its proportions, as transformers does for DeiT.
+  bool squash = false;
 };
 
 /// Makes a single mean, and a single std, the one of each channel.

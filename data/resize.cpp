@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "tensor/check.h"
+#include "tensor/cubic.h"
 #include "tensor/parallel.h"
 
 // Two passes, first along the rows, then along the columns. Each makes every output pixel o of a line
@@ -23,10 +24,9 @@
 // The bilinear filter is a triangle, 1 − x up to x = 1. When the image grows, r is 1 and only the two
 // nearest pixels count. When it shrinks, the triangle is as wide as two output pixels, so that every
 // input pixel has its say: without that, fine patterns turn into false coarse ones (aliasing). The
-// bicubic filter is Keys' ("Cubic convolution interpolation", 1981) with a = −½, which reaches up to
-// x = 2. It is negative beyond 1, which sharpens edges, and can lead out of 0 ... 255.
-// Beyond the border there are no pixels; the weights that remain are divided by their sum, so that a
-// grey area keeps its grey.
+// bicubic filter (tensor/cubic.h) reaches up to x = 2. It is negative beyond 1, which sharpens edges, and can lead out
+// of 0 ... 255. Beyond the border there are no pixels; the weights that remain are divided by their sum, so that a grey
+// area keeps its grey.
 //
 // Pillow computes with integers: weights are multiples of 2⁻²², and each pass rounds its sums to
 // bytes. We do the same to get the same. (From version 13 on it begins with the columns where the height
@@ -46,11 +46,7 @@ struct Filter {
   double (*weight)(double x);
 };
 constexpr Filter triangle{1, [](double x) { return std::max(0.0, 1 - x); }};
-constexpr Filter cubic{2, [](double x) {
-                         constexpr double a = -0.5;
-                         if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
-                         return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
-                       }};
+constexpr Filter bicubic{2, cubic};
 
 struct Weights {
   Index size_in, size_out, taps;     // taps: the most neighbours that an output pixel has
@@ -130,7 +126,7 @@ void resize_columns(const std::uint8_t* in, std::uint8_t* out, Index planes, Ind
 }  // namespace
 
 std::vector<std::uint8_t> resize(std::vector<std::uint8_t> planes, Size2 from, Size2 to, Interpolation interpolation) {
-  const Filter& filter = interpolation == Interpolation::bicubic ? cubic : triangle;
+  const Filter& filter = interpolation == Interpolation::bicubic ? bicubic : triangle;
   for (const Index side : {from.height, from.width, to.height, to.width})
     check(side >= 1 && side <= largest, "resize", "images have 1 to ", largest, " pixels on a side, got ", from.height,
           " x ", from.width, " to be made ", to.height, " x ", to.width);

@@ -354,6 +354,8 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
   const std::uint64_t length = text.size();
   check(length <= max_header, "write_safetensors", path, " would get a header of ", length,
         " bytes, and the format allows ", max_header);
+  check(!has_endless_token(text), "write_safetensors", path, " would get a name or a note of more than ", max_token,
+        " bytes, which read_safetensors() refuses");
 
   std::string content(sizeof length, '\0');
   content.reserve(sizeof length + length + end);

@@ -28,7 +28,8 @@ Safetensors read_safetensors(const std::filesystem::path& path);
 
 /// Writes the tensors as such a file: F32, or F64 where `real` is double, in the order of their names. The metadata
 /// get "format": "pt" if they have no "format"; transformers refuses a file without it.
-/// Throws Error if a name or a note is not UTF-8, or if the file cannot be written; see write_file().
+/// Throws Error if a name or a note is not UTF-8 or too long to be read again (16 MB), or if the file cannot be
+/// written; see write_file().
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        std::map<std::string, std::string> metadata = {});
 

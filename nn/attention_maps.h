@@ -45,8 +45,7 @@ inline Tensor over_patches(const Tensor& map, const ViT& model) {
   const ViTConfig& c = model.config;
   const Index T = map.shape()[0], first = model.head_tokens();
   const Tensor seen = c.pool == Pool::token ? map[0] : mean(slice(map, 0, first, T), 0);
-  return slice(seen, 0, first, T)
-      .reshape({c.img_size.height / c.patch_size.height, c.img_size.width / c.patch_size.width});
+  return slice(seen, 0, first, T).reshape({c.grid().height, c.grid().width});
 }
 
 }  // namespace bobbin

@@ -106,6 +106,9 @@ struct ViTConfig {
   /// the same function, so without dropout the same logits and gradients, for 1.67 times less work in the chapter's
   /// model. True computes all of it, as the chapter's code does.
   bool whole_last_block = false;
+
+  /// How many patches lie below and beside each other.
+  Size2 grid() const { return {img_size.height / patch_size.height, img_size.width / patch_size.width}; }
 };
 
 /// Images (B, num_channels, H, W) -> logits (B, num_classes): if distilled, the mean of what the two heads say.

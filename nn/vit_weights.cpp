@@ -8,6 +8,7 @@
 
 #include "nn/load_parameters.h"
 #include "tensor/check.h"
+#include "tensor/cubic.h"
 #include "tensor/functions.h"
 
 namespace bobbin {
@@ -207,14 +208,9 @@ ViTConfig config_of(const VitWeights& weights, const VitHints& hints, bool avera
   return config;
 }
 
-// The (to, from) matrix that resizes a row of numbers: Keys' cubic convolution (1981) with a = -1/2. The kernel is as
+// The (to, from) matrix that resizes a row of numbers: by the bicubic filter, which is as
 // wide as four of the coarser ones of the old and the new pixels, so that nothing aliases, and is cut off at the ends.
 Tensor bicubic_matrix(Index from, Index to) {
-  const auto cubic = [](double x) {
-    x = std::abs(x);
-    if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
-    return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
-  };
   const double scale = static_cast<double>(from) / static_cast<double>(to), width = std::max(scale, 1.0);
   Tensor matrix({to, from});
   std::vector<double> row(static_cast<std::size_t>(from));
@@ -222,15 +218,11 @@ Tensor bicubic_matrix(Index from, Index to) {
     const double center = (static_cast<double>(i) + 0.5) * scale;
     double sum = 0;
     for (Index j = 0; j < from; ++j)
-      sum += row[static_cast<std::size_t>(j)] = cubic((static_cast<double>(j) + 0.5 - center) / width);
+      sum += row[static_cast<std::size_t>(j)] = cubic(std::abs(static_cast<double>(j) + 0.5 - center) / width);
     for (Index j = 0; j < from; ++j)
       matrix.data()[i * from + j] = static_cast<real>(row[static_cast<std::size_t>(j)] / sum);
   }
   return matrix;
-}
-
-Size2 grid(const ViTConfig& config) {
-  return {config.img_size.height / config.patch_size.height, config.img_size.width / config.patch_size.width};
 }
 
 }  // namespace
@@ -260,8 +252,7 @@ VitWeights vit_weights(Tensors tensors, const VitHints& hints) {
 void check_size(const VitWeights& weights) {
   const ViTConfig& c = weights.config;
   const auto D = static_cast<double>(c.num_hiddens), M = static_cast<double>(c.mlp_num_hiddens);
-  const double T = static_cast<double>(c.img_size.height / c.patch_size.height) *
-                   static_cast<double>(c.img_size.width / c.patch_size.width);
+  const double T = static_cast<double>(c.grid().height) * static_cast<double>(c.grid().width);
   const double patch = static_cast<double>(c.num_channels * c.patch_size.height * c.patch_size.width);
   const double needed = D * (T + patch + static_cast<double>(c.num_classes)) + c.num_blks * (4 * D * D + 2 * D * M);
   double given = 0;
@@ -281,10 +272,10 @@ ViT make_vit(const VitWeights& weights) {
 
 void set_img_size(VitWeights& weights, Size2 img_size) {
   PatchEmbedding::count_patches(img_size, weights.config.patch_size);  // throws where they do not divide
-  const Size2 from = grid(weights.config);
+  const Size2 from = weights.config.grid();
   weights.config.img_size = img_size;
   const Tensor& positions = need(weights.tensors, "pos_embedding", 3);
-  weights.tensors["pos_embedding"] = resize_positions(positions, from, grid(weights.config));
+  weights.tensors["pos_embedding"] = resize_positions(positions, from, weights.config.grid());
 }
 
 Tensor resize_positions(const Tensor& positions, Size2 from, Size2 to) {

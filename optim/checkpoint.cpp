@@ -8,6 +8,7 @@
 
 #include "data/json.h"
 #include "tensor/check.h"
+#include "tensor/text.h"
 
 namespace bobbin {
 namespace {
@@ -193,8 +194,7 @@ std::vector<fs::path> CheckpointFolder::newest_first(const std::string& behind) 
 
 void CheckpointFolder::write(const Checkpoint& checkpoint, int keep) const {
   const Index step = checkpoint.progress.steps();
-  char name[64];
-  std::snprintf(name, sizeof name, "checkpoint-%08lld.safetensors", static_cast<long long>(step));
+  const std::string name = format("checkpoint-%08lld.safetensors", static_cast<long long>(step));
   write_checkpoint(folder_ / name, checkpoint);
   int kept = 0;
   std::error_code ignored;  // one that stays does no harm

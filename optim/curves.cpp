@@ -1,13 +1,13 @@
 #include "optim/curves.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <iterator>
 #include <string_view>
+
+#include "tensor/text.h"
 
 namespace bobbin {
 namespace {
@@ -29,13 +29,6 @@ constexpr const char* grey = "#444444";
 // Where things are, in pixels: the axes, one pair of them below the other, and the legend at their right.
 constexpr double left = 70, right = 550, first_top = 40, height = 300, next_top = 380;
 constexpr double legend_left = right + 20, line_height = 20;
-
-template <class... Values>
-std::string format(const char* pattern, Values... values) {
-  std::array<char, 512> text{};
-  std::snprintf(text.data(), text.size(), pattern, values...);
-  return text.data();
-}
 
 // How many bytes the first letter of a UTF-8 text has; 0 if it is none, or none that XML allows.
 std::size_t letter_size(std::string_view text) {

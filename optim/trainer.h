@@ -156,7 +156,7 @@ class Trainer {
         if (due && log.steps_in_epoch() < steps_per_epoch) save(model, log);
       }
       const bool whole_epoch = log.steps_in_epoch() == steps_per_epoch;
-      save(model, log);
+      save(model, log);  // validation may take long
       const Evaluation validation = evaluate(model, data.test, options_.batch_size, Interrupt::received);
       if (Interrupt::received()) {
         save_weights(model, "model.safetensors");

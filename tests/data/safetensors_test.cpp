@@ -287,3 +287,13 @@ TEST_CASE("safetensors: a hostile header takes neither memory nor stack") {
   CHECK(complaint("{" + entry("a", "F64", "[2000000000000]", "[0,16000000000000]") + "}") == Contains("is not whole"));
   CHECK(peak() - before < 500'000);  // sanitizers keep much of what was freed
 }
+
+TEST_CASE("safetensors: a note is written only if it can be read again") {
+  const TempFolder folder;
+  const auto path = folder / "long.safetensors";
+  CHECK_THROWS_WITH_AS(write_safetensors(path, {}, {{"note", std::string((16 << 20) + 1, 'x')}}),
+                       Contains("more than 16777216 bytes"), Error);
+  CHECK(!std::filesystem::exists(path));
+  write_safetensors(path, {}, {{"note", std::string((16 << 20) - 100, 'x')}});
+  CHECK(read_safetensors(path).metadata.at("note").size() == (16 << 20) - 100);
+}

@@ -16,10 +16,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Data {
-  ImageDataset train, test;
-};
-
 // Noise in three classes: something to train on.
 ImageDataset noise(Index count, std::uint64_t seed) {
   const Tensor pixels = Rng(seed).uniform({count * 64}, 0, 255);
@@ -32,7 +28,7 @@ ImageDataset noise(Index count, std::uint64_t seed) {
 
 // A training run, made anew as a new process makes it.
 struct Run {
-  Data data{noise(50, 1), noise(10, 2)};  // seven steps an epoch, the last of two images
+  TrainAndTest data{noise(50, 1), noise(10, 2), "noise"};  // seven steps an epoch, the last of two images
   Rng rng{5};
   ViT model{{.img_size = 8,
              .patch_size = 4,

@@ -19,10 +19,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Data {
-  ImageDataset train, test;
-};
-
 // Images that are bright in one half: four classes, easily learned.
 ImageDataset halves(Index count, std::uint64_t seed) {
   Rng rng(seed);
@@ -40,7 +36,7 @@ ImageDataset halves(Index count, std::uint64_t seed) {
   return {{count, 1, 8, 8}, images, labels, {"left", "right", "top", "bottom"}};
 }
 
-Data halves() { return {halves(250, 1), halves(50, 2)}; }
+TrainAndTest halves() { return {halves(250, 1), halves(50, 2), "halves"}; }
 
 ViTConfig small() {
   return {.img_size = 8,
@@ -56,7 +52,7 @@ ViTConfig small() {
 
 // All weights after some steps of training with dropout.
 std::vector<std::vector<real>> weights_after(Index steps, std::uint64_t seed) {
-  const Data data = halves();
+  const TrainAndTest data = halves();
   Rng rng(seed);
   ViT model(small(), rng);
   SGD sgd(parameters(model), {.lr = real(0.1), .momentum = real(0.9)});
@@ -70,7 +66,7 @@ std::vector<std::vector<real>> weights_after(Index steps, std::uint64_t seed) {
 
 TEST_CASE("trainer: learns, and writes what it saw") {
   const TempFolder folder;
-  const Data data = halves();
+  const TrainAndTest data = halves();
   Rng rng(3);
   ViT model(small(), rng);
   SGD sgd(parameters(model), {.lr = real(0.02), .momentum = real(0.9)});
@@ -114,7 +110,7 @@ TEST_CASE("trainer: same seed, same threads, bit-identical weights after 30 step
 
 TEST_CASE("trainer: after two steps nothing more is asked from the system") {
   memory::release_cached();  // as in a new process
-  const Data data = halves();
+  const TrainAndTest data = halves();
   Rng rng(5);
   ViT model(small(), rng);
   SGD sgd(parameters(model), {.lr = real(0.1), .momentum = real(0.9)});
@@ -129,7 +125,7 @@ TEST_CASE("trainer: after two steps nothing more is asked from the system") {
 }
 
 TEST_CASE("trainer: dropout is on in every training step, also after a validation, and off in validation") {
-  const Data data = halves();
+  const TrainAndTest data = halves();
   Rng rng(5);
   ViT model(small(), rng);
   SGD sgd(parameters(model), {.lr = real(0.1)});
@@ -147,7 +143,7 @@ TEST_CASE("trainer: dropout is on in every training step, also after a validatio
 
 TEST_CASE("trainer: max_steps ends within an epoch, validates and writes") {
   const TempFolder folder;
-  const Data data = halves();
+  const TrainAndTest data = halves();
   Rng rng(5);
   ViT model(small(), rng);
   SGD sgd(parameters(model), {.lr = real(0.1)});
@@ -161,7 +157,7 @@ TEST_CASE("trainer: max_steps ends within an epoch, validates and writes") {
 
 TEST_CASE("trainer: Ctrl-C ends it after the step, with the losses so far") {
   const TempFolder folder;
-  const Data data = halves();
+  const TrainAndTest data = halves();
   Rng rng(5);
   ViT model(small(), rng);
   SGD sgd(parameters(model), {.lr = real(0.1)});
@@ -189,7 +185,7 @@ TEST_CASE("trainer: the progress line counts within the epoch, also with max_ste
 
 TEST_CASE("trainer: a loss that is not finite stops it and names the step") {
   const TempFolder folder;
-  const Data data = halves();
+  const TrainAndTest data = halves();
   for (const real bad : {real(NAN), real(INFINITY)}) {
     Rng rng(5);
     ViT model(small(), rng);
@@ -205,7 +201,7 @@ TEST_CASE("trainer: a loss that is not finite stops it and names the step") {
 
 TEST_CASE("trainer: settings and folders that cannot be") {
   const TempFolder folder;
-  const Data data = halves();
+  const TrainAndTest data = halves();
   Rng rng(5);
   ViT model(small(), rng);
   SGD sgd(parameters(model), {.lr = real(0.1)});

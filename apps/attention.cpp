@@ -88,7 +88,7 @@ int main(int argc, char** argv) try {
                  rollout_file = fs::path(s.output_dir) / (name + "-rollout.png");
   write_png(heads_file, draw_heads(picture, maps, model, s.opacity));
   write_png(rollout_file, contact_sheet({picture, overlay(picture, rollout, s.opacity)}, {answer, "rollout"}, 2));
-  std::printf("%s: %s, %.4f\n%s\n%s\n", s.picture.c_str(), answer.c_str(), double{probabilities.data()[best]},
+  std::printf("%s: %s, %.4f\n%s\n%s\n", s.picture.c_str(), answer.c_str(), double{probabilities.values()[best]},
               heads_file.c_str(), rollout_file.c_str());
   command_line::check_printed();
   return 0;

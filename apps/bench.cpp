@@ -15,6 +15,7 @@
 #include "apps/products_of_step.h"
 #include "nn/vit.h"
 #include "optim/trainer.h"
+#include "tensor/backend.h"
 #include "tensor/profile.h"
 #include "tensor/storage.h"
 #include "tensor/threads.h"
@@ -105,7 +106,7 @@ void measure(Index batch_size, int threads_to_use, int rounds) {
   const ViTConfig whole{.whole_last_block = true}, cls{};
   set_threads(threads_to_use);
   const double rss_whole = peak_rss_mb(whole, batch_size), rss_cls = peak_rss_mb(cls, batch_size);
-  std::printf("# %s, %d threads, batch %ld, medians of %d rounds\n", describe_blas().c_str(), threads(),
+  std::printf("# %s, %d threads, batch %ld, medians of %d rounds\n", backend::describe().c_str(), threads(),
               static_cast<long>(batch_size), rounds);
   print("gemm_peak_gflops", gemm_gflops(rounds), "GFLOP/s");
 
@@ -176,7 +177,7 @@ void print_cost(int rounds, const std::string& label, const ViTConfig& config, I
 // How the cost grows, as a table.
 void sweep(int rounds) {
   const int all = threads();
-  std::printf("# %s, %d threads, medians of %d rounds\n\n", describe_blas().c_str(), all, rounds);
+  std::printf("# %s, %d threads, medians of %d rounds\n\n", backend::describe().c_str(), all, rounds);
   std::puts(
       "| | GFLOP | GB moved | least ms | measured ms | measured / least | images/s |\n|---|---|---|---|---|---|---|");
   for (const Index batch_size : {1, 2, 8, 32, 128, 512})

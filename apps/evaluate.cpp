@@ -86,15 +86,18 @@ Result judge(ViT& model, const ImageDataset& data, Index batch_size) {
   Result result{ConfusionMatrix(data.num_classes()), 0, {}};
   Index image = 0;
   for (auto [X, y] : batches(data, batch_size)) {
-    const Tensor logits = model(X).value(), probabilities = softmax(logits);
-    const Labels predicted = argmax(logits);
+    const Tensor output = model(X).value();
+    const Labels predicted = argmax(output);
+    const std::vector<real> logits = output.values(), probabilities = softmax(output).values();
     for (std::size_t i = 0; i < y.size(); ++i, ++image) {
-      const real* p = probabilities.data() + static_cast<Index>(i) * data.num_classes();
-      const double loss = loss_of(logits.data() + static_cast<Index>(i) * data.num_classes(), data.num_classes(), y[i]);
+      const std::size_t row = i * static_cast<std::size_t>(data.num_classes());
+      const double loss = loss_of(&logits[row], data.num_classes(), y[i]);
       check(std::isfinite(loss), "evaluate", "the model's logits for image ", image, " are not finite");
       result.loss += loss / static_cast<double>(data.count());
       result.confusion.add(y[i], predicted[i]);
-      if (predicted[i] != y[i]) result.mistakes.push_back({image, predicted[i], double{p[predicted[i]]}, loss});
+      if (predicted[i] != y[i])
+        result.mistakes.push_back(
+            {image, predicted[i], double{probabilities[row + static_cast<std::size_t>(predicted[i])]}, loss});
     }
   }
   std::stable_sort(result.mistakes.begin(), result.mistakes.end(),

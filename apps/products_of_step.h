@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "nn/vit.h"
-#include "tensor/kernels.h"
+#include "tensor/backend.h"
 #include "tensor/parallel.h"
 
 namespace bobbin {

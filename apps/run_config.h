@@ -9,8 +9,9 @@
 #include "data/image_dataset.h"
 #include "data/json.h"
 #include "optim/checkpoint.h"
-#include "tensor/check.h"
+#include "tensor/backend.h"
 #include "tensor/threads.h"
+#include "tensor/check.h"
 
 #ifndef BOBBIN_COMMIT  // the Makefile defines it
 #define BOBBIN_COMMIT "unknown"
@@ -47,7 +48,7 @@ inline std::string describe_run(const nlohmann::json& flags, const std::string& 
       {"model", nlohmann::json::parse(model).at("config")},
       {"data", {{"name", data.name}, {"train", checksum(data.train)}, {"test", checksum(data.test)}}},
       {"compiler", __VERSION__},
-      {"blas", describe_blas()},
+      {"blas", backend::describe()},
       {"cpu", cpu_name()},
       {"threads", threads()},
   };

@@ -12,6 +12,7 @@
 #include "nn/vit.h"
 #include "optim/model_file.h"
 #include "optim/trainer.h"
+#include "tensor/backend.h"
 #include "tensor/profile.h"
 #include "tensor/threads.h"
 
@@ -43,7 +44,7 @@ int main(int argc, char** argv) try {
   }
 
   std::printf("model    ViT, %s parameters\n", with_commas(count_parameters(model)).c_str());
-  std::printf("blas     %s\n", describe_blas().c_str());
+  std::printf("blas     %s\n", backend::describe().c_str());
   std::printf("threads  %d\n", threads());
   std::printf("data     %s\n", describe(data).c_str());
   std::printf("output   %s\n", settings.trainer.output_dir.c_str());

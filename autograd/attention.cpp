@@ -7,9 +7,9 @@ namespace bobbin {
 Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads, const std::vector<int>& valid_lens,
               real p, Draw draw) {
   const Tensor Q = queries.value(), K = keys.value(), V = values.value();
-  auto [Y, weights] = attention(Q, K, V, num_heads, valid_lens, p, draw);
-  return record("attention", std::move(Y), {queries, keys, values}, [=, weights = weights](Tensor dY) {
-    auto [dQ, dK, dV] = attention_backward(Q, K, V, weights, valid_lens, p, draw, dY);
+  const Attended forward = attention(Q, K, V, num_heads, valid_lens, p, draw);
+  return record("attention", forward.y, {queries, keys, values}, [=](Tensor dY) {
+    auto [dQ, dK, dV] = attention_backward(Q, K, V, num_heads, valid_lens, p, draw, forward, dY);
     return std::vector<Tensor>{dQ, dK, dV};
   });
 }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <numeric>
 
 #include "autograd/ops.h"
 #include "tensor/check.h"
@@ -11,16 +13,16 @@
 namespace bobbin {
 namespace {
 
-double dot(const Tensor& a, const Tensor& b) {
-  double total = 0;
-  for (Index i = 0; i < a.size(); ++i) total += double{a.data()[i]} * b.data()[i];
-  return total;
+using Numbers = std::vector<real>;
+
+double dot(const Numbers& a, const Numbers& b) {
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0, std::plus{},
+                            [](real x, real y) { return double{x} * y; });
 }
 
-double dot_of_magnitudes(const Tensor& a, const Tensor& b) {
-  double total = 0;
-  for (Index i = 0; i < a.size(); ++i) total += std::abs(double{a.data()[i]} * b.data()[i]);
-  return total;
+double dot_of_magnitudes(const Numbers& a, const Numbers& b) {
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0, std::plus{},
+                            [](real x, real y) { return std::abs(double{x} * y); });
 }
 
 std::string index_of(const Shape& shape, Index flat) {
@@ -31,17 +33,16 @@ std::string index_of(const Shape& shape, Index flat) {
 }
 
 // f at x + step·v, as a difference quotient over both sides; x is left as it was.
-Tensor difference(const std::function<Var()>& f, Var& leaf, const Tensor& v, real step) {
+Numbers difference(const std::function<Var()>& f, Var& leaf, const Tensor& v, real step) {
   Tensor x = leaf.mutable_value();
   const Tensor before = x.clone();
   const auto at = [&](real s) {
-    const Tensor moved = before + v * s;
-    std::copy_n(moved.data(), moved.size(), x.data());
+    x.assign(before + v * s);
     return f().value().clone();  // reshape(x) shares the numbers of x
   };
   const Tensor above = at(step), below = at(-step);
-  std::copy_n(before.data(), before.size(), x.data());
-  return (above - below) / (2 * step);
+  x.assign(before);
+  return ((above - below) / (2 * step)).values();
 }
 
 struct Comparison {
@@ -51,9 +52,9 @@ struct Comparison {
 // Both sides of the identity and their relative error. The scale is what the two products are made of,
 // so that terms that cancel do not magnify it. What y's own rounding, divided by epsilon, can make of a
 // gradient of zero must stay within the tolerance: that is the last of the three scales.
-Comparison compare(const std::function<Var()>& f, Var& leaf, const Tensor& gradient, const Tensor& v, const Tensor& u,
-                   const Tensor& y, const GradcheckOptions& options) {
-  const Tensor Jv = difference(f, leaf, v, static_cast<real>(options.epsilon));
+Comparison compare(const std::function<Var()>& f, Var& leaf, const Numbers& gradient, const Tensor& direction,
+                   const Numbers& u, const Numbers& y, const GradcheckOptions& options) {
+  const Numbers v = direction.values(), Jv = difference(f, leaf, direction, static_cast<real>(options.epsilon));
   const double backward = dot(gradient, v), finite = dot(u, Jv);
   const double rounding = 4 * std::numeric_limits<real>::epsilon() / (options.epsilon * options.tolerance);
   const double scale =
@@ -66,18 +67,20 @@ Comparison compare(const std::function<Var()>& f, Var& leaf, const Tensor& gradi
 void gradcheck(const std::string& name, const std::function<Var()>& f,
                const std::vector<std::pair<std::string, Var>>& leaves, GradcheckOptions options) {
   Rng rng(options.seed);
-  const Tensor y = f().value().clone(), again = f().value();
-  check(y.values() == again.values(), "gradcheck", name, " gives different results for the same inputs");
-  const Tensor u = rng.normal(y.shape());
+  const Tensor output = f().value();
+  const Numbers y = output.values();
+  check(y == f().value().values(), "gradcheck", name, " gives different results for the same inputs");
+  const Tensor weights = rng.normal(output.shape());
+  const Numbers u = weights.values();
 
   for (auto [leaf_name, leaf] : leaves) leaf.take_grad();
   {
     Tape tape;
-    tape.backward(sum(f() * Var(u)));
+    tape.backward(sum(f() * Var(weights)));
   }
   for (auto [leaf_name, leaf] : leaves) {
     check(leaf.grad().defined(), "gradcheck", name, " hands no gradient to its input ", leaf_name);
-    const Tensor gradient = leaf.take_grad();
+    const Numbers gradient = leaf.take_grad().values();
     const Comparison found = compare(f, leaf, gradient, rng.normal(leaf.shape()), u, y, options);
     if (found.error <= options.tolerance) continue;  // NaN is not
 
@@ -85,9 +88,9 @@ void gradcheck(const std::string& name, const std::function<Var()>& f,
     Index worst = 0;
     Comparison at_worst{0, 0, -1};
     for (Index i = 0; i < leaf.size(); ++i) {
-      Tensor one = Tensor::zeros(leaf.shape());
-      one.data()[i] = 1;
-      const Comparison here = compare(f, leaf, gradient, one, u, y, options);
+      Numbers one(gradient.size());
+      one[static_cast<std::size_t>(i)] = 1;
+      const Comparison here = compare(f, leaf, gradient, Tensor(leaf.shape(), one), u, y, options);
       const auto distance = [](const Comparison& c) { return std::abs(c.backward - c.finite_difference); };
       if (at_worst.error < 0 || !(distance(here) <= distance(at_worst))) {
         worst = i;

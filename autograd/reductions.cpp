@@ -5,7 +5,7 @@ namespace bobbin {
 
 Var sum(const Var& x) {
   return record("sum", sum(x.value()),
-                {{x, [shape = x.shape()](Tensor dY) { return Tensor::full(shape, dY.item()); }}});
+                {{x, [shape = x.shape()](Tensor dY) { return Tensor::zeros(shape) + std::move(dY); }}});
 }
 
 Var mean(const Var& x) { return sum(x) / static_cast<real>(x.size()); }

@@ -15,7 +15,7 @@ Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing)
   const Tensor X = logits.value();
   return record("cross_entropy", cross_entropy(X, labels, label_smoothing),
                 {{logits, [X, labels, label_smoothing](Tensor dY) {
-                    return cross_entropy_backward(X, labels, label_smoothing, dY.item());
+                    return cross_entropy_backward(X, labels, label_smoothing, dY);
                   }}});
 }
 

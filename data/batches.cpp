@@ -36,23 +36,26 @@ Batches Batches::from(Index count) const {
 
 Batch Batches::operator[](Index i) const {
   check(i >= 0 && i < size(), "batches", "there is no batch ", i, " of ", size());
-  return start(i).get();
+  auto [images, labels] = start(i).get();
+  return {std::move(images).tensor(), std::move(labels)};
 }
 
-// The tensor comes from the calling thread, so that a loop takes memory in the same order in every run.
-std::future<Batch> Batches::start(Index i) const {
+// The memory comes from the calling thread, so that a loop takes it in the same order in every run.
+std::future<Batches::Prepared> Batches::start(Index i) const {
   const Index first = begin_ + i * batch_size_;
   const Index count = std::min(batch_size_, static_cast<Index>(order_.size()) - first);
   const Size2 size = data_->preprocess.size;
-  return std::async(std::launch::async, [this, first, threads = threads(),
-                                         images = Tensor({count, data_->channels, size.height, size.width})]() mutable {
-    return make(std::move(images), first, threads);
-  });
+  return std::async(std::launch::async,
+                    [this, first, threads = threads(),
+                     images = Staging({count, data_->channels, size.height, size.width})]() mutable {
+                      return make(std::move(images), first, threads);
+                    });
 }
 
 // Each thread makes some of the images; this one the first.
-Batch Batches::make(Tensor images, Index first, int threads) const {
-  const Index count = images.shape()[0], numbers = images.size() / count, parts = std::min<Index>(threads, count);
+Batches::Prepared Batches::make(Staging images, Index first, int threads) const {
+  const Index count = images.shape()[0], numbers = images.shape().size() / count,
+              parts = std::min<Index>(threads, count);
   real* const out = images.data();
   const auto make_part = [&](Index part) {
     omp_set_num_threads(1);  // no team of OpenMP threads for this one: it would fight with that of the loop
@@ -75,7 +78,7 @@ Batch Batches::make(Tensor images, Index first, int threads) const {
   make_part(0);
   for (std::future<void>& other : others) other.get();
 
-  Batch batch{std::move(images), {}};
+  Prepared batch{std::move(images), {}};
   for (Index i = first; i < first + count; ++i)
     batch.labels.push_back(data_->labels[static_cast<std::size_t>(order_[static_cast<std::size_t>(i)])]);
   return batch;
@@ -86,11 +89,11 @@ void Batches::Iterator::prepare() {
 }
 
 Batch Batches::Iterator::operator*() {
-  Batch batch;
-  {
+  auto [images, labels] = [&] {
     const profile::Timed timed("wait_for_batch", 0);
-    batch = coming_.get();
-  }
+    return coming_.get();
+  }();
+  Batch batch{std::move(images).tensor(), std::move(labels)};
   prepare();
   return batch;
 }

@@ -23,6 +23,12 @@ struct Batch {
 /// While the loop is busy with one batch, the next is made in the background, on as many threads as the loop computes
 /// with. An error there, such as a file that is no picture, is thrown where the loop would have got the batch.
 class Batches {
+  // A batch before its images are a tensor.
+  struct Prepared {
+    Staging images;
+    Labels labels;
+  };
+
  public:
   /// `order` says which images come, and when. Image i of it is varied by block i of `draw`.
   /// Throws Error unless the batch size is 1 or more, hflip is from 0 to 1 and crop_padding 0 or more.
@@ -50,14 +56,14 @@ class Batches {
     void prepare();
     const Batches* batches_;
     Index next_ = 0;
-    std::future<Batch> coming_;
+    std::future<Prepared> coming_;
   };
   Iterator begin() const { return Iterator(*this); }
   std::default_sentinel_t end() const { return {}; }
 
  private:
-  std::future<Batch> start(Index i) const;
-  Batch make(Tensor images, Index first, int threads) const;
+  std::future<Prepared> start(Index i) const;
+  Prepared make(Staging images, Index first, int threads) const;
 
   const ImageDataset* data_;
   Index batch_size_;

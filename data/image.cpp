@@ -69,9 +69,9 @@ void to_numbers(const Image& image, const Preprocess& preprocess, real* out) {
 
 Tensor to_tensor(const Image& image, const Preprocess& preprocess) {
   const Image fitted = fit(image, preprocess);
-  Tensor X({1, fitted.channels, fitted.height, fitted.width});
+  Staging X({1, fitted.channels, fitted.height, fitted.width});
   to_numbers(fitted, preprocess, X.data());
-  return X;
+  return std::move(X).tensor();
 }
 
 }  // namespace bobbin

@@ -292,11 +292,11 @@ float from_f16(std::uint16_t h) {
 float from_bf16(std::uint16_t b) { return std::bit_cast<float>(static_cast<std::uint32_t>(b) << 16); }
 
 template <class Wide, class Stored>
-void read_numbers(File& file, Tensor& tensor, Wide (*convert)(Stored), const NamedEntry& entry,
+void read_numbers(File& file, Staging& numbers, Wide (*convert)(Stored), const NamedEntry& entry,
                   const std::filesystem::path& path) {
   std::array<Stored, 8192> buffer;
-  real* to = tensor.data();
-  for (auto left = static_cast<std::size_t>(tensor.size()); left > 0;) {
+  real* to = numbers.data();
+  for (auto left = static_cast<std::size_t>(numbers.shape().size()); left > 0;) {
     const std::size_t count = std::min(left, buffer.size());
     file.read(buffer.data(), count * sizeof(Stored));
     for (std::size_t i = 0; i < count; ++i) {
@@ -312,12 +312,12 @@ void read_numbers(File& file, Tensor& tensor, Wide (*convert)(Stored), const Nam
 
 Tensor read_tensor(File& file, const NamedEntry& named, const std::filesystem::path& path) {
   const Type* type = named.second.type;
-  Tensor tensor(*named.second.shape);
-  if (type == &f32) read_numbers(file, tensor, from_f32, named, path);
-  if (type == &f64) read_numbers(file, tensor, from_f64, named, path);
-  if (type == &f16) read_numbers(file, tensor, from_f16, named, path);
-  if (type == &bf16) read_numbers(file, tensor, from_bf16, named, path);
-  return tensor;
+  Staging numbers(*named.second.shape);
+  if (type == &f32) read_numbers(file, numbers, from_f32, named, path);
+  if (type == &f64) read_numbers(file, numbers, from_f64, named, path);
+  if (type == &f16) read_numbers(file, numbers, from_f16, named, path);
+  if (type == &bf16) read_numbers(file, numbers, from_bf16, named, path);
+  return std::move(numbers).tensor();
 }
 
 }  // namespace
@@ -361,9 +361,10 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
   content.reserve(sizeof length + length + end);
   std::memcpy(content.data(), &length, sizeof length);
   content += text;
-  for (const auto& [name, tensor] : tensors)
-    content.append(reinterpret_cast<const char*>(tensor.data()),
-                   static_cast<std::size_t>(tensor.size()) * sizeof(real));
+  for (const auto& [name, tensor] : tensors) {
+    const std::vector<real> numbers = tensor.values();
+    content.append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(real));
+  }
   write_file(path, content);
 }
 

@@ -32,8 +32,9 @@ inline std::vector<Tensor> attention_maps(ViT& model, const Tensor& images) {
 inline Tensor attention_rollout(const std::vector<Tensor>& maps) {
   check(!maps.empty(), "attention_rollout", "a model without blocks has no attention");
   const Index T = maps[0].shape()[-1];
-  Tensor identity = Tensor::zeros({1, T, T});
-  for (Index t = 0; t < T; ++t) identity.data()[t * T + t] = 1;
+  std::vector<real> ones_on_diagonal(static_cast<std::size_t>(T * T));
+  for (Index t = 0; t < T; ++t) ones_on_diagonal[static_cast<std::size_t>(t * T + t)] = 1;
+  const Tensor identity({1, T, T}, ones_on_diagonal);
   Tensor rollout = identity;
   for (const Tensor& map : maps) rollout = matmul((mean(map, 1) + identity) / 2, rollout);
   return rollout;

@@ -51,8 +51,7 @@ void load_parameters(std::vector<NamedParameter> parameters, const std::map<std:
 
   std::vector<Tensor> targets;  // all of them first: this is where a tape may object
   for (auto& [name, parameter] : parameters) targets.push_back(parameter.mutable_value());
-  for (std::size_t i = 0; i < targets.size(); ++i)
-    std::copy_n(tensors.at(parameters[i].first).data(), targets[i].size(), targets[i].data());
+  for (std::size_t i = 0; i < targets.size(); ++i) targets[i].assign(tensors.at(parameters[i].first));
 }
 
 }  // namespace bobbin

@@ -212,17 +212,16 @@ ViTConfig config_of(const VitWeights& weights, const VitHints& hints, bool avera
 // wide as four of the coarser ones of the old and the new pixels, so that nothing aliases, and is cut off at the ends.
 Tensor bicubic_matrix(Index from, Index to) {
   const double scale = static_cast<double>(from) / static_cast<double>(to), width = std::max(scale, 1.0);
-  Tensor matrix({to, from});
+  std::vector<real> matrix;
   std::vector<double> row(static_cast<std::size_t>(from));
   for (Index i = 0; i < to; ++i) {
     const double center = (static_cast<double>(i) + 0.5) * scale;
     double sum = 0;
     for (Index j = 0; j < from; ++j)
       sum += row[static_cast<std::size_t>(j)] = cubic(std::abs(static_cast<double>(j) + 0.5 - center) / width);
-    for (Index j = 0; j < from; ++j)
-      matrix.data()[i * from + j] = static_cast<real>(row[static_cast<std::size_t>(j)] / sum);
+    for (const double weight : row) matrix.push_back(static_cast<real>(weight / sum));
   }
-  return matrix;
+  return {{to, from}, matrix};
 }
 
 }  // namespace

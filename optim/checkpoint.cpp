@@ -168,7 +168,7 @@ Checkpoint read_checkpoint(const fs::path& path) {
   c.notes = with_prefix(file.metadata, note_prefix);
   std::vector<double> losses;
   if (const auto found = file.tensors.find("losses"); found != file.tensors.end())
-    losses.assign(found->second.data(), found->second.data() + found->second.size());
+    for (const real loss : found->second.values()) losses.push_back(loss);
   try {
     const Json json = parse_json(file.metadata.at("training"), "the text");
     c.optimizer = to_options(json.at("optimizer"));

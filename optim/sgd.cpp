@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/functions.h"
 #include "tensor/profile.h"

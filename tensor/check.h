@@ -11,6 +11,11 @@ struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// What a build for a GPU throws where there is none, or no driver.
+struct NoDevice : Error {
+  using Error::Error;
+};
+
 /// Text that came from outside, as it can stand in an Error: in quotes, on one line, not endless.
 struct Quoted {
   std::string_view text;

@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 
+#include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/profile.h"
 
@@ -345,12 +346,14 @@ Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing)
   return mean(losses);
 }
 
-Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, real dloss) {
+Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, const Tensor& dloss) {
   check_labels("cross_entropy_backward", logits, labels);
+  check(dloss.size() == 1, "cross_entropy_backward", "the loss is one number, its gradient has the shape ",
+        dloss.shape());
   Tensor dlogits(logits.shape());
   const Timed timed("cross_entropy_backward", elements(logits, dlogits));
-  backend::cross_entropy_backward(logits.data(), labels.data(), smoothing, dloss / static_cast<real>(logits.shape()[0]),
-                                  dlogits.data(), logits.shape()[0], logits.shape()[1]);
+  backend::cross_entropy_backward(logits.data(), labels.data(), smoothing, dloss.data(), dlogits.data(),
+                                  logits.shape()[0], logits.shape()[1]);
   return dlogits;
 }
 
@@ -543,35 +546,40 @@ std::vector<int> for_each_query(const std::vector<int>& valid_lens, const Attent
   return lens;
 }
 
+// Of the two products of the forward pass; the way back has four.
+double flops_of_attention(const AttentionSizes& s) {
+  return 4 * static_cast<double>(s.batch * s.heads * s.queries * s.keys * s.head_size);
+}
+
 }  // namespace
 
 Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
                    const std::vector<int>& valid_lens, real p, Draw draw) {
   const AttentionSizes s =
       attention_sizes("attention", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
-  Attended result{Tensor(queries.shape()), Tensor({s.batch, s.heads, s.queries, s.keys})};
-  const Timed timed("attention", elements(queries, keys, values, result.weights, result.y),
-                    4 * elements(result.weights) * static_cast<double>(s.head_size));
+  Attended result{Tensor(queries.shape()), Tensor(backend::attention_keeps(s))};
+  const Timed timed("attention", elements(queries, keys, values, result.kept, result.y), flops_of_attention(s));
   backend::attention(queries.data(), keys.data(), values.data(), pointer(for_each_query(valid_lens, s)), p, draw,
-                     result.weights.data(), result.y.data(), s);
+                     result.kept.data(), result.y.data(), s);
   return result;
 }
 
-AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values,
-                                      const Tensor& weights, const std::vector<int>& valid_lens, real p, Draw draw,
+AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
+                                      const std::vector<int>& valid_lens, real p, Draw draw, const Attended& forward,
                                       const Tensor& dY) {
-  check(weights.rank() == 4, "attention_backward", "needs weights (B, heads, Tq, Tk), got ", weights.shape());
-  const AttentionSizes s = attention_sizes("attention_backward", queries.shape(), keys.shape(), values.shape(),
-                                           weights.shape()[1], valid_lens, p);
-  check(weights.shape() == Shape{s.batch, s.heads, s.queries, s.keys} && dY.shape() == queries.shape(),
-        "attention_backward", "the weights ", weights.shape(), " or dY ", dY.shape(), " do not fit the queries ",
-        queries.shape(), " and keys ", keys.shape());
+  const AttentionSizes s =
+      attention_sizes("attention_backward", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
+  const Shape kept = backend::attention_keeps(s);
+  check(forward.kept.shape() == kept && forward.y.shape() == queries.shape() && dY.shape() == queries.shape(),
+        "attention_backward", "what was kept ", forward.kept.shape(), ", y ", forward.y.shape(), " or dY ", dY.shape(),
+        " does not fit the queries ", queries.shape(), " and keys ", keys.shape(), ": expected ", kept, " and ",
+        queries.shape());
   AttentionGradients result{Tensor(queries.shape()), Tensor(keys.shape()), Tensor(keys.shape())};
-  const Timed timed("attention_backward", 2 * elements(queries, keys, values) + elements(weights, dY),
-                    8 * elements(weights) * static_cast<double>(s.head_size));
+  const Timed timed("attention_backward", 2 * elements(queries, keys, values) + elements(forward.kept, dY),
+                    2 * flops_of_attention(s));
   backend::attention_backward(queries.data(), keys.data(), values.data(), pointer(for_each_query(valid_lens, s)), p,
-                              draw, weights.data(), dY.data(), result.dqueries.data(), result.dkeys.data(),
-                              result.dvalues.data(), s);
+                              draw, forward.kept.data(), forward.y.data(), dY.data(), result.dqueries.data(),
+                              result.dkeys.data(), result.dvalues.data(), s);
   return result;
 }
 

@@ -94,7 +94,8 @@ LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, con
 /// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), where q is 1-smoothing at the
 /// label plus smoothing/C everywhere. Labels are 0 ... C-1; 0 <= smoothing <= 1.
 Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing);
-Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, real dloss);
+/// dloss, of one element, is the gradient of that mean.
+Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, const Tensor& dloss);
 
 // --- moving ----------------------------------------------------------------------------------------
 /// Axis i of the result is axis axes[i] of x: (B, T, C) with axes 0, 2, 1 is (B, C, T). A copy.
@@ -127,15 +128,16 @@ Tensor patches_backward(const Tensor& dY, const Shape& shape, Size2 size);
 /// side in D. valid_lens is empty, has a number for each image (B), or for each query (B·Tq): how many
 /// keys it may look at. Dropout at p on the weights.
 struct Attended {
-  Tensor y, weights;  ///< (B, Tq, D) and (B, heads, Tq, Tk), before dropout
+  Tensor y;     ///< (B, Tq, D)
+  Tensor kept;  ///< what the way back needs of the weights; on the processor these, before dropout: (B, heads, Tq, Tk)
 };
 Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
                    const std::vector<int>& valid_lens, real p, Draw draw);
 struct AttentionGradients {
   Tensor dqueries, dkeys, dvalues;
 };
-AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values,
-                                      const Tensor& weights, const std::vector<int>& valid_lens, real p, Draw draw,
+AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
+                                      const std::vector<int>& valid_lens, real p, Draw draw, const Attended& forward,
                                       const Tensor& dY);
 
 }  // namespace bobbin

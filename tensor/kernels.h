@@ -1,4 +1,8 @@
 #pragma once
+#include <cstddef>
+#include <memory>
+#include <string>
+
 #include "tensor/rng.h"
 
 /// The kernels: every loop over numbers that the library runs, declared once, over bare pointers and
@@ -43,6 +47,29 @@ struct Range {
 };
 
 namespace cpu {
+
+// --- memory --------------------------------------------------------------------------------------
+/// Memory for the numbers of tensors, a multiple of 64 bytes, aligned as much; null if so much cannot be had.
+void* allocate(std::size_t bytes);
+void release(void* block);
+/// How many bytes there are in all.
+std::size_t memory_size();
+/// A block of n numbers that the program itself can write, on their way into a tensor; and that way. To the
+/// processor both are one. A GPU has memory of its own: there the copy is under way when to_device() returns.
+std::shared_ptr<real> host_block(Index n);
+std::shared_ptr<real> to_device(std::shared_ptr<real> block, Index n);
+/// The numbers of a tensor, for the program to read. Waits until they are computed.
+void to_host(const real* x, real* host, Index n);
+/// Waits until all that was begun is done.
+void wait();
+/// What computes, for the first lines of a program: "OpenBLAS 0.3.21 (OpenMP), core type SkylakeX". With another build
+/// than the OpenMP one, which has threads of its own that fight with ours, it says so.
+std::string describe();
+/// Lets products round their operands to 10 bits of mantissa (TF32), where the hardware multiplies those several times
+/// faster: off at first. Throws Error where there is no such hardware, as here.
+void use_tf32(bool on);
+/// y_i = value.
+void fill(real* y, real value, Index n);
 
 // --- products ------------------------------------------------------------------------------------
 /// C = alpha · op(A)·op(B) + beta · C, where op(A) is m x k and op(B) is k x n; trans_a says that A
@@ -95,8 +122,9 @@ void layer_norm_backward(const real* x, const real* gamma, const real* mean, con
 /// loss[i] = -Σ_c q_c · log softmax(logits_i)_c, where q is 1-smoothing at the label, plus
 /// smoothing/cols everywhere.
 void cross_entropy(const real* logits, const int* labels, real smoothing, real* loss, Index rows, Index cols);
-/// dlogits_i = scale · (softmax(logits_i) - q).
-void cross_entropy_backward(const real* logits, const int* labels, real smoothing, real scale, real* dlogits,
+/// dlogits_i = dloss/rows · (softmax(logits_i) - q), where dloss, one number, is the gradient of the mean of the
+/// losses.
+void cross_entropy_backward(const real* logits, const int* labels, real smoothing, const real* dloss, real* dlogits,
                             Index rows, Index cols);
 
 // --- moving --------------------------------------------------------------------------------------
@@ -123,10 +151,14 @@ void patches_backward(const real* dY, real* dX, Index batch, const Conv2dGeometr
 // --- attention -----------------------------------------------------------------------------------
 /// For each image and head: weights = softmax(Q·Kᵀ/√d), y = dropout(weights)·V.  lens is null or
 /// (B, Tq): how many keys each query sees. Dropout at p = 0 is none.
-void attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* weights, real* y,
+/// `kept` is what the way back needs of the weights, in the shape that attention_keeps() says: here all of them,
+/// (B, H, Tq, Tk); a backend that makes them again keeps less.
+Shape attention_keeps(const AttentionSizes& s);
+void attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* kept, real* y,
                const AttentionSizes& s);
 void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
-                        const real* weights, const real* dY, real* dQ, real* dK, real* dV, const AttentionSizes& s);
+                        const real* kept, const real* y, const real* dY, real* dQ, real* dK, real* dV,
+                        const AttentionSizes& s);
 
 // --- training ------------------------------------------------------------------------------------
 /// One step of stochastic gradient descent, as torch.optim.SGD: g = dW + weight_decay·w;
@@ -134,8 +166,4 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
 void sgd(real* w, const real* dW, real* velocity, Index n, real lr, real momentum, real weight_decay, bool nesterov);
 
 }  // namespace cpu
-
-/// The kernels that the library runs on.
-namespace backend = cpu;
-
 }  // namespace bobbin

@@ -18,16 +18,16 @@ double unit(std::uint32_t word) { return (word >> 8) * 0x1p-24; }
 // Fills the tensor with make(words), which turns a block of four words into four numbers.
 template <class Make>
 Tensor fill(const Shape& shape, Draw draw, const Make& make) {
-  Tensor result(shape);
+  Staging result(shape);
   real* out = result.data();
-  const Index n = result.size();
+  const Index n = shape.size();
   parallel_for((n + 3) / 4, grain, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const std::array<real, 4> four = make(draw.block(static_cast<std::uint64_t>(i)));
       for (Index j = 0; j < 4 && 4 * i + j < n; ++j) out[4 * i + j] = four[static_cast<std::size_t>(j)];
     }
   });
-  return result;
+  return std::move(result).tensor();
 }
 
 }  // namespace

@@ -1,19 +1,17 @@
 #include "tensor/storage.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
 
+#include "tensor/backend.h"
 #include "tensor/check.h"
 
 namespace bobbin::memory {
 namespace {
 
-constexpr std::size_t alignment = 64;  // a cache line, and the width of the widest vector register
+constexpr std::size_t line = 64;  // bytes of the cache's; aligned memory comes in whole ones
 
 struct Cache {
   std::mutex mutex;
@@ -27,15 +25,9 @@ Cache& cache() {
   return *instance;
 }
 
-std::size_t physical_memory() {
-  static const std::size_t bytes =
-      static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  return bytes;
-}
-
 void release_cached(Cache& c) {
   for (auto& [bytes, blocks] : c.free_blocks)
-    for (void* block : blocks) std::free(block);
+    for (void* block : blocks) backend::release(block);
   c.free_blocks.clear();
   c.stats.cached = 0;
 }
@@ -43,12 +35,12 @@ void release_cached(Cache& c) {
 // Linux promises memory it does not have and kills the process when it is touched; so what cannot
 // fit is refused here, with a sentence.
 void* from_system(Cache& c, std::size_t bytes) {
-  if (c.stats.in_use + c.stats.cached + bytes > physical_memory()) release_cached(c);
-  void* block = c.stats.in_use + bytes > physical_memory() ? nullptr : std::aligned_alloc(alignment, bytes);
+  const std::size_t all = backend::memory_size();
+  if (c.stats.in_use + c.stats.cached + bytes > all) release_cached(c);
+  void* block = c.stats.in_use + bytes > all ? nullptr : backend::allocate(bytes);
   constexpr std::size_t mb = 1 << 20;
   check(block != nullptr, "memory", "out of memory: a tensor of ", bytes / mb, " MB was wanted while ",
-        c.stats.in_use / mb, " MB are in use, of ", physical_memory() / mb,
-        " MB in this machine; a smaller batch or model would fit");
+        c.stats.in_use / mb, " MB are in use, of ", all / mb, " MB; a smaller batch or model would fit");
   ++c.stats.system_allocations;
   return block;
 }
@@ -56,10 +48,10 @@ void* from_system(Cache& c, std::size_t bytes) {
 }  // namespace
 
 std::shared_ptr<real> allocate(Index count) {
-  // aligned_alloc wants whole multiples of the alignment; a size beyond the machine is refused there.
-  const std::size_t per_line = alignment / sizeof(real);
+  // A size beyond the machine is refused by from_system().
+  const std::size_t per_line = line / sizeof(real);
   const std::size_t lines = (static_cast<std::size_t>(count) + per_line - 1) / per_line;
-  const std::size_t bytes = std::max<std::size_t>(1, std::min(lines, SIZE_MAX / (2 * alignment))) * alignment;
+  const std::size_t bytes = std::max<std::size_t>(1, std::min(lines, SIZE_MAX / (2 * line))) * line;
   Cache& c = cache();
   void* block = nullptr;
   {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/storage.h"
 
@@ -9,21 +10,23 @@ namespace bobbin {
 
 Tensor::Tensor(const Shape& shape) : block_(memory::allocate(shape.size())), shape_(shape) {}
 
-Tensor::Tensor(const Shape& shape, const std::vector<real>& values) : Tensor(shape) {
+Tensor::Tensor(const Shape& shape, const std::vector<real>& values) : shape_(shape) {
   check(static_cast<Index>(values.size()) == size(), "Tensor", "the shape ", shape, " has ", size(), " elements, got ",
         values.size(), " values");
-  std::copy(values.begin(), values.end(), data());
+  Staging numbers(shape);
+  std::copy(values.begin(), values.end(), numbers.data());
+  *this = std::move(numbers).tensor();
 }
 
 Tensor Tensor::full(const Shape& shape, real value) {
   Tensor result(shape);
-  std::fill_n(result.data(), result.size(), value);
+  backend::fill(result.data(), value, result.size());
   return result;
 }
 
 real Tensor::item() const {
   check(defined() && size() == 1, "item", "needs a tensor of one element, got the shape ", shape_);
-  return *data();
+  return values().front();
 }
 
 Tensor Tensor::operator[](Index i) const {
@@ -45,8 +48,28 @@ Tensor Tensor::reshape(const Shape& shape) const {
 
 Tensor Tensor::clone() const {
   Tensor copy(shape_);
-  std::copy_n(data(), size(), copy.data());
+  copy.assign(*this);
   return copy;
+}
+
+std::vector<real> Tensor::values() const {
+  std::vector<real> result(static_cast<std::size_t>(size()));
+  backend::to_host(data(), result.data(), size());
+  return result;
+}
+
+void Tensor::assign(const Tensor& x) {
+  check(x.shape() == shape_, "assign", "the shape ", x.shape(), " is not that of the tensor, ", shape_);
+  backend::copy_rows(x.data(), size(), data(), size(), 1, size());
+}
+
+Staging::Staging(const Shape& shape) : block_(backend::host_block(shape.size())), shape_(shape) {}
+
+Tensor Staging::tensor() && {
+  Tensor result;
+  result.block_ = backend::to_device(std::move(block_), shape_.size());
+  result.shape_ = shape_;
+  return result;
 }
 
 }  // namespace bobbin

@@ -39,7 +39,8 @@ class Tensor {
   int rank() const { return shape_.rank(); }
   Index size() const { return shape_.size(); }
 
-  /// The first of the numbers. Throws Error for an undefined tensor.
+  /// Where the numbers begin, for a kernel. The program itself reads them with values() and item(), and writes
+  /// with assign() and a Staging: on a GPU they lie where it cannot reach. Throws Error for an undefined tensor.
   const real* data() const { return block() + offset_; }
   real* data() { return block() + offset_; }
   /// True if no other tensor shares these numbers, so that overwriting them is nobody's business.
@@ -54,7 +55,9 @@ class Tensor {
   /// A copy of the numbers.
   Tensor clone() const;
   /// The numbers, in order.
-  std::vector<real> values() const { return {data(), data() + size()}; }
+  std::vector<real> values() const;
+  /// Overwrites the numbers, for all who share them, with those of x. Throws Error unless x has the same shape.
+  void assign(const Tensor& x);
 
  private:
   real* block() const {
@@ -62,8 +65,29 @@ class Tensor {
     return block_.get();
   }
 
+  friend class Staging;
   std::shared_ptr<real> block_;
   Index offset_ = 0;
+  Shape shape_;
+};
+
+/// Numbers that the program writes one by one, of a file or a picture, and then makes a tensor of.
+///
+///     Staging numbers({2, 3});
+///     std::fill_n(numbers.data(), 6, real{1});
+///     const Tensor x = std::move(numbers).tensor();
+class Staging {
+ public:
+  explicit Staging(const Shape& shape);
+
+  const Shape& shape() const { return shape_; }
+  /// Where to write: shape().size() numbers, not set yet.
+  real* data() { return block_.get(); }
+  /// The tensor. On the processor it takes the memory over; to a GPU the numbers are copied while the program goes on.
+  Tensor tensor() &&;
+
+ private:
+  std::shared_ptr<real> block_;
   Shape shape_;
 };
 

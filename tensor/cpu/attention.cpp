@@ -57,6 +57,8 @@ void for_each_weight(DropoutMask& mask, Index first, Index n, const Body& body) 
 
 }  // namespace
 
+Shape attention_keeps(const AttentionSizes& s) { return {s.batch, s.heads, s.queries, s.keys}; }
+
 void attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* weights, real* y,
                const AttentionSizes& s) {
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d;
@@ -81,7 +83,8 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
 //     dA = dY·Vᵀ,  dP = dropout(dA) with the same mask,  dV = Aᵀ·dY,
 //     dS = P ⊙ (dP - Σ P ⊙ dP),  dQ = dS·K/√d,  dK = dSᵀ·Q/√d.
 void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
-                        const real* weights, const real* dY, real* dQ, real* dK, real* dV, const AttentionSizes& s) {
+                        const real* weights, const real*, const real* dY, real* dQ, real* dK, real* dV,
+                        const AttentionSizes& s) {
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
   const Index n = Tq * Tk;

@@ -49,8 +49,9 @@ void cross_entropy(const real* logits, const int* labels, real smoothing, real* 
   }
 }
 
-void cross_entropy_backward(const real* logits, const int* labels, real smoothing, real scale, real* dlogits,
+void cross_entropy_backward(const real* logits, const int* labels, real smoothing, const real* dloss, real* dlogits,
                             Index rows, Index cols) {
+  const real scale = *dloss / static_cast<real>(rows);
   for (Index row = 0; row < rows; ++row) {
     real* dX = dlogits + row * cols;
     softmax_rows(logits + row * cols, dX, 1, cols, [=](Index) { return cols; });

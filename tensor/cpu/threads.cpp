@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "tensor/check.h"
+#include "tensor/kernels.h"
 
 namespace bobbin {
 
@@ -17,12 +18,16 @@ void set_threads(int count) {
   openblas_set_num_threads(count);
 }
 
-std::string describe_blas() {
+std::string cpu::describe() {
   std::string name, version;  // the configuration begins with "OpenBLAS 0.3.21"
   std::istringstream(openblas_get_config()) >> name >> version;
   const char* const threading[] = {"one thread only: install its OpenMP build",
                                    "threads of its own, which is slow: install its OpenMP build", "OpenMP"};
   return name + " " + version + " (" + threading[openblas_get_parallel()] + "), core type " + openblas_get_corename();
+}
+
+void cpu::use_tf32(bool on) {
+  check(!on, "use_tf32", "TF32 is a number format of NVIDIA's GPUs, and this build computes on the processor");
 }
 
 }  // namespace bobbin

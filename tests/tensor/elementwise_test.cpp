@@ -8,6 +8,7 @@
 #include <limits>
 #include <string>
 
+#include "tensor/backend.h"
 #include "tensor/functions.h"
 #include "tests/helpers.h"
 

@@ -7,6 +7,7 @@
 #include <limits>
 #include <string>
 
+#include "tensor/backend.h"
 #include "tensor/functions.h"
 #include "tests/helpers.h"
 
@@ -144,10 +145,9 @@ void check_attention(const Case& s, const std::vector<int>& lens, double wanted_
   with_threads([&, B = B, H = H, Tq = Tq, Tk = Tk] {
     const Attended got = attention(Q, K, V, heads, lens, p, draw);
     CHECK(got.y.shape() == Q.shape());
-    CHECK(got.weights.shape() == Shape{B, H, Tq, Tk});
-    CHECK(error(got.weights, want.weights) <= 16 * epsilon);
+    if (got.kept.shape() == Shape{B, H, Tq, Tk}) CHECK(error(got.kept, want.weights) <= 16 * epsilon);
     CHECK(error(got.y, want.y) <= 64 * epsilon);
-    const AttentionGradients back = attention_backward(Q, K, V, got.weights, lens, p, draw, dY);
+    const AttentionGradients back = attention_backward(Q, K, V, heads, lens, p, draw, got, dY);
     CHECK(back.dqueries.shape() == Q.shape());
     CHECK(back.dkeys.shape() == K.shape());
     CHECK(back.dvalues.shape() == V.shape());
@@ -351,15 +351,16 @@ TEST_CASE("attention refuses what does not fit") {
   CHECK(refuses(Q, K, K, 2, {1, 2, 3}, 0, {"valid_lens", "2", "6", "got 3"}));
   CHECK(refuses(Q, K, K, 2, none, 1, {"[0, 1)"}));
 
-  const Tensor weights = attention(Q, K, K, 2, {}, 0, {}).weights;
-  const auto backward_refuses = [](const Tensor& q, const Tensor& k, const Tensor& w, const Tensor& dY,
+  const Attended forward = attention(Q, K, K, 2, {}, 0, {});
+  const auto backward_refuses = [](const Tensor& q, const Tensor& k, const Attended& forward, const Tensor& dY,
                                    const std::vector<int>& lens, std::vector<std::string> parts) {
     parts.emplace_back("[attention_backward]");
-    return fails([&] { attention_backward(q, k, k, w, lens, 0, {}, dY); }, parts);
+    return fails([&] { attention_backward(q, k, k, 2, lens, 0, {}, forward, dY); }, parts);
   };
-  CHECK(backward_refuses(Q, K, weights, K, none, {"(2, 3, 4)", "(2, 5, 4)"}));
-  CHECK(backward_refuses(Q, K, Tensor::ones({2, 2, 5, 3}), Q, none, {"(2, 2, 5, 3)", "(2, 3, 4)", "(2, 5, 4)"}));
-  CHECK(backward_refuses(Q, K, weights[0], Q, none, {"(2, 3, 5)"}));
-  CHECK(backward_refuses(Q, wrong, weights, Q, none, {"(2, 3, 4)", "(2, 5, 6)"}));
-  CHECK(backward_refuses(Q, K, weights, Q, {1, 2, 3}, {"valid_lens", "got 3"}));
+  CHECK(backward_refuses(Q, K, forward, K, none, {"(2, 3, 4)", "(2, 5, 4)"}));
+  CHECK(backward_refuses(Q, K, {Q, Tensor::ones({2, 2, 5, 3})}, Q, none, {"(2, 2, 5, 3)", "(2, 3, 4)", "(2, 5, 4)"}));
+  CHECK(backward_refuses(Q, K, {Q, forward.kept[0]}, Q, none, {"does not fit", "(2, 5, 4)"}));
+  CHECK(backward_refuses(Q, K, {K, forward.kept}, Q, none, {"y (2, 5, 4)", "(2, 3, 4)"}));
+  CHECK(backward_refuses(Q, wrong, forward, Q, none, {"(2, 3, 4)", "(2, 5, 6)"}));
+  CHECK(backward_refuses(Q, K, forward, Q, {1, 2, 3}, {"valid_lens", "got 3"}));
 }

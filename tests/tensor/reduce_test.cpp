@@ -8,6 +8,7 @@
 #include <limits>
 #include <string>
 
+#include "tensor/backend.h"
 #include "tensor/functions.h"
 #include "tests/helpers.h"
 
@@ -452,7 +453,7 @@ TEST_CASE("cross-entropy and its way back agree with plain loops") {
       with_threads([&] {
         CHECK(cross_entropy(logits, labels, s).shape() == Shape{});
         CHECK(error(cross_entropy(logits, labels, s), {want.loss}) <= 16 * epsilon);
-        const Tensor dlogits = cross_entropy_backward(logits, labels, s, 3);
+        const Tensor dlogits = cross_entropy_backward(logits, labels, s, Tensor::scalar(3));
         CHECK(dlogits.shape() == shape);
         CHECK(error(dlogits, want.dlogits) <= 16 * epsilon);
       });
@@ -466,13 +467,14 @@ TEST_CASE("cross-entropy of extreme logits") {
   for (const double smoothing : {0.0, 0.1}) {
     const PlainCrossEntropy want(large, labels, static_cast<real>(smoothing), 1);
     CHECK(error(cross_entropy(large, labels, static_cast<real>(smoothing)), {want.loss}) <= 4 * epsilon);
-    CHECK(error(cross_entropy_backward(large, labels, static_cast<real>(smoothing), 1), want.dlogits) <= 4 * epsilon);
+    CHECK(error(cross_entropy_backward(large, labels, static_cast<real>(smoothing), Tensor::scalar(1)), want.dlogits) <=
+          4 * epsilon);
   }
   CHECK(cross_entropy(Tensor::full({1, 4}, real{1e30}), {0}, 0).item() == doctest::Approx(0).epsilon(1e25));
   // A class that is ruled out by -inf costs nothing, unless it is the label or smoothing asks for it.
   const Tensor ruled_out({1, 3}, {0, -infinity, 0});
   CHECK(cross_entropy(ruled_out, {0}, 0).item() == doctest::Approx(std::log(2)));
-  CHECK(error(cross_entropy_backward(ruled_out, {0}, 0, 1), {-0.5, 0, 0.5}) <= epsilon);
+  CHECK(error(cross_entropy_backward(ruled_out, {0}, 0, Tensor::scalar(1)), {-0.5, 0, 0.5}) <= epsilon);
   CHECK(cross_entropy(ruled_out, {1}, 0).item() == infinity);
   CHECK(cross_entropy(ruled_out, {0}, real{0.1}).item() == infinity);
   // A NaN is seen.
@@ -480,7 +482,7 @@ TEST_CASE("cross-entropy of extreme logits") {
     Tensor logits = Tensor::ones({1, 3});
     logits.data()[at] = not_a_number;
     CHECK(std::isnan(cross_entropy(logits, {0}, 0).item()));
-    CHECK(nans(cross_entropy_backward(logits, {0}, 0, 1)) == 3);
+    CHECK(nans(cross_entropy_backward(logits, {0}, 0, Tensor::scalar(1))) == 3);
   }
 }
 
@@ -493,9 +495,10 @@ TEST_CASE("cross-entropy refuses what does not fit") {
   for (const real smoothing : {real{-0.1}, real{1.1}, not_a_number})
     CHECK(fails([&] { cross_entropy(logits, {0, 1}, smoothing); }, {"[cross_entropy]", "[0, 1]"}));
   const std::string op = "[cross_entropy_backward]";
-  CHECK(fails([&] { cross_entropy_backward(logits, {1}, 0, 1); }, {op, "(2, 3)", "1 labels"}));
-  CHECK(fails([&] { cross_entropy_backward(logits, {0, 3}, 0, 1); }, {op, "label 3"}));
-  CHECK(fails([&] { cross_entropy_backward(Tensor::ones({3}), {1}, 0, 1); }, {op, "(3)"}));
+  CHECK(fails([&] { cross_entropy_backward(logits, {1}, 0, Tensor::scalar(1)); }, {op, "(2, 3)", "1 labels"}));
+  CHECK(fails([&] { cross_entropy_backward(logits, {0, 3}, 0, Tensor::scalar(1)); }, {op, "label 3"}));
+  CHECK(fails([&] { cross_entropy_backward(Tensor::ones({3}), {1}, 0, Tensor::scalar(1)); }, {op, "(3)"}));
+  CHECK(fails([&] { cross_entropy_backward(logits, {1, 0}, 0, Tensor::ones({2})); }, {op, "one number", "(2)"}));
 }
 
 TEST_CASE("range: smallest and largest finite number, and how many are none") {

@@ -1,5 +1,7 @@
 #include "tensor/threads.h"
 
+#include "tensor/backend.h"
+
 #include "tests/helpers.h"
 
 using namespace bobbin;
@@ -18,7 +20,7 @@ TEST_CASE("threads: as many as were set, and no absurd number") {
 }
 
 TEST_CASE("threads: the BLAS has a name, and is the OpenMP build") {
-  CHECK(contains(describe_blas(), "OpenBLAS"));
-  CHECK(contains(describe_blas(), "(OpenMP)"));
-  CHECK(contains(describe_blas(), "core type"));
+  CHECK(contains(backend::describe(), "OpenBLAS"));
+  CHECK(contains(backend::describe(), "(OpenMP)"));
+  CHECK(contains(backend::describe(), "core type"));
 }

@@ -1,0 +1,286 @@
+// Scaled dot-product attention, as FlashAttention computes it (Dao, Fu, Ermon, Rudra, Ré, 2022; in version 2, Dao,
+// 2023): the weights (B, H, Tq, Tk) are never written to memory. A softmax needs its maximum and sum before its first
+// weight is known; but they can be brought up to date while the keys go by. With m the largest score so far, l = Σ
+// exp(s - m) and o = Σ exp(s - m)·v, a score s that is larger than m makes
+//
+//     m' = s,   l' = l·exp(m - m') + exp(s - m'),   o' = o·exp(m - m') + exp(s - m')·v,
+//
+// and at the end y = o / l. Of all weights the logarithm of Σ exp(s), m + log l, is kept: exp(s - that) is the weight
+// again.
+//
+// All three kernels here have one form. A block of eight warps owns 32 rows of one image and head, each warp four of
+// them (queries in the forward pass and for dQ, keys for dK and dV), and walks over the other side, 32 rows at a time,
+// which lie in shared memory. A warp's lanes are first those 32 rows: each computes a score with the warp's own rows.
+// Then, with the weights handed round in shared memory, the lanes are columns of the head, and each sums up its own:
+// sum[r][c] is column 32·c + lane of the warp's row r.
+#include <cmath>
+#include <limits>
+
+#include "tensor/cuda/launch.h"
+#include "tensor/formulas.h"
+
+namespace bobbin::cuda {
+
+constexpr int tile = 32;  // rows of the other side in shared memory: one for each lane
+constexpr int warps = 8;
+constexpr int own = tile / warps;  // rows of a warp
+
+// Rows of one head in shared memory: D is its size rounded up to whole warps, and the column more keeps lanes that read
+// the same column of different rows from waiting for the same bank of the memory.
+template <int D>
+using Tile = real[tile][D + 1];
+
+// What a block works on: one image and head, of which it owns 32 rows.
+struct Head {
+  Index query, key, row;  // where the head begins in Q and y (B, Tq, H·d), in K and V (B, Tk, H·d), in (B, H, Tq)
+  Index size, stride;     // d, and H·d: how far rows lie apart
+  Index queries, keys;
+  const int* lens;  // of the image's queries, or null
+
+  __device__ Head(const int* lens, const AttentionSizes& s) : size(s.head_size), stride(s.heads * s.head_size) {
+    const Index b = blockIdx.x / s.heads, h = blockIdx.x % s.heads;
+    query = (b * s.queries * s.heads + h) * size;
+    key = (b * s.keys * s.heads + h) * size;
+    row = blockIdx.x * s.queries;
+    queries = s.queries;
+    keys = s.keys;
+    this->lens = lens ? lens + b * s.queries : nullptr;
+  }
+
+  // How many keys query t sees.
+  __device__ Index len(Index t) const { return lens ? lens[t] : keys; }
+  // The score of t and u from the product Q·K. Without a key that it sees, a query gives all the same weight.
+  __device__ real score(real product, Index t, Index u) const {
+    constexpr real infinity = std::numeric_limits<real>::infinity();
+    if (u >= keys) return -infinity;
+    if (len(t) <= 0) return 0;
+    return u < len(t) ? product / std::sqrt(static_cast<real>(size)) : -infinity;
+  }
+  // The number of the weight of t and u among all (B, H, Tq, Tk).
+  __device__ Index weight(Index t, Index u) const { return (row + t) * keys + u; }
+};
+
+// Rows first ... first + 31 of a head, which begins at x; 0 behind the last row, and behind the last column.
+template <int D>
+__device__ void load(Tile<D>& to, const real* x, Index first, Index rows, const Head& head) {
+  for (int r = threadIdx.y; r < tile; r += warps)
+    for (int c = threadIdx.x; c < D; c += warp_size)
+      to[r][c] = first + r < rows && c < head.size ? x[(first + r) * head.stride + c] : real{0};
+}
+
+// x·(the row of the tile that is this lane's); all lanes read the same x.
+template <int D>
+__device__ real dot(const real* x, const Tile<D>& rows, const Head& head) {
+  real sum = 0;
+  for (int c = 0; c < head.size; ++c) sum += x[c] * rows[threadIdx.x][c];
+  return sum;
+}
+
+// sum[r] += Σ_j factor[r][j]·rows[j], for the rows r of this warp and the columns of this lane.
+template <int D>
+__device__ void add_products(real (&sum)[own][D / warp_size], const real (&factor)[tile][tile], const Tile<D>& rows) {
+  for (int j = 0; j < tile; ++j)
+#pragma unroll
+    for (int c = 0; c < D / warp_size; ++c) {
+      const real x = rows[j][c * warp_size + threadIdx.x];
+#pragma unroll
+      for (int r = 0; r < own; ++r) sum[r][c] += factor[threadIdx.y * own + r][j] * x;
+    }
+}
+
+// Writes scale·sum to row `row` of a head that begins at y.
+template <int D>
+__device__ void store(const real (&sum)[D / warp_size], real scale, real* y, Index row, const Head& head) {
+#pragma unroll
+  for (int c = 0; c < D / warp_size; ++c)
+    if (const int column = c * warp_size + threadIdx.x; column < head.size)
+      y[row * head.stride + column] = scale * sum[c];
+}
+
+template <int D>
+__global__ void __launch_bounds__(warp_size* warps, 2)
+    attention_kernel(const real* q, const real* k, const real* v, const int* lens, DropoutRule dropout,
+                     real* log_sum_exp, real* y, AttentionSizes s) {
+  SHARED(real[tile][D + 1], keys);
+  SHARED(real[tile][D + 1], values);
+  SHARED(real[tile][tile], weights);
+  constexpr real infinity = std::numeric_limits<real>::infinity();
+  const Head head(lens, s);
+  const Index first = Index{blockIdx.y} * tile + threadIdx.y * own;
+  real largest[own], total[own], sum[own][D / warp_size] = {};
+  for (int r = 0; r < own; ++r) largest[r] = -infinity, total[r] = 0;
+
+  for (Index begin = 0; begin < head.keys; begin += tile) {
+    load<D>(keys, k + head.key, begin, head.keys, head);
+    load<D>(values, v + head.key, begin, head.keys, head);
+    __syncthreads();
+    const Index u = begin + threadIdx.x;
+#pragma unroll
+    for (int r = 0; r < own; ++r) {
+      const Index t = min(first + r, head.queries - 1);  // rows behind the last are computed, and not stored
+      const real score = head.score(dot<D>(q + head.query + t * head.stride, keys, head), t, u);
+      const real next = max(largest[r], warp_max(score));
+      const real kept = largest[r] == next ? real{1} : std::exp(largest[r] - next);
+      const real weight = score == -infinity ? real{0} : std::exp(score - next);
+      largest[r] = next;
+      total[r] = total[r] * kept + warp_sum(weight);
+      for (real& x : sum[r]) x *= kept;
+      weights[threadIdx.y * own + r][threadIdx.x] = dropout(head.weight(t, u), weight);
+    }
+    __syncwarp();
+    add_products<D>(sum, weights, values);
+    __syncthreads();  // before the next tiles overwrite these
+  }
+  for (int r = 0; r < own; ++r)
+    if (const Index t = first + r; t < head.queries) {
+      store<D>(sum[r], 1 / total[r], y + head.query, t, head);
+      if (threadIdx.x == 0) log_sum_exp[head.row + t] = largest[r] + std::log(total[r]);
+    }
+}
+
+// In the forward pass this was S = Q·Kᵀ/√d, P = softmax(S), A = dropout(P), Y = A·V; so now
+//     dA = dY·Vᵀ,  dP = dropout(dA) with the same mask,  dV = Aᵀ·dY,
+//     dS = P ⊙ (dP - Σ P ⊙ dP),  dQ = dS·K/√d,  dK = dSᵀ·Q/√d.
+// The sum over the keys need not be formed from weights: Σ P ⊙ dP = Σ A ⊙ dA = dY·Y. The kernel for dQ leaves it, a
+// number for each query, to that for dK and dV.
+//
+// P and dS of query t and key u. Only what the query sees has a gradient.
+struct WeightAndGradient {
+  real P, dS;
+
+  __device__ WeightAndGradient(real product, real dP, real log_sum_exp, real sum_P_dP, Index t, Index u,
+                               const Head& head)
+      : P(std::exp(head.score(product, t, u) - log_sum_exp)),
+        dS(u < head.len(t) && u < head.keys ? P * (dP - sum_P_dP) : real{0}) {}
+};
+
+template <int D>
+__global__ void __launch_bounds__(warp_size* warps, 2)
+    attention_dq_kernel(const real* q, const real* k, const real* v, const int* lens, DropoutRule dropout,
+                        const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* sum_P_dP,
+                        AttentionSizes s) {
+  SHARED(real[tile][D + 1], keys);
+  SHARED(real[tile][D + 1], values);
+  SHARED(real[tile][tile], dS);
+  const Head head(lens, s);
+  const Index first = Index{blockIdx.y} * tile + threadIdx.y * own;
+  real P_dP[own], sum[own][D / warp_size] = {};
+  for (int r = 0; r < own; ++r) {
+    const Index t = min(first + r, head.queries - 1), at = head.query + t * head.stride;
+    real products = 0;
+    for (Index c = threadIdx.x; c < head.size; c += warp_size) products += dY[at + c] * y[at + c];
+    P_dP[r] = warp_sum(products);
+    if (threadIdx.x == 0 && first + r < head.queries) sum_P_dP[head.row + t] = P_dP[r];
+  }
+
+  for (Index begin = 0; begin < head.keys; begin += tile) {
+    load<D>(keys, k + head.key, begin, head.keys, head);
+    load<D>(values, v + head.key, begin, head.keys, head);
+    __syncthreads();
+    const Index u = begin + threadIdx.x;
+    for (int r = 0; r < own; ++r) {
+      const Index t = min(first + r, head.queries - 1), at = head.query + t * head.stride;
+      const real dP = dropout(head.weight(t, u), dot<D>(dY + at, values, head));
+      const WeightAndGradient w(dot<D>(q + at, keys, head), dP, log_sum_exp[head.row + t], P_dP[r], t, u, head);
+      dS[threadIdx.y * own + r][threadIdx.x] = w.dS;
+    }
+    __syncwarp();
+    add_products<D>(sum, dS, keys);
+    __syncthreads();
+  }
+  for (int r = 0; r < own; ++r)
+    if (const Index t = first + r; t < head.queries)
+      store<D>(sum[r], 1 / std::sqrt(static_cast<real>(head.size)), dQ + head.query, t, head);
+}
+
+template <int D>
+__global__ void __launch_bounds__(warp_size* warps, 2)
+    attention_dkdv_kernel(const real* q, const real* k, const real* v, const int* lens, DropoutRule dropout,
+                          const real* log_sum_exp, const real* sum_P_dP, const real* dY, real* dK, real* dV,
+                          AttentionSizes s) {
+  SHARED(real[tile][D + 1], queries);
+  SHARED(real[tile][D + 1], dYs);
+  SHARED(real[tile][tile], weights);
+  const Head head(lens, s);
+  const Index first = Index{blockIdx.y} * tile + threadIdx.y * own;
+  real sum_K[own][D / warp_size] = {}, sum_V[own][D / warp_size] = {};
+
+  for (Index begin = 0; begin < head.queries; begin += tile) {
+    load<D>(queries, q + head.query, begin, head.queries, head);
+    load<D>(dYs, dY + head.query, begin, head.queries, head);
+    __syncthreads();
+    const bool there = begin + threadIdx.x < head.queries;
+    const Index t = min(begin + threadIdx.x, head.queries - 1);
+    real dS[own];
+#pragma unroll
+    for (int r = 0; r < own; ++r) {
+      const Index u = min(first + r, head.keys - 1), at = head.key + u * head.stride;
+      const real dP = dropout(head.weight(t, u), dot<D>(v + at, dYs, head));
+      const WeightAndGradient w(dot<D>(k + at, queries, head), dP, log_sum_exp[head.row + t], sum_P_dP[head.row + t], t,
+                                u, head);
+      weights[threadIdx.y * own + r][threadIdx.x] = there ? dropout(head.weight(t, u), w.P) : real{0};
+      dS[r] = there ? w.dS : real{0};
+    }
+    __syncwarp();
+    add_products<D>(sum_V, weights, dYs);
+    __syncwarp();  // all have read the weights
+#pragma unroll
+    for (int r = 0; r < own; ++r) weights[threadIdx.y * own + r][threadIdx.x] = dS[r];
+    __syncwarp();
+    add_products<D>(sum_K, weights, queries);
+    __syncthreads();
+  }
+  for (int r = 0; r < own; ++r)
+    if (const Index u = first + r; u < head.keys) {
+      store<D>(sum_K[r], 1 / std::sqrt(static_cast<real>(head.size)), dK + head.key, u, head);
+      store<D>(sum_V[r], 1, dV + head.key, u, head);
+    }
+}
+
+namespace {
+
+// Calls f with the number of columns, 32, 64 or 128, for which the kernel is made, as a constant.
+template <class F>
+void with_columns(Index head_size, const F& f) {
+  constexpr Index most = sizeof(real) == sizeof(float) ? 128 : 64;  // more does not fit into shared memory
+  check(head_size <= most, "attention", "on the GPU a head has at most ", most, " columns, got ", head_size);
+  if (head_size <= 32) return f(std::integral_constant<int, 32>{});
+  if (head_size <= 64) return f(std::integral_constant<int, 64>{});
+  if constexpr (most == 128) f(std::integral_constant<int, 128>{});
+}
+
+dim3 attention_grid(Index rows, const AttentionSizes& s) {
+  check(rows <= 65535 * tile, "attention", "on the GPU there are at most ", 65535 * tile, " tokens, got ", rows);
+  return {blocks(s.batch * s.heads, 1), blocks(rows, tile)};
+}
+
+}  // namespace
+
+// Of each query the logarithm of the sum of its exponentials.
+Shape attention_keeps(const AttentionSizes& s) { return {s.batch, s.heads, s.queries}; }
+
+void attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* log_sum_exp,
+               real* y, const AttentionSizes& s) {
+  const auto device_lens = ints(lens, s.batch * s.queries);
+  with_columns(s.head_size, [&](auto columns) {
+    launch("attention", attention_kernel<columns>, attention_grid(s.queries, s), dim3(warp_size, warps), q, k, v,
+           device_lens.get(), DropoutRule(p, draw), log_sum_exp, y, s);
+  });
+}
+
+void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
+                        const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* dK, real* dV,
+                        const AttentionSizes& s) {
+  const auto device_lens = ints(lens, s.batch * s.queries);
+  const auto sum_P_dP = scratch<real>(s.batch * s.heads * s.queries);
+  const DropoutRule dropout(p, draw);
+  const dim3 block(warp_size, warps);
+  with_columns(s.head_size, [&](auto columns) {
+    launch("attention_dq", attention_dq_kernel<columns>, attention_grid(s.queries, s), block, q, k, v,
+           device_lens.get(), dropout, log_sum_exp, y, dY, dQ, sum_P_dP.get(), s);
+    launch("attention_dkdv", attention_dkdv_kernel<columns>, attention_grid(s.keys, s), block, q, k, v,
+           device_lens.get(), dropout, log_sum_exp, sum_P_dP.get(), dY, dK, dV, s);
+  });
+}
+
+}  // namespace bobbin::cuda

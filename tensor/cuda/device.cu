@@ -1,0 +1,66 @@
+#include "tensor/cuda/device.h"
+
+#include "tensor/text.h"
+
+namespace bobbin::cuda {
+namespace {
+
+// The GPU that everything runs on: the first that CUDA shows. CUDA_VISIBLE_DEVICES makes it another.
+struct Device {
+  cudaStream_t stream{};
+  cublasHandle_t blas{};
+  cudaDeviceProp properties{};
+
+  Device() {
+    int count = 0;
+    const cudaError_t status = cudaGetDeviceCount(&count);
+    if (status != cudaSuccess || count == 0)
+      throw NoDevice(std::string("[cuda] there is no GPU to compute on: ") +
+                     (status != cudaSuccess ? cudaGetErrorString(status) : "CUDA finds none") +
+                     "; a build without CUDA=1 computes on the processor");
+    check_cuda(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+    // Not the stream that CUDA takes by itself: that one waits for all others.
+    check_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    check_cublas(cublasCreate(&blas), "cublasCreate");
+    check_cublas(cublasSetStream(blas, stream), "cublasSetStream");
+  }
+};
+
+// Never destroyed: a tensor in a static variable may outlive everything else.
+Device& device() {
+  static Device* const instance = new Device;
+  return *instance;
+}
+
+}  // namespace
+
+void check_cuda(cudaError_t status, const char* call) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // a later launch must not report this one
+  fail("cuda", call, " failed: ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")");
+}
+
+void check_cublas(cublasStatus_t status, const char* call) {
+  check(status == CUBLAS_STATUS_SUCCESS, "cuda", call, " failed: ", cublasGetStatusString(status));
+}
+
+cudaStream_t stream() { return device().stream; }
+cublasHandle_t blas() { return device().blas; }
+
+void wait() { check_cuda(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }
+
+void use_tf32(bool on) {
+  check_cublas(cublasSetMathMode(blas(), on ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH), "cublasSetMathMode");
+}
+
+std::string describe() {
+  const cudaDeviceProp& p = device().properties;
+  int version = 0;
+  check_cublas(cublasGetVersion(blas(), &version), "cublasGetVersion");
+  cublasMath_t mode{};
+  check_cublas(cublasGetMathMode(blas(), &mode), "cublasGetMathMode");
+  return format("cuBLAS %d.%d.%d on %s (compute capability %d.%d)%s", version / 10000, version / 100 % 100,
+                version % 100, p.name, p.major, p.minor, mode == CUBLAS_TF32_TENSOR_OP_MATH ? ", TF32" : "");
+}
+
+}  // namespace bobbin::cuda

@@ -1,0 +1,42 @@
+#pragma once
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+
+#include <memory>
+
+#include "tensor/check.h"
+#include "tensor/cuda/kernels.h"
+#include "tensor/storage.h"
+
+/// What all kernels need of the GPU: the one stream in which everything happens in order, and memory.
+namespace bobbin::cuda {
+
+/// Throws Error, with the name of the call and CUDA's own words, unless the call went well.
+void check_cuda(cudaError_t status, const char* call);
+void check_cublas(cublasStatus_t status, const char* call);
+
+/// The stream of all kernels and copies. The first call looks for a GPU, and throws NoDevice if there is none.
+cudaStream_t stream();
+cublasHandle_t blas();
+
+/// Memory of the GPU for what a kernel keeps between two steps of its own. It comes from the free lists of
+/// tensor/storage.h. Since all work is done in order, it may be given back as soon as the last kernel is launched.
+template <class T>
+std::shared_ptr<T> scratch(Index n) {
+  const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(T);
+  const std::shared_ptr<real> block = memory::allocate(static_cast<Index>((bytes + sizeof(real) - 1) / sizeof(real)));
+  return {block, reinterpret_cast<T*>(block.get())};
+}
+
+/// Whole numbers of the program, such as labels, on the GPU; null for null.
+std::shared_ptr<const int> ints(const int* host, Index n);
+
+/// Copies from the GPU into memory of the program, and waits for it.
+template <class T>
+void download(const T* device, T* host, Index n) {
+  check_cuda(cudaMemcpyAsync(host, device, static_cast<std::size_t>(n) * sizeof(T), cudaMemcpyDeviceToHost, stream()),
+             "cudaMemcpyAsync");
+  check_cuda(cudaStreamSynchronize(stream()), "cudaStreamSynchronize");
+}
+
+}  // namespace bobbin::cuda

@@ -1,0 +1,46 @@
+#pragma once
+#include <type_traits>
+
+#include "tensor/cuda/device.h"
+
+/// An array that the threads of a block share: SHARED(real[8][33], tile) is `__shared__ real tile[8][33];`.
+/// Where the kernels run on a processor, in the tests, each block gets an array of its own, with guards around it.
+#ifndef SHARED
+#define SHARED(type, name) __shared__ std::type_identity_t<type> name
+#endif
+
+namespace bobbin::cuda {
+
+/// Puts kernel(args...) into the stream, for grid.x·y·z blocks of block.x·y·z threads: what `kernel<<<grid, block, 0,
+/// stream()>>>(args...)` does. Throws Error with the name if the GPU cannot do that.
+template <class... P>
+void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, std::type_identity_t<P>... args) {
+  void* pointers[] = {&args...};
+  check_cuda(cudaLaunchKernel(kernel, grid, block, pointers, 0, stream()), name);
+}
+
+/// How many blocks of `size` cover n. Throws Error beyond 2^31 - 1, the most that a grid can have.
+inline unsigned blocks(Index n, Index size) {
+  const Index count = (n + size - 1) / size;
+  check(count <= 0x7fffffff, "cuda", "a tensor of ", n, " numbers is more than one kernel can walk");
+  return static_cast<unsigned>(count);
+}
+
+constexpr unsigned warp_size = 32;
+
+/// The sum or the largest of what the 32 threads of a warp hold, for each of them.
+template <class T>
+__device__ T warp_sum(T x) {
+  for (unsigned distance = warp_size / 2; distance > 0; distance /= 2) x += __shfl_xor_sync(0xffffffff, x, distance);
+  return x;
+}
+template <class T>
+__device__ T warp_max(T x) {
+  for (unsigned distance = warp_size / 2; distance > 0; distance /= 2) {
+    const T other = __shfl_xor_sync(0xffffffff, x, distance);
+    x = other > x ? other : x;
+  }
+  return x;
+}
+
+}  // namespace bobbin::cuda

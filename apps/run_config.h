@@ -10,8 +10,8 @@
 #include "data/json.h"
 #include "optim/checkpoint.h"
 #include "tensor/backend.h"
-#include "tensor/threads.h"
 #include "tensor/check.h"
+#include "tensor/threads.h"
 
 #ifndef BOBBIN_COMMIT  // the Makefile defines it
 #define BOBBIN_COMMIT "unknown"

@@ -1,0 +1,29 @@
+#pragma once
+#include <mutex>
+#include <string>
+
+#include "cuda_runtime.h"
+
+/// What the calls of the runtime and of cuBLAS have in common.
+namespace emulator {
+
+/// One call of the program. While it lives, no other thread of the program is in a call.
+class Call {
+ public:
+  explicit Call(const char* name);
+
+  /// Whether it has to fail: there is no device, or CUDA_EMULATOR_FAIL wants it.
+  bool no_device() const { return no_device_; }
+  bool must_fail() const { return must_fail_; }
+  const char* name() const { return name_; }
+
+ private:
+  std::unique_lock<std::recursive_mutex> lock_;
+  const char* name_;
+  bool no_device_, must_fail_;
+};
+
+/// Does what was put off: later work may need it.
+void do_queued_copies();
+
+}  // namespace emulator

@@ -1,0 +1,496 @@
+// The emulator that the tests run CUDA kernels on must notice what a GPU would not forgive. Here are kernels with such
+// faults, and the sentences that they die with.
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "sanitizers.h"
+
+// --- kernels ----------------------------------------------------------------------------------------------
+// All have external linkage, so that error messages can say their names.
+namespace emulator_test {
+
+__global__ void increment(float* y, const float* x, int n) {
+  const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < static_cast<unsigned>(n)) y[i] = x[i] + 1;
+}
+
+__global__ void note_position(unsigned* y) {
+  const unsigned block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
+  const unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+  y[block * blockDim.x * blockDim.y * blockDim.z + thread] =
+      blockIdx.x + 10 * blockIdx.y + 100 * blockIdx.z + 1000 * threadIdx.x + 10000 * threadIdx.y + 100000 * threadIdx.z;
+}
+
+// Each thread takes the number of the next one, which another warp may have written.
+__global__ void rotate(float* y, const float* x) {
+  SHARED(float[128], row);
+  row[threadIdx.x] = x[threadIdx.x];
+  __syncthreads();
+  y[threadIdx.x] = row[(threadIdx.x + 1) % 128];
+}
+__global__ void rotate_without_barrier(float* y, const float* x) {
+  SHARED(float[128], row);
+  row[threadIdx.x] = x[threadIdx.x];
+  y[threadIdx.x] = row[(threadIdx.x + 1) % 128];
+}
+
+// Sums over the block, twice. Without the barrier at the end of the first, a fast warp overwrites what a slow one
+// reads.
+template <bool second_barrier>
+__device__ float block_sum(float x) {
+  SHARED(float[4], of_warp);
+  for (unsigned distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(0xffffffff, x, distance);
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = x;
+  __syncthreads();
+  x = of_warp[0] + of_warp[1] + of_warp[2] + of_warp[3];
+  if (second_barrier) __syncthreads();
+  return x;
+}
+template <bool second_barrier>
+__global__ void two_sums(float* y, const float* x) {
+  const float sum = block_sum<second_barrier>(x[threadIdx.x]);
+  const float square = block_sum<second_barrier>(x[threadIdx.x] * x[threadIdx.x]);
+  y[threadIdx.x] = sum + square;
+}
+
+__global__ void exchange(unsigned* y) {
+  unsigned* const row = y + threadIdx.x * 5;
+  row[0] = __shfl_sync(0xffffffff, threadIdx.x, 7);
+  row[1] = __shfl_xor_sync(0xffffffff, threadIdx.x, 5);
+  row[2] = __shfl_down_sync(0xffffffff, threadIdx.x, 3);
+  row[3] = __ballot_sync(0xffffffff, threadIdx.x % 3 == 0);
+  row[4] = threadIdx.x < 16 ? __shfl_sync(0x0000ffff, threadIdx.x, 2) : __shfl_sync(0xffff0000, threadIdx.x, 31);
+}
+
+__global__ void through_warp(float* y, const float* x) {
+  SHARED(float[32], row);
+  row[threadIdx.x] = x[threadIdx.x];
+  __syncwarp();
+  y[threadIdx.x] = row[31 - threadIdx.x];
+}
+
+__global__ void divergent_barrier(float* y) {
+  if (threadIdx.x < 32)
+    __syncthreads();
+  else
+    __syncthreads();
+  y[threadIdx.x] = 0;
+}
+__global__ void return_before_barrier(float* y) {
+  if (threadIdx.x == 5) return;
+  __syncthreads();
+  y[threadIdx.x] = 0;
+}
+__global__ void not_in_mask(unsigned* y) { y[threadIdx.x] = __shfl_sync(0x0000ffff, threadIdx.x, 0); }
+__global__ void beyond_mask(unsigned* y) {
+  if (threadIdx.x < 16) y[threadIdx.x] = __shfl_sync(0x0000ffff, threadIdx.x, 20);
+}
+__global__ void lane_returned(unsigned* y) {
+  if (threadIdx.x == 3) return;
+  y[threadIdx.x] = __shfl_sync(0xffffffff, threadIdx.x, 0);
+}
+__global__ void blocks_add(float* y) {
+  if (threadIdx.x == 0) y[0] += 1;
+}
+__global__ void neighbours_overlap(float* y) { y[blockIdx.x * 32 + threadIdx.x] = static_cast<float>(blockIdx.x); }
+__global__ void read_beyond(float* y, const float* x) { y[0] = x[4096 / sizeof(float)]; }
+__global__ void write_beyond(float* y, int i) { y[i] = 0; }
+__global__ void write_to_const(const float* x) { *const_cast<float*>(x) = 0; }
+struct Hidden {
+  float* pointer;
+};
+__global__ void hidden_pointer(Hidden y) { *y.pointer = 0; }
+__global__ void shared_overrun(float* y, int n) {
+  SHARED(float[32], row);
+  float* const first = row;
+  first[n] = 0;
+  y[0] = first[0];
+}
+__global__ void too_much_shared(float* y) {
+  SHARED(float[12289], row);
+  y[0] = row[0];
+}
+__global__ void deep(float* y, int n) {
+  volatile char large[16384];
+  large[0] = static_cast<char>(n);
+  if (n > 0) deep(y, n - 1);
+  y[0] = large[0];
+}
+
+}  // namespace emulator_test
+using namespace emulator_test;
+
+// --- helpers ----------------------------------------------------------------------------------------------
+namespace {
+
+cudaStream_t stream() {
+  static cudaStream_t s = [] {
+    cudaStream_t fresh{};
+    cudaStreamCreateWithFlags(&fresh, cudaStreamNonBlocking);
+    return fresh;
+  }();
+  return s;
+}
+
+template <class T>
+struct DeviceArray {
+  T* data = nullptr;
+  std::size_t n;
+
+  explicit DeviceArray(std::size_t n) : n(n) { REQUIRE(cudaMalloc(&data, n * sizeof(T)) == cudaSuccess); }
+  explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) {
+    T* pinned = nullptr;
+    REQUIRE(cudaMallocHost(&pinned, n * sizeof(T)) == cudaSuccess);
+    std::copy(values.begin(), values.end(), pinned);
+    CHECK(cudaMemcpyAsync(data, pinned, n * sizeof(T), cudaMemcpyHostToDevice, stream()) == cudaSuccess);
+    CHECK(cudaFreeHost(pinned) == cudaSuccess);
+  }
+  DeviceArray(const DeviceArray&) = delete;
+  ~DeviceArray() { cudaFree(data); }
+
+  std::vector<T> values() const {
+    std::vector<T> result(n);
+    CHECK(cudaMemcpyAsync(result.data(), data, n * sizeof(T), cudaMemcpyDeviceToHost, stream()) == cudaSuccess);
+    CHECK(cudaStreamSynchronize(stream()) == cudaSuccess);
+    return result;
+  }
+};
+
+template <class... P>
+cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, std::type_identity_t<P>... args) {
+  void* pointers[] = {&args..., nullptr};
+  return cudaLaunchKernel(kernel, grid, block, pointers, 0, stream());
+}
+
+std::vector<float> one_to(std::size_t n) {
+  std::vector<float> x(n);
+  std::iota(x.begin(), x.end(), 1.0F);
+  return x;
+}
+
+// What f says on stderr before it ends the program; "" if it does not. It runs in a process of its own.
+template <class F>
+std::string last_words(const F& f) {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    signal(SIGABRT, SIG_DFL);  // not doctest's handler, which would go on with the tests
+    dup2(ends[1], STDERR_FILENO);
+    f();
+    _exit(0);
+  }
+  close(ends[1]);
+  std::string text;
+  char part[4096];
+  for (ssize_t n; (n = read(ends[0], part, sizeof part)) > 0;) text.append(part, static_cast<std::size_t>(n));
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? "" : text;
+}
+
+// Of sentences of which AddressSanitizer may have one of its own, for it sees some things first.
+bool says(const std::string& text, const std::string& sentence) {
+#ifdef EMULATOR_ASAN
+  if (text.find("AddressSanitizer: ") != std::string::npos) return true;
+#endif
+  if (text.find(sentence) != std::string::npos) return true;
+  MESSAGE("it says: " << text);
+  return false;
+}
+
+// An environment variable, for a while.
+struct Setting {
+  const char* name;
+  std::string before;
+  bool was_set;
+
+  Setting(const char* name, const std::string& value) : name(name), was_set(std::getenv(name) != nullptr) {
+    if (was_set) before = std::getenv(name);
+    setenv(name, value.c_str(), 1);
+  }
+  ~Setting() {
+    if (was_set)
+      setenv(name, before.c_str(), 1);
+    else
+      unsetenv(name);
+  }
+};
+
+template <class F>
+void for_each_seed(const F& f) {
+  for (int seed = 0; seed < 6; ++seed) {
+    CAPTURE(seed);
+    const Setting order("CUDA_EMULATOR_SEED", std::to_string(seed));
+    f();
+  }
+}
+
+}  // namespace
+
+// --- what works -------------------------------------------------------------------------------------------
+
+TEST_CASE("emulator: each thread of each block runs once and knows its place") {
+  for_each_seed([] {
+    DeviceArray<unsigned> y(3 * 2 * 4 * 5 * 3 * 2);
+    REQUIRE(launch(note_position, dim3(3, 2, 4), dim3(5, 3, 2), y.data) == cudaSuccess);
+    const std::vector<unsigned> values = y.values();
+    std::size_t i = 0, wrong = 0;
+    for (unsigned block = 0; block < 24; ++block)
+      for (unsigned thread = 0; thread < 30; ++thread)
+        wrong += values[i++] != block % 3 + 10 * (block / 3 % 2) + 100 * (block / 6) + 1000 * (thread % 5) +
+                                    10000 * (thread / 5 % 3) + 100000 * (thread / 15);
+    CHECK(wrong == 0);
+  });
+}
+
+TEST_CASE("emulator: barriers, shared memory, shuffles and votes do what the programming guide says") {
+  for_each_seed([] {
+    const DeviceArray<float> x(one_to(128));
+    DeviceArray<float> y(128);
+    REQUIRE(launch(rotate, 1, 128, y.data, x.data) == cudaSuccess);
+    const std::vector<float> rotated = y.values();
+    CHECK(rotated[0] == 2);
+    CHECK(rotated[63] == 65);
+    CHECK(rotated[127] == 1);
+    REQUIRE(launch(two_sums<true>, 1, 128, y.data, x.data) == cudaSuccess);
+    for (const float sum : y.values()) CHECK(sum == 128 * 129 / 2 + 128 * 129 * 257 / 6);
+
+    DeviceArray<unsigned> exchanged(32 * 5);
+    REQUIRE(launch(exchange, 1, 32, exchanged.data) == cudaSuccess);
+    const std::vector<unsigned> e = exchanged.values();
+    for (unsigned lane = 0; lane < 32; ++lane) {
+      const unsigned* const row = &e[lane * 5];
+      CHECK(row[0] == 7);
+      CHECK(row[1] == (lane ^ 5));
+      CHECK(row[2] == (lane + 3 < 32 ? lane + 3 : lane));
+      CHECK(row[3] == 0x49249249);
+      CHECK(row[4] == (lane < 16 ? 2 : 31));
+    }
+
+    const DeviceArray<float> row(one_to(32));
+    DeviceArray<float> reversed(32);
+    REQUIRE(launch(through_warp, 1, 32, reversed.data, row.data) == cudaSuccess);
+    CHECK(reversed.values()[0] == 32);
+  });
+}
+
+TEST_CASE("emulator: memory that nothing was written to is NaN") {
+  const DeviceArray<float> x(3);
+  for (const float value : x.values()) CHECK(std::isnan(value));
+}
+
+TEST_CASE("emulator: products of cuBLAS, by columns") {
+  cublasHandle_t blas{};
+  REQUIRE(cublasCreate(&blas) == CUBLAS_STATUS_SUCCESS);
+  const DeviceArray<double> a({1, 2, 3, 4, 5, 6}), b({1, 0, 2, 1, 1, 1});  // (2, 3), (3, 2)
+  DeviceArray<double> c(4);
+  const double one = 1, zero = 0;
+  REQUIRE(cublasDgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 2, 2, 3, &one, a.data, 2, b.data, 3, &zero, c.data, 2) ==
+          CUBLAS_STATUS_SUCCESS);
+  CHECK(c.values() == std::vector<double>{11, 14, 9, 12});
+  CHECK(cublasDgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 2, 2, 3, &one, a.data, 1, b.data, 3, &zero, c.data, 2) ==
+        CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(says(last_words([&] {
+               cublasDgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 2, 2, 3, &one, a.data, 3, b.data, 3, &zero, c.data, 2);
+             }),
+             "matrix A, 2 x 3 with leading dimension 3, does not lie inside an allocation"));
+  CHECK(cublasDestroy(blas) == CUBLAS_STATUS_SUCCESS);
+}
+
+TEST_CASE("emulator: impossible launches are errors, which are kept for cudaGetLastError") {
+  DeviceArray<float> y(4096);
+  CHECK(launch(increment, 1, 1025, y.data, y.data, 1) == cudaErrorInvalidConfiguration);
+  CHECK(cudaGetLastError() == cudaErrorInvalidConfiguration);
+  CHECK(cudaGetLastError() == cudaSuccess);
+  CHECK(launch(increment, 0, 32, y.data, y.data, 1) == cudaErrorInvalidConfiguration);
+  CHECK(launch(increment, dim3(1, 65536), 32, y.data, y.data, 1) == cudaErrorInvalidConfiguration);
+  CHECK(launch(increment, 1, dim3(1, 1, 65), y.data, y.data, 1) == cudaErrorInvalidConfiguration);
+  CHECK(cudaGetLastError() == cudaErrorInvalidConfiguration);
+  CHECK(launch(increment, 4, 1024, y.data, y.data, 1) == cudaSuccess);
+}
+
+TEST_CASE("emulator: more memory than the device has is refused") {
+  std::size_t free = 0, total = 0;
+  REQUIRE(cudaMemGetInfo(&free, &total) == cudaSuccess);
+  void* memory = nullptr;
+  CHECK(cudaMalloc(&memory, free + 1) == cudaErrorMemoryAllocation);
+  CHECK(cudaGetLastError() == cudaErrorMemoryAllocation);
+  const DeviceArray<float> some(1000);
+  std::size_t less = 0;
+  REQUIRE(cudaMemGetInfo(&less, &total) == cudaSuccess);
+  CHECK(less == free - 4000);
+}
+
+TEST_CASE("emulator: a device can be absent, and a call can fail") {
+  {
+    const Setting none("CUDA_EMULATOR_DEVICES", "0");
+    int count = 77;
+    CHECK(cudaGetDeviceCount(&count) == cudaErrorNoDevice);
+    CHECK(count == 77);
+    void* memory = nullptr;
+    CHECK(cudaMalloc(&memory, 1) == cudaErrorNoDevice);
+    cublasHandle_t blas{};
+    CHECK(cublasCreate(&blas) == CUBLAS_STATUS_NOT_INITIALIZED);
+  }
+  CHECK(cudaGetLastError() == cudaErrorNoDevice);
+  const Setting plan("CUDA_EMULATOR_FAIL", "cudaMalloc:3");
+  void* memory[4] = {};
+  CHECK(cudaMalloc(&memory[0], 1) == cudaSuccess);
+  CHECK(cudaMalloc(&memory[1], 1) == cudaSuccess);
+  CHECK(cudaMalloc(&memory[2], 1) == cudaErrorMemoryAllocation);
+  CHECK(cudaMalloc(&memory[3], 1) == cudaSuccess);
+  CHECK(cudaGetLastError() == cudaErrorMemoryAllocation);
+  for (void* block : memory) CHECK(cudaFree(block) == cudaSuccess);
+}
+
+TEST_CASE("emulator: copies take place as late as they may") {
+  float* pinned = nullptr;
+  REQUIRE(cudaMallocHost(&pinned, 4) == cudaSuccess);
+  DeviceArray<float> x(1), y(1);
+  *pinned = 1;
+  CHECK(cudaMemcpyAsync(x.data, pinned, 4, cudaMemcpyHostToDevice, stream()) == cudaSuccess);
+  *pinned = 2;  // too early
+  CHECK(x.values()[0] == 2);
+
+  cudaEvent_t event{};
+  REQUIRE(cudaEventCreateWithFlags(&event, cudaEventDisableTiming) == cudaSuccess);
+  CHECK(cudaEventQuery(event) == cudaSuccess);  // never recorded
+  CHECK(cudaMemcpyAsync(x.data, pinned, 4, cudaMemcpyHostToDevice, stream()) == cudaSuccess);
+  CHECK(cudaEventRecord(event, stream()) == cudaSuccess);
+  CHECK(cudaEventQuery(event) == cudaErrorNotReady);
+  CHECK(cudaEventQuery(event) == cudaSuccess);
+  *pinned = 3;
+  CHECK(x.values()[0] == 2);
+  CHECK(cudaEventRecord(event, stream()) == cudaSuccess);
+  CHECK(cudaStreamSynchronize(stream()) == cudaSuccess);
+  CHECK(cudaEventQuery(event) == cudaSuccess);
+  CHECK(cudaEventDestroy(event) == cudaSuccess);
+  cudaGetLastError();
+
+  REQUIRE(launch(increment, 1, 32, y.data, x.data, 1) == cudaSuccess);
+  CHECK(cudaMemcpyAsync(pinned, y.data, 4, cudaMemcpyDeviceToHost, stream()) == cudaSuccess);
+  CHECK(*pinned == 3);  // not there yet
+  REQUIRE(launch(increment, 1, 32, y.data, y.data, 1) == cudaSuccess);
+  CHECK(cudaStreamSynchronize(stream()) == cudaSuccess);
+  CHECK(*pinned == 3);  // x + 1, as it was when the copy was asked for
+  CHECK(y.values()[0] == 4);
+  CHECK(cudaFreeHost(pinned) == cudaSuccess);
+
+  std::vector<float> pageable(1);
+  CHECK(says(last_words([&] { cudaMemcpyAsync(x.data, pageable.data(), 4, cudaMemcpyHostToDevice, stream()); }),
+             "the source of an asynchronous copy is not in pinned memory"));
+  CHECK(says(last_words([&] { cudaMemcpyAsync(pageable.data(), x.data, 8, cudaMemcpyDeviceToHost, stream()); }),
+             "the source of 8 bytes does not lie inside an allocation of the device"));
+  CHECK(says(last_words([&] { cudaMemcpyAsync(x.data, y.data, 4, cudaMemcpyHostToDevice, stream()); }),
+             "the source is on the device, and not in the program"));
+}
+
+// --- what a GPU would not forgive -------------------------------------------------------------------------
+
+// ThreadSanitizer would report these two, and end the program.
+TEST_CASE("emulator: a missing barrier gives other results" * doctest::skip(emulator::finds_races)) {
+  int wrong_rotations = 0, wrong_sums = 0;
+  for_each_seed([&] {
+    const DeviceArray<float> x(one_to(128));
+    DeviceArray<float> y(128);
+    launch(rotate_without_barrier, 1, 128, y.data, x.data);
+    const std::vector<float> rotated = y.values();
+    bool right = true;
+    for (std::size_t i = 0; i < 128; ++i) right = right && rotated[i] == static_cast<float>((i + 1) % 128 + 1);
+    wrong_rotations += !right;
+    launch(two_sums<false>, 1, 128, y.data, x.data);
+    right = true;
+    for (const float sum : y.values()) right = right && sum == 128 * 129 / 2 + 128 * 129 * 257 / 6;
+    wrong_sums += !right;
+  });
+  CHECK(wrong_rotations == 6);
+  CHECK(wrong_sums >= 3);  // the odd ones, in which some warps run ahead
+}
+
+TEST_CASE("emulator: a race is reported by ThreadSanitizer" * doctest::skip(!emulator::finds_races)) {
+  const DeviceArray<float> x(one_to(128));
+  DeviceArray<float> y(128);
+  const auto races = [&](auto kernel) {
+    return last_words([&] {
+      launch(kernel, 1, 128, y.data, x.data);
+      _exit(66);
+    });
+  };
+  CHECK(says(races(rotate_without_barrier), "data race"));
+  CHECK(says(races(two_sums<false>), "data race"));
+  CHECK(races(rotate) == "");
+  CHECK(races(two_sums<true>) == "");
+}
+
+TEST_CASE("emulator: not all threads at one barrier, not all lanes at one exchange") {
+  DeviceArray<float> y(64);
+  DeviceArray<unsigned> u(32);
+  const auto words = [&](auto kernel, unsigned threads, auto* result) {
+    return last_words([&] { launch(kernel, 1, threads, result); });
+  };
+  CHECK(says(words(divergent_barrier, 64, y.data), "not all threads come to the same barrier"));
+  CHECK(says(words(return_before_barrier, 64, y.data), "not all threads come to the same barrier"));
+  CHECK(says(words(not_in_mask, 32, u.data), "a thread is not in the mask that it names"));
+  CHECK(says(words(beyond_mask, 32, u.data), "a shuffle reads lane 20, which is not in its mask"));
+  CHECK(says(words(lane_returned, 32, u.data), "not all threads come to the same barrier or exchange"));
+  CHECK(says(words(lane_returned, 20, u.data), "a mask names lanes that the warp does not have"));
+}
+
+TEST_CASE("emulator: two blocks that write the same word") {
+  DeviceArray<float> y(std::vector<float>(32 * 31 + 1, 0.5F));
+  CHECK(says(last_words([&] { launch(blocks_add, 2, 32, y.data); }), "two blocks write the same word, byte 0"));
+  CHECK(says(last_words([&] { launch(blocks_add, 20000, 32, y.data); }), "two blocks write the same word, byte 0"));
+  CHECK(says(last_words([&] { launch(neighbours_overlap, 31, 33, y.data); }), "two blocks write the same word"));
+  CHECK(last_words([&] { launch(neighbours_overlap, 31, 32, y.data); }) == "");
+}
+
+TEST_CASE("emulator: memory that a kernel or the program may not touch") {
+  DeviceArray<float> y(4), page(1024);
+  float host = 0;
+  CHECK(says(last_words([&] { launch(increment, 1, 32, &host, page.data, 1); }),
+             "pointer 1 of the arguments does not point to device memory"));
+  CHECK(says(last_words([&] { launch(read_beyond, 1, 1, y.data, page.data); }), "is touched, which is not allocated"));
+  CHECK(
+      says(last_words([&] { launch(write_beyond, 1, 1, y.data, 4); }), "beyond the end of an allocation of 16 bytes"));
+  CHECK(says(last_words([&] { launch(write_beyond, 1, 1, page.data, 1024); }), "is touched, which is not allocated"));
+  CHECK(says(last_words([&] { launch(write_to_const, 1, 1, y.data); }), "reached through pointers to const"));
+  CHECK(
+      says(last_words([&] { launch(hidden_pointer, 1, 1, Hidden{y.data}); }), "no pointer among the arguments points"));
+  CHECK(says(last_words([&] { launch(shared_overrun, 1, 1, y.data, 32); }), "beyond the end of a shared array of 128"));
+  CHECK(says(last_words([&] { launch(too_much_shared, 1, 1, y.data); }), "more than 48 KB of shared memory"));
+  CHECK(says(last_words([&] { host = y.data[1]; }), "the program itself reads or writes device memory"));
+  CHECK(says(last_words([&] { y.data[1] = host; }), "the program itself reads or writes device memory"));
+  CHECK(says(last_words([&] {
+               cudaFree(y.data);
+               launch(increment, 1, 32, y.data, y.data, 1);
+             }),
+             "pointer 1 of the arguments does not point to device memory"));
+  CHECK(says(last_words([&] {
+               cudaFree(y.data);
+               cudaFree(y.data);
+             }),
+             "was freed before"));
+}
+
+TEST_CASE("emulator: a stack that overflows" * doctest::skip(emulator::finds_races)) {
+  DeviceArray<float> y(1);
+  CHECK(last_words([&] { launch(deep, 1, 1, y.data, 2); }) == "");
+  CHECK(says(last_words([&] { launch(deep, 1, 1, y.data, 100); }), "more than its stack of 128 KB"));
+}
+
+TEST_CASE("emulator: messages say which kernel, block and thread") {
+  DeviceArray<float> y(4);
+  const std::string text = last_words([&] { launch(write_beyond, dim3(2), dim3(2), y.data, 1024); });
+  CHECK(says(text, "emulator_test::write_beyond(float*, int), block (0, 0, 0), thread (0, 0, 0)"));
+}

@@ -157,7 +157,7 @@ cudaError_t cudaLaunchKernel(void (*kernel)(P...), dim3 grid, dim3 block, void**
                    std::index_sequence_for<P...>());
   };
   launch.arguments = arguments;
-  std::size_t i = 0;
+  [[maybe_unused]] std::size_t i = 0;
   (emulator::note_pointer<P>(launch.pointers, arguments[i++]), ...);
   launch.grid = grid;
   launch.block = block;

@@ -78,7 +78,8 @@ struct Grid {
   std::vector<Fiber*> idle;
   char end = 0;  // the clock of all that the launch did
 };
-Grid grid;
+// Never destroyed, and neither are its fibers.
+Grid& grid = *new Grid;
 
 // The name of a kernel, with the types of its arguments. Needs -rdynamic.
 const std::string& name_of(const void* kernel) {

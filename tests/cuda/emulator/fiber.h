@@ -1,5 +1,4 @@
 #pragma once
-#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cstddef>
@@ -8,20 +7,19 @@ namespace emulator {
 
 /// A place where a fiber, or the program itself, stopped, and where it goes on.
 struct Context {
-  ucontext_t first{};    // where a fiber begins
-  jmp_buf again{};       // where it stopped
-  bool stopped = false;  // whether it ever did
+  void* stack_pointer = nullptr;  // of this and of the next only one is in use: fiber.cpp says which
+  ucontext_t system{};
   const void* stack = nullptr;
   std::size_t stack_bytes = 0;
   void* fake_stack = nullptr;  // AddressSanitizer's
   void* identity = nullptr;    // ThreadSanitizer's
 };
 
-/// A function that can stop in its middle and go on later: it runs on a stack of its own. All fibers share the thread
-/// of the program that resumes them, so only one of them runs at a time.
+/// A function that can stop in its middle and go on later: it runs on a stack of its own. All fibers share the thread of
+/// the program that resumes them, so only one of them runs at a time.
 class Fiber {
  public:
-  /// Runs body() until it yields or ends. The fiber must be new, or its last body at its end.
+  /// Runs body() on the fiber's stack until it yields or ends. The fiber must be new, or its last body at its end.
   void start(void (*body)());
   /// Goes on after yield().
   void resume();

@@ -10,10 +10,9 @@
 #include "sanitizers.h"
 
 // To change from one stack to another is to save the registers that a function has to preserve, and to load those of
-// the other stack; all else, the compiler does not expect to find again after a call. Where we have no such code, and
-// with sanitizers, which have to be told, POSIX's swapcontext() does it. It is some thirty times slower, for it asks
-// the system to save the mask of signals as well.
-#if defined(__x86_64__) && !defined(EMULATOR_ASAN) && !defined(EMULATOR_TSAN)
+// the other stack; all else, the compiler does not expect to find again after a call. Where we have no such code,
+// POSIX's swapcontext() does it, some twenty times slower, for it asks the system to save the mask of signals as well.
+#ifdef __x86_64__
 #define EMULATOR_CHANGE_STACK
 extern "C" void emulator_change_stack(void** old_stack_pointer, void* new_stack_pointer);
 asm(R"(
@@ -79,17 +78,19 @@ void* map_stack() {
 
 // What the sanitizers demand must stand right around the change itself, in one function that is no part of another.
 __attribute__((noinline)) void change(Context& from, Context& to) {
-#if defined(EMULATOR_CHANGE_STACK)
-  emulator_change_stack(&from.stack_pointer, to.stack_pointer);
-#elif defined(EMULATOR_ASAN)
+#ifdef EMULATOR_ASAN
   __sanitizer_start_switch_fiber(&from.fake_stack, to.stack, to.stack_bytes);
-  swapcontext(&from.system, &to.system);
-  __sanitizer_finish_switch_fiber(from.fake_stack, &to.stack, &to.stack_bytes);
-#else
+#endif
 #ifdef EMULATOR_TSAN
   __tsan_switch_to_fiber(to.identity, __tsan_switch_to_fiber_no_sync);  // to change is not to wait
 #endif
+#ifdef EMULATOR_CHANGE_STACK
+  emulator_change_stack(&from.stack_pointer, to.stack_pointer);
+#else
   swapcontext(&from.system, &to.system);
+#endif
+#ifdef EMULATOR_ASAN
+  __sanitizer_finish_switch_fiber(from.fake_stack, &to.stack, &to.stack_bytes);
 #endif
 }
 

@@ -15,8 +15,8 @@ struct Context {
   void* identity = nullptr;    // ThreadSanitizer's
 };
 
-/// A function that can stop in its middle and go on later: it runs on a stack of its own. All fibers share the thread of
-/// the program that resumes them, so only one of them runs at a time.
+/// A function that can stop in its middle and go on later: it runs on a stack of its own. All fibers share the thread
+/// of the program that resumes them, so only one of them runs at a time.
 class Fiber {
  public:
   /// Runs body() on the fiber's stack until it yields or ends. The fiber must be new, or its last body at its end.

@@ -42,7 +42,8 @@ emulator_change_stack:
 namespace emulator {
 namespace {
 
-constexpr std::size_t page = 4096, stack_bytes = 128 << 10;
+constexpr std::size_t stack_bytes = 128 << 10;
+constexpr std::size_t guard_bytes = 64 << 10;  // more than a function's variables are likely to skip
 
 Context program;           // where the program waits for the fiber that runs
 Fiber* running = nullptr;  // that one
@@ -63,16 +64,16 @@ void renew(Context& context) {
   context.stack = std::malloc(stack_bytes);
 }
 #else
-// A stack, with a page below it that nobody may touch.
+// A stack, with a range below it that nobody may touch.
 void* map_stack() {
-  void* const memory =
-      mmap(nullptr, page + stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED || mprotect(memory, page, PROT_NONE) != 0) {
+  void* const memory = mmap(nullptr, guard_bytes + stack_bytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED || mprotect(memory, guard_bytes, PROT_NONE) != 0) {
     std::perror("CUDA emulator: no memory for the stack of a thread");
     std::abort();
   }
   guards.push_back(static_cast<const char*>(memory));
-  return static_cast<char*>(memory) + page;
+  return static_cast<char*>(memory) + guard_bytes;
 }
 #endif
 
@@ -147,7 +148,7 @@ void Fiber::yield() { change(running->context_, program); }
 
 bool Fiber::overflowed(const void* address) {
   for (const char* guard : guards)
-    if (address >= guard && address < guard + page) return true;
+    if (address >= guard && address < guard + guard_bytes) return true;
   return false;
 }
 

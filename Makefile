@@ -1,11 +1,11 @@
 # Bobbin. `make` shows what this machine has and builds the programs; `make help` lists the rest.
 #
 # Yours to set: CXX, ARCH (what -march gets), ARGS (for run and bench), PREFIX and DESTDIR (for install),
-# AUTO_DEPS=0 (install no packages), V=1 (show the commands).
+# AUTO_DEPS=0 (install no packages), V=1 (show the commands), CUDA=1 (compute on an NVIDIA GPU).
 
 ARCH   ?= native
 PREFIX ?= /usr/local
-B       = build
+B       = build$(if $(CUDA),/cuda)
 export AUTO_DEPS ?= 1
 export FASHION_MNIST_URL ?= http://fashion-mnist.s3-website.eu-central-1.amazonaws.com
 
@@ -45,7 +45,7 @@ TEST_OPT = -O0 -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS
 WARN     = -Wall -Wextra -Werror $(if $(findstring clang,$(CXX)),-Wno-pass-failed)
 SANITIZE =
 CXXFLAGS = -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN) $(SANITIZE)
-COMPILE  = $(CXX) $(CXXFLAGS) $(if $(filter tests/%,$<),$(TEST_OPT),$(if $(filter apps/%,$<),$(APP_OPT),$(OPT))) -I. $(BLAS_CFLAGS) $(CPPFLAGS) \
+COMPILE  = $(CXX) $(CXXFLAGS) $(if $(filter-out tests/cuda/emulator/%,$(filter tests/%,$<)),$(TEST_OPT),$(if $(filter apps/%,$<),$(APP_OPT),$(OPT))) -I. $(BLAS_CFLAGS) $(CPPFLAGS) \
            $(if $(filter apps/train_vit.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
 LIBS     = $(BLAS_LIBS) -lz
 # Which sources these are: train_vit notes it in config.json.
@@ -57,14 +57,14 @@ FOLDERS  = tensor autograd nn data optim
 LIB_SRC  = $(wildcard $(FOLDERS:%=%/*.cpp) tensor/cpu/*.cpp)
 APP_SRC  = $(wildcard apps/*.cpp)
 FUZZ_SRC = tests/fuzz/fuzz.cpp
-TEST_SRC = $(filter-out $(FUZZ_SRC),$(wildcard tests/*.cpp tests/*/*.cpp))
+TEST_SRC = $(filter-out $(FUZZ_SRC) tests/cuda/%,$(wildcard tests/*.cpp tests/*/*.cpp))
 # Programs are float, and files are bytes: their tests have nothing to say about double.
 DOUBLE_TEST_SRC = $(filter-out tests/apps/% tests/data/% tests/fuzz/%,$(TEST_SRC))
 
 FLOAT    = $(B)/float/libbobbin.a
 DOUBLE   = $(B)/double/libbobbin.a
 PROGRAMS = $(APP_SRC:apps/%.cpp=$(B)/%)
-TESTS    = $(B)/test_float $(B)/test_double
+TESTS    = $(if $(CUDA),$(B)/test_gpu,$(B)/test_float $(B)/test_double $(B)/test_cuda)
 
 # --- What you ask for -------------------------------------------------------------------------------------
 .PHONY: all help run bench bench-peers test asan fuzz data format tidy install clean deps programs tests FORCE
@@ -104,7 +104,7 @@ bench-peers: deps
 
 test: deps
 	@$(BUILD) programs tests
-	@BOBBIN_BUILD=$(B) sh tests/run.sh $(TESTS)
+	@BOBBIN_BUILD=$(B) sh tests/run.sh $(if $(CUDA),,$(B)/test_float $(B)/test_double) $(CUDA_RUNS)
 
 asan:
 	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) test B=build/asan OPT=-O1 \
@@ -139,7 +139,7 @@ clean:
 
 # --- How it is built --------------------------------------------------------------------------------------
 programs: $(PROGRAMS) ; @:
-tests: $(TESTS) ; @:
+tests: $(TESTS) $(CUDA_TESTS) ; @:
 
 object = $(2:%.cpp=$(B)/$(1)/%.o)
 
@@ -173,5 +173,7 @@ $(B)/command: FORCE
 $(B)/float/apps/train_vit.o: $(B)/commit
 $(B)/commit: FORCE
 	@mkdir -p $(B); echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
+
+include .make/cuda.mk
 
 -include $(patsubst %.o,%.d,$(call object,float,$(SOURCES)) $(call object,double,$(LIB_SRC) $(DOUBLE_TEST_SRC)))

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "tensor/host_device.h"
 #include "tensor/rng.h"
 
 /// The kernels: every loop over numbers that the library runs, declared once, over bare pointers and
@@ -27,8 +28,8 @@ struct Conv2dGeometry {
   Index kernel_h, kernel_w;
   Index stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w;
 
-  Index out_h() const { return (height + 2 * padding_h - dilation_h * (kernel_h - 1) - 1) / stride_h + 1; }
-  Index out_w() const { return (width + 2 * padding_w - dilation_w * (kernel_w - 1) - 1) / stride_w + 1; }
+  BOBBIN_HD Index out_h() const { return (height + 2 * padding_h - dilation_h * (kernel_h - 1) - 1) / stride_h + 1; }
+  BOBBIN_HD Index out_w() const { return (width + 2 * padding_w - dilation_w * (kernel_w - 1) - 1) / stride_w + 1; }
 };
 
 /// The sizes of multi-head attention: queries (B, Tq, H·d), keys and values (B, Tk, H·d), of which head

@@ -3,14 +3,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tensor/host_device.h"
+
 #if defined(__FAST_MATH__)
 #error "math.h rounds on purpose and lets NaN pass: -ffast-math (and -Ofast) would break it"
-#endif
-
-#if defined(__CUDACC__)
-#define BOBBIN_HD __host__ __device__
-#else
-#define BOBBIN_HD
 #endif
 
 /// exp, erf, tanh and GELU as plain arithmetic.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tensor/host_device.h"
 #include "tensor/tensor.h"
 
 namespace bobbin {
@@ -12,8 +13,8 @@ namespace bobbin {
 /// n and the key: no state moves from one to the next. So any number of threads can compute any part
 /// of a sequence and get the same numbers, and backward can draw a dropout mask again instead of
 /// keeping it.
-inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::uint32_t key0,
-                                           std::uint32_t key1) {
+BOBBIN_HD inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::uint32_t key0,
+                                                     std::uint32_t key1) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t product0 = std::uint64_t{0xD2511F53} * counter[0];
     const std::uint64_t product1 = std::uint64_t{0xCD9E8D57} * counter[2];
@@ -30,7 +31,7 @@ inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
 struct Draw {
   std::uint64_t key = 0, number = 0;
 
-  std::array<std::uint32_t, 4> block(std::uint64_t i) const {
+  BOBBIN_HD std::array<std::uint32_t, 4> block(std::uint64_t i) const {
     return philox({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32),
                    static_cast<std::uint32_t>(number), static_cast<std::uint32_t>(number >> 32)},
                   static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32));

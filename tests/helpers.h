@@ -53,13 +53,21 @@ void with_threads(const Body& body) {
   }
 }
 
+/// Puts another number in place of number i, for all who share it.
+inline void set(Tensor x, Index i, real value) {
+  std::vector<real> numbers = x.values();
+  numbers[static_cast<std::size_t>(i)] = value;
+  x.assign({x.shape(), numbers});
+}
+
 /// The largest |got - want| / max(|want|, floor). NaN must meet NaN, and an infinity the same infinity.
 inline double error(const Tensor& got, const std::vector<double>& want, double floor = 1) {
   constexpr double inf = std::numeric_limits<double>::infinity();
   if (got.size() != static_cast<Index>(want.size())) return inf;
+  const std::vector<real> numbers = got.values();
   double worst = 0;
   for (std::size_t i = 0; i < want.size(); ++i) {
-    const double g = got.data()[i], w = want[i];
+    const double g = numbers[i], w = want[i];
     if (g == w || (std::isnan(g) && std::isnan(w))) continue;
     const double e = std::abs(g - w) / std::max(std::abs(w), floor);
     if (!(e <= worst)) worst = std::isnan(e) ? inf : e;

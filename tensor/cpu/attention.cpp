@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "tensor/cpu/dropout.h"
 #include "tensor/cpu/softmax.h"
@@ -28,17 +29,20 @@ struct Head {
 };
 
 // Numbers for each thread to work in, taken before the threads start: inside nothing may throw. A caller that is
-// itself one of several threads stays alone.
+// itself one of several threads stays alone. The caller's thread keeps them for its next call.
 class Workspace {
  public:
-  explicit Workspace(Index size)
-      : size_(size), alone_(omp_in_parallel()), all_({alone_ ? 1 : omp_get_max_threads(), size}) {}
-  real* mine() { return all_.data() + (alone_ ? 0 : omp_get_thread_num() * size_); }
+  explicit Workspace(Index size) : size_(size), alone_(omp_in_parallel()) {
+    thread_local std::vector<real> kept;
+    kept.resize(static_cast<std::size_t>((alone_ ? 1 : omp_get_max_threads()) * size));
+    all_ = kept.data();
+  }
+  real* mine() const { return all_ + (alone_ ? 0 : omp_get_thread_num() * size_); }
 
  private:
   Index size_;
   bool alone_;
-  Tensor all_;
+  real* all_;
 };
 
 // Calls body(kept, i) for i in 0 ... n-1, where kept(x) is dropout of element first + i of all weights (B, H, Tq, Tk).

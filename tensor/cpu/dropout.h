@@ -1,33 +1,28 @@
 #pragma once
 #include <algorithm>
-#include <cmath>
 
 #include "tensor/cpu/philox.h"
+#include "tensor/formulas.h"
 #include "tensor/parallel.h"
 
 namespace bobbin::cpu {
 
-/// Which elements a dropout keeps: element i stays if word i of the draw is p·2^32 or more.
+/// Decides for a chunk of elements at a time which of them a dropout keeps.
 class DropoutMask {
  public:
   static constexpr Index chunk = 256;  ///< elements that are decided at once
 
-  DropoutMask(real p, Draw draw)
-      : draw_(draw),
-        drop_below_(static_cast<std::uint32_t>(std::min(std::ldexp(double{p}, 32), 4294967295.0))),
-        scale_(1 / (1 - p)) {}
+  DropoutMask(real p, Draw draw) : dropout_(p, draw) {}
 
   /// Decides on the elements first ... first + chunk-1; `first` is a multiple of four, the size of a Philox block.
   void decide(Index first) {
-    if (drop_below_ > 0) philox_blocks(draw_, static_cast<std::uint64_t>(first / 4), chunk / 4, words_);
+    if (dropout_.drop_below > 0) philox_blocks(dropout_.draw, static_cast<std::uint64_t>(first / 4), chunk / 4, words_);
   }
   /// x / (1-p) if element first + i stays, else 0.
-  real operator()(Index i, real x) const { return words_[i] >= drop_below_ ? x * scale_ : real{0}; }
+  real operator()(Index i, real x) const { return dropout_(words_[i], x); }
 
  private:
-  Draw draw_;
-  std::uint32_t drop_below_;
-  real scale_;
+  formula::Dropout dropout_;
   std::uint32_t words_[chunk] = {};  // at p = 0 none is drawn, and 0 >= 0 keeps all
 };
 

@@ -1,8 +1,6 @@
 // One pass over memory each: read, compute, write.
-#include <cmath>
-
+#include "tensor/formulas.h"
 #include "tensor/kernels.h"
-#include "tensor/math.h"
 #include "tensor/parallel.h"
 
 namespace bobbin::cpu {
@@ -10,12 +8,12 @@ namespace {
 
 constexpr Index grain = 1 << 13;  // elements a thread should have at least
 
-// y[i] = f(i) for all i.
+// y[i] = f(x[i]) for all i.
 template <class F>
-void map(real* y, Index n, const F& f) {
+void map(const real* x, real* y, Index n, const F& f) {
   parallel_for(n, grain, [=](Index begin, Index end) {
 #pragma omp simd
-    for (Index i = begin; i < end; ++i) y[i] = f(i);
+    for (Index i = begin; i < end; ++i) y[i] = f(x[i]);
   });
 }
 
@@ -63,37 +61,22 @@ void broadcast(const Broadcast& walk, const real* a, const real* b, real* y, con
 
 }  // namespace
 
-void add(const Broadcast& walk, const real* a, const real* b, real* y) {
-  broadcast(walk, a, b, y, [](real a, real b) { return a + b; });
-}
-void sub(const Broadcast& walk, const real* a, const real* b, real* y) {
-  broadcast(walk, a, b, y, [](real a, real b) { return a - b; });
-}
-void mul(const Broadcast& walk, const real* a, const real* b, real* y) {
-  broadcast(walk, a, b, y, [](real a, real b) { return a * b; });
-}
-void div(const Broadcast& walk, const real* a, const real* b, real* y) {
-  broadcast(walk, a, b, y, [](real a, real b) { return a / b; });
-}
+void add(const Broadcast& walk, const real* a, const real* b, real* y) { broadcast(walk, a, b, y, formula::Add{}); }
+void sub(const Broadcast& walk, const real* a, const real* b, real* y) { broadcast(walk, a, b, y, formula::Sub{}); }
+void mul(const Broadcast& walk, const real* a, const real* b, real* y) { broadcast(walk, a, b, y, formula::Mul{}); }
+void div(const Broadcast& walk, const real* a, const real* b, real* y) { broadcast(walk, a, b, y, formula::Div{}); }
 
-void exp(const real* x, real* y, Index n) {
-  map(y, n, [=](Index i) { return math::exp(x[i]); });
-}
-void log(const real* x, real* y, Index n) {
-  map(y, n, [=](Index i) { return std::log(x[i]); });
-}
-void sqrt(const real* x, real* y, Index n) {
-  map(y, n, [=](Index i) { return std::sqrt(x[i]); });
-}
-void tanh(const real* x, real* y, Index n) {
-  map(y, n, [=](Index i) { return math::tanh(x[i]); });
-}
+void exp(const real* x, real* y, Index n) { map(x, y, n, formula::Exp{}); }
+void log(const real* x, real* y, Index n) { map(x, y, n, formula::Log{}); }
+void sqrt(const real* x, real* y, Index n) { map(x, y, n, formula::Sqrt{}); }
+void tanh(const real* x, real* y, Index n) { map(x, y, n, formula::Tanh{}); }
+void relu(const real* x, real* y, Index n) { map(x, y, n, formula::Relu{}); }
 
-void relu(const real* x, real* y, Index n) {
-  map(y, n, [=](Index i) { return x[i] <= 0 ? real{0} : x[i]; });  // so that NaN stays NaN
-}
 void relu_backward(const real* x, const real* dY, real* dX, Index n) {
-  map(dX, n, [=](Index i) { return x[i] <= 0 ? real{0} : dY[i]; });
+  parallel_for(n, grain, [=](Index begin, Index end) {
+#pragma omp simd
+    for (Index i = begin; i < end; ++i) dX[i] = formula::ReluBackward{}(x[i], dY[i]);
+  });
 }
 
 }  // namespace bobbin::cpu

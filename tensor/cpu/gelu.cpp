@@ -1,15 +1,14 @@
 // GELU, and the dropout that follows it, in one pass. With the function goes its derivative: both need the same
 // exponential, and when both have gone through the same mask, the way back is one product.
 #include "tensor/cpu/dropout.h"
+#include "tensor/formulas.h"
 #include "tensor/kernels.h"
-#include "tensor/math.h"
 
 namespace bobbin::cpu {
 namespace {
 
-template <class Value, class ValueAndDerivative>
-void activate(const real* x, real* y, real* derivative, Index n, real p, Draw draw, const Value& f,
-              const ValueAndDerivative& f_and_derivative) {
+template <class F>
+void activate(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
   for_each_chunk(n, p, draw, [=](const DropoutMask& mask, Index begin, Index length) {
     if (!derivative) {
 #pragma omp simd
@@ -18,7 +17,7 @@ void activate(const real* x, real* y, real* derivative, Index n, real p, Draw dr
     }
 #pragma omp simd
     for (Index i = 0; i < length; ++i) {
-      const auto at = f_and_derivative(x[begin + i]);
+      const auto at = f.with_derivative(x[begin + i]);
       y[begin + i] = mask(i, at.value);
       derivative[begin + i] = mask(i, at.derivative);
     }
@@ -28,15 +27,10 @@ void activate(const real* x, real* y, real* derivative, Index n, real p, Draw dr
 }  // namespace
 
 void gelu(const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
-  activate(
-      x, y, derivative, n, p, draw, [](real x) { return math::gelu(x); },
-      [](real x) { return math::gelu_with_derivative(x); });
+  activate(formula::Gelu{}, x, y, derivative, n, p, draw);
 }
-
 void gelu_tanh(const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
-  activate(
-      x, y, derivative, n, p, draw, [](real x) { return math::gelu_tanh(x); },
-      [](real x) { return math::gelu_tanh_with_derivative(x); });
+  activate(formula::GeluTanh{}, x, y, derivative, n, p, draw);
 }
 
 }  // namespace bobbin::cpu

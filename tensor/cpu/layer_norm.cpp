@@ -43,7 +43,8 @@ void layer_norm_backward(const real* x, const real* gamma, const real* mean, con
   constexpr Index block = 64;
   const Index blocks = (rows + block - 1) / block;
   const real n = static_cast<real>(cols);
-  Tensor partial({blocks, 2, cols});  // Σ dY·x̂ and Σ dY of each block
+  thread_local std::vector<real> partial;  // (blocks, 2, cols): Σ dY·x̂ and Σ dY of each block; kept for the next call
+  partial.resize(static_cast<std::size_t>(blocks * 2 * cols));
   real* const sums = partial.data();
   parallel_for(blocks, grain / (block * cols) + 1, [=](Index begin, Index end) {
     for (Index b = begin; b < end; ++b) {

@@ -16,13 +16,12 @@
 #include <cmath>
 #include <limits>
 
+#include "tensor/cuda/dropout.h"
 #include "tensor/cuda/launch.h"
-#include "tensor/formulas.h"
 
 namespace bobbin::cuda {
 
-constexpr int tile = 32;  // rows of the other side in shared memory: one for each lane
-constexpr int warps = 8;
+constexpr int tile = 32;           // rows of the other side in shared memory: one for each lane
 constexpr int own = tile / warps;  // rows of a warp
 
 // Rows of one head in shared memory: D is its size rounded up to whole warps, and the column more keeps lanes that read
@@ -60,6 +59,20 @@ struct Head {
   __device__ Index weight(Index t, Index u) const { return (row + t) * keys + u; }
 };
 
+// The rows of this warp: of `count` that begin at `at` and lie apart as the head says. Those behind the last are
+// computed as if they were the last one, and are not stored.
+struct OwnRows {
+  Index first, count, begin[own];
+
+  __device__ OwnRows(Index at, Index count, const Head& head)
+      : first(Index{blockIdx.y} * tile + threadIdx.y * own), count(count) {
+#pragma unroll
+    for (int r = 0; r < own; ++r) begin[r] = at + index(r) * head.stride;
+  }
+  __device__ bool there(int r) const { return first + r < count; }
+  __device__ Index index(int r) const { return min(first + r, count - 1); }
+};
+
 // Rows first ... first + 31 of a head, which begins at x; 0 behind the last row, and behind the last column.
 template <int D>
 __device__ void load(Tile<D>& to, const real* x, Index first, Index rows, const Head& head) {
@@ -68,17 +81,28 @@ __device__ void load(Tile<D>& to, const real* x, Index first, Index rows, const 
       to[r][c] = first + r < rows && c < head.size ? x[(first + r) * head.stride + c] : real{0};
 }
 
-// x·(the row of the tile that is this lane's); all lanes read the same x.
+// What a warp's rows and the lanes' rows make with one another: for each row that the block owns, a number for each
+// lane.
+using Pairs = real[tile][tile];
+
+// pairs[r][this lane] = x_r·(the row of the tile that is this lane's), for the rows r of this warp, which begin at
+// first[r]. What a lane writes here it reads again itself.
 template <int D>
-__device__ real dot(const real* x, const Tile<D>& rows, const Head& head) {
-  real sum = 0;
-  for (int c = 0; c < head.size; ++c) sum += x[c] * rows[threadIdx.x][c];
-  return sum;
+__device__ void multiply(Pairs& pairs, const real* x, const Index (&first)[own], const Tile<D>& rows,
+                         const Head& head) {
+  real sums[own] = {};
+  for (int c = 0; c < head.size; ++c) {
+    const real y = rows[threadIdx.x][c];
+#pragma unroll
+    for (int r = 0; r < own; ++r) sums[r] += x[first[r] + c] * y;
+  }
+#pragma unroll
+  for (int r = 0; r < own; ++r) pairs[threadIdx.y * own + r][threadIdx.x] = sums[r];
 }
 
 // sum[r] += Σ_j factor[r][j]·rows[j], for the rows r of this warp and the columns of this lane.
 template <int D>
-__device__ void add_products(real (&sum)[own][D / warp_size], const real (&factor)[tile][tile], const Tile<D>& rows) {
+__device__ void add_products(real (&sum)[own][D / warp_size], const Pairs& factor, const Tile<D>& rows) {
   for (int j = 0; j < tile; ++j)
 #pragma unroll
     for (int c = 0; c < D / warp_size; ++c) {
@@ -88,53 +112,62 @@ __device__ void add_products(real (&sum)[own][D / warp_size], const real (&facto
     }
 }
 
-// Writes scale·sum to row `row` of a head that begins at y.
+// Writes scale·sum to a row that begins at y.
 template <int D>
-__device__ void store(const real (&sum)[D / warp_size], real scale, real* y, Index row, const Head& head) {
+__device__ void store(const real (&sum)[D / warp_size], real scale, real* y, const Head& head) {
 #pragma unroll
   for (int c = 0; c < D / warp_size; ++c)
-    if (const int column = c * warp_size + threadIdx.x; column < head.size)
-      y[row * head.stride + column] = scale * sum[c];
+    if (const int column = c * warp_size + threadIdx.x; column < head.size) y[column] = scale * sum[c];
 }
 
 template <int D>
 __global__ void __launch_bounds__(warp_size* warps, 2)
-    attention_kernel(const real* q, const real* k, const real* v, const int* lens, DropoutRule dropout,
+    attention_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
                      real* log_sum_exp, real* y, AttentionSizes s) {
   SHARED(real[tile][D + 1], keys);
   SHARED(real[tile][D + 1], values);
   SHARED(real[tile][tile], weights);
   constexpr real infinity = std::numeric_limits<real>::infinity();
   const Head head(lens, s);
-  const Index first = Index{blockIdx.y} * tile + threadIdx.y * own;
-  real largest[own], total[own], sum[own][D / warp_size] = {};
-  for (int r = 0; r < own; ++r) largest[r] = -infinity, total[r] = 0;
+  const OwnRows rows(head.query, head.queries, head);
+  real largest[own], total[own] = {}, sum[own][D / warp_size] = {};
+#pragma unroll
+  for (int r = 0; r < own; ++r) largest[r] = -infinity;
 
   for (Index begin = 0; begin < head.keys; begin += tile) {
     load<D>(keys, k + head.key, begin, head.keys, head);
     load<D>(values, v + head.key, begin, head.keys, head);
     __syncthreads();
-    const Index u = begin + threadIdx.x;
+    if (rows.there(0)) {  // a warp without a row only helps to load
+      const Index u = begin + threadIdx.x;
+      multiply<D>(weights, q, rows.begin, keys, head);
 #pragma unroll
-    for (int r = 0; r < own; ++r) {
-      const Index t = min(first + r, head.queries - 1);  // rows behind the last are computed, and not stored
-      const real score = head.score(dot<D>(q + head.query + t * head.stride, keys, head), t, u);
-      const real next = max(largest[r], warp_max(score));
-      const real kept = largest[r] == next ? real{1} : std::exp(largest[r] - next);
-      const real weight = score == -infinity ? real{0} : std::exp(score - next);
-      largest[r] = next;
-      total[r] = total[r] * kept + warp_sum(weight);
-      for (real& x : sum[r]) x *= kept;
-      weights[threadIdx.y * own + r][threadIdx.x] = dropout(head.weight(t, u), weight);
+      for (int r = 0; r < own; ++r) {
+        real& weight = weights[threadIdx.y * own + r][threadIdx.x];
+        const real score = head.score(weight, rows.index(r), u);
+        const real next = max(largest[r], warp_max(score));
+        const real kept = largest[r] == next ? real{1} : std::exp(largest[r] - next);
+        weight = score == -infinity ? real{0} : std::exp(score - next);
+        largest[r] = next;
+        total[r] = total[r] * kept + warp_sum(weight);
+        for (real& x : sum[r]) x *= kept;
+      }
+      if (dropout.drop_below > 0)
+#pragma unroll 1
+        for (int r = 0; r < own; ++r) {
+          real& weight = weights[threadIdx.y * own + r][threadIdx.x];
+          weight = drop(dropout, head.weight(rows.index(r), u), weight);
+        }
+      __syncwarp();
+      add_products<D>(sum, weights, values);
     }
-    __syncwarp();
-    add_products<D>(sum, weights, values);
     __syncthreads();  // before the next tiles overwrite these
   }
+#pragma unroll
   for (int r = 0; r < own; ++r)
-    if (const Index t = first + r; t < head.queries) {
-      store<D>(sum[r], 1 / total[r], y + head.query, t, head);
-      if (threadIdx.x == 0) log_sum_exp[head.row + t] = largest[r] + std::log(total[r]);
+    if (rows.there(r)) {
+      store<D>(sum[r], 1 / total[r], y + rows.begin[r], head);
+      if (threadIdx.x == 0) log_sum_exp[head.row + rows.index(r)] = largest[r] + std::log(total[r]);
     }
 }
 
@@ -156,84 +189,91 @@ struct WeightAndGradient {
 
 template <int D>
 __global__ void __launch_bounds__(warp_size* warps, 2)
-    attention_dq_kernel(const real* q, const real* k, const real* v, const int* lens, DropoutRule dropout,
+    attention_dq_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
                         const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* sum_P_dP,
                         AttentionSizes s) {
   SHARED(real[tile][D + 1], keys);
   SHARED(real[tile][D + 1], values);
   SHARED(real[tile][tile], dS);
+  SHARED(real[tile][tile], dA);
   const Head head(lens, s);
-  const Index first = Index{blockIdx.y} * tile + threadIdx.y * own;
-  real P_dP[own], sum[own][D / warp_size] = {};
+  const OwnRows rows(head.query, head.queries, head);
+  real sum[own][D / warp_size] = {};
   for (int r = 0; r < own; ++r) {
-    const Index t = min(first + r, head.queries - 1), at = head.query + t * head.stride;
     real products = 0;
-    for (Index c = threadIdx.x; c < head.size; c += warp_size) products += dY[at + c] * y[at + c];
-    P_dP[r] = warp_sum(products);
-    if (threadIdx.x == 0 && first + r < head.queries) sum_P_dP[head.row + t] = P_dP[r];
+    for (int c = threadIdx.x; c < head.size; c += warp_size) products += dY[rows.begin[r] + c] * y[rows.begin[r] + c];
+    products = warp_sum(products);
+    if (threadIdx.x == 0 && rows.there(r)) sum_P_dP[head.row + rows.index(r)] = products;
   }
+  __syncwarp();  // the others read them, too
 
   for (Index begin = 0; begin < head.keys; begin += tile) {
     load<D>(keys, k + head.key, begin, head.keys, head);
     load<D>(values, v + head.key, begin, head.keys, head);
     __syncthreads();
-    const Index u = begin + threadIdx.x;
-    for (int r = 0; r < own; ++r) {
-      const Index t = min(first + r, head.queries - 1), at = head.query + t * head.stride;
-      const real dP = dropout(head.weight(t, u), dot<D>(dY + at, values, head));
-      const WeightAndGradient w(dot<D>(q + at, keys, head), dP, log_sum_exp[head.row + t], P_dP[r], t, u, head);
-      dS[threadIdx.y * own + r][threadIdx.x] = w.dS;
+    if (rows.there(0)) {  // a warp without a row only helps to load
+      const Index u = begin + threadIdx.x;
+      multiply<D>(dS, q, rows.begin, keys, head);
+      multiply<D>(dA, dY, rows.begin, values, head);
+#pragma unroll 1
+      for (int r = 0; r < own; ++r) {
+        const Index t = rows.index(r);
+        real& pair = dS[threadIdx.y * own + r][threadIdx.x];
+        const real dP = drop(dropout, head.weight(t, u), dA[threadIdx.y * own + r][threadIdx.x]);
+        pair = WeightAndGradient(pair, dP, log_sum_exp[head.row + t], sum_P_dP[head.row + t], t, u, head).dS;
+      }
+      __syncwarp();
+      add_products<D>(sum, dS, keys);
     }
-    __syncwarp();
-    add_products<D>(sum, dS, keys);
     __syncthreads();
   }
+#pragma unroll
   for (int r = 0; r < own; ++r)
-    if (const Index t = first + r; t < head.queries)
-      store<D>(sum[r], 1 / std::sqrt(static_cast<real>(head.size)), dQ + head.query, t, head);
+    if (rows.there(r)) store<D>(sum[r], 1 / std::sqrt(static_cast<real>(head.size)), dQ + rows.begin[r], head);
 }
 
 template <int D>
 __global__ void __launch_bounds__(warp_size* warps, 2)
-    attention_dkdv_kernel(const real* q, const real* k, const real* v, const int* lens, DropoutRule dropout,
+    attention_dkdv_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
                           const real* log_sum_exp, const real* sum_P_dP, const real* dY, real* dK, real* dV,
                           AttentionSizes s) {
   SHARED(real[tile][D + 1], queries);
   SHARED(real[tile][D + 1], dYs);
-  SHARED(real[tile][tile], weights);
+  SHARED(real[tile][tile], A);
+  SHARED(real[tile][tile], dS);
   const Head head(lens, s);
-  const Index first = Index{blockIdx.y} * tile + threadIdx.y * own;
+  const OwnRows rows(head.key, head.keys, head);
   real sum_K[own][D / warp_size] = {}, sum_V[own][D / warp_size] = {};
 
   for (Index begin = 0; begin < head.queries; begin += tile) {
     load<D>(queries, q + head.query, begin, head.queries, head);
     load<D>(dYs, dY + head.query, begin, head.queries, head);
     __syncthreads();
-    const bool there = begin + threadIdx.x < head.queries;
-    const Index t = min(begin + threadIdx.x, head.queries - 1);
-    real dS[own];
-#pragma unroll
-    for (int r = 0; r < own; ++r) {
-      const Index u = min(first + r, head.keys - 1), at = head.key + u * head.stride;
-      const real dP = dropout(head.weight(t, u), dot<D>(v + at, dYs, head));
-      const WeightAndGradient w(dot<D>(k + at, queries, head), dP, log_sum_exp[head.row + t], sum_P_dP[head.row + t], t,
-                                u, head);
-      weights[threadIdx.y * own + r][threadIdx.x] = there ? dropout(head.weight(t, u), w.P) : real{0};
-      dS[r] = there ? w.dS : real{0};
+    if (rows.there(0)) {  // a warp without a row only helps to load
+      const bool there = begin + threadIdx.x < head.queries;
+      const Index t = min(begin + threadIdx.x, head.queries - 1);
+      multiply<D>(A, k, rows.begin, queries, head);
+      multiply<D>(dS, v, rows.begin, dYs, head);
+#pragma unroll 1
+      for (int r = 0; r < own; ++r) {
+        const Index u = rows.index(r), weight = head.weight(t, u);
+        real &product = A[threadIdx.y * own + r][threadIdx.x], &dA = dS[threadIdx.y * own + r][threadIdx.x];
+        const WeightAndGradient w(product, drop(dropout, weight, dA), log_sum_exp[head.row + t], sum_P_dP[head.row + t],
+                                  t, u, head);
+        product = there ? drop(dropout, weight, w.P) : real{0};
+        dA = there ? w.dS : real{0};
+      }
+      __syncwarp();
+      add_products<D>(sum_V, A, dYs);
+      add_products<D>(sum_K, dS, queries);
     }
-    __syncwarp();
-    add_products<D>(sum_V, weights, dYs);
-    __syncwarp();  // all have read the weights
-#pragma unroll
-    for (int r = 0; r < own; ++r) weights[threadIdx.y * own + r][threadIdx.x] = dS[r];
-    __syncwarp();
-    add_products<D>(sum_K, weights, queries);
     __syncthreads();
   }
+#pragma unroll
   for (int r = 0; r < own; ++r)
-    if (const Index u = first + r; u < head.keys) {
-      store<D>(sum_K[r], 1 / std::sqrt(static_cast<real>(head.size)), dK + head.key, u, head);
-      store<D>(sum_V[r], 1, dV + head.key, u, head);
+    if (rows.there(r)) {
+      store<D>(sum_K[r], 1 / std::sqrt(static_cast<real>(head.size)), dK + rows.begin[r], head);
+      store<D>(sum_V[r], 1, dV + rows.begin[r], head);
     }
 }
 
@@ -242,11 +282,13 @@ namespace {
 // Calls f with the number of columns, 32, 64 or 128, for which the kernel is made, as a constant.
 template <class F>
 void with_columns(Index head_size, const F& f) {
-  constexpr Index most = sizeof(real) == sizeof(float) ? 128 : 64;  // more does not fit into shared memory
+  constexpr Index most = sizeof(real) == sizeof(float) ? 128 : 32;  // more does not fit into shared memory
   check(head_size <= most, "attention", "on the GPU a head has at most ", most, " columns, got ", head_size);
   if (head_size <= 32) return f(std::integral_constant<int, 32>{});
-  if (head_size <= 64) return f(std::integral_constant<int, 64>{});
-  if constexpr (most == 128) f(std::integral_constant<int, 128>{});
+  if constexpr (most == 128) {
+    if (head_size <= 64) return f(std::integral_constant<int, 64>{});
+    f(std::integral_constant<int, 128>{});
+  }
 }
 
 dim3 attention_grid(Index rows, const AttentionSizes& s) {
@@ -263,8 +305,8 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
                real* y, const AttentionSizes& s) {
   const auto device_lens = ints(lens, s.batch * s.queries);
   with_columns(s.head_size, [&](auto columns) {
-    launch("attention", attention_kernel<columns>, attention_grid(s.queries, s), dim3(warp_size, warps), q, k, v,
-           device_lens.get(), DropoutRule(p, draw), log_sum_exp, y, s);
+    launch("attention", attention_kernel<columns>, attention_grid(s.queries, s), block_of_warps, q, k, v,
+           device_lens.get(), formula::Dropout(p, draw), log_sum_exp, y, s);
   });
 }
 
@@ -273,12 +315,11 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
                         const AttentionSizes& s) {
   const auto device_lens = ints(lens, s.batch * s.queries);
   const auto sum_P_dP = scratch<real>(s.batch * s.heads * s.queries);
-  const DropoutRule dropout(p, draw);
-  const dim3 block(warp_size, warps);
+  const formula::Dropout dropout(p, draw);
   with_columns(s.head_size, [&](auto columns) {
-    launch("attention_dq", attention_dq_kernel<columns>, attention_grid(s.queries, s), block, q, k, v,
+    launch("attention_dq", attention_dq_kernel<columns>, attention_grid(s.queries, s), block_of_warps, q, k, v,
            device_lens.get(), dropout, log_sum_exp, y, dY, dQ, sum_P_dP.get(), s);
-    launch("attention_dkdv", attention_dkdv_kernel<columns>, attention_grid(s.keys, s), block, q, k, v,
+    launch("attention_dkdv", attention_dkdv_kernel<columns>, attention_grid(s.keys, s), block_of_warps, q, k, v,
            device_lens.get(), dropout, log_sum_exp, sum_P_dP.get(), dY, dK, dV, s);
   });
 }

@@ -2,23 +2,24 @@
 //
 // cuBLAS stores matrices by columns, we by rows; so it takes our A (m x k) for its Aᵀ (k x m). It is therefore asked
 // for Cᵀ = op(B)ᵀ·op(A)ᵀ, with operands and sizes exchanged, and what it writes is our C.
+#include <type_traits>
+
 #include "tensor/cuda/device.h"
 
 namespace bobbin::cuda {
 namespace {
 
-// Calls of one name for both types.
-cublasStatus_t gemm(cublasOperation_t trans_a, cublasOperation_t trans_b, int m, int n, int k, const float* alpha,
-                    const float* a, int lda, Index stride_a, const float* b, int ldb, Index stride_b, const float* beta,
-                    float* c, int ldc, Index stride_c, int batch) {
-  return cublasSgemmStridedBatched(blas(), trans_a, trans_b, m, n, k, alpha, a, lda, stride_a, b, ldb, stride_b, beta,
-                                   c, ldc, stride_c, batch);
-}
-cublasStatus_t gemm(cublasOperation_t trans_a, cublasOperation_t trans_b, int m, int n, int k, const double* alpha,
-                    const double* a, int lda, Index stride_a, const double* b, int ldb, Index stride_b,
-                    const double* beta, double* c, int ldc, Index stride_c, int batch) {
-  return cublasDgemmStridedBatched(blas(), trans_a, trans_b, m, n, k, alpha, a, lda, stride_a, b, ldb, stride_b, beta,
-                                   c, ldc, stride_c, batch);
+// A template, so that only the one for `real` is made.
+template <class T>
+cublasStatus_t gemm(cublasOperation_t trans_a, cublasOperation_t trans_b, int m, int n, int k, T alpha, const T* a,
+                    int lda, Index stride_a, const T* b, int ldb, Index stride_b, T beta, T* c, int ldc, Index stride_c,
+                    int batch) {
+  if constexpr (std::is_same_v<T, float>)
+    return cublasSgemmStridedBatched(blas(), trans_a, trans_b, m, n, k, &alpha, a, lda, stride_a, b, ldb, stride_b,
+                                     &beta, c, ldc, stride_c, batch);
+  else
+    return cublasDgemmStridedBatched(blas(), trans_a, trans_b, m, n, k, &alpha, a, lda, stride_a, b, ldb, stride_b,
+                                     &beta, c, ldc, stride_c, batch);
 }
 
 }  // namespace
@@ -33,8 +34,8 @@ void batched_gemm(Index batch, bool trans_a, bool trans_b, Index m, Index n, Ind
                   Index stride_c) {
   const auto flag = [](bool trans) { return trans ? CUBLAS_OP_T : CUBLAS_OP_N; };
   const auto size = [](Index i) { return static_cast<int>(i); };  // functions.h checks that they fit
-  check_cublas(gemm(flag(trans_b), flag(trans_a), size(n), size(m), size(k), &alpha, b, size(ldb), stride_b, a,
-                    size(lda), stride_a, &beta, c, size(ldc), stride_c, size(batch)),
+  check_cublas(gemm(flag(trans_b), flag(trans_a), size(n), size(m), size(k), alpha, b, size(ldb), stride_b, a,
+                    size(lda), stride_a, beta, c, size(ldc), stride_c, size(batch)),
                "gemm");
 }
 

@@ -26,17 +26,26 @@ inline unsigned blocks(Index n, Index size) {
   return static_cast<unsigned>(count);
 }
 
-constexpr unsigned warp_size = 32;
+constexpr int warp_size = 32;
+
+/// For kernels in which each thread works for itself: how many are in a block, and which of all threads this one is.
+constexpr unsigned block_size = 256;
+inline __device__ Index thread_number() { return Index{blockIdx.x} * block_size + threadIdx.x; }
+
+/// For kernels in which each warp works for itself: threadIdx.x is the lane, threadIdx.y the warp in its block.
+constexpr int warps = 8;
+constexpr dim3 block_of_warps{warp_size, warps};
+inline __device__ Index warp_number() { return Index{blockIdx.x} * warps + threadIdx.y; }
 
 /// The sum or the largest of what the 32 threads of a warp hold, for each of them.
 template <class T>
 __device__ T warp_sum(T x) {
-  for (unsigned distance = warp_size / 2; distance > 0; distance /= 2) x += __shfl_xor_sync(0xffffffff, x, distance);
+  for (int distance = warp_size / 2; distance > 0; distance /= 2) x += __shfl_xor_sync(0xffffffff, x, distance);
   return x;
 }
 template <class T>
 __device__ T warp_max(T x) {
-  for (unsigned distance = warp_size / 2; distance > 0; distance /= 2) {
+  for (int distance = warp_size / 2; distance > 0; distance /= 2) {
     const T other = __shfl_xor_sync(0xffffffff, x, distance);
     x = other > x ? other : x;
   }

@@ -142,10 +142,9 @@ std::shared_ptr<const int> ints(const int* host, Index n) {
 void to_host(const real* x, real* host, Index n) { download(x, host, n); }
 
 __global__ void fill_kernel(real* y, real value, Index n) {
-  const Index i = Index{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i < n) y[i] = value;
+  if (const Index i = thread_number(); i < n) y[i] = value;
 }
 
-void fill(real* y, real value, Index n) { launch("fill", fill_kernel, blocks(n, 256), 256, y, value, n); }
+void fill(real* y, real value, Index n) { launch("fill", fill_kernel, blocks(n, block_size), block_size, y, value, n); }
 
 }  // namespace bobbin::cuda

@@ -175,13 +175,13 @@ TEST_CASE("anomaly: finite gradients whose sum is not") {
 TEST_CASE("anomaly: in the Vision Transformer") {
   {
     SmallModel m;
-    m.images.data()[70] = not_a_number;
+    set(m.images, 70, not_a_number);
     check_message(m.step(), "patches gave the first number that is not finite, as the data, a constant, hold one",
                   {"result: (2, 4, 16), ", "from a constant: (2, 1, 8, 8), "});
   }
   {
     SmallModel m;
-    m.parameter("blks.0.mlp.dense2.weight").mutable_value().data()[5] = -infinity;
+    set(m.parameter("blks.0.mlp.dense2.weight").mutable_value(), 5, -infinity);
     CHECK(contains(m.step(), "parameter blks.0.mlp.dense2.weight is not finite before the step: (8, 12), "));
   }
   const struct {
@@ -194,15 +194,15 @@ TEST_CASE("anomaly: in the Vision Transformer") {
   for (const auto& overflow : overflows) {
     SmallModel m;
     Tensor numbers = m.parameter(overflow.parameter).mutable_value();
-    std::fill(numbers.data(), numbers.data() + numbers.size(), huge);
+    numbers.assign(Tensor::full(numbers.shape(), huge));
     check_message(m.step(), overflow.says, {"result: ", parent(overflow.parameter)});
   }
   SmallModel m;  // queries and keys whose products overflow inside attention
   for (const char* name : {"blks.0.attention.W_q.weight", "blks.0.attention.W_k.weight"}) {
     Tensor numbers = m.parameter(name).mutable_value();
-    std::fill(numbers.data(), numbers.data() + numbers.size(), std::sqrt(huge));
+    numbers.assign(Tensor::full(numbers.shape(), std::sqrt(huge)));
   }
-  m.parameter("blks.0.ln1.bias").mutable_value().data()[0] = 100;
+  set(m.parameter("blks.0.ln1.bias").mutable_value(), 0, 100);
   check_message(m.step(), "attention after blks.0.attention.W_v gave the first",
                 {"from linear of blks.0.attention.W_q", "from linear of blks.0.attention.W_k"});
 }

@@ -18,7 +18,7 @@ void load(Module& module, const Golden& golden, const std::string& prefix) {
   for (auto& [name, parameter] : named_parameters(module)) {
     const Tensor weight = golden.tensor(prefix + name);
     REQUIRE(weight.shape() == parameter.shape());
-    std::copy_n(weight.data(), weight.size(), parameter.mutable_value().data());
+    parameter.mutable_value().assign(weight);
   }
 }
 
@@ -126,16 +126,17 @@ TEST_CASE("golden: the chapter's PatchEmbedding, (4, 36, 512) on 3 x 96 x 96") {
   const Golden golden("patch_embedding");
   // Too many numbers for a file: they come from a formula, and every stride-th result is compared.
   const auto formula = [](const Shape& shape, std::uint64_t salt, double scale) {
-    Tensor t(shape);
-    for (Index i = 0; i < t.size(); ++i) {
+    std::vector<real> numbers;
+    for (Index i = 0; i < shape.size(); ++i) {
       const auto bits = static_cast<std::uint32_t>(static_cast<std::uint64_t>(i) * 2654435761u + salt * 1013904223u);
-      t.data()[i] = static_cast<real>(((bits >> 8) * 0x1p-24 - 0.5) * scale);
+      numbers.push_back(static_cast<real>(((bits >> 8) * 0x1p-24 - 0.5) * scale));
     }
-    return t;
+    return Tensor(shape, numbers);
   };
   const auto sampled = [stride = golden.meta_int("stride")](const Tensor& t) {
+    const std::vector<real> numbers = t.values();
     std::vector<real> kept;
-    for (Index i = 0; i < t.size(); i += stride) kept.push_back(t.data()[i]);
+    for (std::size_t i = 0; i < numbers.size(); i += static_cast<std::size_t>(stride)) kept.push_back(numbers[i]);
     return Tensor({static_cast<Index>(kept.size())}, kept);
   };
   Rng rng(1);
@@ -277,9 +278,9 @@ TEST_CASE("golden: 20 steps of SGD from the same weights on the same batches") {
     REQUIRE(losses.size() == 20);
     for (std::size_t step = 0; step < losses.size(); ++step) {
       CAPTURE(step);
-      const Tensor y = labels[static_cast<Index>(step)];
+      const std::vector<real> y = labels[static_cast<Index>(step)].values();
       Tape tape;
-      const Var loss = cross_entropy(model(images[static_cast<Index>(step)]), Labels(y.data(), y.data() + y.size()));
+      const Var loss = cross_entropy(model(images[static_cast<Index>(step)]), Labels(y.begin(), y.end()));
       CHECK(std::abs(loss.value().item() / losses[step] - 1) <= (sizeof(real) == 8 ? 1e-9 : 1e-4));
       tape.backward(loss);
       if (setting("max_norm") > 0) {

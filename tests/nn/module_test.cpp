@@ -149,8 +149,8 @@ TEST_CASE("layers: values by hand") {
   const Tensor x({1, 2, 1, 2}, {-1, 2, 3, -4});
   CHECK(Flatten()(x).shape() == Shape{1, 4});
   CHECK(ReLU()(x).value().values() == std::vector<real>{0, 2, 3, 0});
-  CHECK(GELU()(x).value().data()[1] == doctest::Approx(1.9545).epsilon(1e-4));
-  CHECK(sum(Softmax()(x), -1).value().data()[0] == doctest::Approx(1));
+  CHECK(GELU()(x).value().values()[1] == doctest::Approx(1.9545).epsilon(1e-4));
+  CHECK(sum(Softmax()(x), -1).value().values()[0] == doctest::Approx(1));
   Linear linear(2, 1, rng);
   linear.weight = Var::parameter(Tensor({1, 2}, {2, 3}));
   linear.bias = Var::parameter(Tensor({1}, {5}));
@@ -222,7 +222,7 @@ TEST_CASE("ViT: the head sees the mean over the patches, if told so") {
   const Tensor X = rng.normal({1, 2, 8, 12});
   const auto before = model(X).value().values();
   Tensor token = model.cls_token.mutable_value();
-  std::fill_n(token.data(), token.size(), real(100));
+  token.assign(Tensor::full(token.shape(), 100));
   CHECK(model(X).value().values() == before);
 }
 
@@ -244,9 +244,9 @@ TEST_CASE("ViT: distilled, two tokens and two heads, of which the mean counts") 
   model.config.whole_last_block = true;
   CHECK(error(model(X).value(), {first.begin(), first.end()}) < 1e-5);
   // Each head counts half.
-  Tensor bias = model.head_dist->bias.mutable_value();
-  bias.data()[3] += 2;
-  CHECK(model(X).value().data()[3] == doctest::Approx(first[3] + 1).epsilon(1e-4));
+  const Tensor bias = model.head_dist->bias.mutable_value();
+  set(bias, 3, bias.values()[3] + 2);
+  CHECK(model(X).value().values()[3] == doctest::Approx(first[3] + 1).epsilon(1e-4));
 
   c.pool = Pool::avg;
   CHECK(contains(error_of([&] { ViT(c, rng); }), "needs Pool::token"));

@@ -1,0 +1,164 @@
+// Sums and the like. The blocks of a grid come in no order, so none can add to what another one has left. Instead
+// numbers are cut into pieces of a fixed size, a warp reduces a piece, and what the pieces gave is reduced in the same
+// way, until one number is left: the same result on every GPU. The errors of the additions grow with the logarithm of
+// their count.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "tensor/cuda/launch.h"
+
+namespace bobbin::cuda {
+
+constexpr Index piece = 1024;  // numbers for a warp: 32 for each of its lanes
+constexpr real infinity = std::numeric_limits<real>::infinity();
+
+__host__ __device__ constexpr Index pieces_of(Index n) { return (n + piece - 1) / piece; }
+
+// What a warp works on: a piece of one of `rows` rows of n numbers, the numbers begin ... end-1 of the row.
+struct Piece {
+  Index number, row, begin, end;
+
+  __device__ explicit Piece(Index n)
+      : number(warp_number()),
+        row(number / pieces_of(n)),
+        begin(number % pieces_of(n) * piece),
+        end(min(begin + piece, n)) {}
+};
+
+struct Itself {
+  template <class T>
+  __device__ T operator()(T x) const {
+    return x;
+  }
+};
+struct Square {
+  __device__ double operator()(real x) const { return double{x} * x; }
+};
+
+// x (rows, n) -> y (rows, pieces): Σ f(x) of each piece.
+template <class F, class In, class Out>
+__global__ void sum_pieces_kernel(F f, const In* x, Out* y, Index rows, Index n) {
+  const Piece p(n);
+  if (p.row >= rows) return;  // the whole warp
+  Out sum = 0;
+  for (Index i = p.begin + threadIdx.x; i < p.end; i += warp_size) sum += f(x[p.row * n + i]);
+  sum = warp_sum(sum);
+  if (threadIdx.x == 0) y[p.number] = sum;
+}
+
+// x (outer, n, inner) -> y (outer, pieces, inner), where inner > 1. A block takes 32 neighbouring columns, which its
+// warps read side by side, and `column_piece` rows of them: warp w those from w on, eight apart.
+constexpr Index column_piece = 256;
+
+__global__ void sum_columns_kernel(const real* x, real* y, Index n, Index inner, Index stripes) {
+  SHARED(real[warps][warp_size + 1], sums);
+  const Index outer = blockIdx.x / stripes, column = blockIdx.x % stripes * warp_size + threadIdx.x;
+  const Index begin = Index{blockIdx.y} * column_piece, end = min(begin + column_piece, n);
+  real sum = 0;
+  if (column < inner)
+    for (Index i = begin + threadIdx.y; i < end; i += warps) sum += x[(outer * n + i) * inner + column];
+  sums[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.y == 0 && column < inner) {
+    for (int w = 1; w < warps; ++w) sum += sums[w][threadIdx.x];
+    y[(outer * gridDim.y + blockIdx.y) * inner + column] = sum;
+  }
+}
+
+// For each row of (rows, cols) the column of the first largest number, as std::max_element finds it: a NaN is larger
+// than nothing, but for one in the first column nothing is.
+__global__ void argmax_kernel(const real* x, int* y, Index rows, Index cols) {
+  const Index row = warp_number();
+  if (row >= rows) return;
+  x += row * cols;
+  real largest = -infinity;
+  Index at = cols;
+  for (Index c = threadIdx.x; c < cols; c += warp_size)
+    if (x[c] > largest || (x[c] == largest && c < at)) largest = x[c], at = c;
+  for (int distance = warp_size / 2; distance > 0; distance /= 2) {
+    const real other = __shfl_xor_sync(0xffffffff, largest, distance);
+    const Index other_at = __shfl_xor_sync(0xffffffff, at, distance);
+    if (other > largest || (other == largest && other_at < at)) largest = other, at = other_at;
+  }
+  if (threadIdx.x == 0) y[row] = std::isnan(x[0]) ? 0 : static_cast<int>(at);
+}
+
+struct RangeOfNumber {
+  __device__ Range operator()(real x) const {
+    if (std::isnan(x)) return {infinity, -infinity, 1, 0};
+    if (std::isinf(x)) return {infinity, -infinity, 0, 1};
+    return {x, x, 0, 0};
+  }
+};
+
+__device__ Range both(const Range& a, const Range& b) {
+  return {min(a.min, b.min), max(a.max, b.max), a.nan + b.nan, a.inf + b.inf};
+}
+
+// x (n) -> y (pieces): the range of f(x) over each piece.
+template <class F, class In>
+__global__ void range_kernel(F f, const In* x, Range* y, Index n) {
+  const Piece p(n);
+  if (p.row >= 1) return;
+  Range range{infinity, -infinity, 0, 0};
+  for (Index i = p.begin + threadIdx.x; i < p.end; i += warp_size) range = both(range, f(x[i]));
+  for (int distance = warp_size / 2; distance > 0; distance /= 2)
+    range = both(range,
+                 {__shfl_xor_sync(0xffffffff, range.min, distance), __shfl_xor_sync(0xffffffff, range.max, distance),
+                  __shfl_xor_sync(0xffffffff, range.nan, distance), __shfl_xor_sync(0xffffffff, range.inf, distance)});
+  if (threadIdx.x == 0) y[p.number] = range;
+}
+
+namespace {
+
+// x (rows, n) -> y (rows).
+template <class F, class In, class Out>
+void sum_rows(const F& f, const In* x, Out* y, Index rows, Index n) {
+  const Index pieces = pieces_of(n);
+  const auto partial = pieces > 1 ? scratch<Out>(rows * pieces) : nullptr;
+  launch("sum", sum_pieces_kernel<F, In, Out>, blocks(rows * pieces, warps), block_of_warps, f, x,
+         pieces > 1 ? partial.get() : y, rows, n);
+  if (pieces > 1) sum_rows(Itself{}, partial.get(), y, rows, pieces);
+}
+
+template <class F, class In>
+Range range_of(const F& f, const In* x, Index n) {
+  const Index pieces = pieces_of(n);
+  const auto parts = scratch<Range>(pieces);
+  launch("range", range_kernel<F, In>, blocks(pieces, warps), block_of_warps, f, x, parts.get(), n);
+  if (pieces > 1) return range_of(Itself{}, parts.get(), pieces);
+  Range result;
+  download(parts.get(), &result, 1);
+  return result;
+}
+
+}  // namespace
+
+void sum(const real* x, real* y, Index outer, Index n, Index inner) {
+  if (inner == 1) return sum_rows(Itself{}, x, y, outer, n);
+  const Index stripes = (inner + warp_size - 1) / warp_size, pieces = (n + column_piece - 1) / column_piece;
+  check(pieces <= 65535, "sum", "on the GPU at most ", 65535 * column_piece, " rows can be added, got ", n);
+  const auto partial = pieces > 1 ? scratch<real>(outer * pieces * inner) : nullptr;
+  launch("sum", sum_columns_kernel, dim3(blocks(outer * stripes, 1), static_cast<unsigned>(pieces)), block_of_warps, x,
+         pieces > 1 ? partial.get() : y, n, inner, stripes);
+  if (pieces > 1) sum(partial.get(), y, outer, pieces, inner);
+}
+
+double norm(const real* x, Index n) {
+  const auto squares = scratch<double>(1);
+  sum_rows(Square{}, x, squares.get(), 1, n);
+  double result = 0;
+  download(squares.get(), &result, 1);
+  return std::sqrt(result);
+}
+
+void argmax(const real* x, int* y, Index rows, Index cols) {
+  const auto columns = scratch<int>(rows);
+  launch("argmax", argmax_kernel, blocks(rows, warps), block_of_warps, x, columns.get(), rows, cols);
+  download(columns.get(), y, rows);
+}
+
+Range range(const real* x, Index n) { return range_of(RangeOfNumber{}, x, n); }
+
+}  // namespace bobbin::cuda

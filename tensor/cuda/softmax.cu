@@ -1,0 +1,111 @@
+// Softmax over rows, and the loss that is made of it: a warp for each row. A lane has every 32nd number of the row, and
+// reads the row once more where the processor keeps what it has computed.
+#include <cmath>
+#include <limits>
+
+#include "tensor/cuda/launch.h"
+#include "tensor/math.h"
+
+namespace bobbin::cuda {
+
+// The largest of x[0] ... x[n-1], for all lanes.
+__device__ real largest_of(const real* x, Index n) {
+  real largest = -std::numeric_limits<real>::infinity();
+  for (Index c = threadIdx.x; c < n; c += warp_size) largest = x[c] > largest ? x[c] : largest;
+  return warp_max(largest);
+}
+
+// A row of which none counts gets equal weights.
+__global__ void softmax_kernel(const real* x, const int* lens, real* y, Index rows, Index cols) {
+  const Index row = warp_number();
+  if (row >= rows) return;  // the whole warp
+  x += row * cols;
+  y += row * cols;
+  const Index len = lens ? min(Index{lens[row]}, cols) : cols;
+  if (len <= 0) {
+    for (Index c = threadIdx.x; c < cols; c += warp_size) y[c] = 1 / static_cast<real>(cols);
+    return;
+  }
+  const real largest = largest_of(x, len);
+  real sum = 0;
+  for (Index c = threadIdx.x; c < len; c += warp_size) sum += math::exp(x[c] - largest);
+  const real scale = 1 / warp_sum(sum);
+  for (Index c = threadIdx.x; c < cols; c += warp_size) y[c] = c < len ? math::exp(x[c] - largest) * scale : real{0};
+}
+
+// dX = y ⊙ (dY - Σ y ⊙ dY), and 0 for what does not count.
+__global__ void softmax_backward_kernel(const real* y, const int* lens, const real* dY, real* dX, Index rows,
+                                        Index cols) {
+  const Index row = warp_number();
+  if (row >= rows) return;
+  y += row * cols;
+  dY += row * cols;
+  dX += row * cols;
+  const Index len = lens ? min(Index{lens[row]}, cols) : cols;
+  real dot = 0;
+  for (Index c = threadIdx.x; c < len; c += warp_size) dot += y[c] * dY[c];
+  dot = warp_sum(dot);
+  for (Index c = threadIdx.x; c < cols; c += warp_size) dX[c] = c < len ? y[c] * (dY[c] - dot) : real{0};
+}
+
+// logsumexp - (1-s)·x_label - s·mean(x), in double, as on the processor: of a loss near 0 no digit is lost.
+__global__ void cross_entropy_kernel(const real* logits, const int* labels, real smoothing, real* loss, Index rows,
+                                     Index cols) {
+  const Index row = warp_number();
+  if (row >= rows) return;
+  const real* x = logits + row * cols;
+  const double largest = largest_of(x, cols);
+  double exps = 0, sum = 0;
+  for (Index c = threadIdx.x; c < cols; c += warp_size) {
+    exps += std::exp(x[c] - largest);
+    sum += x[c];
+  }
+  exps = warp_sum(exps);
+  sum = warp_sum(sum);
+  // A class of -inf that is not asked for costs nothing; but 0 · -inf would be NaN.
+  double target = 0;
+  if (smoothing < 1) target += (1 - double{smoothing}) * x[labels[row]];
+  if (smoothing > 0) target += smoothing * sum / static_cast<double>(cols);
+  if (threadIdx.x == 0) loss[row] = static_cast<real>(largest + std::log(exps) - target);
+}
+
+__global__ void cross_entropy_backward_kernel(const real* logits, const int* labels, real smoothing, const real* dloss,
+                                              real* dlogits, Index rows, Index cols) {
+  const Index row = warp_number();
+  if (row >= rows) return;
+  const real* x = logits + row * cols;
+  const real largest = largest_of(x, cols), scale = *dloss / static_cast<real>(rows);
+  real sum = 0;
+  for (Index c = threadIdx.x; c < cols; c += warp_size) sum += math::exp(x[c] - largest);
+  sum = warp_sum(sum);
+  for (Index c = threadIdx.x; c < cols; c += warp_size) {
+    const real target = smoothing / static_cast<real>(cols) + (c == labels[row] ? 1 - smoothing : real{0});
+    dlogits[row * cols + c] = scale * (math::exp(x[c] - largest) / sum - target);
+  }
+}
+
+void softmax(const real* x, const int* lens, real* y, Index rows, Index cols) {
+  const auto device_lens = ints(lens, rows);
+  launch("softmax", softmax_kernel, blocks(rows, warps), block_of_warps, x, device_lens.get(), y, rows, cols);
+}
+
+void softmax_backward(const real* y, const int* lens, const real* dY, real* dX, Index rows, Index cols) {
+  const auto device_lens = ints(lens, rows);
+  launch("softmax_backward", softmax_backward_kernel, blocks(rows, warps), block_of_warps, y, device_lens.get(), dY, dX,
+         rows, cols);
+}
+
+void cross_entropy(const real* logits, const int* labels, real smoothing, real* loss, Index rows, Index cols) {
+  const auto device_labels = ints(labels, rows);
+  launch("cross_entropy", cross_entropy_kernel, blocks(rows, warps), block_of_warps, logits, device_labels.get(),
+         smoothing, loss, rows, cols);
+}
+
+void cross_entropy_backward(const real* logits, const int* labels, real smoothing, const real* dloss, real* dlogits,
+                            Index rows, Index cols) {
+  const auto device_labels = ints(labels, rows);
+  launch("cross_entropy_backward", cross_entropy_backward_kernel, blocks(rows, warps), block_of_warps, logits,
+         device_labels.get(), smoothing, dloss, dlogits, rows, cols);
+}
+
+}  // namespace bobbin::cuda

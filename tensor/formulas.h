@@ -1,0 +1,82 @@
+#pragma once
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/host_device.h"
+#include "tensor/math.h"
+#include "tensor/real.h"
+#include "tensor/rng.h"
+
+/// What the elementwise kernels compute for one element: once, for the loops of the processor and for those of a GPU.
+namespace bobbin::formula {
+
+struct Add {
+  BOBBIN_HD real operator()(real a, real b) const { return a + b; }
+};
+struct Sub {
+  BOBBIN_HD real operator()(real a, real b) const { return a - b; }
+};
+struct Mul {
+  BOBBIN_HD real operator()(real a, real b) const { return a * b; }
+};
+struct Div {
+  BOBBIN_HD real operator()(real a, real b) const { return a / b; }
+};
+
+struct Exp {
+  BOBBIN_HD real operator()(real x) const { return math::exp(x); }
+};
+struct Log {
+  BOBBIN_HD real operator()(real x) const { return std::log(x); }
+};
+struct Sqrt {
+  BOBBIN_HD real operator()(real x) const { return std::sqrt(x); }
+};
+struct Tanh {
+  BOBBIN_HD real operator()(real x) const { return math::tanh(x); }
+};
+struct Relu {
+  BOBBIN_HD real operator()(real x) const { return x <= 0 ? real{0} : x; }  // so that NaN stays NaN
+};
+struct ReluBackward {
+  BOBBIN_HD real operator()(real x, real dY) const { return x <= 0 ? real{0} : dY; }
+};
+
+struct Gelu {
+  BOBBIN_HD real operator()(real x) const { return math::gelu(x); }
+  BOBBIN_HD math::WithDerivative<real> with_derivative(real x) const { return math::gelu_with_derivative(x); }
+};
+struct GeluTanh {
+  BOBBIN_HD real operator()(real x) const { return math::gelu_tanh(x); }
+  BOBBIN_HD math::WithDerivative<real> with_derivative(real x) const { return math::gelu_tanh_with_derivative(x); }
+};
+
+/// Which elements a dropout keeps: element i stays, and is scaled up, if word i of the draw is p·2^32 or more.
+struct Dropout {
+  Draw draw;
+  std::uint32_t drop_below;
+  real scale;
+
+  Dropout(real p, Draw draw)
+      : draw(draw),
+        drop_below(static_cast<std::uint32_t>(std::min(std::ldexp(double{p}, 32), 4294967295.0))),
+        scale(1 / (1 - p)) {}
+
+  /// Element x, for which the word was drawn.
+  BOBBIN_HD real operator()(std::uint32_t word, real x) const { return word >= drop_below ? x * scale : real{0}; }
+};
+
+/// A step of stochastic gradient descent, as torch.optim.SGD, for one number w of a parameter.
+struct Sgd {
+  real lr, momentum, weight_decay;
+  bool nesterov;
+
+  BOBBIN_HD void operator()(real& w, real dW) const { w -= lr * (dW + weight_decay * w); }
+  BOBBIN_HD void operator()(real& w, real dW, real& velocity) const {
+    const real g = dW + weight_decay * w;
+    velocity = momentum * velocity + g;
+    w -= lr * (nesterov ? g + momentum * velocity : velocity);
+  }
+};
+
+}  // namespace bobbin::formula

@@ -1,0 +1,494 @@
+// Each CUDA kernel beside the processor's of the same name.
+#include <array>
+#include <functional>
+#include <numeric>
+
+#include "tensor/cuda/kernels.h"
+#include "tests/cuda/on_device.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+
+namespace {
+
+constexpr real infinity = std::numeric_limits<real>::infinity();
+
+Numbers random(Index n, std::uint64_t seed, real low = -2, real high = 2) {
+  const Draw draw = Rng(seed).draw();
+  Numbers numbers;
+  for (Index i = 0; i < n; ++i)
+    numbers.push_back(static_cast<real>(low + (high - low) * (draw.block(static_cast<std::uint64_t>(i))[0] * 0x1p-32)));
+  return numbers;
+}
+
+std::vector<int> random_ints(Index n, std::uint64_t seed, int low, int high) {
+  std::vector<int> numbers;
+  for (const real x : random(n, seed, 0, 1))
+    numbers.push_back(std::min(low + static_cast<int>(x * static_cast<real>(high - low + 1)), high));
+  return numbers;
+}
+
+std::size_t count(Index n) { return static_cast<std::size_t>(n); }
+
+// A shape of rows and columns, small enough that all of them take seconds.
+constexpr std::array<Index, 2> some_shapes[] = {{1, 1},  {1, 1003}, {3, 31},  {33, 1},   {31, 32},
+                                                {7, 33}, {65, 37},  {37, 65}, {1003, 3}, {2, 2500}};
+
+}  // namespace
+
+TEST_CASE("cuda: functions of one number") {
+  const struct {
+    const char* name;
+    decltype(&cpu::exp) on_cpu, on_gpu;
+    real low;
+  } functions[] = {{"exp", cpu::exp, cuda::exp, -90},
+                   {"log", cpu::log, cuda::log, 0},
+                   {"sqrt", cpu::sqrt, cuda::sqrt, 0},
+                   {"tanh", cpu::tanh, cuda::tanh, -9},
+                   {"relu", cpu::relu, cuda::relu, -9}};
+  for (const auto& f : functions)
+    for (const Index n : some_sizes)
+      for (const Index offset : {0, 1}) {
+        CAPTURE(std::string(f.name));
+        CAPTURE(n);
+        CAPTURE(offset);
+        Numbers x = random(n, 1, f.low, 9), y(count(n));
+        x[count(n / 2)] = not_a_number;
+        if (n > 2) x[0] = infinity, x[1] = -infinity;
+        OnDevice X(x, offset), Y(n, offset);
+        f.on_cpu(x.data(), y.data(), n);
+        f.on_gpu(X, Y, n);
+        check_same(Y.values(), y, 4 * epsilon);
+        f.on_gpu(X, X, n);  // in place
+        check_same(X.values(), y, 4 * epsilon);
+      }
+}
+
+TEST_CASE("cuda: relu's way back") {
+  for (const Index n : some_sizes) {
+    Numbers x = random(n, 1), dY = random(n, 2), dX(count(n));
+    x[0] = not_a_number;
+    OnDevice X(x), DY(dY, 1), DX(n, 1);
+    cpu::relu_backward(x.data(), dY.data(), dX.data(), n);
+    cuda::relu_backward(X, DY, DX, n);
+    check_same(DX.values(), dX, 0);
+  }
+}
+
+TEST_CASE("cuda: binary functions, broadcast") {
+  const std::vector<Broadcast> walks{
+      {1, {1}, {1}, {1}},
+      {1, {37}, {1}, {1}},
+      {1, {1003}, {1}, {0}},
+      {1, {65}, {0}, {1}},
+      {2, {31, 33}, {33, 1}, {0, 1}},
+      {2, {33, 31}, {1, 0}, {31, 1}},
+      {3, {5, 7, 3}, {21, 3, 1}, {3, 0, 1}},
+      {4, {3, 2, 5, 4}, {0, 20, 0, 5}, {8, 4, 0, 1}},
+      {6, {2, 3, 2, 2, 3, 2}, {72, 0, 12, 0, 2, 1}, {0, 24, 0, 6, 0, 1}},
+  };
+  const struct {
+    const char* name;
+    decltype(&cpu::add) on_cpu, on_gpu;
+  } functions[] = {{"add", cpu::add, cuda::add},
+                   {"sub", cpu::sub, cuda::sub},
+                   {"mul", cpu::mul, cuda::mul},
+                   {"div", cpu::div, cuda::div}};
+  for (const auto& f : functions)
+    for (const Broadcast& walk : walks) {
+      CAPTURE(std::string(f.name));
+      CAPTURE(walk.size[0]);
+      Index n = 1, reach_a = 1, reach_b = 1;
+      for (int axis = 0; axis < walk.rank; ++axis) {
+        n *= walk.size[axis];
+        reach_a += (walk.size[axis] - 1) * walk.stride_a[axis];
+        reach_b += (walk.size[axis] - 1) * walk.stride_b[axis];
+      }
+      const Numbers a = random(reach_a, 1), b = random(reach_b, 2);
+      Numbers y(count(n));
+      OnDevice A(a), B(b, 1), Y(n, 1);
+      // The processor's kernel wants an innermost stride of 0 or 1; the others say what is right.
+      const Index inner = walk.stride_a[walk.rank - 1];
+      if (inner <= 1) f.on_cpu(walk, a.data(), b.data(), y.data());
+      f.on_gpu(walk, A, B, Y);
+      if (inner <= 1) check_same(Y.values(), y, epsilon);
+    }
+}
+
+TEST_CASE("cuda: dropout keeps the same elements") {
+  for (const Index n : some_sizes)
+    for (const real p : {real{0}, real(0.1), real(0.5), real(0.999)})
+      for (const Draw draw : {Draw{7, 0}, Draw{0x123456789abcdef0, 0x1000000005}}) {
+        CAPTURE(n);
+        CAPTURE(p);
+        const Numbers x = random(n, 1, 1, 2);
+        Numbers y(count(n));
+        OnDevice X(x), Y(n, 1);
+        cpu::dropout(x.data(), y.data(), n, p, draw);
+        cuda::dropout(X, Y, n, p, draw);
+        CHECK(Y.values() == y);
+        cuda::dropout(X, X, n, p, draw);
+        CHECK(X.values() == y);
+      }
+}
+
+TEST_CASE("cuda: GELU with dropout, and its derivative") {
+  const struct {
+    const char* name;
+    decltype(&cpu::gelu) on_cpu, on_gpu;
+  } functions[] = {{"gelu", cpu::gelu, cuda::gelu}, {"gelu_tanh", cpu::gelu_tanh, cuda::gelu_tanh}};
+  for (const auto& f : functions)
+    for (const Index n : some_sizes)
+      for (const real p : {real{0}, real(0.3)}) {
+        CAPTURE(std::string(f.name));
+        CAPTURE(n);
+        CAPTURE(p);
+        const Draw draw{3, 4};
+        Numbers x = random(n, 1, -6, 6), y(count(n)), derivative(count(n));
+        if (n > 2) x[1] = infinity, x[2] = not_a_number;
+        OnDevice X(x, 1), Y(n, 1), D(n, 1);
+        f.on_cpu(x.data(), y.data(), derivative.data(), n, p, draw);
+        f.on_gpu(X, Y, D, n, p, draw);
+        check_same(Y.values(), y, 8 * epsilon);
+        check_same(D.values(), derivative, 8 * epsilon);
+        OnDevice alone(n);
+        f.on_gpu(X, alone, nullptr, n, p, draw);
+        check_same(alone.values(), y, 8 * epsilon);
+        f.on_gpu(X, Y, X, n, p, draw);  // the derivative in the place of x
+        check_same(X.values(), derivative, 8 * epsilon);
+      }
+}
+
+TEST_CASE("cuda: sums") {
+  const std::array<Index, 3> shapes[] = {{1, 1, 1},    {1, 1003, 1}, {37, 65, 1}, {1, 40000, 1}, {2, 1025, 1},
+                                         {1, 31, 33},  {3, 33, 31},  {2, 7, 65},  {1, 600, 2},   {1, 257, 33},
+                                         {1003, 2, 2}, {5, 1, 37},   {9, 1, 1}};
+  for (const auto& [outer, n, inner] : shapes) {
+    CAPTURE(outer);
+    CAPTURE(n);
+    CAPTURE(inner);
+    Numbers x = random(outer * n * inner, 1), y(count(outer * inner));
+    OnDevice X(x, 1), Y(outer * inner, 1);
+    cpu::sum(x.data(), y.data(), outer, n, inner);
+    cuda::sum(X, Y, outer, n, inner);
+    check_same(Y.values(), y, 8 * epsilon * std::sqrt(static_cast<double>(n)));
+    const Numbers first = Y.values();
+    cuda::sum(X, Y, outer, n, inner);
+    CHECK(Y.values() == first);
+  }
+  // A million equal numbers: a sum of floats one by one would be off by a percent.
+  const Index many = 1 << 18;
+  OnDevice X(Numbers(count(many), real(0.1))), Y(1);
+  cuda::sum(X, Y, 1, many, 1);
+  CHECK(Y.values()[0] == doctest::Approx(0.1 * static_cast<double>(many)).epsilon(8 * epsilon));
+}
+
+TEST_CASE("cuda: norm") {
+  for (const Index n : some_sizes) {
+    const Numbers x = random(n, 1, -1e18, 1e18);
+    OnDevice X(x, 1);
+    CHECK(cuda::norm(X, n) == doctest::Approx(cpu::norm(x.data(), n)).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("cuda: argmax finds the first of the largest, and passes over NaN as the processor does") {
+  for (const auto& [rows, cols] : some_shapes)
+    for (int kind = 0; kind < 4; ++kind) {
+      CAPTURE(rows);
+      CAPTURE(cols);
+      CAPTURE(kind);
+      Numbers x = random(rows * cols, 1);
+      if (kind == 1)
+        for (real& v : x) v = std::round(v);  // many are equal
+      if (kind == 2)
+        for (std::size_t i = 0; i < x.size(); i += 3) x[i] = not_a_number;
+      if (kind == 3)
+        for (real& v : x) v = -infinity;
+      std::vector<int> want(count(rows)), got(count(rows));
+      OnDevice X(x);
+      cpu::argmax(x.data(), want.data(), rows, cols);
+      cuda::argmax(X, got.data(), rows, cols);
+      CHECK(got == want);
+    }
+}
+
+TEST_CASE("cuda: range") {
+  for (const Index n : {Index{1}, Index{33}, Index{1003}, Index{2100}})
+    for (int kind = 0; kind < 3; ++kind) {
+      Numbers x = random(n, 1);
+      if (kind == 1) x[0] = not_a_number, x[count(n - 1)] = infinity;
+      if (kind == 2)
+        for (std::size_t i = 0; i < x.size(); ++i) x[i] = i % 2 == 0 ? not_a_number : -infinity;
+      OnDevice X(x, 1);
+      const Range want = cpu::range(x.data(), n), got = cuda::range(X, n);
+      CHECK(got.min == want.min);
+      CHECK(got.max == want.max);
+      CHECK(got.nan == want.nan);
+      CHECK(got.inf == want.inf);
+    }
+}
+
+TEST_CASE("cuda: softmax and its way back, with lengths") {
+  for (const auto& [rows, cols] : some_shapes)
+    for (const bool with_lens : {false, true}) {
+      CAPTURE(rows);
+      CAPTURE(cols);
+      CAPTURE(with_lens);
+      Numbers x = random(rows * cols, 1, -30, 30), y(x.size()), dX(x.size());
+      if (rows > 3) x[count(cols)] = not_a_number, x[count(2 * cols)] = infinity, x[count(3 * cols)] = -infinity;
+      const Numbers dY = random(rows * cols, 2);
+      std::vector<int> lens = random_ints(rows, 3, -1, static_cast<int>(cols) + 1);
+      lens[0] = with_lens ? 0 : lens[0];
+      const int* const l = with_lens ? lens.data() : nullptr;
+      OnDevice X(x, 1), Y(rows * cols, 1), DY(dY), DX(rows * cols);
+      cpu::softmax(x.data(), l, y.data(), rows, cols);
+      cuda::softmax(X, l, Y, rows, cols);
+      check_same(Y.values(), y, 16 * epsilon);
+      cpu::softmax_backward(y.data(), l, dY.data(), dX.data(), rows, cols);
+      cuda::softmax_backward(Y, l, DY, DX, rows, cols);
+      check_same(DX.values(), dX, 32 * epsilon);
+      cuda::softmax_backward(Y, l, DY, DY, rows, cols);  // in place
+      check_same(DY.values(), dX, 32 * epsilon);
+      cuda::softmax(X, l, X, rows, cols);
+      check_same(X.values(), y, 16 * epsilon);
+    }
+}
+
+TEST_CASE("cuda: layer norm and its way back") {
+  for (const auto& [rows, cols] : some_shapes) {
+    CAPTURE(rows);
+    CAPTURE(cols);
+    const Numbers x = random(rows * cols, 1, 0, 6), gamma = random(cols, 2), beta = random(cols, 3);
+    const Numbers dY = random(rows * cols, 4);
+    Numbers y(x.size()), mean(count(rows)), rstd(count(rows)), dX(x.size()), dgamma(count(cols)), dbeta(count(cols));
+    const real eps = real(1e-5);
+    OnDevice X(x, 1), G(gamma, 1), B(beta), DY(dY), Y(rows * cols), M(rows), R(rows), DX(rows * cols), DG(cols),
+        DB(cols);
+    cpu::layer_norm(x.data(), gamma.data(), beta.data(), eps, y.data(), mean.data(), rstd.data(), rows, cols);
+    cuda::layer_norm(X, G, B, eps, Y, M, R, rows, cols);
+    check_same(M.values(), mean, 8 * epsilon);
+    check_same(R.values(), rstd, 16 * epsilon);
+    check_same(Y.values(), y, 64 * epsilon);
+    OnDevice M2(mean), R2(rstd);
+    cpu::layer_norm_backward(x.data(), gamma.data(), mean.data(), rstd.data(), dY.data(), dX.data(), dgamma.data(),
+                             dbeta.data(), rows, cols);
+    cuda::layer_norm_backward(X, G, M2, R2, DY, DX, DG, DB, rows, cols);
+    check_same(DX.values(), dX, 64 * epsilon, 2 * R.values()[0]);  // of a column alone nothing is left but rounding
+    check_same(DG.values(), dgamma, 64 * epsilon);
+    check_same(DB.values(), dbeta, 64 * epsilon);
+  }
+}
+
+TEST_CASE("cuda: cross entropy and its way back") {
+  for (const auto& [rows, cols] : some_shapes)
+    for (const real smoothing : {real{0}, real(0.1), real{1}}) {
+      CAPTURE(rows);
+      CAPTURE(cols);
+      CAPTURE(smoothing);
+      Numbers x = random(rows * cols, 1, -20, 20), loss(count(rows)), dX(x.size());
+      const std::vector<int> labels = random_ints(rows, 2, 0, static_cast<int>(cols) - 1);
+      if (cols > 2) x[count(labels[0] == 0 ? 1 : 0)] = -infinity;
+      if (rows > 1) x[count(cols)] = not_a_number;
+      const Numbers dloss{3};
+      OnDevice X(x, 1), L(rows), D(dloss), DX(rows * cols, 1);
+      cpu::cross_entropy(x.data(), labels.data(), smoothing, loss.data(), rows, cols);
+      cuda::cross_entropy(X, labels.data(), smoothing, L, rows, cols);
+      check_same(L.values(), loss, 8 * epsilon);
+      cpu::cross_entropy_backward(x.data(), labels.data(), smoothing, dloss.data(), dX.data(), rows, cols);
+      cuda::cross_entropy_backward(X, labels.data(), smoothing, D, DX, rows, cols);
+      check_same(DX.values(), dX, 16 * epsilon);
+    }
+}
+
+TEST_CASE("cuda: a loss near zero keeps its digits") {
+  const Numbers x{30, 0, 0, 0};
+  const int label = 0;
+  OnDevice X(x), L(1);
+  cuda::cross_entropy(X, &label, 0, L, 1, 4);
+  CHECK(L.values()[0] == doctest::Approx(3 * std::exp(-30.0)).epsilon(1e-3));
+}
+
+TEST_CASE("cuda: moved numbers keep their bits") {
+  const struct {
+    int rank;
+    Index sizes[4], strides[4];
+  } walks[] = {{1, {37}, {1}}, {2, {31, 33}, {1, 31}}, {3, {5, 33, 7}, {7, 35, 1}}, {4, {3, 4, 5, 2}, {2, 30, 6, 1}}};
+  for (const auto& walk : walks) {
+    const Index n = std::accumulate(walk.sizes, walk.sizes + walk.rank, Index{1}, std::multiplies{});
+    const Numbers x = random(n, 1);
+    Numbers y(x.size());
+    OnDevice X(x, 1), Y(n, 1);
+    cpu::permute(x.data(), y.data(), walk.rank, walk.sizes, walk.strides);
+    cuda::permute(X, Y, walk.rank, walk.sizes, walk.strides);
+    CHECK(Y.values() == y);
+  }
+  for (const auto& [rows, cols] : some_shapes) {
+    CAPTURE(rows);
+    CAPTURE(cols);
+    const Numbers x = random(rows * (cols + 3), 1);
+    Numbers y(count(rows * (cols + 5)), 7);
+    OnDevice X(x), Y(y, 1);
+    cpu::copy_rows(x.data(), cols + 3, y.data() + 2, cols + 5, rows, cols);
+    cuda::copy_rows(X, cols + 3, Y + 2, cols + 5, rows, cols);
+    CHECK(Y.values() == y);
+    cpu::copy_rows(x.data(), 0, y.data(), cols, rows, cols);  // the same row again and again
+    cuda::copy_rows(X, 0, Y, cols, rows, cols);
+    CHECK(Y.values() == y);
+
+    const std::vector<int> index = random_ints(rows, 2, 0, static_cast<int>(cols) - 1);
+    Numbers taken(count(rows)), dX(count(rows * cols));
+    OnDevice T(rows), DX(rows * cols, 1);
+    cpu::gather(x.data(), index.data(), taken.data(), rows, cols);
+    cuda::gather(X, index.data(), T, rows, cols);
+    CHECK(T.values() == taken);
+    cpu::gather_backward(taken.data(), index.data(), dX.data(), rows, cols);
+    cuda::gather_backward(T, index.data(), DX, rows, cols);
+    CHECK(DX.values() == dX);
+  }
+  for (const Index n : some_sizes) {
+    OnDevice Y(n, 1);
+    cuda::fill(Y, 3, n);
+    CHECK(Y.values() == Numbers(count(n), 3));
+  }
+}
+
+TEST_CASE("cuda: images as columns, and back") {
+  //                              C  H  W  kernel stride padding dilation
+  const Conv2dGeometry some[] = {{1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1},
+                                 {3, 8, 8, 4, 4, 4, 4, 0, 0, 1, 1},
+                                 {2, 7, 5, 3, 2, 2, 1, 1, 0, 1, 2},
+                                 {1, 9, 33, 3, 3, 1, 1, 2, 2, 2, 1},
+                                 {3, 5, 4, 2, 3, 3, 2, 1, 2, 1, 1}};
+  for (const Conv2dGeometry& g : some)
+    for (const Index batch : {1, 3}) {
+      const Index pixels = batch * g.channels * g.height * g.width;
+      const Index columns = batch * g.channels * g.kernel_h * g.kernel_w * g.out_h() * g.out_w();
+      const Numbers x = random(pixels, 1), dcolumns = random(columns, 2);
+      Numbers y(count(columns)), dX(count(pixels));
+      OnDevice X(x, 1), Y(columns, 1), DC(dcolumns), DX(pixels);
+      cpu::im2col(x.data(), y.data(), batch, g);
+      cuda::im2col(X, Y, batch, g);
+      CHECK(Y.values() == y);
+      cpu::col2im(dcolumns.data(), dX.data(), batch, g);
+      cuda::col2im(DC, DX, batch, g);
+      CHECK(DX.values() == dX);
+    }
+  const Conv2dGeometry cut[] = {{1, 4, 4, 4, 4, 4, 4, 0, 0, 1, 1}, {3, 6, 8, 3, 2, 3, 2, 0, 0, 1, 1}};
+  for (const Conv2dGeometry& g : cut) {
+    const Index n = 3 * g.channels * g.height * g.width;
+    const Numbers x = random(n, 1);
+    Numbers y(count(n)), back(count(n));
+    OnDevice X(x), Y(n, 1), Z(n);
+    cpu::patches(x.data(), y.data(), 3, g);
+    cuda::patches(X, Y, 3, g);
+    CHECK(Y.values() == y);
+    cuda::patches_backward(Y, Z, 3, g);
+    CHECK(Z.values() == x);
+  }
+}
+
+TEST_CASE("cuda: a step of SGD") {
+  for (const Index n : some_sizes)
+    for (const real momentum : {real{0}, real(0.9)})
+      for (const bool nesterov : {false, true}) {
+        const Numbers dW = random(n, 2);
+        Numbers w = random(n, 1), velocity = random(n, 3);
+        OnDevice W(w, 1), DW(dW), V(velocity, 1);
+        cpu::sgd(w.data(), dW.data(), momentum > 0 ? velocity.data() : nullptr, n, real(0.1), momentum, real(0.01),
+                 nesterov);
+        cuda::sgd(W, DW, momentum > 0 ? V : static_cast<real*>(nullptr), n, real(0.1), momentum, real(0.01), nesterov);
+        check_same(W.values(), w, 4 * epsilon);
+        check_same(V.values(), velocity, 4 * epsilon);
+      }
+}
+
+TEST_CASE("cuda: products") {
+  for (const Index m : {1, 31, 33})
+    for (const Index n : {1, 37, 65})
+      for (const Index k : {1, 32, 65})
+        for (const bool trans_a : {false, true})
+          for (const bool trans_b : {false, true})
+            for (const real beta : {real{0}, real{1}}) {
+              const Index lda = (trans_a ? m : k) + 1, ldb = (trans_b ? k : n) + 2, ldc = n + 3;
+              const Numbers a = random((trans_a ? k : m) * lda, 1), b = random((trans_b ? n : k) * ldb, 2);
+              Numbers c(count(m * ldc), beta == 0 ? not_a_number : real{1});  // with beta = 0 it is not read
+              OnDevice A(a), B(b, 1), C(c, 1);
+              cpu::gemm(trans_a, trans_b, m, n, k, 2, a.data(), lda, b.data(), ldb, beta, c.data(), ldc);
+              cuda::gemm(trans_a, trans_b, m, n, k, 2, A, lda, B, ldb, beta, C, ldc);
+              check_same(C.values(), c, 16 * epsilon);
+            }
+}
+
+TEST_CASE("cuda: batched products") {
+  const Index batch = 5, m = 7, n = 33, k = 4;
+  for (const Index stride_b : {Index{0}, k * n + 1}) {
+    const Numbers a = random(batch * (m * k + 2), 1), b = random(batch * (k * n + 1), 2);
+    Numbers c(count(batch * m * n));
+    OnDevice A(a), B(b), C(batch * m * n);
+    cpu::batched_gemm(batch, false, false, m, n, k, 1, a.data(), k, m * k + 2, b.data(), n, stride_b, 0, c.data(), n,
+                      m * n);
+    cuda::batched_gemm(batch, false, false, m, n, k, 1, A, k, m * k + 2, B, n, stride_b, 0, C, n, m * n);
+    check_same(C.values(), c, 16 * epsilon);
+  }
+}
+
+TEST_CASE("cuda: attention and its way back") {
+  struct Case {
+    AttentionSizes sizes;  // batch, heads, queries, keys, head size
+    enum { whole, lengths } lens;
+    double p;
+  };
+  const Case cases[] = {{{1, 1, 1, 1, 1}, Case::whole, 0},        {{2, 3, 5, 7, 4}, Case::whole, 0},
+                        {{1, 2, 33, 31, 31}, Case::whole, 0.3},   {{2, 1, 37, 65, 33}, Case::lengths, 0},
+                        {{1, 1, 65, 33, 64}, Case::lengths, 0.2}, {{3, 2, 1, 37, 8}, Case::lengths, 0.5},
+                        {{1, 1, 3, 40, 65}, Case::whole, 0}};
+  for (const auto& [s, kind, p] : cases) {
+    if (sizeof(real) == 8 && s.head_size > 32) continue;
+    CAPTURE(s.queries);
+    CAPTURE(s.keys);
+    CAPTURE(s.head_size);
+    const Index D = s.heads * s.head_size, of_queries = s.batch * s.queries * D, of_keys = s.batch * s.keys * D;
+    const Numbers q = random(of_queries, 1), k = random(of_keys, 2), v = random(of_keys, 3), dY = random(of_queries, 4);
+    std::vector<int> lens = random_ints(s.batch * s.queries, 5, 0, static_cast<int>(s.keys) + 1);
+    lens[0] = 0;
+    const int* const l = kind == Case::lengths ? lens.data() : nullptr;
+    const Draw draw{5, 6};
+    const real drop = static_cast<real>(p);
+    Numbers weights(count(cpu::attention_keeps(s).size())), y(q.size()), dQ(q.size()), dK(k.size()), dV(v.size());
+    cpu::attention(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), y.data(), s);
+    cpu::attention_backward(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), y.data(), dY.data(), dQ.data(),
+                            dK.data(), dV.data(), s);
+
+    OnDevice Q(q, 1), K(k), V(v, 1), DY(dY, 1), Y(of_queries, 1), DQ(of_queries), DK(of_keys, 1), DV(of_keys);
+    OnDevice kept(cuda::attention_keeps(s).size());
+    cuda::attention(Q, K, V, l, drop, draw, kept, Y, s);
+    check_same(Y.values(), y, 32 * epsilon);
+    cuda::attention_backward(Q, K, V, l, drop, draw, kept, Y, DY, DQ, DK, DV, s);
+    check_same(DQ.values(), dQ, 64 * epsilon);
+    check_same(DK.values(), dK, 64 * epsilon);
+    check_same(DV.values(), dV, 64 * epsilon);
+    const Numbers first = DK.values();
+    cuda::attention_backward(Q, K, V, l, drop, draw, kept, Y, DY, DQ, DK, DV, s);
+    CHECK(DK.values() == first);
+  }
+}
+
+TEST_CASE("cuda: attention refuses heads that do not fit into shared memory") {
+  const AttentionSizes s{1, 1, 1, 1, 129};
+  OnDevice x(129), kept(1);
+  CHECK(fails([&] { cuda::attention(x, x, x, nullptr, 0, {}, kept, x, s); }, {"[attention]", "columns, got 129"}));
+}
+
+TEST_CASE("cuda: attention of large scores, and of one that is not a number") {
+  const AttentionSizes s{1, 1, 2, 40, 4};
+  Numbers q = random(8, 1, 50, 100), k = random(160, 2, -100, 100);
+  const Numbers v = random(160, 3);
+  for (const bool bad : {false, true}) {
+    if (bad) q[0] = not_a_number;
+    Numbers weights(80), y(8);
+    OnDevice Q(q), K(k), V(v), Y(8), kept(2);
+    cpu::attention(q.data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), s);
+    cuda::attention(Q, K, V, nullptr, 0, {}, kept, Y, s);
+    check_same(Y.values(), y, 1e-2);  // scores of ten thousand have rounding errors of a thousandth
+  }
+}

@@ -31,8 +31,8 @@ std::vector<int> random_ints(Index n, std::uint64_t seed, int low, int high) {
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
 // A shape of rows and columns, small enough that all of them take seconds.
-constexpr std::array<Index, 2> some_shapes[] = {{1, 1},  {1, 1003}, {3, 31},  {33, 1},   {31, 32},
-                                                {7, 33}, {65, 37},  {37, 65}, {1003, 3}, {2, 2500}};
+constexpr std::array<Index, 2> some_shapes[] = {{1, 1},  {1, 1003}, {3, 31},  {33, 1},  {31, 32},
+                                                {7, 33}, {65, 37},  {37, 65}, {131, 3}, {2, 2500}};
 
 }  // namespace
 
@@ -160,10 +160,11 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
 }
 
 TEST_CASE("cuda: sums") {
-  const std::array<Index, 3> shapes[] = {{1, 1, 1},    {1, 1003, 1}, {37, 65, 1}, {1, 40000, 1}, {2, 1025, 1},
-                                         {1, 31, 33},  {3, 33, 31},  {2, 7, 65},  {1, 600, 2},   {1, 257, 33},
-                                         {1003, 2, 2}, {5, 1, 37},   {9, 1, 1}};
-  for (const auto& [outer, n, inner] : shapes) {
+  const std::array<Index, 3> shapes[] = {{1, 1, 1},   {1, 1003, 1}, {37, 65, 1}, {1, 40000, 1}, {2, 1025, 1},
+                                         {1, 31, 33}, {3, 33, 31},  {2, 7, 65},  {1, 600, 2},   {1, 257, 33},
+                                         {131, 2, 2}, {5, 1, 37},   {9, 1, 1}};
+  for (const auto& shape : shapes) {
+    const Index outer = shape[0], n = shape[1], inner = shape[2];
     CAPTURE(outer);
     CAPTURE(n);
     CAPTURE(inner);
@@ -176,8 +177,8 @@ TEST_CASE("cuda: sums") {
     cuda::sum(X, Y, outer, n, inner);
     CHECK(Y.values() == first);
   }
-  // A million equal numbers: a sum of floats one by one would be off by a percent.
-  const Index many = 1 << 18;
+  // Many equal numbers: a sum of floats one by one would be off by a percent.
+  const Index many = 1 << 17;
   OnDevice X(Numbers(count(many), real(0.1))), Y(1);
   cuda::sum(X, Y, 1, many, 1);
   CHECK(Y.values()[0] == doctest::Approx(0.1 * static_cast<double>(many)).epsilon(8 * epsilon));
@@ -192,8 +193,9 @@ TEST_CASE("cuda: norm") {
 }
 
 TEST_CASE("cuda: argmax finds the first of the largest, and passes over NaN as the processor does") {
-  for (const auto& [rows, cols] : some_shapes)
+  for (const auto& shape : some_shapes)
     for (int kind = 0; kind < 4; ++kind) {
+      const Index rows = shape[0], cols = shape[1];
       CAPTURE(rows);
       CAPTURE(cols);
       CAPTURE(kind);
@@ -229,8 +231,9 @@ TEST_CASE("cuda: range") {
 }
 
 TEST_CASE("cuda: softmax and its way back, with lengths") {
-  for (const auto& [rows, cols] : some_shapes)
+  for (const auto& shape : some_shapes)
     for (const bool with_lens : {false, true}) {
+      const Index rows = shape[0], cols = shape[1];
       CAPTURE(rows);
       CAPTURE(cols);
       CAPTURE(with_lens);
@@ -255,7 +258,8 @@ TEST_CASE("cuda: softmax and its way back, with lengths") {
 }
 
 TEST_CASE("cuda: layer norm and its way back") {
-  for (const auto& [rows, cols] : some_shapes) {
+  for (const auto& shape : some_shapes) {
+    const Index rows = shape[0], cols = shape[1];
     CAPTURE(rows);
     CAPTURE(cols);
     const Numbers x = random(rows * cols, 1, 0, 6), gamma = random(cols, 2), beta = random(cols, 3);
@@ -280,8 +284,9 @@ TEST_CASE("cuda: layer norm and its way back") {
 }
 
 TEST_CASE("cuda: cross entropy and its way back") {
-  for (const auto& [rows, cols] : some_shapes)
+  for (const auto& shape : some_shapes)
     for (const real smoothing : {real{0}, real(0.1), real{1}}) {
+      const Index rows = shape[0], cols = shape[1];
       CAPTURE(rows);
       CAPTURE(cols);
       CAPTURE(smoothing);
@@ -296,7 +301,7 @@ TEST_CASE("cuda: cross entropy and its way back") {
       check_same(L.values(), loss, 8 * epsilon);
       cpu::cross_entropy_backward(x.data(), labels.data(), smoothing, dloss.data(), dX.data(), rows, cols);
       cuda::cross_entropy_backward(X, labels.data(), smoothing, D, DX, rows, cols);
-      check_same(DX.values(), dX, 16 * epsilon);
+      check_same(DX.values(), dX, 16 * epsilon, 3.0 / static_cast<double>(rows));
     }
 }
 
@@ -322,7 +327,8 @@ TEST_CASE("cuda: moved numbers keep their bits") {
     cuda::permute(X, Y, walk.rank, walk.sizes, walk.strides);
     CHECK(Y.values() == y);
   }
-  for (const auto& [rows, cols] : some_shapes) {
+  for (const auto& shape : some_shapes) {
+    const Index rows = shape[0], cols = shape[1];
     CAPTURE(rows);
     CAPTURE(cols);
     const Numbers x = random(rows * (cols + 3), 1);
@@ -442,7 +448,8 @@ TEST_CASE("cuda: attention and its way back") {
                         {{1, 2, 33, 31, 31}, Case::whole, 0.3},   {{2, 1, 37, 65, 33}, Case::lengths, 0},
                         {{1, 1, 65, 33, 64}, Case::lengths, 0.2}, {{3, 2, 1, 37, 8}, Case::lengths, 0.5},
                         {{1, 1, 3, 40, 65}, Case::whole, 0}};
-  for (const auto& [s, kind, p] : cases) {
+  for (const auto& one : cases) {
+    const AttentionSizes& s = one.sizes;
     if (sizeof(real) == 8 && s.head_size > 32) continue;
     CAPTURE(s.queries);
     CAPTURE(s.keys);
@@ -451,9 +458,9 @@ TEST_CASE("cuda: attention and its way back") {
     const Numbers q = random(of_queries, 1), k = random(of_keys, 2), v = random(of_keys, 3), dY = random(of_queries, 4);
     std::vector<int> lens = random_ints(s.batch * s.queries, 5, 0, static_cast<int>(s.keys) + 1);
     lens[0] = 0;
-    const int* const l = kind == Case::lengths ? lens.data() : nullptr;
+    const int* const l = one.lens == Case::lengths ? lens.data() : nullptr;
     const Draw draw{5, 6};
-    const real drop = static_cast<real>(p);
+    const real drop = static_cast<real>(one.p);
     Numbers weights(count(cpu::attention_keeps(s).size())), y(q.size()), dQ(q.size()), dK(k.size()), dV(v.size());
     cpu::attention(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), y.data(), s);
     cpu::attention_backward(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), y.data(), dY.data(), dQ.data(),

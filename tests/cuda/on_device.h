@@ -1,9 +1,10 @@
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
 
-#include "tensor/cuda/kernels.h"
+#include "tensor/cuda/device.h"
 #include "tests/helpers.h"
 
 /// What the tests of the CUDA kernels need: each is run beside the processor's kernel of the same name.
@@ -26,7 +27,10 @@ class OnDevice {
         begin_(block_ + offset) {
     const std::shared_ptr<real> host = cuda::host_block(size_);
     std::copy(numbers.begin(), numbers.end(), host.get());
-    cuda::copy_rows(cuda::to_device(host, size_).get(), size_, begin_, size_, 1, size_);
+    cuda::check_cuda(
+        cudaMemcpyAsync(begin_, host.get(), numbers.size() * sizeof(real), cudaMemcpyHostToDevice, cuda::stream()),
+        "cudaMemcpyAsync");
+    cuda::wait();
   }
   /// For a result: no number yet.
   explicit OnDevice(Index size, Index offset = 0)

@@ -30,7 +30,8 @@ ImageDataset halves(Index count, std::uint64_t seed) {
     for (Index y = 0; y < 8; ++y)
       for (Index x = 0; x < 8; ++x) {
         const bool bright[] = {x < 4, x >= 4, y < 4, y >= 4};
-        images.push_back(static_cast<std::uint8_t>(noise[i][y].values()[static_cast<std::size_t>(x)] + (bright[i % 4] ? 127 : 0)));
+        images.push_back(
+            static_cast<std::uint8_t>(noise[i][y].values()[static_cast<std::size_t>(x)] + (bright[i % 4] ? 127 : 0)));
       }
   }
   return {{count, 1, 8, 8}, images, labels, {"left", "right", "top", "bottom"}};

@@ -77,8 +77,6 @@ $(B)/float/%.o: %.cu $(B)/command
 	@echo "$< (nvcc)"; mkdir -p $(@D)
 	$(Q)$(NVCC) $(NVCC_FLAGS) $(GENCODE) -MMD -MP -c $< -o $@
 $(B)/test_gpu: $(call object,float,$(CUDA_TEST)) $(FLOAT)
-	@echo "link $@"
-	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # The PTX of two generations, in whose place the emulator steps.
 ptx = $(patsubst tensor/cuda/%.cu,$(B)/ptx/$(1)/%.ptx,$(CUDA_SRC))

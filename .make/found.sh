@@ -90,7 +90,7 @@ else
 fi
 
 if nvcc=$(PATH=$PATH:/usr/local/cuda/bin command -v nvcc); then
-  echo "✓ CUDA            $nvcc"
+  echo "✓ CUDA            $nvcc; make CUDA=1 computes on a GPU"
 else
-  echo "✗ CUDA            no nvcc; all works without"
+  echo "✗ CUDA            no nvcc, which only make CUDA=1 needs"
 fi

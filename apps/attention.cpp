@@ -93,6 +93,5 @@ int main(int argc, char** argv) try {
   command_line::check_printed();
   return 0;
 } catch (const std::exception& error) {
-  std::fprintf(stderr, "attention: %s\n", error.what());
-  return 1;
+  return command_line::exit_code("attention", error);
 }

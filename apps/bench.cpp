@@ -27,6 +27,7 @@ namespace {
 double seconds(const std::function<void()>& work) {
   const auto begin = std::chrono::steady_clock::now();
   work();
+  backend::wait();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
@@ -89,23 +90,27 @@ double gemm_gflops(int rounds) {
 // The most memory that a process of its own needs for some steps. Before the first thread starts: fork copies one only.
 double peak_rss_mb(const ViTConfig& config, Index batch_size) {
   const pid_t child = fork();
-  if (child == 0) {
-    Workload work(config, batch_size);
-    work.train_step();
-    work.train_step();
-    _exit(0);
-  }
+  if (child == 0) try {
+      Workload work(config, batch_size);
+      work.train_step();
+      work.train_step();
+      _exit(0);
+    } catch (const std::exception& error) {
+      _exit(command_line::exit_code("bench", error));
+    }
   int status = 0;
   rusage usage{};
-  check(child > 0 && wait4(child, &status, 0, &usage) == child && status == 0, "bench",
+  check(child > 0 && wait4(child, &status, 0, &usage) == child && WIFEXITED(status), "bench",
         "a process that measures memory failed");
+  if (status != 0) std::exit(WEXITSTATUS(status));  // it has said why
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
-void measure(Index batch_size, int threads_to_use, int rounds) {
+void measure(Index batch_size, int threads_to_use, bool tf32, int rounds) {
   const ViTConfig whole{.whole_last_block = true}, cls{};
   set_threads(threads_to_use);
   const double rss_whole = peak_rss_mb(whole, batch_size), rss_cls = peak_rss_mb(cls, batch_size);
+  backend::use_tf32(tf32);
   std::printf("# %s, %d threads, batch %ld, medians of %d rounds\n", backend::describe().c_str(), threads(),
               static_cast<long>(batch_size), rounds);
   print("gemm_peak_gflops", gemm_gflops(rounds), "GFLOP/s");
@@ -208,7 +213,7 @@ void lockstep(Workload work) {
 int main(int argc, char** argv) try {
   int rounds = 7, count = threads();
   Index batch_size = 128;
-  bool in_lockstep = false, in_sweep = false, whole = false;
+  bool in_lockstep = false, in_sweep = false, whole = false, tf32 = false;
   CLI::App app("Measures the training step and the evaluation of the chapter's Vision Transformer.", "bench");
   app.add_option("--rounds", rounds, "of which the median is printed")
       ->check(CLI::Range(1, 1000))
@@ -223,17 +228,19 @@ int main(int argc, char** argv) try {
   app.add_flag("--whole-last-block", whole,
                "with --lockstep: compute all of the last block, not only what the head sees")
       ->needs(lock);
+  app.add_flag("--tf32", tf32, "on a GPU: products in TF32, several times faster and good to three digits");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   if (in_lockstep) {
     set_threads(count);
+    backend::use_tf32(tf32);
     lockstep({{.whole_last_block = whole}, batch_size});
   } else if (in_sweep) {
     set_threads(count);
+    backend::use_tf32(tf32);
     sweep(rounds);
   } else {
-    measure(batch_size, count, rounds);
+    measure(batch_size, count, tf32, rounds);
   }
 } catch (const std::exception& error) {
-  std::fprintf(stderr, "bench: %s\n", error.what());
-  return 1;
+  return command_line::exit_code("bench", error);
 }

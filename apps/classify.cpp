@@ -148,6 +148,5 @@ int main(int argc, char** argv) try {
   command_line::check_printed();
   return unreadable > 0;
 } catch (const std::exception& error) {
-  std::fprintf(stderr, "classify: %s\n", error.what());
-  return 1;
+  return command_line::exit_code("classify", error);
 }

@@ -105,6 +105,12 @@ void parse_or_exit(const CLI::App& app, const Parse& parse) {
   }
 }
 
+// Says what ended the program, and with which code it ends: 2 without the GPU for which it is built, otherwise 1.
+inline int exit_code(const char* program, const std::exception& error) {
+  std::fprintf(stderr, "%s: %s\n", program, error.what());
+  return dynamic_cast<const NoDevice*>(&error) ? 2 : 1;
+}
+
 // For the end of a program whose answer is what it prints: throws Error unless all of it went out, as it does not where
 // stdout is a file on a full disk.
 inline void check_printed() {

@@ -174,6 +174,5 @@ int main(int argc, char** argv) try {
   command_line::check_printed();
   return 0;
 } catch (const std::exception& error) {
-  std::fprintf(stderr, "evaluate: %s\n", error.what());
-  return 1;
+  return command_line::exit_code("evaluate", error);
 }

@@ -40,6 +40,5 @@ int main(int argc, char** argv) try {
   write_file(output, curves_svg(runs));
   std::printf("%s\n", output.c_str());
 } catch (const std::exception& error) {
-  std::fprintf(stderr, "plot: %s\n", error.what());
-  return 1;
+  return command_line::exit_code("plot", error);
 }

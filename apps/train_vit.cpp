@@ -22,6 +22,8 @@ int main(int argc, char** argv) try {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a pipe, too, each line is there when it is printed
   Settings settings = parse_command_line(argc, argv);
   set_threads(settings.threads);
+  backend::use_tf32(settings.tf32);
+  const std::string blas = backend::describe();
   Rng rng(settings.seed);
 
   std::map<std::string, Tensor> weights;
@@ -44,7 +46,7 @@ int main(int argc, char** argv) try {
   }
 
   std::printf("model    ViT, %s parameters\n", with_commas(count_parameters(model)).c_str());
-  std::printf("blas     %s\n", backend::describe().c_str());
+  std::printf("blas     %s\n", blas.c_str());
   std::printf("threads  %d\n", threads());
   std::printf("data     %s\n", describe(data).c_str());
   std::printf("output   %s\n", settings.trainer.output_dir.c_str());
@@ -72,6 +74,5 @@ int main(int argc, char** argv) try {
   std::fprintf(stderr, "go on with: train_vit --resume %s\n", settings.trainer.output_dir.c_str());
   return 128 + Interrupt::received();  // as shells report a signal
 } catch (const std::exception& error) {
-  std::fprintf(stderr, "train_vit: %s\n", error.what());
-  return 1;
+  return command_line::exit_code("train_vit", error);
 }

@@ -4,6 +4,9 @@
 #include <cstdio>
 #include <mutex>
 
+#include "tensor/backend.h"
+#include "tensor/check.h"
+
 namespace bobbin::profile {
 namespace {
 
@@ -31,6 +34,10 @@ void stop() {
 }
 
 void Timed::note() const {
+  try {
+    backend::wait();        // what a GPU was asked for
+  } catch (const Error&) {  // whoever reads the result will meet it again, where it can be thrown
+  }
   const double spent = seconds(Clock::now() - begin_);
   const std::lock_guard lock(mutex);
   auto row = std::find_if(noted.begin(), noted.end(), [&](const Row& r) { return r.name == name_; });

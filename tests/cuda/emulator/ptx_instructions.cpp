@@ -37,6 +37,10 @@ T get(const Frame& f, Register r) {
   std::memcpy(&value, f.registers + r, sizeof value);
   return value;
 }
+template <>
+bool get(const Frame& f, Register r) {
+  return f.registers[r] != 0;  // nvcc writes true as -1
+}
 
 template <class T>
 void set(Frame& f, Register r, T value) {

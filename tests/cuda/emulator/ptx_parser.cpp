@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "engine.h"
@@ -241,23 +240,21 @@ class Parser {
   void parameters() {
     expect("(");
     while (!take_if(")")) {
-      const Register address = new_register();
-      registers_[declaration().name] = address;
+      const Register address = declare(declaration().name);
       f_->at_start.push_back({Preset::parameter_address, address, static_cast<std::int64_t>(f_->parameters++)});
       take_if(",");
     }
   }
 
   void body() {
-    expect("{");
-    for (int depth = 1; depth > 0;) {
+    for (bool begin = true; begin || !scopes_.empty(); begin = false) {
       const std::string word = peek();
       if (word == "{") {
-        ++depth;
         take();
+        scopes_.emplace_back();
       } else if (word == "}") {
-        --depth;
         take();
+        end_scope();
       } else if (word == ";") {
         take();
       } else if (word == ".loc") {
@@ -293,14 +290,21 @@ class Parser {
       if (take() == "inlined_at") location_ += ", inlined at " + place();
   }
 
-  /// ".reg .b32 %r<17>;" need not be known: what begins with % is a register. ".reg .b32 name, other;" must be.
+  /// ".reg .b32 %r<17>;" declares %r0 to %r16, ".reg .b32 name, other;" just these.
   void registers() {
     take();
-    while (!take_if(";")) {
-      const std::string word = take();
-      if (word[0] == '.' || word[0] == ',' || word[0] == '<' || word[0] == '>' || is_number(word)) continue;
-      if (peek() != "<") named_register(word);
-    }
+    while (peek().starts_with(".")) take();
+    do {
+      const std::string name = take();
+      if (take_if("<")) {
+        const std::uint64_t n = number_of(take());
+        for (std::uint64_t k = 0; k < n; ++k) declare(name + std::to_string(k));
+        expect(">");
+      } else {
+        declare(name);
+      }
+    } while (take_if(","));
+    expect(";");
   }
 
   /// An array in local memory, or the parameters of a call, which are there as well.
@@ -309,9 +313,7 @@ class Parser {
     expect(";");
     const std::size_t offset = round_up(f_->local_bytes, d.alignment);
     f_->local_bytes = offset + d.bytes();
-    const Register address = new_register();
-    registers_[d.name] = address;
-    f_->once.push_back({Preset::local_address, address, static_cast<std::int64_t>(offset)});
+    f_->once.push_back({Preset::local_address, declare(d.name), static_cast<std::int64_t>(offset)});
   }
 
   void label() {
@@ -331,7 +333,24 @@ class Parser {
     if (f_->registers > 65535) fail("more than 65535 registers in " + f_->name);
     return static_cast<Register>(f_->registers++);
   }
-  Register named_register(const std::string& name) {
+  /// From here to the end of the scope the name means a new register. nvcc hides names that it needs later on.
+  Register declare(const std::string& name) {
+    const auto hidden = registers_.find(name);
+    if (!scopes_.empty())
+      scopes_.back().emplace_back(name, hidden == registers_.end() ? std::nullopt : std::optional(hidden->second));
+    return registers_[name] = new_register();
+  }
+  void end_scope() {
+    for (auto hidden = scopes_.back().rbegin(); hidden != scopes_.back().rend(); ++hidden)
+      if (hidden->second)
+        registers_[hidden->first] = *hidden->second;
+      else
+        registers_.erase(hidden->first);
+    scopes_.pop_back();
+  }
+
+  /// The same in all scopes.
+  Register global_register(const std::string& name) {
     const auto [entry, fresh] = registers_.try_emplace(name);
     if (fresh) entry->second = new_register();
     return entry->second;
@@ -339,7 +358,7 @@ class Parser {
   Register constant(std::uint64_t value) {
     const std::string name = "constant " + std::to_string(value);
     if (registers_.count(name)) return registers_[name];
-    f_->once.push_back({Preset::constant, named_register(name), static_cast<std::int64_t>(value)});
+    f_->once.push_back({Preset::constant, global_register(name), static_cast<std::int64_t>(value)});
     return registers_[name];
   }
 
@@ -364,22 +383,14 @@ class Parser {
                                                             {"%lanemask_le", lanemask_le},
                                                             {"%lanemask_gt", lanemask_gt},
                                                             {"%lanemask_ge", lanemask_ge}};
-    // A GPU can tell more of itself than an emulator.
-    static const std::set<std::string> unknown = {
-        "%clock", "%clock64", "%clock_hi", "%globaltimer",       "%smid",
-        "%nsmid", "%gridid",  "%nwarpid",  "%dynamic_smem_size", "%total_smem_size"};
     if (registers_.count(name)) return registers_[name];
     if (name == "WARP_SZ") return constant(32);
     if (specials.count(name)) {
-      const Register r = named_register(name);
+      const Register r = global_register(name);
       f_->at_start.push_back({Preset::special, r, specials.at(name)});
       return r;
     }
-    if (name == "_") return named_register(name);  // a result that nobody wants
-    if (name[0] == '%') {
-      if (unknown.count(name) || name.find('.') != std::string::npos) return std::nullopt;
-      return named_register(name);
-    }
+    if (name == "_") return global_register(name);  // a result that nobody wants
     return address_of(name, 0);
   }
 
@@ -515,7 +526,7 @@ class Parser {
       o.problem = ", because of its vector";
     }
     if ((m.name.starts_with("setp.") || m.name.starts_with("shfl.")) && !o.two_results && !o.registers.empty())
-      o.registers.insert(o.registers.begin() + 1, named_register("_"));
+      o.registers.insert(o.registers.begin() + 1, global_register("_"));
     const std::size_t index = append(mnemonic, m, o.registers, o.problem);
     f_->code[index].number = o.offset;
     return index;
@@ -582,6 +593,7 @@ class Parser {
   std::string readable_name_, location_;
   Register true_ = 0;
   std::map<std::string, Register> registers_;  ///< and constants, and what has an address
+  std::vector<std::vector<std::pair<std::string, std::optional<Register>>>> scopes_;  ///< and what their names hide
   std::map<std::string, const Variable*> locals_;
   std::map<std::string, int> labels_;
   std::vector<std::pair<std::size_t, std::string>> branches_, table_branches_;

@@ -998,6 +998,8 @@ Mnemonic take_apart(const std::string& text) {
     } else if (roundings.count(word)) {
       m.modifiers.rounding = roundings.at(word);
       m.rounds = m.modifiers.rounding != Rounding::nearest;
+    } else if (m.name == "vote") {
+      if (word != "sync") m.name += "." + word;  // "uni" means something here
     } else if (m.name.starts_with("setp.") && combinations.count(word)) {
       m.modifiers.combine = combinations.at(word);
     } else if (vectors.count(word)) {

@@ -482,7 +482,7 @@ TEST_CASE("ptx: rounding") {
   CHECK(result_of<double>("sqrt.rp.f64 r, a;", 3.0) == std::nextafter(std::sqrt(3.0), 2));
   CHECK(same(result_of<float>("add.rm.f32 r, a, b;", 1.0F, -1.0F), -0.0F));
   // And afterwards all is as before.
-  CHECK(1.0F + 0x1p-30F == 1.0F);
+  CHECK(result_of<float>("add.rp.f32 r, a, b;", 1.0F, 0x1p-30F) == 1 + 0x1p-23F);
   CHECK(result_of<float>("add.f32 r, a, b;", 1.0F, 0x1p-30F) == 1.0F);
 }
 
@@ -636,7 +636,8 @@ TEST_CASE("ptx: memory") {
 
   // Arrays of a thread, by addresses that are made from a number.
   const std::string local =
-      ".local .align 8 .b8 array[32];\n.reg .b64 base, place;\nmov.u64 base, array;\ncvta.local.u64 base, base;\n"
+      ".local .align 1 .b8 before[3];\n.local .align 8 .b8 array[32];\n.reg .b64 base, place;\nmov.u64 base, "
+      "array;\ncvta.local.u64 base, base;\n"
       "st.local.u32 [array+4], 11;\nst.u64 [base+8], 22;\ncvta.to.local.u64 place, base;\nadd.u64 place, place, a;\n";
   CHECK(result_of<u32>(local + "ld.local.u32 r, [place];", u64(4)) == 11);
   CHECK(result_of<u32>(local + "ld.u32 r, [place];", u64(8)) == 22);
@@ -665,6 +666,16 @@ TEST_CASE("ptx: parameters, tables, branches and calls") {
   ld.param.u64 %rd1, [pair+8];
   add.u64 %rd1, %rd1, %rd1;
   st.param.b64 [results+8], %rd1;
+  ret;
+}
+
+.func end_if_one(.param .b32 x)
+{
+  .reg .pred %p;
+  .reg .b32 %r;
+  ld.param.u32 %r, [x];
+  setp.eq.u32 %p, %r, 1;
+  @%p exit;
   ret;
 }
 
@@ -737,8 +748,11 @@ $L_one:
 $L_two:
   st.global.u64 [%rd1+32], 102;
 $L_end:
-  setp.eq.u32 %p2, %r1, 1;
-  @%p2 exit;
+  {
+    .param .b32 param0;
+    st.param.b32 [param0], %r1;
+    call.uni end_if_one, (param0);
+  }
   st.global.u64 [%rd1+40], 7;
 }
 )",
@@ -867,7 +881,7 @@ TEST_CASE("ptx: shuffles and votes") {
   std::string text = head + R"(
 .visible .entry _ZN8ptx_test8exchangeEPj(.param .u64 y)
 {
-  .reg .pred p, odd;
+  .reg .pred p, odd, never;
   .reg .b32 lane, v, r, one;
   .reg .b64 at;
   ld.param.u64 at, [y];
@@ -876,6 +890,7 @@ TEST_CASE("ptx: shuffles and votes") {
   add.u32 v, lane, 100;
   and.b32 one, lane, 1;
   setp.eq.u32 odd, one, 1;
+  setp.gt.u32 never, one, 1;
 )";
   std::size_t n = 0;
   const auto store = [&](const std::string& what) {
@@ -889,7 +904,8 @@ TEST_CASE("ptx: shuffles and votes") {
   }
   text += "vote.sync.ballot.b32 r, odd, -1;\n";
   store("r");
-  for (const std::string vote : {"any.pred p, odd", "all.pred p, odd", "uni.pred p, odd", "any.pred p, !p"}) {
+  for (const std::string vote :
+       {"any.pred p, odd", "all.pred p, odd", "uni.pred p, odd", "uni.pred p, never", "any.pred p, !odd"}) {
     text += "vote.sync." + vote + ", -1;\nselp.u32 r, 1, 0, p;\n";
     store("r");
   }
@@ -919,6 +935,7 @@ TEST_CASE("ptx: shuffles and votes") {
     CHECK(*row++ == 1);
     CHECK(*row++ == 0);
     CHECK(*row++ == 0);
+    CHECK(*row++ == 1);
     CHECK(*row++ == 1);
     CHECK(*row++ == 100 + (lane < 31 ? lane + 1 : lane));
   }

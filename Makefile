@@ -81,13 +81,15 @@ help:
 	@echo 'make bench      measure speed; ARGS=--sweep shows how the cost grows'
 	@echo 'make bench-peers  measure beside PyTorch and JAX, where a Python has them; ARGS="--python PATH" names one'
 	@echo 'make data       fetch Fashion-MNIST, where no package has it'
-	@echo 'make asan       run the tests with address and undefined-behaviour sanitizers'
+	@echo 'make check-cuda  run the CUDA kernels on the emulator with address, undefined-behaviour and thread sanitizers'
+	@echo 'make asan       run all tests with address and undefined-behaviour sanitizers'
 	@echo 'make fuzz       throw made-up files at each reader for FUZZ_SECONDS=600; needs clang++'
 	@echo 'make format     lay out the sources with clang-format'
 	@echo 'make tidy       look for mistakes with clang-tidy'
 	@echo 'make install    headers, library and pkg-config file, into PREFIX=/usr/local'
 	@echo 'make clean      remove build/'
-	@echo 'Also: CXX=clang++  ARCH=x86-64-v3  V=1 (show commands)  AUTO_DEPS=0 (install no packages)'
+	@echo 'Also: CUDA=1 (programs, run, bench and test for an NVIDIA GPU, in build/cuda)'
+	@echo '      CXX=clang++  ARCH=x86-64-v3  V=1 (show commands)  AUTO_DEPS=0 (install no packages)'
 
 # Each builds in a make of its own, because what deps installs changes what the Makefile finds.
 run: deps
@@ -127,7 +129,7 @@ deps:
 SOURCES = $(LIB_SRC) $(APP_SRC) $(TEST_SRC) $(FUZZ_SRC)
 HEADERS = $(wildcard $(FOLDERS:%=%/*.h) tensor/cpu/*.h)
 format:
-	@clang-format -i $(SOURCES) $(HEADERS) $(wildcard apps/*.h tests/*.h tests/*/*.h)
+	@clang-format -i $(SOURCES) $(HEADERS) $(CUDA_SRC) $(wildcard tensor/cuda/*.h apps/*.h tests/*.h tests/*/*.h tests/cuda/*.cpp tests/cuda/*/*.*[hp])
 tidy:
 	clang-tidy --quiet $(SOURCES) -- $(CXXFLAGS) -I. $(BLAS_CFLAGS)
 

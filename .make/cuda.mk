@@ -13,12 +13,12 @@ EMULATOR_SRC  = $(wildcard tests/cuda/emulator/*.cpp)
 EMULATOR_TEST = $(wildcard tests/cuda/emulator_test.cpp tests/cuda/ptx_test.cpp)
 KERNEL_TEST   = tests/cuda/main.cpp tests/cuda/kernels_test.cpp tests/cuda/device_test.cpp
 # What is built on them: the golden files, the gradient of every operation, layers, training.
-ABOVE_TEST    = $(wildcard tests/golden/*.cpp tests/autograd/*.cpp tests/nn/*.cpp) tests/optim/trainer_test.cpp tests/optim/dropout_training_test.cpp
+ABOVE_TEST    = $(wildcard tests/golden/*.cpp tests/autograd/*.cpp tests/nn/*.cpp) $(wildcard tests/optim/*_test.cpp)
 CUDA_TEST     = $(KERNEL_TEST) $(ABOVE_TEST)
 
 # What make test runs beside the tests for the processor. A kernel's threads come in another order for each seed.
 KERNELS_ONLY = -sf='*/kernels_test*,*/device_test*'
-TOO_SLOW     = -tce='trainer: learns*,a hundred thousand*'
+TOO_SLOW     = -tce='trainer: learns*,a hundred thousand*,model file: preprocessor*'
 ifeq ($(CUDA),)
   CUDA_RUNS  = "$(B)/test_cuda $(TOO_SLOW)" $(foreach s,1 2 3,"CUDA_EMULATOR_SEED=$(s) $(B)/test_cuda $(KERNELS_ONLY)") \
                $(foreach t,$(PTX_TARGETS),$(call ptx_run,$(t)))
@@ -69,6 +69,9 @@ NVCC_FLAGS  = -std=c++20 -O3 --expt-relaxed-constexpr -ccbin $(CXX) -I. -Werror 
 GENCODE     = -gencode 'arch=compute_80,code=[$(subst $(empty) ,$(comma),$(CUDA_ARCHS) compute_80)]'
 
 ifneq ($(CUDA),)
+  ifeq ($(NVCC),)
+    $(error CUDA=1 needs nvcc, of CUDA 12 or later, in /usr/local/cuda/bin or in the PATH)
+  endif
   CPPFLAGS += -DBOBBIN_CUDA -I$(CUDA_HOME)/include
   LIBS     += -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcudart -lcublas
 $(FLOAT): $(patsubst %.cu,$(B)/float/%.o,$(CUDA_SRC))

@@ -56,22 +56,32 @@ class OnDevice {
 /// How far single precision may be off, in units of its last digit.
 constexpr double epsilon = std::numeric_limits<real>::epsilon();
 
-/// Whether the numbers agree: NaN with NaN, an infinity with the same, and the others to `tolerance` times the largest,
-/// or times `scale`, if that is larger: how large the terms are of which they are what is left.
-inline void check_same(const Numbers& got, const Numbers& want, double tolerance, double scale = 0) {
+/// Whether each number agrees, NaN with NaN and an infinity with the same: a difference may be `tolerance` times the
+/// number itself, and below `floor` times that.
+inline void check_each(const Numbers& got, const Numbers& want, double tolerance,
+                       double floor = std::numeric_limits<real>::min()) {
   REQUIRE(got.size() == want.size());
-  double largest = scale, difference = 0;
-  Index wrong = -1;
-  for (std::size_t i = 0; i < want.size(); ++i)
-    if (std::isfinite(want[i])) largest = std::max(largest, std::abs(double{want[i]}));
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  double worst = 0;
+  std::size_t wrong = 0;
   for (std::size_t i = 0; i < want.size(); ++i) {
     if (got[i] == want[i] || (std::isnan(got[i]) && std::isnan(want[i]))) continue;
-    const double d = std::abs(double{got[i]} - want[i]);
-    if (!(d <= difference)) difference = d, wrong = static_cast<Index>(i);
+    double error = std::abs(double{got[i]} - want[i]) / std::max(std::abs(double{want[i]}), floor);
+    if (!std::isfinite(error)) error = inf;  // a NaN where none is wanted would lose every comparison
+    if (error > worst) worst = error, wrong = i;
   }
   CAPTURE(wrong);
   CAPTURE(want.size());
-  CHECK(difference <= tolerance * largest);
+  CHECK(worst <= tolerance);
+}
+
+/// Whether the numbers agree, NaN with NaN and an infinity with the same: a difference may be `tolerance` times the
+/// largest number that is wanted, or times `scale` where that is more, since what went into a sum may be larger than
+/// it.
+inline void check_same(const Numbers& got, const Numbers& want, double tolerance, double scale = 0) {
+  for (const real w : want)
+    if (std::isfinite(w)) scale = std::max(scale, std::abs(double{w}));
+  check_each(got, want, tolerance, std::max(scale, double{std::numeric_limits<real>::min()}));
 }
 
 }  // namespace bobbin::test

@@ -43,7 +43,7 @@ emulated = $(patsubst %,$(B)/emulated/%.o,$(basename $(1)))
 either   = $(call emulated,$(filter tests/cuda/% $(NAMES_BACKEND),$(1))) \
            $(call object,float,$(filter-out tests/cuda/% $(NAMES_BACKEND),$(1)))
 
-$(B)/test_cuda: $(call either,$(CUDA_TEST) $(EMULATOR_TEST) $(EMULATOR_SRC) $(LIB_SRC)) $(call emulated,$(CUDA_SRC))
+$(B)/test_cuda: $(call either,$(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST) $(EMULATOR_SRC) $(LIB_SRC)) $(call emulated,$(CUDA_SRC))
 # The kernels and the tensors alone: quicker to build where everything is built for it, with a sanitizer.
 $(B)/test_kernels: $(call either,$(KERNEL_TEST) $(EMULATOR_TEST) $(EMULATOR_SRC) $(wildcard tensor/*.cpp tensor/cpu/*.cpp)) \
                    $(call emulated,$(CUDA_SRC))
@@ -109,5 +109,5 @@ check-cuda-tsan: deps
 	  OMP_NUM_THREADS=1 TSAN_OPTIONS=ignore_noninstrumented_modules=1 sh tests/run.sh build/tsan/test_kernels; \
 	else echo 'skipped: ThreadSanitizer needs clang++'; fi
 
--include $(patsubst %.o,%.d,$(call emulated,$(CUDA_SRC) $(CUDA_TEST) $(EMULATOR_TEST) $(EMULATOR_SRC) $(LIB_SRC)) \
+-include $(patsubst %.o,%.d,$(call emulated,$(CUDA_SRC) $(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST) $(EMULATOR_SRC) $(LIB_SRC)) \
            $(patsubst %.cu,$(B)/float/%.o,$(CUDA_SRC)))

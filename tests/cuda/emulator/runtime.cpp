@@ -33,6 +33,7 @@ struct Runtime {
   std::vector<Copy> queued;
   std::vector<Arrival> arrivals;
   unsigned long waits = 0;
+  std::map<std::string, unsigned long> calls_of;
 
   // The plan to fail, and how often the function was called since it was made.
   std::string plan;
@@ -109,7 +110,14 @@ void finish() {
 
 }  // namespace
 
-Call::Call(const char* name) : lock_(mutex()), name_(name), no_device_(!has_device()), must_fail_(is_planned(name)) {}
+Call::Call(const char* name) : lock_(mutex()), name_(name), no_device_(!has_device()), must_fail_(is_planned(name)) {
+  ++runtime().calls_of[name];
+}
+
+unsigned long calls_of(const std::string& name) {
+  const std::lock_guard lock(mutex());
+  return runtime().calls_of[name];
+}
 
 void do_queued_copies() {
   Runtime& r = runtime();

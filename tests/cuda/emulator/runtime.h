@@ -23,6 +23,9 @@ class Call {
   bool no_device_, must_fail_;
 };
 
+/// How often the program has called this function so far.
+unsigned long calls_of(const std::string& name);
+
 /// Does what was put off: later work may need it.
 void do_queued_copies();
 

@@ -1,0 +1,101 @@
+// What a training step asks of CUDA, as only the emulator can count it.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <map>
+#include <string>
+
+#include "nn/vit.h"
+#include "optim/trainer.h"
+#include "runtime.h"
+#include "tensor/backend.h"
+#include "tensor/storage.h"
+#include "tests/helpers.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+
+namespace {
+
+// A model whose steps take batches and labels from the program, and draw dropout masks.
+struct Training {
+  Rng rng{1};
+  ViT model{{.img_size = 8,
+             .patch_size = 4,
+             .num_hiddens = 12,
+             .mlp_num_hiddens = 16,
+             .num_heads = 2,
+             .num_blks = 2,
+             .emb_dropout = real(0.1),
+             .blk_dropout = real(0.1),
+             .num_classes = 3,
+             .num_channels = 1},
+            rng};
+  SGD sgd{parameters(model), {.lr = real(0.1), .momentum = real(0.9)}};
+
+  real step() {
+    Staging images({4, 1, 8, 8});
+    std::fill_n(images.data(), images.shape().size(), real(0.5));
+    return training_step(model, sgd, std::move(images).tensor(), {0, 1, 2, 0});
+  }
+};
+
+}  // namespace
+
+TEST_CASE("cuda: a step of training waits once, to read the loss, and takes no memory") {
+  Training training;
+  for (int i = 0; i < 3; ++i) training.step();
+  const char* const names[] = {"cudaMalloc",       "cudaFree",
+                               "cudaMallocHost",   "cudaFreeHost",
+                               "cudaEventDestroy", "cudaEventCreateWithFlags",
+                               "cudaMemGetInfo",   "cudaStreamSynchronize"};
+  std::map<std::string, unsigned long> before;
+  for (const char* name : names) before[name] = emulator::calls_of(name);
+  for (int i = 0; i < 5; ++i) training.step();
+  for (const char* name : names) {
+    const std::string text = name;
+    CAPTURE(text);
+    CHECK(emulator::calls_of(name) - before[name] == (text == "cudaStreamSynchronize" ? 5 : 0));
+  }
+}
+
+TEST_CASE("cuda: whichever call fails, an Error says which") {
+  struct Plan {
+    explicit Plan(const std::string& plan) { setenv("CUDA_EMULATOR_FAIL", plan.c_str(), 1); }
+    ~Plan() { unsetenv("CUDA_EMULATOR_FAIL"); }
+  };
+  const struct {
+    const char *function, *says;
+  } calls[] = {{"cudaMalloc", "out of memory"},
+               {"cudaMallocHost", "cudaMallocHost failed: out of memory"},
+               {"cudaMemcpyAsync", "cudaMemcpyAsync failed: "},
+               {"cudaLaunchKernel", " failed: "},
+               {"cudaStreamSynchronize", "cudaStreamSynchronize failed: "},
+               {"cudaEventCreateWithFlags", "cudaEventCreateWithFlags failed: "},
+               {"cudaEventRecord", "cudaEventRecord failed: "},
+               {"cudaEventQuery", "cudaEventQuery failed: "},
+               {"cublasSgemmStridedBatched", "gemm failed: "},
+               {"cublasSetMathMode", "cublasSetMathMode failed: "}};
+  for (const auto& call : calls)
+    for (const int which : {1, 2, 7}) {
+      const std::string function = call.function;
+      CAPTURE(function);
+      CAPTURE(which);
+      memory::release_cached();
+      Training training;
+      const unsigned long before = emulator::calls_of(function);
+      std::string text;
+      {
+        const Plan plan(function + ":" + std::to_string(which));
+        text = error_of([&] {
+          backend::use_tf32(false);
+          for (int i = 0; i < 3; ++i) training.step();
+        });
+      }
+      if (emulator::calls_of(function) - before < static_cast<unsigned long>(which))
+        continue;  // it is not called so often
+      CAPTURE(text);
+      CHECK(contains(text, call.says));
+      CHECK(std::isfinite(training.step()));  // and it can go on
+    }
+}

@@ -181,16 +181,20 @@ Choice among(Types<as, T...>, Type type) {
 }
 bool is_modified(const Mnemonic& m) { return m.rounds || m.modifiers.flush || m.modifiers.saturate; }
 
-/// operand[0] = F(operand[1], ...).
+/// operand[0] = F(operand[1], ...). If F wants one argument more, the first is the carry.
 template <class F, class Signature>
 struct Calculate;
 template <class F, class R, class... A>
 struct Calculate<F, R(A...)> {
   static constexpr std::size_t operands = 1 + sizeof...(A);
-  static void action(const Instruction& i, Frame& f) { calculate(i, f, std::index_sequence_for<A...>()); }
-  template <std::size_t... K>
-  static void calculate(const Instruction& i, Frame& f, std::index_sequence<K...>) {
-    set(f, i.operand[0], static_cast<R>(F{}(get<A>(f, i.operand[1 + K])...)));
+  static void action(const Instruction& i, Frame& f) {
+    [&]<std::size_t... K>(std::index_sequence<K...>) {
+      if constexpr (std::is_invocable_v<F, bool&, A...>)
+        set(f, i.operand[0], static_cast<R>(F{}(f.carry, get<A>(f, i.operand[1 + K])...)));
+      else
+        set(f, i.operand[0], static_cast<R>(F{}(get<A>(f, i.operand[1 + K])...)));
+    }
+    (std::index_sequence_for<A...>());
   }
 };
 template <class F, template <class> class Shape>
@@ -202,30 +206,6 @@ template <template <class> class Shape, class List, class F>
 Chooser on(F) {
   return [](const Mnemonic& m) {
     return is_modified(m) ? Choice() : among<Calculation<F, Shape>::template Make>(List(), m.type);
-  };
-}
-
-/// The same for a function whose first argument is the carry.
-template <class F, class Signature>
-struct CalculateWithCarry;
-template <class F, class R, class... A>
-struct CalculateWithCarry<F, R(A...)> {
-  static constexpr std::size_t operands = 1 + sizeof...(A);
-  static void action(const Instruction& i, Frame& f) { calculate(i, f, std::index_sequence_for<A...>()); }
-  template <std::size_t... K>
-  static void calculate(const Instruction& i, Frame& f, std::index_sequence<K...>) {
-    set(f, i.operand[0], static_cast<R>(F{}(f.carry, get<A>(f, i.operand[1 + K])...)));
-  }
-};
-template <class F, template <class> class Shape>
-struct CalculationWithCarry {
-  template <class T>
-  using Make = CalculateWithCarry<F, Shape<T>>;
-};
-template <template <class> class Shape, class List, class F>
-Chooser with_carry(F) {
-  return [](const Mnemonic& m) {
-    return is_modified(m) ? Choice() : among<CalculationWithCarry<F, Shape>::template Make>(List(), m.type);
   };
 }
 
@@ -262,53 +242,48 @@ T to_unit(T x) {
 float canonical(float x) { return x != x ? std::bit_cast<float>(0x7fffffffu) : x; }
 double canonical(double x) { return x; }
 
-template <class F, class Signature>
-struct RoundToNearest;
-template <class F, class T, class... A>
-struct RoundToNearest<F, T(A...)> {
-  static constexpr std::size_t operands = 1 + sizeof...(A);
-  static void action(const Instruction& i, Frame& f) { calculate(i, f, std::index_sequence_for<A...>()); }
-  template <std::size_t... K>
-  static void calculate(const Instruction& i, Frame& f, std::index_sequence<K...>) {
-    set(f, i.operand[0], canonical(static_cast<T>(F{}(get<A>(f, i.operand[1 + K])...))));
-  }
+template <class F>
+struct Canonical {
+  template <class... T>
+  requires std::is_invocable_v<F, T...>
+  auto operator()(T... a) const { return canonical(F{}(a...)); }
 };
+
+/// operand[0] = F(operand[1], ...), rounded as told. The compiler believes that results are always rounded to the
+/// nearest, and could compute them before or after it is told otherwise. What is volatile it may not move.
 template <class F, class Signature>
 struct Round;
 template <class F, class T, class... A>
 struct Round<F, T(A...)> {
   static constexpr std::size_t operands = 1 + sizeof...(A);
-  static void action(const Instruction& i, Frame& f) { calculate(i, f, std::index_sequence_for<A...>()); }
-  /// The compiler believes that the rounding is always the same, and could compute before or after it is set. What is
-  /// volatile it may not move.
-  template <std::size_t... K>
-  static void calculate(const Instruction& i, Frame& f, std::index_sequence<K...>) {
-    const auto given = [&](T x) { return i.flush ? flush_denormal(x) : x; };
-    volatile T from[] = {given(get<A>(f, i.operand[1 + K]))...};
-    volatile T to;
-    {
-      const RoundingMode mode(i.rounding);
-      to = static_cast<T>(F{}(T(from[K])...));
+  static void action(const Instruction& i, Frame& f) {
+    [&]<std::size_t... K>(std::index_sequence<K...>) {
+      const auto given = [&](T x) { return i.flush ? flush_denormal(x) : x; };
+      volatile T from[] = {given(get<A>(f, i.operand[1 + K]))...};
+      volatile T to;
+      {
+        const RoundingMode mode(i.rounding);
+        to = F{}(T(from[K])...);
+      }
+      T y = to;
+      if (i.flush) y = flush_denormal(y);
+      if (i.saturate) y = to_unit(y);
+      set(f, i.operand[0], canonical(y));
     }
-    T y = to;
-    if (i.flush) y = flush_denormal(y);
-    if (i.saturate) y = to_unit(y);
-    set(f, i.operand[0], canonical(y));
+    (std::index_sequence_for<A...>());
   }
 };
 template <class F, template <class> class Shape>
-struct FloatingPoint {
+struct Modified {
   template <class T>
-  using MakePlain = RoundToNearest<F, Shape<T>>;
-  template <class T>
-  using MakeModified = Round<F, Shape<T>>;
+  using Make = Round<F, Shape<T>>;
 };
 /// Arithmetic of float and double, with all that can be said about its rounding.
 template <template <class> class Shape, class F>
 Chooser rounded(F) {
   return [](const Mnemonic& m) {
-    return is_modified(m) ? among<FloatingPoint<F, Shape>::template MakeModified>(Floats(), m.type)
-                          : among<FloatingPoint<F, Shape>::template MakePlain>(Floats(), m.type);
+    return is_modified(m) ? among<Modified<F, Shape>::template Make>(Floats(), m.type)
+                          : among<Calculation<Canonical<F>, Shape>::template Make>(Floats(), m.type);
   };
 }
 
@@ -357,6 +332,12 @@ T remainder(T a, T b) {
   if (std::is_signed_v<T> && b == static_cast<T>(-1)) return 0;
   return static_cast<T>(a % b);
 }
+template <class T>
+u64 distance(T a, T b) {
+  return a < b ? u64(b) - u64(a) : u64(a) - u64(b);
+}
+/// Two registers as one of 64 bits.
+u64 pair(u32 low, u32 high) { return u64(high) << 32 | low; }
 /// Shifts by the width and more drop all bits.
 template <class T>
 T shift_left(T a, u32 by) {
@@ -392,7 +373,7 @@ T insert_bits(T a, T b, u32 from, u32 length) {
 }
 /// prmt: each byte of the result is one of the eight of b:a, or its sign repeated.
 u32 permute_bytes(u32 a, u32 b, u32 selectors) {
-  const u64 bytes = u64(b) << 32 | a;
+  const u64 bytes = pair(a, b);
   u32 result = 0;
   for (int k = 0; k < 4; ++k) {
     const u32 selector = selectors >> 4 * k & 15;
@@ -416,29 +397,41 @@ u32 highest_bit(T a) {
   return width<T> - 1 - static_cast<u32>(std::countl_zero(bits));
 }
 
-/// add.cc, addc, addc.cc: numbers of several words are added word by word, from the lowest on. Each takes the carry of
-/// the one before.
-template <bool takes, bool gives, class T>
-T sum_with_carry(bool& carry, T a, T b) {
-  const unsigned __int128 exact = static_cast<unsigned __int128>(a) + b + (takes && carry);
-  if (gives) carry = exact >> width<T> != 0;
-  return static_cast<T>(exact);
-}
-template <bool takes, bool gives, class T>
-T difference_with_borrow(bool& borrow, T a, T b) {
-  const __int128 exact = static_cast<__int128>(a) - b - (takes && borrow);
-  if (gives) borrow = exact < 0;
-  return static_cast<T>(exact);
-}
-/// Of a product, its low or its high half.
-template <bool takes, bool gives, class T>
-T low_product_and_sum(bool& carry, T a, T b, T c) {
-  return sum_with_carry<takes, gives, std::make_unsigned_t<T>>(carry, static_cast<T>(u64(a) * u64(b)), c);
-}
-template <bool takes, bool gives, class T>
-T high_product_and_sum(bool& carry, T a, T b, T c) {
-  return sum_with_carry<takes, gives, std::make_unsigned_t<T>>(carry, high_product(a, b), c);
-}
+/// Numbers of several words are added word by word, from the lowest on: add.cc gives a carry to the next, addc takes
+/// it, addc.cc does both. Of products, their low or their high halves are added up so.
+template <bool takes, bool gives>
+struct Sum {
+  template <class T>
+  T operator()(bool& carry, T a, T b) const {
+    const unsigned __int128 exact = static_cast<unsigned __int128>(a) + b + (takes && carry);
+    if (gives) carry = exact >> width<T> != 0;
+    return static_cast<T>(exact);
+  }
+};
+template <bool takes, bool gives>
+struct Difference {
+  template <class T>
+  T operator()(bool& borrow, T a, T b) const {
+    const __int128 exact = static_cast<__int128>(a) - b - (takes && borrow);
+    if (gives) borrow = exact < 0;
+    return static_cast<T>(exact);
+  }
+};
+template <bool takes, bool gives>
+struct LowProductAndSum {
+  template <class T>
+  T operator()(bool& carry, T a, T b, T c) const {
+    return Sum<takes, gives>()(carry, low_product(a, b), c);
+  }
+};
+template <bool takes, bool gives>
+struct HighProductAndSum {
+  template <class T>
+  T operator()(bool& carry, T a, T b, T c) const {
+    using U = std::make_unsigned_t<T>;
+    return static_cast<T>(Sum<takes, gives>()(carry, static_cast<U>(high_product(a, b)), static_cast<U>(c)));
+  }
+};
 
 // --- conversion -------------------------------------------------------------------------------------------
 
@@ -580,13 +573,16 @@ std::byte* in_shared_array(const Instruction& i, const Frame& f, u32 address, st
   return f.shared[k] + offset;
 }
 
+[[noreturn]] void misaligned(const Instruction& i, std::size_t bytes) {
+  die("the address of " + std::to_string(bytes) + " bytes is not a multiple of that", i.text);
+}
+
 /// Where the instruction reads or writes `bytes` bytes, which must be a divisor of the address.
 template <bool shared>
 std::byte* address(const Instruction& i, const Frame& f, Register r, std::size_t bytes) {
   const u64 a = f.registers[r] + static_cast<u64>(i.number);
   std::byte* const p = shared ? in_shared_array(i, f, static_cast<u32>(a), bytes) : reinterpret_cast<std::byte*>(a);
-  if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0)
-    die("the address of " + std::to_string(bytes) + " bytes is not a multiple of that", i.text);
+  if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0) misaligned(i, bytes);
   return p;
 }
 
@@ -737,27 +733,32 @@ void wait_for_block(const Instruction& i, Frame& f) {
 }
 void wait_for_warp(const Instruction& i, Frame& f) { sync_warp(get<u32>(f, i.operand[0]), 0, i.text, true); }
 
+/// Where a lane reads from, and whether it may.
+struct Source {
+  u32 lane;
+  bool inside;
+};
+/// Of a warp: its lanes `first` to `last`, who have the bits of `mask` in common.
+struct Part {
+  u32 first, last, mask;
+};
+
 /// shfl d|p, a, b, c, mask: d is the a of another lane, which b tells. c has two numbers: where the lanes of a part of
 /// the warp end, and the mask of the bits of a lane that tell which part it is in. If the other lane is outside of the
 /// part, p is false, and d is the own a.
 template <class From>
 void shuffle(const Instruction& i, Frame& f) {
   const u32 a = get<u32>(f, i.operand[2]), b = get<u32>(f, i.operand[3]) & 31, c = get<u32>(f, i.operand[4]);
-  const u32 mask = get<u32>(f, i.operand[5]), lane = emulator::lane();
-  const u32 end = c & 31, part_mask = c >> 8 & 31;
-  const u32 first = lane & part_mask, last = first | (end & ~part_mask);
-  const auto [from, inside] = From{}(lane, b, first, last, part_mask);
-  const u32 read = inside ? from : lane;
+  const u32 mask = get<u32>(f, i.operand[5]), lane = emulator::lane(), part_mask = c >> 8 & 31;
+  const u32 first = lane & part_mask, last = first | (c & 31 & ~part_mask);
+  const Source source = From{}(lane, b, Part{first, last, part_mask});
+  const u32 from = source.inside ? source.lane : lane;
   const u64* const values = sync_warp(mask, a, i.text, false);
-  if ((mask >> read & 1) == 0)
-    die("a shuffle reads lane " + std::to_string(read) + ", which is not in its mask", i.text);
-  set(f, i.operand[0], static_cast<u32>(values[read]));
-  set(f, i.operand[1], inside);
+  if ((mask >> from & 1) == 0)
+    die("a shuffle reads lane " + std::to_string(from) + ", which is not in its mask", i.text);
+  set(f, i.operand[0], static_cast<u32>(values[from]));
+  set(f, i.operand[1], source.inside);
 }
-struct Source {
-  u32 lane;
-  bool inside;
-};
 template <class From>
 Choice choose_shuffle(const Mnemonic& m) {
   return bits_of(m.type) == Type::u32 ? Choice{shuffle<From>, 6} : Choice();
@@ -813,23 +814,23 @@ const std::vector<Row>& instructions() {
       {"rem", on<Binary, Signed>([](auto a, auto b) { return remainder(a, b); })},
       {"neg", on<Unary, Words>([](auto a) { return negative(a); })},
       {"abs", on<Unary, Signed>([](auto a) { return a < 0 ? negative(a) : a; })},
-      {"sad", on<Ternary, Signed>([](auto a, auto b, auto c) { return u64(c) + (a < b ? u64(b) - u64(a) : u64(a) - u64(b)); })},
+      {"sad", on<Ternary, Signed>([](auto a, auto b, auto c) { return u64(c) + distance(a, b); })},
       {"min", on<Binary, Signed>([](auto a, auto b) { return std::min(a, b); })},
       {"max", on<Binary, Signed>([](auto a, auto b) { return std::max(a, b); })},
 
       // Several words.
-      {"add.cc", with_carry<Binary, Words>([](bool& c, auto x, auto y) { return sum_with_carry<false, true>(c, x, y); })},
-      {"addc", with_carry<Binary, Words>([](bool& c, auto x, auto y) { return sum_with_carry<true, false>(c, x, y); })},
-      {"addc.cc", with_carry<Binary, Words>([](bool& c, auto x, auto y) { return sum_with_carry<true, true>(c, x, y); })},
-      {"sub.cc", with_carry<Binary, Words>([](bool& c, auto x, auto y) { return difference_with_borrow<false, true>(c, x, y); })},
-      {"subc", with_carry<Binary, Words>([](bool& c, auto x, auto y) { return difference_with_borrow<true, false>(c, x, y); })},
-      {"subc.cc", with_carry<Binary, Words>([](bool& c, auto x, auto y) { return difference_with_borrow<true, true>(c, x, y); })},
-      {"mad.lo.cc", with_carry<Ternary, Signed>([](bool& c, auto x, auto y, auto z) { return low_product_and_sum<false, true>(c, x, y, z); })},
-      {"madc.lo", with_carry<Ternary, Signed>([](bool& c, auto x, auto y, auto z) { return low_product_and_sum<true, false>(c, x, y, z); })},
-      {"madc.lo.cc", with_carry<Ternary, Signed>([](bool& c, auto x, auto y, auto z) { return low_product_and_sum<true, true>(c, x, y, z); })},
-      {"mad.hi.cc", with_carry<Ternary, Signed>([](bool& c, auto x, auto y, auto z) { return high_product_and_sum<false, true>(c, x, y, z); })},
-      {"madc.hi", with_carry<Ternary, Signed>([](bool& c, auto x, auto y, auto z) { return high_product_and_sum<true, false>(c, x, y, z); })},
-      {"madc.hi.cc", with_carry<Ternary, Signed>([](bool& c, auto x, auto y, auto z) { return high_product_and_sum<true, true>(c, x, y, z); })},
+      {"add.cc", on<Binary, Words>(Sum<false, true>())},
+      {"addc", on<Binary, Words>(Sum<true, false>())},
+      {"addc.cc", on<Binary, Words>(Sum<true, true>())},
+      {"sub.cc", on<Binary, Words>(Difference<false, true>())},
+      {"subc", on<Binary, Words>(Difference<true, false>())},
+      {"subc.cc", on<Binary, Words>(Difference<true, true>())},
+      {"mad.lo.cc", on<Ternary, Words>(LowProductAndSum<false, true>())},
+      {"madc.lo", on<Ternary, Words>(LowProductAndSum<true, false>())},
+      {"madc.lo.cc", on<Ternary, Words>(LowProductAndSum<true, true>())},
+      {"mad.hi.cc", on<Ternary, Signed>(HighProductAndSum<false, true>())},
+      {"madc.hi", on<Ternary, Signed>(HighProductAndSum<true, false>())},
+      {"madc.hi.cc", on<Ternary, Signed>(HighProductAndSum<true, true>())},
 
       // Bits.
       {"and", on<Binary, Words>([](auto a, auto b) { return a & b; })},
@@ -843,12 +844,12 @@ const std::vector<Row>& instructions() {
       {"not", on<Unary, Truth>([](bool a) { return !a; })},
       {"shl", on<Shift, Words>([](auto a, u32 by) { return shift_left(a, by); })},
       {"shr", on<Shift, Signed>([](auto a, u32 by) { return shift_right(a, by); })},
-      {"shf.l.wrap", on<Ternary, Single>([](u32 a, u32 b, u32 c) { return (u64(b) << 32 | a) << (c & 31) >> 32; })},
-      {"shf.l.clamp", on<Ternary, Single>([](u32 a, u32 b, u32 c) { return (u64(b) << 32 | a) << std::min(c, 32u) >> 32; })},
-      {"shf.r.wrap", on<Ternary, Single>([](u32 a, u32 b, u32 c) { return (u64(b) << 32 | a) >> (c & 31); })},
-      {"shf.r.clamp", on<Ternary, Single>([](u32 a, u32 b, u32 c) { return (u64(b) << 32 | a) >> std::min(c, 32u); })},
+      {"shf.l.wrap", on<Ternary, Single>([](u32 a, u32 b, u32 by) { return pair(a, b) << (by & 31) >> 32; })},
+      {"shf.l.clamp", on<Ternary, Single>([](u32 a, u32 b, u32 by) { return pair(a, b) << std::min(by, 32u) >> 32; })},
+      {"shf.r.wrap", on<Ternary, Single>([](u32 a, u32 b, u32 by) { return pair(a, b) >> (by & 31); })},
+      {"shf.r.clamp", on<Ternary, Single>([](u32 a, u32 b, u32 by) { return pair(a, b) >> std::min(by, 32u); })},
       {"bfe", on<Extraction, Signed>([](auto a, u32 from, u32 length) { return extract_bits(a, from, length); })},
-      {"bfi", on<Insertion, Words>([](auto a, auto b, u32 from, u32 length) { return insert_bits(a, b, from, length); })},
+      {"bfi", on<Insertion, Words>([](auto a, auto b, u32 from, u32 n) { return insert_bits(a, b, from, n); })},
       {"prmt", on<Ternary, Single>([](u32 a, u32 b, u32 c) { return permute_bytes(a, b, c); })},
       {"lop3", on<Logic, Single>([](u32 a, u32 b, u32 c, u32 table) { return logic(a, b, c, table); })},
       {"popc", on<Count, Words>([](auto a) { return std::popcount(a); })},
@@ -940,12 +941,13 @@ const std::vector<Row>& instructions() {
       {"bar", always<wait_for_block, 1>},
       {"barrier", always<wait_for_block, 1>},
       {"bar.warp", always<wait_for_warp, 1>},
-      {"shfl.up", shuffled([](u32 lane, u32 by, u32, u32 end, u32) { return Source{lane - by, lane >= end + by}; })},
-      {"shfl.down", shuffled([](u32 lane, u32 by, u32, u32 last, u32) { return Source{lane + by, lane + by <= last}; })},
-      {"shfl.bfly", shuffled([](u32 lane, u32 bits, u32, u32 last, u32) { return Source{lane ^ bits, (lane ^ bits) <= last}; })},
-      {"shfl.idx", shuffled([](u32, u32 to, u32 first, u32 last, u32 part_mask) {
-         const u32 from = first | (to & ~part_mask);
-         return Source{from, from <= last};
+      // For shfl.up, the last lane that c tells is the first that may be read.
+      {"shfl.up", shuffled([](u32 lane, u32 by, Part p) { return Source{lane - by, lane >= p.last + by}; })},
+      {"shfl.down", shuffled([](u32 lane, u32 by, Part p) { return Source{lane + by, lane + by <= p.last}; })},
+      {"shfl.bfly", shuffled([](u32 lane, u32 bits, Part p) { return Source{lane ^ bits, (lane ^ bits) <= p.last}; })},
+      {"shfl.idx", shuffled([](u32, u32 to, Part p) {
+         const u32 from = p.first | (to & ~p.mask);
+         return Source{from, from <= p.last};
        })},
       {"vote.ballot", vote<u32>([](u32 votes, u32) { return votes; })},
       {"vote.any", vote<bool>([](u32 votes, u32) { return votes != 0; })},

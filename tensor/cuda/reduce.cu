@@ -51,10 +51,11 @@ __global__ void sum_pieces_kernel(F f, const In* x, Out* y, Index rows, Index n)
 // warps read side by side, and `column_piece` rows of them: warp w those from w on, eight apart.
 constexpr Index column_piece = 256;
 
-__global__ void sum_columns_kernel(const real* x, real* y, Index n, Index inner, Index stripes) {
+__global__ void sum_columns_kernel(const real* x, real* y, Index n, Index inner, Index pieces, Index stripes) {
   SHARED(real[warps][warp_size + 1], sums);
-  const Index outer = blockIdx.x / stripes, column = blockIdx.x % stripes * warp_size + threadIdx.x;
-  const Index begin = Index{blockIdx.y} * column_piece, end = min(begin + column_piece, n);
+  const Index number = blockIdx.x / stripes, outer = number / pieces;  // of the piece, among those of all `outer`
+  const Index column = blockIdx.x % stripes * warp_size + threadIdx.x;
+  const Index begin = number % pieces * column_piece, end = min(begin + column_piece, n);
   real sum = 0;
   if (column < inner)
     for (Index i = begin + threadIdx.y; i < end; i += warps) sum += x[(outer * n + i) * inner + column];
@@ -62,7 +63,7 @@ __global__ void sum_columns_kernel(const real* x, real* y, Index n, Index inner,
   __syncthreads();
   if (threadIdx.y == 0 && column < inner) {
     for (int w = 1; w < warps; ++w) sum += sums[w][threadIdx.x];
-    y[(outer * gridDim.y + blockIdx.y) * inner + column] = sum;
+    y[number * inner + column] = sum;
   }
 }
 
@@ -138,10 +139,9 @@ Range range_of(const F& f, const In* x, Index n) {
 void sum(const real* x, real* y, Index outer, Index n, Index inner) {
   if (inner == 1) return sum_rows(Itself{}, x, y, outer, n);
   const Index stripes = (inner + warp_size - 1) / warp_size, pieces = (n + column_piece - 1) / column_piece;
-  check(pieces <= 65535, "sum", "on the GPU at most ", 65535 * column_piece, " rows can be added, got ", n);
   const auto partial = pieces > 1 ? scratch<real>(outer * pieces * inner) : nullptr;
-  launch("sum", sum_columns_kernel, dim3(blocks(outer * stripes, 1), static_cast<unsigned>(pieces)), block_of_warps, x,
-         pieces > 1 ? partial.get() : y, n, inner, stripes);
+  launch("sum", sum_columns_kernel, blocks(outer * pieces * stripes, 1), block_of_warps, x,
+         pieces > 1 ? partial.get() : y, n, inner, pieces, stripes);
   if (pieces > 1) sum(partial.get(), y, outer, pieces, inner);
 }
 

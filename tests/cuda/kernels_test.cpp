@@ -174,9 +174,9 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
 }
 
 TEST_CASE("cuda: sums") {
-  const std::array<Index, 3> shapes[] = {{1, 1, 1},   {1, 1003, 1}, {37, 65, 1}, {1, 40000, 1}, {2, 1025, 1},
-                                         {1, 31, 33}, {3, 33, 31},  {2, 7, 65},  {1, 600, 2},   {1, 257, 33},
-                                         {131, 2, 2}, {5, 1, 37},   {9, 1, 1}};
+  const std::array<Index, 3> shapes[] = {{1, 1, 1},    {1, 1003, 1}, {37, 65, 1}, {1, 40000, 1}, {2, 1025, 1},
+                                         {1, 31, 33},  {3, 33, 31},  {2, 7, 65},  {1, 600, 2},   {1, 257, 33},
+                                         {3, 600, 33}, {131, 2, 2},  {5, 1, 37},  {9, 1, 1}};
   for (const auto& shape : shapes) {
     const Index outer = shape[0], n = shape[1], inner = shape[2];
     CAPTURE(outer);

@@ -141,7 +141,7 @@ clean:
 
 # --- How it is built --------------------------------------------------------------------------------------
 programs: $(PROGRAMS) ; @:
-tests: $(TESTS) $(CUDA_TESTS) ; @:
+tests: $(TESTS) ; @:
 
 object = $(2:%.cpp=$(B)/$(1)/%.o)
 

@@ -89,7 +89,7 @@ $(B)/ptx/$(1)/%.ptx: tensor/cuda/%.cu $(B)/command
 	$$(Q)$(NVCC) $(NVCC_FLAGS) -arch=compute_$(1) -MD -ptx $$< -o $$@
 endef
 $(foreach t,$(PTX_TARGETS),$(eval $(call ptx_rule,$(t))))
-CUDA_TESTS = $(if $(CUDA),,$(if $(NVCC),$(foreach t,$(PTX_TARGETS),$(call ptx,$(t)))))
+tests: $(if $(CUDA),,$(if $(NVCC),$(foreach t,$(PTX_TARGETS),$(call ptx,$(t)))))
 
 # --- With sanitizers --------------------------------------------------------------------------------------
 # The kernels on the emulator: AddressSanitizer sees each byte beyond an array, also of shared memory, and clang's

@@ -114,6 +114,7 @@ __global__ void blocks_add(float* y) {
 __global__ void neighbours_overlap(float* y) { y[blockIdx.x * 32 + threadIdx.x] = static_cast<float>(blockIdx.x); }
 __global__ void read_beyond(float* y, const float* x) { y[0] = x[4096 / sizeof(float)]; }
 __global__ void write_beyond(float* y, int i) { y[i] = 0; }
+__global__ void move_beyond(float* y, const float* x, int i) { y[i] = x[i]; }
 __global__ void write_to_const(const float* x) { *const_cast<float*>(x) = 0; }
 struct Hidden {
   float* pointer;
@@ -303,6 +304,7 @@ TEST_CASE("emulator: memory that nothing was written to is NaN") {
 TEST_CASE("emulator: products of cuBLAS, by columns") {
   cublasHandle_t blas{};
   REQUIRE(cublasCreate(&blas) == CUBLAS_STATUS_SUCCESS);
+  REQUIRE(cublasSetStream(blas, stream()) == CUBLAS_STATUS_SUCCESS);
   const auto n = CUBLAS_OP_N, t = CUBLAS_OP_T;
   const double one = 1, zero = 0;
   const DeviceArray<double> a({1, 2, 3, 4, 5, 6}), b({1, 0, 2, 1, 1, 1});  // (2, 3), (3, 2)
@@ -405,6 +407,15 @@ TEST_CASE("emulator: copies take place as late as they may") {
   CHECK(cudaEventRecord(event, stream()) == cudaSuccess);
   CHECK(cudaStreamSynchronize(stream()) == cudaSuccess);
   CHECK(cudaEventQuery(event) == cudaSuccess);
+
+  // An event stands for what came before it.
+  *pinned = 4;
+  CHECK(cudaEventRecord(event, stream()) == cudaSuccess);
+  CHECK(cudaMemcpyAsync(x.data, pinned, 4, cudaMemcpyHostToDevice, stream()) == cudaSuccess);
+  CHECK(cudaEventQuery(event) == cudaErrorNotReady);
+  CHECK(cudaEventQuery(event) == cudaSuccess);
+  *pinned = 5;
+  CHECK(x.values()[0] == 5);
   CHECK(cudaEventDestroy(event) == cudaSuccess);
   cudaGetLastError();
 
@@ -426,6 +437,25 @@ TEST_CASE("emulator: copies take place as late as they may") {
              "the source of 8 bytes does not lie inside an allocation of the device"));
   CHECK(says(last_words([&] { cudaMemcpyAsync(x.data, y.data, 4, cudaMemcpyHostToDevice, stream()); }),
              "the source is on the device, and not in the program"));
+}
+
+TEST_CASE("emulator: work in two streams") {
+  DeviceArray<float> x(1), y(1);
+  REQUIRE(launch(increment, 1, 32, y.data, x.data, 1) == cudaSuccess);
+  float number = 0;
+  CHECK(says(last_words([&] { cudaMemcpyAsync(&number, y.data, 4, cudaMemcpyDeviceToHost, nullptr); }),
+             "work is put into one stream while there is some in another (cudaMemcpyAsync)"));
+  cublasHandle_t blas{};
+  REQUIRE(cublasCreate(&blas) == CUBLAS_STATUS_SUCCESS);
+  const float one = 1;
+  CHECK(says(last_words([&] {
+               cublasSgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, x.data, 1, x.data, 1, &one, y.data, 1);
+             }),
+             "work is put into one stream while there is some in another (cublasSgemm)"));
+  REQUIRE(cublasDestroy(blas) == CUBLAS_STATUS_SUCCESS);
+  CHECK(cudaStreamSynchronize(stream()) == cudaSuccess);
+  CHECK(cudaMemcpyAsync(&number, y.data, 4, cudaMemcpyDeviceToHost, nullptr) == cudaSuccess);
+  CHECK(cudaStreamSynchronize(nullptr) == cudaSuccess);
 }
 
 // --- what a GPU would not forgive -------------------------------------------------------------------------
@@ -516,6 +546,9 @@ TEST_CASE("emulator: memory that a kernel or the program may not touch") {
   CHECK(
       says(last_words([&] { launch(write_beyond, 1, 1, y.data, 4); }), "beyond the end of an allocation of 16 bytes"));
   CHECK(says(last_words([&] { launch(write_beyond, 1, 1, page.data, 1024); }), "is touched, which is not allocated"));
+  DeviceArray<float> z(4);
+  CHECK(says(last_words([&] { launch(move_beyond, 1, 1, y.data, z.data, 4); }),
+             "beyond the end of an allocation of 16 bytes"));
   CHECK(says(last_words([&] { launch(write_to_const, 1, 1, y.data); }), "reached through pointers to const"));
   CHECK(
       says(last_words([&] { launch(hidden_pointer, 1, 1, Hidden{y.data}); }), "no pointer among the arguments points"));

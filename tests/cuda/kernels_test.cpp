@@ -124,7 +124,7 @@ TEST_CASE("cuda: binary functions, broadcast") {
 }
 
 TEST_CASE("cuda: dropout keeps the same elements") {
-  for (const Index n : some_sizes)
+  for (const Index n : some_sizes_in_fours)
     for (const real p : {real{0}, real(0.1), real(0.5), real(0.999)})
       for (const Draw draw : {Draw{7, 0}, Draw{0x123456789abcdef0, 0x1000000005}}) {
         CAPTURE(n);
@@ -148,7 +148,7 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
   } functions[] = {{"gelu", cpu::gelu, cuda::gelu, std::numeric_limits<real>::min()},
                    {"gelu_tanh", cpu::gelu_tanh, cuda::gelu_tanh, 0.125}};
   for (const auto& f : functions)
-    for (const Index n : some_sizes)
+    for (const Index n : some_sizes_in_fours)
       for (const real p : {real{0}, real(0.3)}) {
         CAPTURE(std::string(f.name));
         CAPTURE(n);
@@ -199,11 +199,12 @@ TEST_CASE("cuda: sums") {
 }
 
 TEST_CASE("cuda: norm") {
-  for (const Index n : {1, 31, 32, 33, 1003, 1025, 5000}) {
-    const Numbers x = random(n, 1, -1e18, 1e18);
-    OnDevice X(x, 1);
-    CHECK(cuda::norm(X, n) == doctest::Approx(cpu::norm(x.data(), n)).epsilon(1e-12));
-  }
+  for (const Index n : {1, 31, 32, 33, 1003, 1025, 5000})
+    for (const real largest : {real(1), real(1e25)}) {  // whose square is more than a float can hold
+      const Numbers x = random(n, 1, -largest, largest);
+      OnDevice X(x, 1);
+      CHECK(cuda::norm(X, n) == doctest::Approx(cpu::norm(x.data(), n)).epsilon(1e-12));
+    }
 }
 
 TEST_CASE("cuda: argmax finds the first of the largest, and passes over NaN as the processor does") {
@@ -552,4 +553,22 @@ TEST_CASE("cuda: attention of large scores, and of one that is not a number") {
     cuda::attention(Q, K, V, nullptr, 0, {}, kept, Y, s);
     check_same(Y.values(), y, 1e-2);  // scores of ten thousand have rounding errors of a thousandth
   }
+}
+
+TEST_CASE("cuda: attention of scores whose exponentials are no floats, and its way back") {
+  const AttentionSizes s{1, 1, 3, 40, 4};
+  const Numbers q = random(12, 1, 10, 11), k = random(160, 2, 5, real(5.5));  // scores of a hundred and more
+  const Numbers v = random(160, 3), dY = random(12, 4);
+  Numbers weights(120), y(12), dQ(12), dK(160), dV(160);
+  OnDevice Q(q), K(k), V(v), DY(dY), Y(12), kept(3), DQ(12), DK(160), DV(160);
+  cpu::attention(q.data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), s);
+  cpu::attention_backward(q.data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), dY.data(), dQ.data(),
+                          dK.data(), dV.data(), s);
+  cuda::attention(Q, K, V, nullptr, 0, {}, kept, Y, s);
+  cuda::attention_backward(Q, K, V, nullptr, 0, {}, kept, Y, DY, DQ, DK, DV, s);
+  const double tolerance = 1000 * epsilon;  // a rounding of a score of a hundred
+  check_same(Y.values(), y, tolerance);
+  check_same(DQ.values(), dQ, tolerance);
+  check_same(DK.values(), dK, tolerance);
+  check_same(DV.values(), dV, tolerance);
 }

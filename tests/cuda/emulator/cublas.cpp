@@ -7,6 +7,7 @@
 #include "runtime.h"
 
 struct cublasContext {
+  cudaStream_t stream = nullptr;
   cublasMath_t mode = CUBLAS_DEFAULT_MATH;
 };
 
@@ -57,6 +58,7 @@ cublasStatus_t gemm(const char* name, cublasHandle_t handle, cublasOperation_t t
   const Matrices<T> C{c, m, n, ldc, stride_c};
   if (!A.possible() || !B.possible() || !C.possible() || batch < 0) return CUBLAS_STATUS_INVALID_VALUE;
   if (m == 0 || n == 0 || batch == 0) return CUBLAS_STATUS_SUCCESS;
+  work_in(handle->stream, name);
   do_queued_copies();
   memory::Access access(name);
   A.open(access, "A", batch, false);
@@ -88,9 +90,11 @@ cublasStatus_t cublasDestroy(cublasHandle_t handle) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t) {
+cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream) {
   const Call call("cublasSetStream");
-  return !handle || call.must_fail() ? CUBLAS_STATUS_NOT_INITIALIZED : CUBLAS_STATUS_SUCCESS;
+  if (!handle || call.must_fail()) return CUBLAS_STATUS_NOT_INITIALIZED;
+  handle->stream = stream;
+  return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasSetMathMode(cublasHandle_t handle, cublasMath_t mode) {

@@ -86,12 +86,24 @@ void unlock(const Allocation& a, bool writable) {
   unpoison(a.begin, a.bytes);
 }
 
-// Between the last number and the end of the page, where a number too many is not noticed by itself.
+// Between the last number and the end of the page, where a number too many is not noticed by itself, lies NaN: at each
+// address another one, so that a kernel that takes it from there to another array is noticed, too.
+unsigned char slack_byte(const char* byte) {
+  const auto address = reinterpret_cast<std::uintptr_t>(byte);
+  const std::uint32_t nan = 0xffc00000 | (address / sizeof nan & 0x3fffff);
+  return static_cast<unsigned char>(nan >> address % sizeof nan * 8);
+}
+
+void fill_slack(const Allocation& a) {
+  char* const end = a.begin + round_up(a.bytes, alignment);
+  for (char* p = a.begin + a.bytes; p < end; ++p) *p = static_cast<char>(slack_byte(p));
+}
+
 void check_slack(const Allocation& a, const std::string& user) {
   const char* const end = a.begin + round_up(a.bytes, alignment);
   unpoison(a.begin, static_cast<std::size_t>(end - a.begin));
   for (const char* p = a.begin + a.bytes; p < end; ++p)
-    if (static_cast<unsigned char>(*p) != nan_byte)
+    if (static_cast<unsigned char>(*p) != slack_byte(p))
       die("a kernel wrote " + std::to_string(p - a.begin - static_cast<std::ptrdiff_t>(a.bytes)) +
               " bytes beyond the end of an allocation of " + std::to_string(a.bytes) + " bytes",
           user);
@@ -178,6 +190,7 @@ void* allocate(std::size_t bytes) {
   protect(a, PROT_READ | PROT_WRITE);
   const Pages p = pages(a);
   std::memset(p.begin, nan_byte, p.bytes);
+  fill_slack(a);
   poison(p.begin, p.bytes);
   lock(a);
   catch_faults();

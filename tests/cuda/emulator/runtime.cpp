@@ -10,7 +10,8 @@
 struct CUstream_st {};
 struct CUevent_st {
   bool recorded = false, asked = false;
-  unsigned long waits = 0;  // how often the program had waited when it was recorded
+  // How often the program had waited, and how many copies it had asked for, when the event was recorded.
+  unsigned long waits = 0, copies = 0;
 };
 
 namespace emulator {
@@ -32,7 +33,9 @@ struct Runtime {
   std::map<const char*, std::size_t> pinned;  // blocks of the program that the device can read by itself
   std::vector<Copy> queued;
   std::vector<Arrival> arrivals;
-  unsigned long waits = 0;
+  unsigned long waits = 0, copies = 0;  // how often the program has waited, and how many were ever queued
+  bool working = false;                 // since the last wait, in this stream:
+  cudaStream_t stream = nullptr;
   std::map<std::string, unsigned long> calls_of;
 
   // The plan to fail, and how often the function was called since it was made.
@@ -99,13 +102,31 @@ void on_host(const void* address, const char* call, const char* side) {
   if (memory::on_device(address)) die(std::string(side) + " is on the device, and not in the program", call);
 }
 
+// Makes all copies but the last `later`.
+void make_copies(std::size_t later) {
+  std::vector<Copy>& queued = runtime().queued;
+  if (queued.size() <= later) return;
+  const auto end = queued.end() - static_cast<std::ptrdiff_t>(later);
+  for (auto copy = queued.begin(); copy < end; ++copy) {
+    memory::Access access("cudaMemcpyAsync");
+    access.open(*memory::find(copy->to), true);
+    std::memcpy(copy->to, copy->from, copy->bytes);
+  }
+  queued.erase(queued.begin(), end);
+}
+
+void arrive() {
+  std::vector<Arrival>& arrivals = runtime().arrivals;
+  for (const Arrival& a : arrivals) std::memcpy(a.to, a.bytes.data(), a.bytes.size());
+  arrivals.clear();
+}
+
 // All that was asked for is done, as far as the program can tell.
 void finish() {
   do_queued_copies();
-  Runtime& r = runtime();
-  for (const Arrival& a : r.arrivals) std::memcpy(a.to, a.bytes.data(), a.bytes.size());
-  r.arrivals.clear();
-  ++r.waits;
+  arrive();
+  ++runtime().waits;
+  runtime().working = false;
 }
 
 }  // namespace
@@ -119,20 +140,20 @@ unsigned long calls_of(const std::string& name) {
   return runtime().calls_of[name];
 }
 
-void do_queued_copies() {
+void work_in(cudaStream_t stream, const char* call) {
   Runtime& r = runtime();
-  for (const Copy& copy : r.queued) {
-    memory::Access access("cudaMemcpyAsync");
-    access.open(*memory::find(copy.to), true);
-    std::memcpy(copy.to, copy.from, copy.bytes);
-  }
-  r.queued.clear();
+  if (r.working && stream != r.stream) die("work is put into one stream while there is some in another", call);
+  r.working = true;
+  r.stream = stream;
 }
 
-cudaError_t launch(const Launch& launch, std::size_t shared_bytes, cudaStream_t) {
+void do_queued_copies() { make_copies(0); }
+
+cudaError_t launch(const Launch& launch, std::size_t shared_bytes, cudaStream_t stream) {
   const Call call("cudaLaunchKernel");
   cudaError_t error{};
   if (refused(call, cudaErrorLaunchFailure, error)) return error;
+  work_in(stream, call.name());
   if (shared_bytes != 0) die("a kernel wants dynamic shared memory, which is not emulated", call.name());
   do_queued_copies();
   return result(run(launch));
@@ -226,10 +247,11 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   const Call call("cudaMemcpyAsync");
   cudaError_t error{};
   if (refused(call, cudaErrorIllegalAddress, error)) return error;
+  work_in(stream, call.name());
   if (bytes == 0) return cudaSuccess;
   Runtime& r = runtime();
   if (kind == cudaMemcpyHostToDevice) {
@@ -237,6 +259,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
     on_host(from, call.name(), "the source");
     if (!is_pinned(from, bytes)) die("the source of an asynchronous copy is not in pinned memory", call.name());
     r.queued.push_back({to, from, bytes});
+    ++r.copies;
     return cudaSuccess;
   }
   do_queued_copies();
@@ -256,10 +279,11 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   return cudaSuccess;
 }
 
-cudaError_t cudaMemsetAsync(void* to, int byte, std::size_t bytes, cudaStream_t) {
+cudaError_t cudaMemsetAsync(void* to, int byte, std::size_t bytes, cudaStream_t stream) {
   const Call call("cudaMemsetAsync");
   cudaError_t error{};
   if (refused(call, cudaErrorIllegalAddress, error)) return error;
+  work_in(stream, call.name());
   if (bytes == 0) return cudaSuccess;
   do_queued_copies();
   memory::Access access(call.name());
@@ -278,10 +302,11 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamSynchronize(cudaStream_t) {
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const Call call("cudaStreamSynchronize");
   cudaError_t error{};
   if (refused(call, cudaErrorLaunchFailure, error)) return error;
+  work_in(stream, call.name());
   finish();
   return cudaSuccess;
 }
@@ -294,11 +319,12 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   return cudaSuccess;
 }
 
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const Call call("cudaEventRecord");
   cudaError_t error{};
   if (refused(call, cudaErrorInvalidResourceHandle, error)) return error;
-  *event = {true, false, runtime().waits};
+  work_in(stream, call.name());
+  *event = {true, false, runtime().waits, runtime().copies};
   return cudaSuccess;
 }
 
@@ -306,12 +332,16 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   const Call call("cudaEventQuery");
   cudaError_t error{};
   if (refused(call, cudaErrorLaunchFailure, error)) return error;
-  const bool waited = runtime().waits > event->waits;
+  const Runtime& r = runtime();
+  const bool waited = r.waits > event->waits;
   if (event->recorded && !waited && !event->asked) {
     event->asked = true;
     return result(cudaErrorNotReady);
   }
-  if (event->recorded) finish();
+  if (event->recorded) {
+    make_copies(r.copies - event->copies);
+    arrive();
+  }
   event->recorded = false;
   return cudaSuccess;
 }

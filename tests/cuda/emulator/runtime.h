@@ -26,6 +26,10 @@ class Call {
 /// How often the program has called this function so far.
 unsigned long calls_of(const std::string& name);
 
+/// Work is put into this stream. Dies if there is work in another one that was not waited for: streams do not wait for
+/// one another.
+void work_in(cudaStream_t stream, const char* call);
+
 /// Does what was put off: later work may need it.
 void do_queued_copies();
 

@@ -1,0 +1,186 @@
+# Mistakes that somebody could make in the kernels, for run.sh to plant one by one:
+#
+#   plant WHAT FILE TESTS OLD NEW [OLD NEW]...
+#
+# puts NEW in the place of OLD, which must occur exactly once in tensor/cuda/FILE, and runs the tests of these names.
+
+# --- barriers ---------------------------------------------------------------------------------------------
+plant 'a tile is overwritten while others still read it' attention.cu 'attention*' \
+  '    __syncthreads();  // before the next tiles overwrite these
+' ''
+
+plant 'a tile is read before it is loaded' attention.cu 'attention*' \
+  '    load<D>(dYs, dY + head.query, begin, head.queries, head);
+    __syncthreads();
+' '    load<D>(dYs, dY + head.query, begin, head.queries, head);
+'
+
+plant 'lanes read weights that others are still writing' attention.cu 'attention*' \
+  '      __syncwarp();
+      add_products<D>(sum, weights, values);' \
+  '      add_products<D>(sum, weights, values);'
+
+plant 'a sum of columns does not wait for the other warps' reduce.cu sums \
+  '  sums[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+' '  sums[threadIdx.y][threadIdx.x] = sum;
+'
+
+plant 'a barrier that only some warps come to' attention.cu 'attention*' \
+  '    __syncthreads();  // before the next tiles overwrite these' \
+  '    if (rows.there(0)) __syncthreads();'
+
+plant 'threads return before a barrier' layer_norm.cu 'layer norm*' \
+  '  real dgamma_sum = 0, dbeta_sum = 0;' \
+  '  real dgamma_sum = 0, dbeta_sum = 0;
+  if (column >= cols) return;'
+
+plant 'a shuffle that only some lanes come to' reduce.cu 'sums,norm' \
+  '  sum = warp_sum(sum);' \
+  '  if (p.begin + threadIdx.x < p.end) sum = warp_sum(sum);'
+
+# --- who writes what --------------------------------------------------------------------------------------
+plant 'warps add to one word, and the second stage is left out' reduce.cu 'sums,norm' \
+  '  if (threadIdx.x == 0) y[p.number] = sum;' \
+  '  if (threadIdx.x == 0) y[p.row] += sum;' \
+  '  const auto partial = pieces > 1 ? scratch<Out>(rows * pieces) : nullptr;' \
+  '  check_cuda(cudaMemsetAsync(y, 0, static_cast<std::size_t>(rows) * sizeof(Out), stream()), "cudaMemsetAsync");' \
+  '         pieces > 1 ? partial.get() : y, rows, n);
+  if (pieces > 1) sum_rows(Itself{}, partial.get(), y, rows, pieces);' \
+  '         y, rows, n);'
+
+plant 'scratch memory is added to, though nobody has made it 0' reduce.cu 'sums,norm' \
+  '  if (threadIdx.x == 0) y[p.number] = sum;' \
+  '  if (threadIdx.x == 0) y[p.number] += sum;'
+
+plant 'the grid has a block too few' gelu.cu 'GELU*' \
+  'blocks(n, 4 * block_size)' \
+  'std::max(blocks(n, 4 * block_size), 2u) - 1'
+
+plant 'blocks begin where no other ends' dropout.cu 'dropout*' \
+  'blocks(n, 4 * block_size), block_size' \
+  'blocks(n, 4 * block_size), block_size / 2'
+
+plant 'a thread too many writes' elementwise.cu 'functions of one number' \
+  '  if (const Index i = thread_number(); i < n) y[i] = f(x[i]);' \
+  '  if (const Index i = thread_number(); i <= n) y[i] = f(x[i]);'
+
+plant 'a thread too many reads' softmax.cu 'cross entropy*' \
+  '  for (Index c = threadIdx.x; c < n; c += warp_size) largest' \
+  '  for (Index c = threadIdx.x; c <= n; c += warp_size) largest'
+
+plant 'the last piece of a row is taken for a whole one' reduce.cu 'sums,norm' \
+  '        end(min(begin + piece, n)) {}' \
+  '        end(begin + piece) {}'
+
+plant 'the padding of an image is read from it' images.cu 'images*' \
+  ' && column >= 0 && column < g.width;' ' && column >= 0;'
+
+plant 'a row of shared memory is too short' reduce.cu sums \
+  'SHARED(real[warps][warp_size + 1], sums);' \
+  'SHARED(real[warps][warp_size - 1], sums);'
+
+plant 'two numbers are written at once, at any address' memory.cu 'moved*' \
+  '  if (const Index i = thread_number(); i < n) y[i] = value;' \
+  '  const Index i = 2 * thread_number();
+  struct alignas(2 * sizeof(real)) Two {
+    real first, second;
+  };
+  if (i + 1 < n)
+    *reinterpret_cast<Two*>(y + i) = {value, value};
+  else if (i < n)
+    y[i] = value;'
+
+# --- the wrong numbers ------------------------------------------------------------------------------------
+plant 'a broadcast takes the stride of the other operand' elementwise.cu 'binary*' \
+  'at_a += index * walk.stride_a[axis];' 'at_a += index * walk.stride_b[axis];'
+
+plant 'the leading dimensions are exchanged' gemm.cu '*products' \
+  'b, size(ldb), stride_b, a,
+                    size(lda), stride_a,' \
+  'b, size(lda), stride_b, a,
+                    size(ldb), stride_a,'
+
+plant 'a batch goes on by the stride of the other matrix' gemm.cu '*products' \
+  'b, size(ldb), stride_b, a,
+                    size(lda), stride_a,' \
+  'b, size(ldb), stride_a, a,
+                    size(lda), stride_b,'
+
+plant 'a query sees one key too many' attention.cu 'attention*' \
+  '    return u < len(t) ? product' '    return u <= len(t) ? product'
+
+plant 'the last queries give no gradient to the keys' attention.cu 'attention*' \
+  'for (Index begin = 0; begin < head.queries; begin += tile)' \
+  'for (Index begin = 0; begin + tile <= head.queries; begin += tile)'
+
+plant 'the way back drops other weights' attention.cu 'attention*' \
+  'weight = head.weight(t, u);' 'weight = head.weight(u, t);'
+
+plant 'four random words in the wrong order' gelu.cu 'GELU*' \
+  'derivative[i] = dropout(four[j], at.derivative);' \
+  'derivative[i] = dropout(four[3 - j], at.derivative);'
+
+plant 'only the first rows have a gradient of beta' layer_norm.cu 'layer norm*' \
+  'sum(dbetas.get(), dbeta, 1, pieces, cols);' 'sum(dbetas.get(), dbeta, 1, 1, cols);'
+
+plant 'the velocity is not kept' sgd.cu 'a step of SGD' \
+  '    step(w[i], dW[i], velocity[i]);' \
+  '  {
+    real unkept = velocity[i];
+    step(w[i], dW[i], unkept);
+  }'
+
+plant 'a number is wrong in the code for the GPU alone' sgd.cu 'a step of SGD' \
+  '  if (i >= n) return;' \
+  '  if (i >= n) return;
+#ifdef __CUDA_ARCH__
+  if (i == 36) return;
+#endif'
+
+# --- rounding ---------------------------------------------------------------------------------------------
+plant 'the sum of exponentials overflows' attention.cu 'attention*' \
+  'largest[r] + std::log(total[r])' 'std::log(std::exp(largest[r]) * total[r])'
+
+plant 'a softmax without its largest number' softmax.cu 'softmax*' \
+  '  const real largest = largest_of(x, len);' '  const real largest = 0;'
+
+plant 'the variance as a difference of large numbers' layer_norm.cu 'layer norm*' \
+  'squares += (x[c] - m) * (x[c] - m);' 'squares += x[c] * x[c];' \
+  'warp_sum(squares) / n + eps);' '(warp_sum(squares) / n - m * m) + eps);'
+
+plant 'squares that single precision cannot hold' reduce.cu 'norm' \
+  'return double{x} * x;' 'return x * x;'
+
+# --- the program and the GPU ------------------------------------------------------------------------------
+plant 'a kernel gets a pointer of the program' move.cu 'moved*' \
+  'x, device_index.get(), y, rows, cols);' 'x, index, y, rows, cols);'
+
+plant 'a copy from memory that is not pinned' memory.cu 'what is being copied*' \
+  '  upload(block, numbers.get(), bytes);' \
+  '  check_cuda(cudaMemcpyAsync(numbers.get(), host, bytes, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync");'
+
+plant 'pinned memory is reused before it is copied' memory.cu 'what is being copied*' \
+  '      if (status == cudaErrorNotReady) return;
+      check_cuda(status, "cudaEventQuery");' \
+  '      if (status != cudaErrorNotReady) check_cuda(status, "cudaEventQuery");'
+
+plant 'an event before the copy that it stands for' memory.cu 'what is being copied*' \
+  '  check_cuda(cudaMemcpyAsync(device, block.get(), bytes, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync");
+  copies_under_way().add(std::move(block));' \
+  '  copies_under_way().add(block);
+  check_cuda(cudaMemcpyAsync(device, block.get(), bytes, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync");'
+
+plant 'a copy in another stream' memory.cu 'what is being copied*' \
+  'bytes, cudaMemcpyHostToDevice, stream())' 'bytes, cudaMemcpyHostToDevice, nullptr)'
+
+plant 'products in another stream' device.cu '*products' \
+  '    check_cublas(cublasSetStream(blas, stream), "cublasSetStream");
+' ''
+
+plant 'an impossible block, and nobody asks whether it ran' images.cu 'images*' \
+  '  launch("patches", patches_kernel, blocks(n, block_size), block_size, x, y, g, n);' \
+  '  Conv2dGeometry geometry = g;
+  Index count = n;
+  void* arguments[] = {&x, &y, &geometry, &count};
+  cudaLaunchKernel(patches_kernel, blocks(n, 2048), 2048, arguments, 0, stream());'

@@ -82,6 +82,7 @@ help:
 	@echo 'make bench-peers  measure beside PyTorch and JAX, where a Python has them; ARGS="--python PATH" names one'
 	@echo 'make data       fetch Fashion-MNIST, where no package has it'
 	@echo 'make check-cuda  run the CUDA kernels on the emulator with address, undefined-behaviour and thread sanitizers'
+	@echo 'make check-cuda-plants  show what the tests of the kernels notice, by mistakes planted in a copy'
 	@echo 'make asan       run all tests with address and undefined-behaviour sanitizers'
 	@echo 'make fuzz       throw made-up files at each reader for FUZZ_SECONDS=600; needs clang++'
 	@echo 'make format     lay out the sources with clang-format'

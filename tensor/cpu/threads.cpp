@@ -27,7 +27,8 @@ std::string cpu::describe() {
 }
 
 void cpu::use_tf32(bool on) {
-  check(!on, "use_tf32", "TF32 is a number format of NVIDIA's GPUs; this build computes on the processor, one with CUDA=1 on a GPU");
+  check(!on, "use_tf32",
+        "TF32 is a number format of NVIDIA's GPUs; this build computes on the processor, one with CUDA=1 on a GPU");
 }
 
 }  // namespace bobbin

@@ -54,10 +54,10 @@ COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 # --- Sources ----------------------------------------------------------------------------------------------
 # The library and the tests are built twice: real = float, and real = double to check gradients sharply.
 FOLDERS  = tensor autograd nn data optim
-LIB_SRC  = $(wildcard $(FOLDERS:%=%/*.cpp) tensor/cpu/*.cpp)
+LIB_SRC  = $(wildcard $(FOLDERS:%=%/*.cpp) $(FOLDERS:%=%/*/*.cpp))
 APP_SRC  = $(wildcard apps/*.cpp)
 FUZZ_SRC = tests/fuzz/fuzz.cpp
-TEST_SRC = $(filter-out $(FUZZ_SRC) tests/cuda/%,$(wildcard tests/*.cpp tests/*/*.cpp))
+TEST_SRC = $(filter-out $(FUZZ_SRC) tests/cuda/%,$(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp))
 # Programs are float, and files are bytes: their tests have nothing to say about double.
 DOUBLE_TEST_SRC = $(filter-out tests/apps/% tests/data/% tests/fuzz/%,$(TEST_SRC))
 
@@ -103,7 +103,7 @@ bench: deps
 
 bench-peers: deps
 	@$(BUILD) programs
-	@BOBBIN_BUILD=$(B) python3 apps/bench_peers.py $(ARGS)
+	@BOBBIN_BUILD=$(B) python3 apps/peers/bench_peers.py $(ARGS)
 
 test: deps
 	@$(BUILD) programs tests
@@ -128,9 +128,10 @@ deps:
 	@sh .make/deps.sh
 
 SOURCES = $(LIB_SRC) $(APP_SRC) $(TEST_SRC) $(FUZZ_SRC)
-HEADERS = $(wildcard $(FOLDERS:%=%/*.h) tensor/cpu/*.h)
+HEADERS = $(filter-out tensor/cuda/%,$(wildcard $(FOLDERS:%=%/*.h) $(FOLDERS:%=%/*/*.h)))
 format:
-	@clang-format -i $(SOURCES) $(HEADERS) $(CUDA_SRC) $(wildcard tensor/cuda/*.h apps/*.h tests/*.h tests/*/*.h tests/cuda/*.cpp tests/cuda/*/*.*[hp])
+	@clang-format -i $(SOURCES) $(HEADERS) $(CUDA_SRC) $(wildcard tensor/cuda/*.h apps/*/*.h tests/*.h tests/*/*.h \
+	  tests/cuda/*.cpp tests/cuda/*/*.*[hp])
 tidy:
 	clang-tidy --quiet $(SOURCES) -- $(CXXFLAGS) -I. $(BLAS_CFLAGS)
 

@@ -13,7 +13,7 @@ EMULATOR_SRC  = $(wildcard tests/cuda/emulator/*.cpp)
 EMULATOR_TEST = $(wildcard tests/cuda/emulator_test.cpp tests/cuda/ptx_test.cpp)
 KERNEL_TEST   = tests/cuda/main.cpp tests/cuda/kernels_test.cpp tests/cuda/device_test.cpp
 # What is built on them: the golden files, the gradient of every operation, layers, training.
-ABOVE_TEST    = $(wildcard tests/golden/*.cpp tests/autograd/*.cpp tests/nn/*.cpp) $(wildcard tests/optim/*_test.cpp)
+ABOVE_TEST    = $(filter tests/golden/% tests/autograd/% tests/nn/% tests/optim/%,$(TEST_SRC))
 CUDA_TEST     = $(KERNEL_TEST) $(ABOVE_TEST)
 
 # What make test runs beside the tests for the processor. A kernel's threads come in another order for each seed.

@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "apps/model_flags.h"
-#include "data/canvas.h"
-#include "data/contact_sheet.h"
-#include "data/image_file.h"
-#include "data/write_file.h"
-#include "nn/attention_maps.h"
+#include "apps/common/model_flags.h"
+#include "data/drawing/canvas.h"
+#include "data/drawing/contact_sheet.h"
+#include "data/files/write_file.h"
+#include "data/images/codec.h"
+#include "nn/models/attention_maps.h"
 #include "tensor/functions.h"
 #include "tensor/threads.h"
 

@@ -11,10 +11,10 @@
 #include <functional>
 #include <iostream>
 
-#include "apps/command_line.h"
-#include "apps/products_of_step.h"
-#include "nn/vit.h"
-#include "optim/trainer.h"
+#include "apps/common/command_line.h"
+#include "apps/common/products_of_step.h"
+#include "nn/models/vit.h"
+#include "optim/training/trainer.h"
 #include "tensor/backend.h"
 #include "tensor/profile.h"
 #include "tensor/storage.h"

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "apps/model_flags.h"
-#include "data/image_file.h"
-#include "data/image_folder.h"
+#include "apps/common/model_flags.h"
+#include "data/images/codec.h"
+#include "data/sets/folder.h"
 #include "tensor/functions.h"
 #include "tensor/threads.h"
 

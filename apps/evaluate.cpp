@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "apps/model_flags.h"
-#include "data/batches.h"
-#include "data/confusion_matrix.h"
-#include "data/contact_sheet.h"
-#include "data/image_data.h"
-#include "data/image_file.h"
-#include "data/write_file.h"
+#include "apps/common/model_flags.h"
+#include "data/drawing/confusion.h"
+#include "data/drawing/contact_sheet.h"
+#include "data/files/write_file.h"
+#include "data/images/codec.h"
+#include "data/sets/batches.h"
+#include "data/sets/open.h"
 #include "tensor/functions.h"
 #include "tensor/text.h"
 #include "tensor/threads.h"

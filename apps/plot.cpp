@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "apps/command_line.h"
-#include "data/write_file.h"
-#include "optim/curves.h"
+#include "apps/common/command_line.h"
+#include "data/files/write_file.h"
+#include "optim/log/metrics.h"
 #include "tensor/check.h"
 
 using namespace bobbin;

@@ -3,15 +3,15 @@
 #include <filesystem>
 #include <optional>
 
-#include "apps/draw_tape.h"
-#include "apps/run_config.h"
-#include "apps/train_vit_settings.h"
-#include "autograd/anomaly.h"
-#include "data/image_data.h"
+#include "apps/common/draw_tape.h"
+#include "apps/common/run_config.h"
+#include "apps/common/train_settings.h"
+#include "autograd/watch/anomaly.h"
+#include "data/sets/open.h"
 #include "nn/load_parameters.h"
-#include "nn/vit.h"
-#include "optim/model_file.h"
-#include "optim/trainer.h"
+#include "nn/models/vit.h"
+#include "nn/pretrained/model_file.h"
+#include "optim/training/trainer.h"
 #include "tensor/backend.h"
 #include "tensor/profile.h"
 #include "tensor/threads.h"

@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-#include "autograd/anomaly.h"
+#include "autograd/watch/anomaly.h"
 #include "tensor/check.h"
 #include "tensor/functions.h"
 

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "autograd/names.h"
+#include "autograd/watch/names.h"
 
 /// A module is a plain struct with an operator() and a visit() that names each member once:
 ///

@@ -6,11 +6,11 @@
 #include <iterator>
 #include <string>
 
-#include "autograd/gradcheck.h"
 #include "autograd/ops.h"
-#include "data/batches.h"
-#include "data/fashion_mnist.h"
-#include "nn/vit.h"
+#include "autograd/watch/gradcheck.h"
+#include "data/sets/batches.h"
+#include "data/sets/fashion_mnist.h"
+#include "nn/models/vit.h"
 #include "optim/sgd.h"
 
 // The README's own layout stays.

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "data/image_file.h"
-#include "nn/vit.h"
-#include "optim/model_file.h"
+#include "data/images/codec.h"
+#include "nn/models/vit.h"
+#include "nn/pretrained/model_file.h"
 #include "tensor/functions.h"
 #include "tests/apps/program.h"
 

@@ -2,9 +2,9 @@
 // here.
 #include <doctest/doctest.h>
 
-#include "apps/products_of_step.h"
-#include "nn/vit.h"
-#include "optim/trainer.h"
+#include "apps/common/products_of_step.h"
+#include "nn/models/vit.h"
+#include "optim/training/trainer.h"
 #include "tensor/profile.h"
 #include "tensor/storage.h"
 #include "tensor/threads.h"

@@ -4,7 +4,7 @@
 #include <fstream>
 #include <string>
 
-#include "optim/metrics.h"
+#include "optim/log/metrics.h"
 #include "tests/apps/program.h"
 
 using namespace bobbin::test;

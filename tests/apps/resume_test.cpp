@@ -12,8 +12,8 @@
 #include <random>
 #include <thread>
 
-#include "optim/checkpoint.h"
-#include "optim/metrics.h"
+#include "optim/log/metrics.h"
+#include "optim/training/checkpoint.h"
 #include "tests/apps/program.h"
 #include "tests/data/files.h"
 

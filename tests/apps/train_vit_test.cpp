@@ -6,7 +6,7 @@
 #include <fstream>
 #include <string>
 
-#include "data/image_file.h"
+#include "data/images/codec.h"
 #include "tests/apps/program.h"
 
 using namespace bobbin;

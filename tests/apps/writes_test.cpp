@@ -12,13 +12,13 @@
 #include <cstdarg>
 #include <functional>
 
-#include "apps/draw_tape.h"
-#include "data/image_file.h"
-#include "data/safetensors.h"
-#include "data/write_file.h"
-#include "optim/checkpoint.h"
-#include "optim/event_file.h"
-#include "optim/training_log.h"
+#include "apps/common/draw_tape.h"
+#include "data/files/safetensors.h"
+#include "data/files/write_file.h"
+#include "data/images/codec.h"
+#include "optim/log/event_file.h"
+#include "optim/log/training_log.h"
+#include "optim/training/checkpoint.h"
 #include "tests/helpers.h"
 
 using namespace bobbin;

@@ -5,8 +5,8 @@
 #include <map>
 #include <string>
 
-#include "nn/vit.h"
-#include "optim/trainer.h"
+#include "nn/models/vit.h"
+#include "optim/training/trainer.h"
 #include "runtime.h"
 #include "tensor/backend.h"
 #include "tensor/storage.h"

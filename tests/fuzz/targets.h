@@ -9,14 +9,14 @@
 #include <utility>
 #include <vector>
 
-#include "data/cifar10.h"
-#include "data/idx.h"
-#include "data/image_file.h"
-#include "data/image_folder.h"
-#include "data/safetensors.h"
-#include "optim/checkpoint.h"
-#include "optim/metrics.h"
-#include "optim/model_file.h"
+#include "data/files/idx.h"
+#include "data/files/safetensors.h"
+#include "data/images/codec.h"
+#include "data/sets/cifar10.h"
+#include "data/sets/folder.h"
+#include "nn/pretrained/model_file.h"
+#include "optim/log/metrics.h"
+#include "optim/training/checkpoint.h"
 #include "tests/data/files.h"
 
 /// Every reader, as something to throw bytes at: whatever they are, it takes them or throws one sentence.

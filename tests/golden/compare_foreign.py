@@ -36,8 +36,8 @@ PROGRAM = r"""
 #include <cstdio>
 #include <cstdlib>
 
-#include "data/image_file.h"
-#include "optim/model_file.h"
+#include "data/images/codec.h"
+#include "nn/pretrained/model_file.h"
 
 int main(int, char** argv) try {
   bobbin::ModelFileOptions options{.num_heads = std::atoi(argv[3])};

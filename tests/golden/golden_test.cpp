@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "autograd/ops.h"
-#include "nn/vit.h"
+#include "nn/models/vit.h"
 #include "optim/sgd.h"
 
 using namespace bobbin;

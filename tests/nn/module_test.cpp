@@ -6,7 +6,7 @@
 #include <memory>
 #include <optional>
 
-#include "nn/vit.h"
+#include "nn/models/vit.h"
 #include "optim/sgd.h"
 #include "tests/helpers.h"
 

@@ -73,7 +73,7 @@ plant 'the last piece of a row is taken for a whole one' reduce.cu 'sums,norm' \
   '        end(min(begin + piece, n)) {}' \
   '        end(begin + piece) {}'
 
-plant 'the padding of an image is read from it' images.cu 'images*' \
+plant 'the padding of an image is read from it' conv2d.cu 'images*' \
   ' && column >= 0 && column < g.width;' ' && column >= 0;'
 
 plant 'a row of shared memory is too short' reduce.cu sums \
@@ -95,13 +95,13 @@ plant 'two numbers are written at once, at any address' memory.cu 'moved*' \
 plant 'a broadcast takes the stride of the other operand' elementwise.cu 'binary*' \
   'at_a += index * walk.stride_a[axis];' 'at_a += index * walk.stride_b[axis];'
 
-plant 'the leading dimensions are exchanged' gemm.cu '*products' \
+plant 'the leading dimensions are exchanged' products.cu '*products' \
   'b, size(ldb), stride_b, a,
                     size(lda), stride_a,' \
   'b, size(lda), stride_b, a,
                     size(ldb), stride_a,'
 
-plant 'a batch goes on by the stride of the other matrix' gemm.cu '*products' \
+plant 'a batch goes on by the stride of the other matrix' products.cu '*products' \
   'b, size(ldb), stride_b, a,
                     size(lda), stride_a,' \
   'b, size(ldb), stride_a, a,
@@ -124,14 +124,14 @@ plant 'four random words in the wrong order' gelu.cu 'GELU*' \
 plant 'only the first rows have a gradient of beta' layer_norm.cu 'layer norm*' \
   'sum(dbetas.get(), dbeta, 1, pieces, cols);' 'sum(dbetas.get(), dbeta, 1, 1, cols);'
 
-plant 'the velocity is not kept' sgd.cu 'a step of SGD' \
+plant 'the velocity is not kept' update.cu 'a step of SGD' \
   '    step(w[i], dW[i], velocity[i]);' \
   '  {
     real unkept = velocity[i];
     step(w[i], dW[i], unkept);
   }'
 
-plant 'a number is wrong in the code for the GPU alone' sgd.cu 'a step of SGD' \
+plant 'a number is wrong in the code for the GPU alone' update.cu 'a step of SGD' \
   '  if (i >= n) return;' \
   '  if (i >= n) return;
 #ifdef __CUDA_ARCH__
@@ -153,7 +153,7 @@ plant 'squares that single precision cannot hold' reduce.cu 'norm' \
   'return double{x} * x;' 'return x * x;'
 
 # --- the program and the GPU ------------------------------------------------------------------------------
-plant 'a kernel gets a pointer of the program' move.cu 'moved*' \
+plant 'a kernel gets a pointer of the program' shapes.cu 'moved*' \
   'x, device_index.get(), y, rows, cols);' 'x, index, y, rows, cols);'
 
 plant 'a copy from memory that is not pinned' memory.cu 'what is being copied*' \
@@ -178,7 +178,7 @@ plant 'products in another stream' device.cu '*products' \
   '    check_cublas(cublasSetStream(blas, stream), "cublasSetStream");
 ' ''
 
-plant 'an impossible block, and nobody asks whether it ran' images.cu 'images*' \
+plant 'an impossible block, and nobody asks whether it ran' conv2d.cu 'images*' \
   '  launch("patches", patches_kernel, blocks(n, block_size), block_size, x, y, g, n);' \
   '  Conv2dGeometry geometry = g;
   Index count = n;

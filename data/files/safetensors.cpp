@@ -1,0 +1,371 @@
+#include "data/files/safetensors.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "data/files/write_file.h"
+#include "tensor/check.h"
+
+// A file is
+//     u64 N | N bytes of JSON, which begin with '{' and may end with spaces | the numbers of all tensors
+// with everything little-endian, and the JSON is
+//     {"__metadata__": {"format": "pt"}, "head.bias": {"dtype": "F32", "shape": [10], "data_offsets": [0, 40]}, ...}
+// where the offsets count from the end of the JSON. Sorted by them, each tensor begins where the one before ends,
+// the first at 0, and the last ends with the file.
+
+namespace bobbin {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "numbers go to and from the file as they are in memory");
+
+constexpr std::uint64_t max_header = 100'000'000;  // the reference's limit
+constexpr std::size_t max_entries = 100'000;       // each takes more memory than the header's text for it
+constexpr std::size_t max_token = 16 << 20;        // the JSON parser keeps a token several times
+
+struct Type {
+  const char* name;
+  std::uint64_t size;
+};
+constexpr Type f32{"F32", 4}, f64{"F64", 8}, f16{"F16", 2}, bf16{"BF16", 2};
+
+const Type* find_type(const std::string& name) {
+  for (const Type* type : {&f32, &f64, &f16, &bf16})
+    if (name == type->name) return type;
+  return nullptr;
+}
+
+struct Entry {
+  const Type* type = nullptr;
+  std::optional<Shape> shape;
+  std::optional<std::uint64_t> begin, end;
+};
+
+// Receives the header from the JSON parser piece by piece and takes only what the format has, so that no document,
+// however large or deep, is ever built.
+class Header : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit Header(const std::filesystem::path& path) : path_(path) {}
+
+  std::map<std::string, Entry> entries;
+  std::map<std::string, std::string> metadata;
+
+  bool start_object(std::size_t) override {
+    if (place_ == Place::start) return go(Place::top);
+    if (place_ == Place::top) return go(name_ == "__metadata__" ? Place::metadata : Place::entry);
+    unexpected("an object");
+  }
+  bool end_object() override {
+    if (place_ == Place::entry) {
+      const char* absent = !entry_.type ? "dtype" : !entry_.shape ? "shape" : !entry_.end ? "data_offsets" : nullptr;
+      require(!absent, " has no ", absent, " for the tensor ", Quoted{name_});
+      entries.at(name_) = std::exchange(entry_, {});
+    }
+    return go(Place::top);
+  }
+  bool key(std::string& key) override {
+    if (place_ == Place::entry) {
+      require(key == "dtype" || key == "shape" || key == "data_offsets", " says ", Quoted{key}, " of the tensor ",
+              Quoted{name_}, ", expected dtype, shape and data_offsets only");
+      field_ = key;
+      return true;
+    }
+    require(entries.size() + metadata.size() < max_entries, " lists more than ", max_entries, " tensors and notes");
+    const bool is_new = place_ == Place::metadata ? metadata.try_emplace(key).second
+                        : key == "__metadata__"   ? !std::exchange(has_metadata_, true)
+                                                  : entries.try_emplace(key).second;
+    require(is_new, " has the name ", Quoted{key}, " twice");
+    (place_ == Place::metadata ? note_ : name_) = std::move(key);
+    return true;
+  }
+  bool string(std::string& text) override {
+    if (place_ == Place::metadata) {
+      metadata.at(note_) = std::move(text);
+      return true;
+    }
+    if (place_ != Place::entry || field_ != "dtype") unexpected("a string");
+    require(!entry_.type, " gives the dtype of the tensor ", Quoted{name_}, " twice");
+    entry_.type = find_type(text);
+    require(entry_.type, " has the tensor ", Quoted{name_}, " with numbers of type ", Quoted{text},
+            ", can read F32, F64, F16 and BF16");
+    return true;
+  }
+  bool start_array(std::size_t) override {
+    if (place_ != Place::entry || field_ == "dtype") unexpected("an array");
+    const bool is_shape = field_ == "shape";
+    require(is_shape ? !entry_.shape : !entry_.end, " gives the ", field_, " of the tensor ", Quoted{name_}, " twice");
+    numbers_.clear();
+    return go(is_shape ? Place::shape : Place::offsets);
+  }
+  bool number_unsigned(std::uint64_t number) override {
+    if (place_ != Place::shape && place_ != Place::offsets) unexpected("a number");
+    require(number <= std::numeric_limits<Index>::max(), " says ", number, " in the ", field_, " of the tensor ",
+            Quoted{name_}, ", which is more than any file holds");
+    if (place_ == Place::shape) {
+      require(numbers_.size() < Shape::max_rank, " has the tensor ", Quoted{name_}, " with more than ", Shape::max_rank,
+              " axes, which is the most that a tensor can have");
+      require(number > 0, " has the tensor ", Quoted{name_}, " with an axis of size 0, expected 1 or more");
+    }
+    require(place_ == Place::shape || numbers_.size() < 2, " has more than two data_offsets of the tensor ",
+            Quoted{name_}, ", expected begin and end");
+    numbers_.push_back(static_cast<Index>(number));
+    return true;
+  }
+  bool end_array() override {
+    if (place_ == Place::shape) {
+      Index size = 1;
+      for (const Index n : numbers_)
+        require(!__builtin_mul_overflow(size, n, &size), " has the tensor ", Quoted{name_},
+                " with sizes that multiply to more than 2^63 numbers");
+      entry_.shape.emplace(numbers_.data(), static_cast<int>(numbers_.size()));
+    } else {
+      require(numbers_.size() == 2, " has ", numbers_.size(), " data_offsets of the tensor ", Quoted{name_},
+              ", expected two: begin and end");
+      entry_.begin = numbers_[0];
+      entry_.end = numbers_[1];
+    }
+    return go(Place::entry);
+  }
+
+  bool null() override { unexpected("null"); }
+  bool boolean(bool) override { unexpected("true or false"); }
+  bool number_integer(std::int64_t number) override { unexpected("the number ", number); }
+  bool number_float(double, const std::string& text) override { unexpected("the number ", Quoted{text}); }
+  bool binary(binary_t&) override { unexpected("binary data"); }
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
+    fail("read_safetensors", path_, " is not a safetensors file: its header is not valid JSON in UTF-8 at byte ",
+         position);
+  }
+
+ private:
+  enum class Place { start, top, metadata, entry, shape, offsets };
+
+  template <class... Parts>
+  void require(bool ok, const Parts&... parts) const {
+    check(ok, "read_safetensors", path_, parts...);
+  }
+  bool go(Place place) {
+    place_ = place;
+    return true;
+  }
+  template <class... Parts>
+  [[noreturn]] void unexpected(const Parts&... what) const {
+    switch (place_) {
+      case Place::metadata:
+        fail("read_safetensors", path_, " has ", what..., " in its metadata for ", Quoted{note_},
+             ", expected a string");
+      case Place::entry:
+        fail("read_safetensors", path_, " has ", what..., " as the ", field_, " of the tensor ", Quoted{name_},
+             ", expected ", field_ == "dtype" ? "a string" : "an array of whole numbers");
+      case Place::shape:
+      case Place::offsets:
+        fail("read_safetensors", path_, " has ", what..., " in the ", field_, " of the tensor ", Quoted{name_},
+             ", expected whole numbers from 0 on");
+      default:
+        fail("read_safetensors", path_, " has ", what..., " for ", Quoted{name_}, ", expected an object");
+    }
+  }
+
+  const std::filesystem::path& path_;
+  Place place_ = Place::start;
+  std::string name_, note_, field_;  // the tensor, the key in the metadata, the tensor's field that we are at
+  Entry entry_;
+  std::vector<Index> numbers_;
+  bool has_metadata_ = false;
+};
+
+// The file, opened, and how much of it there is.
+class File {
+ public:
+  explicit File(const std::filesystem::path& path) : path_(path) {
+    std::error_code error;
+    check(!std::filesystem::is_directory(path, error), "read_safetensors", path, " is a folder, expected a file");
+    left_ = std::filesystem::file_size(path, error);
+    if (!error) stream_.open(path, std::ios::binary);
+    check(!error && stream_.good(), "read_safetensors", path,
+          " cannot be opened: ", (error ? error : std::error_code(errno, std::generic_category())).message());
+  }
+
+  std::uint64_t left() const { return left_; }
+  void read(void* to, std::uint64_t count) {
+    check(stream_.read(static_cast<char*>(to), static_cast<std::streamsize>(count)).good(), "read_safetensors", path_,
+          " cannot be read to its end");
+    left_ -= count;
+  }
+
+ private:
+  const std::filesystem::path& path_;
+  std::ifstream stream_;
+  std::uint64_t left_ = 0;
+};
+
+// Whether a token longer than max_token may be in the text: it has a piece of that length without a quote.
+bool has_endless_token(const std::string& text) {
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\')
+      ++i;  // an escaped quote does not end a string
+    else if (text[i] == '"')
+      begin = i;
+    if (i - begin > max_token) return true;
+  }
+  return false;
+}
+
+Header read_header(File& file, const std::filesystem::path& path) {
+  std::uint64_t length = 0;
+  check(file.left() >= sizeof length, "read_safetensors", path, " is not a safetensors file: it has ", file.left(),
+        " bytes, and the length of its header alone would take 8");
+  file.read(&length, sizeof length);
+  check(length <= max_header, "read_safetensors", path, " is not a safetensors file: it claims a header of ", length,
+        " bytes, and the format allows ", max_header);
+  check(length <= file.left(), "read_safetensors", path, " is not whole: its header should have ", length,
+        " bytes, and only ", file.left(), " follow");
+  std::string text(length, '\0');
+  file.read(text.data(), length);
+  check(text.starts_with('{'), "read_safetensors", path,
+        " is not a safetensors file: its header does not begin with {");
+  // The parser would take a zero byte for the end.
+  check(text.find('\0') == std::string::npos, "read_safetensors", path, " has a zero byte in its header");
+  check(!has_endless_token(text), "read_safetensors", path, " has more than ", max_token,
+        " bytes in one piece of its header");
+  Header header(path);
+  nlohmann::json::sax_parse(text, &header);
+  return header;
+}
+
+using NamedEntry = std::pair<const std::string, Entry>;
+
+// The entries in the order of their numbers in the file, once these are known to fill it without hole or overlap.
+std::vector<const NamedEntry*> in_order(const Header& header, std::uint64_t file_left,
+                                        const std::filesystem::path& path) {
+  std::vector<const NamedEntry*> order;
+  for (const NamedEntry& named : header.entries) order.push_back(&named);
+  std::sort(order.begin(), order.end(), [](const NamedEntry* a, const NamedEntry* b) {
+    return std::pair(a->second.begin, a->second.end) < std::pair(b->second.begin, b->second.end);
+  });
+  std::uint64_t at = 0;
+  for (const NamedEntry* named : order) {
+    const auto& [name, entry] = *named;
+    const std::uint64_t begin = *entry.begin, end = *entry.end;
+    std::uint64_t bytes = 0;
+    check(!__builtin_mul_overflow(static_cast<std::uint64_t>(entry.shape->size()), entry.type->size, &bytes) &&
+              begin <= end && end - begin == bytes,
+          "read_safetensors", path, " has the tensor ", Quoted{name}, " at the bytes ", begin, " to ", end,
+          ", which do not fit its shape ", *entry.shape, " in ", entry.type->name);
+    check(begin == at, "read_safetensors", path, " has the tensor ", Quoted{name}, " at byte ", begin,
+          " of the numbers, expected it at ", at, ": each tensor begins where the one before ends");
+    at = end;
+  }
+  check(at <= file_left, "read_safetensors", path, " is not whole: its tensors fill ", at, " bytes, and only ",
+        file_left, " follow the header");
+  check(at >= file_left, "read_safetensors", path, " goes on after its tensors: they fill ", at, " bytes, and ",
+        file_left, " follow the header");
+  return order;
+}
+
+float from_f32(float x) { return x; }
+double from_f64(double x) { return x; }
+
+// Half precision is 1 bit of sign, 5 of exponent with the bias 15, 10 of mantissa. In the places that float has for
+// them, the exponent's bias is 127, so the number is too small by 2^112; that holds for the subnormal ones, too.
+float from_f16(std::uint16_t h) {
+  const std::uint32_t magnitude = static_cast<std::uint32_t>(h & 0x7fff) << 13,
+                      sign = static_cast<std::uint32_t>(h & 0x8000) << 16;
+  const bool finite = (h & 0x7c00) != 0x7c00;
+  const std::uint32_t bits =
+      finite ? std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112f) : magnitude | 0x7f800000;
+  return std::bit_cast<float>(bits | sign);
+}
+
+// The upper half of a float.
+float from_bf16(std::uint16_t b) { return std::bit_cast<float>(static_cast<std::uint32_t>(b) << 16); }
+
+template <class Wide, class Stored>
+void read_numbers(File& file, Staging& numbers, Wide (*convert)(Stored), const NamedEntry& entry,
+                  const std::filesystem::path& path) {
+  std::array<Stored, 8192> buffer;
+  real* to = numbers.data();
+  for (auto left = static_cast<std::size_t>(numbers.shape().size()); left > 0;) {
+    const std::size_t count = std::min(left, buffer.size());
+    file.read(buffer.data(), count * sizeof(Stored));
+    for (std::size_t i = 0; i < count; ++i) {
+      const Wide number = convert(buffer[i]);
+      *to = static_cast<real>(number);
+      check(std::isinf(*to) == std::isinf(number), "read_safetensors", path, " has the number ", number,
+            " in the tensor ", Quoted{entry.first}, ", which is too large for single precision");
+      ++to;
+    }
+    left -= count;
+  }
+}
+
+Tensor read_tensor(File& file, const NamedEntry& named, const std::filesystem::path& path) {
+  const Type* type = named.second.type;
+  Staging numbers(*named.second.shape);
+  if (type == &f32) read_numbers(file, numbers, from_f32, named, path);
+  if (type == &f64) read_numbers(file, numbers, from_f64, named, path);
+  if (type == &f16) read_numbers(file, numbers, from_f16, named, path);
+  if (type == &bf16) read_numbers(file, numbers, from_bf16, named, path);
+  return std::move(numbers).tensor();
+}
+
+}  // namespace
+
+Safetensors read_safetensors(const std::filesystem::path& path) {
+  File file(path);
+  Header header = read_header(file, path);
+  Safetensors result;
+  for (const NamedEntry* named : in_order(header, file.left(), path))
+    result.tensors.emplace(named->first, read_tensor(file, *named, path));
+  result.metadata = std::move(header.metadata);
+  return result;
+}
+
+void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                       std::map<std::string, std::string> metadata) {
+  metadata.emplace("format", "pt");
+  nlohmann::ordered_json header{{"__metadata__", metadata}};
+  std::uint64_t end = 0;
+  for (const auto& [name, tensor] : tensors) {
+    check(name != "__metadata__", "write_safetensors", "a tensor cannot have the name __metadata__");
+    const std::uint64_t begin = std::exchange(end, end + static_cast<std::uint64_t>(tensor.size()) * sizeof(real));
+    header[name] = {{"dtype", sizeof(real) == sizeof(float) ? f32.name : f64.name},
+                    {"shape", std::vector<Index>(tensor.shape().begin(), tensor.shape().end())},
+                    {"data_offsets", {begin, end}}};
+  }
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const nlohmann::json::exception&) {
+    fail("write_safetensors", path, " cannot be written: a name or a note in its metadata is not UTF-8");
+  }
+  text.append((8 - text.size() % 8) % 8, ' ');  // so that the numbers are aligned
+  const std::uint64_t length = text.size();
+  check(length <= max_header, "write_safetensors", path, " would get a header of ", length,
+        " bytes, and the format allows ", max_header);
+  check(!has_endless_token(text), "write_safetensors", path, " would get a name or a note of more than ", max_token,
+        " bytes, which read_safetensors() refuses");
+
+  std::string content(sizeof length, '\0');
+  content.reserve(sizeof length + length + end);
+  std::memcpy(content.data(), &length, sizeof length);
+  content += text;
+  for (const auto& [name, tensor] : tensors) {
+    const std::vector<real> numbers = tensor.values();
+    content.append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(real));
+  }
+  write_file(path, content);
+}
+
+}  // namespace bobbin

@@ -1,0 +1,65 @@
+#include "data/files/write_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "tensor/check.h"
+
+namespace bobbin {
+namespace {
+
+// A file descriptor that is closed on every way out.
+class Descriptor {
+ public:
+  Descriptor(const char* path, int flags) : fd_(::open(path, flags, 0644)) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  bool ok() const { return fd_ >= 0; }
+  bool write(std::string_view content) const {
+    while (!content.empty()) {
+      const ssize_t n = ::write(fd_, content.data(), content.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return false;
+      content.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return true;
+  }
+  bool sync() const { return ::fsync(fd_) == 0; }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+void write_file(const std::filesystem::path& path, std::string_view content) {
+  const std::string beside = path.string() + ".tmp";
+  bool done = false;
+  {
+    const Descriptor file(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+    done = file.ok() && file.write(content) && file.sync();
+  }
+  done = done && std::rename(beside.c_str(), path.c_str()) == 0;
+  if (!done) {
+    const int reason = errno;
+    ::unlink(beside.c_str());
+    fail("write_file", "cannot write ", path.string(), ": ", std::strerror(reason));
+  }
+  // The new name is on the disk once its folder is. Some file systems cannot do that, and need not.
+  const Descriptor folder(path.has_parent_path() ? path.parent_path().c_str() : ".",
+                          O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder.ok()) folder.sync();
+}
+
+void make_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  check(!error, "make_folder", "cannot make the folder ", path.string(), ": ", error.message());
+}
+
+}  // namespace bobbin

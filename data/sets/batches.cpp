@@ -1,0 +1,112 @@
+#include "data/sets/batches.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "tensor/check.h"
+#include "tensor/profile.h"
+#include "tensor/threads.h"
+
+namespace bobbin {
+
+Batches::Batches(const ImageDataset& data, Index batch_size, std::vector<Index> order, const Augmentation& augmentation,
+                 const Draw& draw)
+    : data_(&data), batch_size_(batch_size), order_(std::move(order)), augmentation_(augmentation), draw_(draw) {
+  check(batch_size >= 1, "batches", "the batch size must be 1 or more, got ", batch_size);
+  check(augmentation.hflip >= 0 && augmentation.hflip <= 1, "batches", "hflip is a probability, from 0 to 1, got ",
+        augmentation.hflip);
+  check(augmentation.crop_padding >= 0 && augmentation.crop_padding <= 16384, "batches",
+        "crop_padding must be 0 to 16384 pixels, got ", augmentation.crop_padding);
+}
+
+Index Batches::size() const {
+  const Index count = static_cast<Index>(order_.size()) - begin_;
+  return count / batch_size_ + (count % batch_size_ != 0);
+}
+
+Batches Batches::from(Index count) const {
+  check(count >= 0 && count <= size(), "batches", "cannot begin after batch ", count, " of ", size());
+  Batches rest = *this;
+  rest.begin_ = count < size() ? begin_ + count * batch_size_ : static_cast<Index>(order_.size());
+  return rest;
+}
+
+Batch Batches::operator[](Index i) const {
+  check(i >= 0 && i < size(), "batches", "there is no batch ", i, " of ", size());
+  auto [images, labels] = start(i).get();
+  return {std::move(images).tensor(), std::move(labels)};
+}
+
+// The memory comes from the calling thread, so that a loop takes it in the same order in every run.
+std::future<Batches::Prepared> Batches::start(Index i) const {
+  const Index first = begin_ + i * batch_size_;
+  const Index count = std::min(batch_size_, static_cast<Index>(order_.size()) - first);
+  const Size2 size = data_->preprocess.size;
+  return std::async(std::launch::async,
+                    [this, first, threads = threads(),
+                     images = Staging({count, data_->channels, size.height, size.width})]() mutable {
+                      return make(std::move(images), first, threads);
+                    });
+}
+
+// Each thread makes some of the images; this one the first.
+Batches::Prepared Batches::make(Staging images, Index first, int threads) const {
+  const Index count = images.shape()[0], numbers = images.shape().size() / count,
+              parts = std::min<Index>(threads, count);
+  real* const out = images.data();
+  const auto make_part = [&](Index part) {
+    omp_set_num_threads(1);  // no team of OpenMP threads for this one: it would fight with that of the loop
+    for (Index i = count * part / parts; i < count * (part + 1) / parts; ++i) {
+      const Index index = order_[static_cast<std::size_t>(first + i)];
+      Image image = data_->image(index);
+      const auto prepare = [&] {
+        image = fit(std::move(image), data_->preprocess);
+        if (augmentation_.on()) image = augment(std::move(image), augmentation_, draw_, first + i);
+        to_numbers(image, data_->preprocess, out + i * numbers);
+      };
+      if (data_->files.empty())
+        prepare();
+      else
+        naming("batches", data_->files[static_cast<std::size_t>(index)], prepare);
+    }
+  };
+  std::vector<std::future<void>> others;
+  for (Index part = 1; part < parts; ++part) others.push_back(std::async(std::launch::async, make_part, part));
+  make_part(0);
+  for (std::future<void>& other : others) other.get();
+
+  Prepared batch{std::move(images), {}};
+  for (Index i = first; i < first + count; ++i)
+    batch.labels.push_back(data_->labels[static_cast<std::size_t>(order_[static_cast<std::size_t>(i)])]);
+  return batch;
+}
+
+void Batches::Iterator::prepare() {
+  if (next_ < batches_->size()) coming_ = batches_->start(next_++);
+}
+
+Batch Batches::Iterator::operator*() {
+  auto [images, labels] = [&] {
+    const profile::Timed timed("wait_for_batch", 0);
+    return coming_.get();
+  }();
+  Batch batch{std::move(images).tensor(), std::move(labels)};
+  prepare();
+  return batch;
+}
+
+Batches batches(const ImageDataset& data, Index batch_size, Rng& rng, const Augmentation& augmentation) {
+  std::vector<Index> order = rng.permutation(data.count());
+  return Batches(data, batch_size, std::move(order), augmentation, augmentation.on() ? rng.draw() : Draw{});
+}
+
+Batches batches(const ImageDataset& data, Index batch_size) {
+  std::vector<Index> order(static_cast<std::size_t>(data.count()));
+  std::iota(order.begin(), order.end(), Index{0});
+  return Batches(data, batch_size, std::move(order));
+}
+
+}  // namespace bobbin

@@ -1,0 +1,85 @@
+#pragma once
+#include <future>
+#include <iterator>
+#include <vector>
+
+#include "data/images/augment.h"
+#include "data/sets/dataset.h"
+#include "tensor/rng.h"
+#include "tensor/tensor.h"
+
+namespace bobbin {
+
+struct Batch {
+  Tensor images;  ///< (B, C, H, W), as data.preprocess makes them numbers
+  Labels labels;  ///< (B)
+};
+
+/// A data set cut into batches, each of which is made when it is needed. The last one has what remains. It refers to
+/// the data set, which must stay where it is.
+///
+///     for (auto [X, y] : batches(train, 128, rng)) ...
+///
+/// While the loop is busy with one batch, the next is made in the background, on as many threads as the loop computes
+/// with. An error there, such as a file that is no picture, is thrown where the loop would have got the batch.
+class Batches {
+  // A batch before its images are a tensor.
+  struct Prepared {
+    Staging images;
+    Labels labels;
+  };
+
+ public:
+  /// `order` says which images come, and when. Image i of it is varied by block i of `draw`.
+  /// Throws Error unless the batch size is 1 or more, hflip is from 0 to 1 and crop_padding 0 or more.
+  Batches(const ImageDataset& data, Index batch_size, std::vector<Index> order, const Augmentation& augmentation = {},
+          const Draw& draw = {});
+
+  /// How many batches there are.
+  Index size() const;
+  /// Throws Error unless 0 <= i < size(), and where image(), fit() and to_numbers() do.
+  Batch operator[](Index i) const;
+  /// Without the first `count` batches; a training run that is resumed has seen them.
+  /// Throws Error unless 0 <= count <= size().
+  Batches from(Index count) const;
+
+  /// Goes over the batches once, and takes each of them once.
+  class Iterator {
+   public:
+    explicit Iterator(const Batches& batches) : batches_(&batches) { prepare(); }
+    /// Waits for the batch, and has the next one made.
+    Batch operator*();
+    Iterator& operator++() { return *this; }
+    bool operator==(std::default_sentinel_t) const { return !coming_.valid(); }
+
+   private:
+    void prepare();
+    const Batches* batches_;
+    Index next_ = 0;
+    std::future<Prepared> coming_;
+  };
+  Iterator begin() const { return Iterator(*this); }
+  std::default_sentinel_t end() const { return {}; }
+
+ private:
+  std::future<Prepared> start(Index i) const;
+  Prepared make(Staging images, Index first, int threads) const;
+
+  const ImageDataset* data_;
+  Index batch_size_;
+  std::vector<Index> order_;
+  Augmentation augmentation_;
+  Draw draw_;
+  Index begin_ = 0;  // the batches begin with this image of the order
+};
+
+/// All images once, in an order that `rng` draws: another one in each call. A second draw varies them, if the
+/// augmentation asks for it: the same state of `rng` gives the same batches, also if one begins in the middle.
+Batches batches(const ImageDataset& data, Index batch_size, Rng& rng, const Augmentation& augmentation = {});
+/// All images in the order of the data set.
+Batches batches(const ImageDataset& data, Index batch_size);
+// A data set that ends with the statement would be gone before the first batch.
+Batches batches(const ImageDataset&&, Index, Rng&, const Augmentation& = {}) = delete;
+Batches batches(const ImageDataset&&, Index) = delete;
+
+}  // namespace bobbin

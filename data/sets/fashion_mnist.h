@@ -1,0 +1,26 @@
+#pragma once
+#include <filesystem>
+
+#include "data/sets/dataset.h"
+#include "tensor/size2.h"
+
+namespace bobbin {
+
+struct FashionMnistOptions {
+  Size2 resize = 28;  ///< the size of the images in a batch, in pixels
+};
+
+/// 60,000 images to train on, and 10,000, which the chapter validates on.
+using FashionMnist = TrainAndTest;
+
+/// Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017): grey images of 28 x 28, clothes of ten kinds.
+///
+///     const FashionMnist data = fashion_mnist(dir, {.resize = 96});
+///
+/// Its four files, each with or without .gz, are looked for in `dir` and in dir/FashionMNIST/raw,
+/// where torchvision keeps them. Without a `dir`: in ./datasets/FashionMNIST/raw, where `make data`
+/// puts them, and in /usr/share/datasets/fashion-mnist, where Debian's package does.
+/// Throws Error if they are not there, or if their uncompressed content is not the published one.
+FashionMnist fashion_mnist(const std::filesystem::path& dir = {}, const FashionMnistOptions& options = {});
+
+}  // namespace bobbin

@@ -1,0 +1,295 @@
+#include "nn/pretrained/vit_weights.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <string_view>
+#include <utility>
+
+#include "nn/load_parameters.h"
+#include "tensor/check.h"
+#include "tensor/cubic.h"
+#include "tensor/functions.h"
+
+namespace bobbin {
+namespace {
+
+using Tensors = std::map<std::string, Tensor>;
+
+// One thing, and what it is called. A # stands for the number of the block; ".weight" or ".bias" may follow.
+struct Name {
+  const char *d2l, *other;
+};
+
+constexpr Name timm_names[] = {
+    {"cls_token", "cls_token"},
+    {"dist_token", "dist_token"},
+    {"pos_embedding", "pos_embed"},
+    {"patch_embedding.conv", "patch_embed.proj"},
+    {"blks.#.ln1", "blocks.#.norm1"},
+    {"blks.#.attention.W_qkv", "blocks.#.attn.qkv"},
+    {"blks.#.attention.W_o", "blocks.#.attn.proj"},
+    {"blks.#.ln2", "blocks.#.norm2"},
+    {"blks.#.mlp.dense1", "blocks.#.mlp.fc1"},
+    {"blks.#.mlp.dense2", "blocks.#.mlp.fc2"},
+    {"head.0", "norm"},
+    {"head.0", "fc_norm"},  // with global_pool="avg", in place of norm
+    {"head.1", "head"},
+    {"head_dist", "head_dist"},
+};
+
+constexpr Name torchvision_names[] = {
+    {"cls_token", "class_token"},
+    {"pos_embedding", "encoder.pos_embedding"},
+    {"patch_embedding.conv", "conv_proj"},
+    {"blks.#.ln1", "encoder.layers.encoder_layer_#.ln_1"},
+    {"blks.#.attention.W_qkv.weight", "encoder.layers.encoder_layer_#.self_attention.in_proj_weight"},
+    {"blks.#.attention.W_qkv.bias", "encoder.layers.encoder_layer_#.self_attention.in_proj_bias"},
+    {"blks.#.attention.W_o", "encoder.layers.encoder_layer_#.self_attention.out_proj"},
+    {"blks.#.ln2", "encoder.layers.encoder_layer_#.ln_2"},
+    {"blks.#.mlp.dense1", "encoder.layers.encoder_layer_#.mlp.0"},
+    {"blks.#.mlp.dense2", "encoder.layers.encoder_layer_#.mlp.3"},
+    {"blks.#.mlp.dense1", "encoder.layers.encoder_layer_#.mlp.linear_1"},  // in the files published first
+    {"blks.#.mlp.dense2", "encoder.layers.encoder_layer_#.mlp.linear_2"},
+    {"head.0", "encoder.ln"},
+    {"head.1", "heads.head"},
+};
+
+constexpr Name hugging_face_names[] = {
+    {"cls_token", "vit.embeddings.cls_token"},
+    {"pos_embedding", "vit.embeddings.position_embeddings"},
+    {"patch_embedding.conv", "vit.embeddings.patch_embeddings.projection"},
+    {"blks.#.ln1", "vit.encoder.layer.#.layernorm_before"},
+    {"blks.#.attention.W_q", "vit.encoder.layer.#.attention.attention.query"},
+    {"blks.#.attention.W_k", "vit.encoder.layer.#.attention.attention.key"},
+    {"blks.#.attention.W_v", "vit.encoder.layer.#.attention.attention.value"},
+    {"blks.#.attention.W_o", "vit.encoder.layer.#.attention.output.dense"},
+    {"blks.#.ln2", "vit.encoder.layer.#.layernorm_after"},
+    {"blks.#.mlp.dense1", "vit.encoder.layer.#.intermediate.dense"},
+    {"blks.#.mlp.dense2", "vit.encoder.layer.#.output.dense"},
+    // As transformers 5 has them in memory; its files have the names above.
+    {"blks.#.ln1", "vit.layers.#.layernorm_before"},
+    {"blks.#.attention.W_q", "vit.layers.#.attention.q_proj"},
+    {"blks.#.attention.W_k", "vit.layers.#.attention.k_proj"},
+    {"blks.#.attention.W_v", "vit.layers.#.attention.v_proj"},
+    {"blks.#.attention.W_o", "vit.layers.#.attention.o_proj"},
+    {"blks.#.ln2", "vit.layers.#.layernorm_after"},
+    {"blks.#.mlp.dense1", "vit.layers.#.mlp.fc1"},
+    {"blks.#.mlp.dense2", "vit.layers.#.mlp.fc2"},
+    {"head.0", "vit.layernorm"},
+    {"head.1", "classifier"},
+};
+
+// What stands in place of the #, and what follows the pattern; nothing if the name does not begin with it.
+struct Match {
+  std::string_view number, rest;
+};
+std::optional<Match> match(std::string_view pattern, std::string_view name) {
+  const std::string_view before = pattern.substr(0, pattern.find('#'));
+  if (!name.starts_with(before)) return {};
+  name.remove_prefix(before.size());
+  if (before == pattern) return Match{{}, name};
+  const auto digits = std::find_if_not(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); });
+  const std::string_view number(name.begin(), digits), after = pattern.substr(before.size() + 1);
+  name.remove_prefix(number.size());
+  if (number.empty() || !name.starts_with(after)) return {};
+  return Match{number, name.substr(after.size())};
+}
+
+// The chapter's name, or the name itself if the table does not have it.
+template <std::size_t n>
+std::string translated(const std::string& name, const Name (&names)[n]) {
+  for (const Name& row : names) {
+    const auto found = match(row.other, name);
+    if (!found || (found->rest != "" && found->rest != ".weight" && found->rest != ".bias")) continue;
+    std::string ours = row.d2l;
+    if (const auto hash = ours.find('#'); hash != std::string::npos) ours.replace(hash, 1, found->number);
+    return ours.append(found->rest);
+  }
+  return name;
+}
+
+std::string translated(const std::string& name, VitOrigin origin) {
+  switch (origin) {
+    case VitOrigin::timm:
+      return translated(name, timm_names);
+    case VitOrigin::torchvision:
+      return translated(name, torchvision_names);
+    case VitOrigin::hugging_face:
+      return translated(name, hugging_face_names);
+    default:
+      return name;
+  }
+}
+
+// Adds (3·D, ...) as three of (D, ...), and everything else as it is.
+void add(Tensors& tensors, const std::string& name, const Tensor& tensor) {
+  const auto insert = [&](const std::string& as, const Tensor& what) {
+    check(tensors.emplace(as, what).second, "vit_weights", "two tensors are the ", Quoted{as}, " of the model");
+  };
+  const auto at = name.find("W_qkv");
+  if (at == std::string::npos) return insert(name, tensor);
+  const Shape& shape = tensor.shape();
+  check(tensor.rank() >= 1 && shape[0] % 3 == 0, "vit_weights", "queries, keys and values should have one size, but ",
+        Quoted{name}, " of shape ", shape, " cannot be cut in three");
+  std::vector<Index> parts{3, shape[0] / 3};
+  parts.insert(parts.end(), shape.begin() + 1, shape.end());
+  const Tensor cut = tensor.reshape(Shape(parts.data(), static_cast<int>(parts.size())));
+  insert(std::string(name).replace(at, 5, "W_q"), cut[0]);
+  insert(std::string(name).replace(at, 5, "W_k"), cut[1]);
+  insert(std::string(name).replace(at, 5, "W_v"), cut[2]);
+}
+
+const Tensor& need(const Tensors& tensors, const std::string& name, int rank) {
+  const auto found = tensors.find(name);
+  check(found != tensors.end(), "vit_weights", "there is no tensor for ", name, " among the weights");
+  check(found->second.rank() == rank, "vit_weights", "the tensor for ", name, " should have ", rank,
+        " axes, but its shape is ", found->second.shape());
+  return found->second;
+}
+
+std::string block(int i) { return "blks." + std::to_string(i) + "."; }
+
+// Where W_o has a bias and none of queries, keys and values has one (timm's qkv_bias=False), theirs are zeros.
+void add_zero_biases(Tensors& tensors, const ViTConfig& config) {
+  for (int i = 0; i < config.num_blks; ++i) {
+    const std::string at = block(i) + "attention.";
+    const std::vector<std::string> biases{at + "W_q.bias", at + "W_k.bias", at + "W_v.bias"};
+    if (std::none_of(biases.begin(), biases.end(), [&](const std::string& name) { return tensors.contains(name); }))
+      for (const std::string& name : biases) tensors.emplace(name, Tensor::zeros({config.num_hiddens}));
+  }
+}
+
+int usual_heads(Index num_hiddens) {
+  for (const Index width : {1152, 1280, 1408, 1664})  // so400m, huge, giant, gigantic
+    if (num_hiddens == width) return 16;
+  check(num_hiddens % 64 == 0, "vit_weights", "the number of heads is not in the weights, and num_hiddens ",
+        num_hiddens, " is not a multiple of 64, the usual width of a head: it must be given");
+  return static_cast<int>(num_hiddens / 64);
+}
+
+real usual_eps(VitOrigin origin) {
+  if (origin == VitOrigin::d2l) return real(1e-5);
+  return origin == VitOrigin::hugging_face ? real(1e-12) : real(1e-6);
+}
+
+// The size of the images whose patches have these position embeddings.
+Size2 trained_size(Index num_patches, Size2 patch_size, const VitHints& hints) {
+  if (hints.trained_size) return *hints.trained_size;
+  const auto side = static_cast<Index>(std::lround(std::sqrt(static_cast<double>(std::max<Index>(num_patches, 0)))));
+  if (side * side == num_patches) return {side * patch_size.height, side * patch_size.width};
+  check(hints.img_size.has_value(), "vit_weights", "there are position embeddings of ", num_patches,
+        " patches, which is no square: the image size must be given");
+  return *hints.img_size;
+}
+
+ViTConfig config_of(const VitWeights& weights, const VitHints& hints, bool averages) {
+  const Tensors& tensors = weights.tensors;
+  const Shape& patch = need(tensors, "patch_embedding.conv.weight", 4).shape();
+  ViTConfig config{.patch_size = {patch[2], patch[3]},
+                   .num_hiddens = patch[0],
+                   .mlp_num_hiddens = need(tensors, "blks.0.mlp.dense1.weight", 2).shape()[0],
+                   .num_heads = hints.num_heads > 0 ? hints.num_heads : usual_heads(patch[0]),
+                   .num_blks = 0,
+                   .emb_dropout = 0,
+                   .blk_dropout = 0,
+                   .use_bias = tensors.contains("blks.0.attention.W_o.bias"),
+                   .num_classes = need(tensors, "head.1.weight", 2).shape()[0],
+                   .num_channels = patch[1],
+                   .pool = averages ? Pool::avg : Pool::token,
+                   .layer_norm_eps = hints.layer_norm_eps > 0 ? hints.layer_norm_eps : usual_eps(weights.origin),
+                   .distilled = tensors.contains("dist_token")};
+  while (tensors.contains(block(config.num_blks) + "ln1.weight")) ++config.num_blks;
+  const Index num_patches = need(tensors, "pos_embedding", 3).shape()[1] - (config.distilled ? 2 : 1);
+  config.img_size = trained_size(num_patches, config.patch_size, hints);
+  check(PatchEmbedding::count_patches(config.img_size, config.patch_size) == num_patches, "vit_weights",
+        "there are position embeddings of ", num_patches, " patches, which do not fit an image of ",
+        config.img_size.height, " x ", config.img_size.width);
+  return config;
+}
+
+// The (to, from) matrix that resizes a row of numbers: by the bicubic filter, which is as
+// wide as four of the coarser ones of the old and the new pixels, so that nothing aliases, and is cut off at the ends.
+Tensor bicubic_matrix(Index from, Index to) {
+  const double scale = static_cast<double>(from) / static_cast<double>(to), width = std::max(scale, 1.0);
+  std::vector<real> matrix;
+  std::vector<double> row(static_cast<std::size_t>(from));
+  for (Index i = 0; i < to; ++i) {
+    const double center = (static_cast<double>(i) + 0.5) * scale;
+    double sum = 0;
+    for (Index j = 0; j < from; ++j)
+      sum += row[static_cast<std::size_t>(j)] = cubic(std::abs(static_cast<double>(j) + 0.5 - center) / width);
+    for (const double weight : row) matrix.push_back(static_cast<real>(weight / sum));
+  }
+  return {{to, from}, matrix};
+}
+
+}  // namespace
+
+VitOrigin vit_origin(const Tensors& tensors) {
+  // The projection of the patches has another name in each.
+  if (tensors.contains("patch_embedding.conv.weight")) return VitOrigin::d2l;
+  if (tensors.contains("patch_embed.proj.weight")) return VitOrigin::timm;
+  if (tensors.contains("conv_proj.weight")) return VitOrigin::torchvision;
+  if (tensors.contains("vit.embeddings.patch_embeddings.projection.weight")) return VitOrigin::hugging_face;
+  fail("vit_weights", "these are not weights of a Vision Transformer with the names of the chapter, timm, torchvision ",
+       "or transformers: among ", tensors.size(), " tensors ",
+       "there is no patch_embedding.conv.weight, patch_embed.proj.weight, conv_proj.weight or ",
+       "vit.embeddings.patch_embeddings.projection.weight");
+}
+
+VitWeights vit_weights(Tensors tensors, const VitHints& hints) {
+  check(hints.num_heads >= 0, "vit_weights", "num_heads must be 1 or more, got ", hints.num_heads);
+  VitWeights weights{vit_origin(tensors), {}, {}};
+  for (const auto& [name, tensor] : tensors) add(weights.tensors, translated(name, weights.origin), tensor);
+  weights.config = config_of(weights, hints, weights.origin == VitOrigin::timm && tensors.contains("fc_norm.weight"));
+  if (weights.config.use_bias) add_zero_biases(weights.tensors, weights.config);
+  if (hints.img_size) set_img_size(weights, *hints.img_size);
+  return weights;
+}
+
+void check_size(const VitWeights& weights) {
+  const ViTConfig& c = weights.config;
+  const auto D = static_cast<double>(c.num_hiddens), M = static_cast<double>(c.mlp_num_hiddens);
+  const double T = static_cast<double>(c.grid().height) * static_cast<double>(c.grid().width);
+  const double patch = static_cast<double>(c.num_channels * c.patch_size.height * c.patch_size.width);
+  const double needed = D * (T + patch + static_cast<double>(c.num_classes)) + c.num_blks * (4 * D * D + 2 * D * M);
+  double given = 0;
+  for (const auto& [name, tensor] : weights.tensors) given += static_cast<double>(tensor.size());
+  check(needed <= 2 * given, "vit_weights", "a model of width ", c.num_hiddens, " with ", c.num_blks, " blocks, ",
+        c.num_classes, " classes and images of ", c.img_size.height, " x ", c.img_size.width, " has ", needed,
+        " weights, but only ", given, " are there");
+}
+
+ViT make_vit(const VitWeights& weights) {
+  check_size(weights);
+  Rng rng(0);
+  ViT model(weights.config, rng);
+  load_parameters(model, weights.tensors);
+  return model;
+}
+
+void set_img_size(VitWeights& weights, Size2 img_size) {
+  PatchEmbedding::count_patches(img_size, weights.config.patch_size);  // throws where they do not divide
+  const Size2 from = weights.config.grid();
+  weights.config.img_size = img_size;
+  const Tensor& positions = need(weights.tensors, "pos_embedding", 3);
+  weights.tensors["pos_embedding"] = resize_positions(positions, from, weights.config.grid());
+}
+
+Tensor resize_positions(const Tensor& positions, Size2 from, Size2 to) {
+  if (from == to) return positions;
+  check(positions.rank() == 3 && positions.shape()[0] == 1 && positions.shape()[1] >= from.height * from.width,
+        "resize_positions", "there should be position embeddings (1, T, C) of ", from.height, " x ", from.width,
+        " patches, got ", positions.shape());
+  const Index C = positions.shape()[2], tokens = positions.shape()[1] - from.height * from.width;
+  const Tensor all = positions.reshape({positions.shape()[1], C});
+  const Tensor patches = slice(all, 0, tokens, all.shape()[0]);
+  const Tensor lower = matmul(bicubic_matrix(from.height, to.height), patches.reshape({from.height, from.width * C}));
+  const Tensor resized = matmul(bicubic_matrix(from.width, to.width), lower.reshape({to.height, from.width, C}));
+  const Tensor rows = resized.reshape({to.height * to.width, C});
+  const Tensor result = tokens ? concat({slice(all, 0, 0, tokens), rows}, 0) : rows;
+  return result.reshape({1, tokens + to.height * to.width, C});
+}
+
+}  // namespace bobbin

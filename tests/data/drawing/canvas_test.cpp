@@ -1,0 +1,204 @@
+#include "data/drawing/canvas.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "data/drawing/confusion.h"
+#include "data/drawing/contact_sheet.h"
+#include "tests/helpers.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+
+namespace {
+
+using Levels = std::vector<int>;
+
+Levels at(const Image& image, Index x, Index y) {
+  Levels levels;
+  for (Index c = 0; c < image.channels; ++c)
+    levels.push_back(image.bytes.at(static_cast<std::size_t>((c * image.height + y) * image.width + x)));
+  return levels;
+}
+
+const Levels is_white{255, 255, 255}, is_black{0, 0, 0};
+
+// The picture as text: '#' where it is black.
+std::string as_text(const Image& image) {
+  std::string text;
+  for (Index y = 0; y < image.height; ++y) {
+    for (Index x = 0; x < image.width; ++x) text += at(image, x, y) == is_black ? '#' : '.';
+    text += '\n';
+  }
+  return text;
+}
+
+Image text_picture(const std::string& text, Index scale = 1) {
+  const Size2 size = text_size(text, scale);
+  Image image = blank(size.height, size.width);
+  draw_text(image, 0, 0, text, black, scale);
+  return image;
+}
+
+}  // namespace
+
+TEST_CASE("canvas: fill draws what lies inside") {
+  for (Index x = -4; x <= 6; ++x)
+    for (Index y = -4; y <= 8; ++y)
+      for (Index size : {0, 1, 3, 100}) {
+        Image image = blank(7, 5, {1, 2, 3});
+        fill(image, x, y, size, size + 1, {10, 20, 30});
+        bool right = image.bytes.size() == 3 * 5 * 7;
+        for (Index j = 0; j < 7; ++j)
+          for (Index i = 0; i < 5; ++i) {
+            const bool inside = i >= x && i < x + size && j >= y && j < y + size + 1;
+            right = right && at(image, i, j) == (inside ? Levels{10, 20, 30} : Levels{1, 2, 3});
+          }
+        CHECK(right);
+      }
+}
+
+TEST_CASE("canvas: paste, enlarged, over the edge, grey") {
+  const Image grey{1, 2, 2, {10, 20, 30, 40}}, color{3, 1, 2, {1, 2, 3, 4, 5, 6}};
+  Image image = blank(6, 7);
+  paste(image, 1, -1, grey, 3);
+  paste(image, 6, 5, color);
+  for (Index y = 0; y < 6; ++y)
+    for (Index x = 0; x < 7; ++x) {
+      int level = 255;
+      if (x >= 1 && y < 5) level = (y < 2 ? 10 : 30) + (x < 4 ? 0 : 10);
+      CHECK(at(image, x, y) == (x == 6 && y == 5 ? Levels{1, 3, 5} : Levels{level, level, level}));
+    }
+}
+
+TEST_CASE("canvas: text, letter by letter") {
+  CHECK(as_text(text_picture("ag")) ==
+        "............\n"
+        "............\n"
+        ".###...####.\n"
+        "....#.#...#.\n"
+        ".####.#...#.\n"
+        "#...#.#...#.\n"
+        ".####..####.\n"
+        "..........#.\n"
+        ".......###..\n"
+        "............\n");
+  std::set<std::string> letters;
+  for (char letter = ' '; letter <= '~'; ++letter) letters.insert(as_text(text_picture({letter})));
+  CHECK(letters.size() == 95);  // no two alike
+  CHECK(as_text(text_picture(" ")).find('#') == std::string::npos);
+  CHECK(as_text(text_picture("gr\xc3\xb6\xc3\x9f"
+                             "e\t")) == as_text(text_picture("gr??e?")));
+  CHECK(as_text(text_picture("\xff\xe6")) == as_text(text_picture("??")));
+
+  Image enlarged = blank(60, 72);
+  paste(enlarged, 0, 0, text_picture("a\nbQ"), 3);
+  CHECK(text_size("a\nbQ", 3) == Size2(60, 36));
+  Image drawn = blank(60, 72);
+  draw_text(drawn, 0, 0, "a\nbQ", black, 3);
+  CHECK(drawn.bytes == enlarged.bytes);
+  draw_text(drawn, -20, 55, std::string(100, 'x'), black, 7);  // beyond each edge
+  CHECK(text_size("") == Size2(10, 0));
+}
+
+TEST_CASE("canvas: turned to the left") {
+  const Image turned = turned_left({1, 2, 3, {1, 2, 3, 4, 5, 6}});
+  CHECK(turned.height == 3);
+  CHECK(turned.width == 2);
+  CHECK(turned.bytes == std::vector<std::uint8_t>{3, 6, 2, 5, 1, 4});
+}
+
+TEST_CASE("canvas: viridis, against matplotlib's table") {
+  const int table[][4] = {{0, 68, 1, 84},      {7, 70, 11, 94},     {37, 70, 51, 127},
+                          {100, 42, 118, 142}, {128, 33, 145, 140}, {187, 84, 197, 104},
+                          {222, 168, 219, 52}, {250, 241, 229, 29}, {255, 253, 231, 37}};
+  for (const auto& want : table) {
+    const Color got = viridis(want[0] / 255.0);
+    CHECK(std::abs(got.red - want[1]) <= 5);
+    CHECK(std::abs(got.green - want[2]) <= 5);
+    CHECK(std::abs(got.blue - want[3]) <= 5);
+  }
+  CHECK(viridis(-3).red == 68);
+  CHECK(viridis(3).red == 253);
+}
+
+TEST_CASE("canvas: a map over a picture") {
+  const Image picture{1, 4, 4, std::vector<std::uint8_t>(16, 100)};
+  const Tensor map({2, 2}, {-7, -7, 3, 3});
+  const Image none = overlay(picture, map, 0), all = overlay(picture, map, 1), half = overlay(picture, map, 0.5);
+  CHECK(at(none, 2, 2) == Levels{100, 100, 100});
+  CHECK(at(all, 1, 0) == Levels{68, 1, 84});
+  CHECK(at(all, 1, 3) == Levels{253, 231, 37});
+  CHECK(at(half, 1, 0) == Levels{84, 51, 92});  // (100 + 68) / 2, (100 + 1) / 2 and (100 + 84) / 2
+  CHECK(at(overlay(picture, Tensor::full({3, 5}, 2), 1), 3, 3) == Levels{68, 1, 84});
+  CHECK(fails([&] { overlay(picture, Tensor({1, 2}, {0, NAN})); }, {"not finite"}));
+  CHECK(fails([&] { overlay(picture, Tensor::ones({4})); }, {"(4)"}));
+  CHECK(fails([&] { overlay(picture, map, 1.5); }, {"1.5"}));
+  Image grey = picture;
+  CHECK(fails([&] { fill(grey, 0, 0, 1, 1, black); }, {"3 channels"}));
+}
+
+TEST_CASE("contact_sheet: pictures of any size, in rows, with captions") {
+  const Image small{1, 28, 28, std::vector<std::uint8_t>(28 * 28, 10)},
+      wide{3, 10, 56, std::vector<std::uint8_t>(1680, 20)};
+  const Image sheet = contact_sheet({small, wide, small}, {"a", "b\nc", std::string(1000, 'm')}, 2);
+  CHECK(sheet.width == 2 * (400 + 8) + 8);
+  CHECK(sheet.height == 2 * (112 + 20 + 16) + 8);
+  CHECK(at(sheet, 8, 8) == Levels{10, 10, 10});
+  CHECK(at(sheet, 8 + 111, 8 + 111) == Levels{10, 10, 10});
+  CHECK(at(sheet, 8 + 112, 8 + 111) == is_white);
+  CHECK(at(sheet, 8 + 408, 8 + 45) == is_white);  // enlarged twice, in the middle of its square
+  CHECK(at(sheet, 8 + 408, 8 + 46) == Levels{20, 20, 20});
+  CHECK(at(sheet, 8 + 408 + 111, 8 + 65) == Levels{20, 20, 20});
+  CHECK(at(sheet, 8 + 408, 8 + 66) == is_white);
+  CHECK(at(sheet, 8, 8 + 148) == Levels{10, 10, 10});
+  CHECK(at(sheet, 8 + 1, 8 + 112 + 4 + 2) == is_black);  // of the letter a
+
+  CHECK(contact_sheet({}, {}, 3).bytes.size() == 3 * 8 * 8);
+  CHECK(fails([&] { contact_sheet({small}, {}, 3); }, {"1 pictures", "got 0"}));
+  CHECK(fails([&] { contact_sheet({small}, {""}, 0); }, {"got 0"}));
+}
+
+TEST_CASE("confusion_matrix: the part of its row is the colour of a cell") {
+  const Image picture = confusion_matrix_picture({{9, 1, 0}, {0, 0, 0}, {0, 5, 5}}, {"a", "b", "c"});
+  // Lines of 20 pixels; left of the cells a margin, "true", a name, half a margin. A cell has 8 pixels more than a
+  // line.
+  const Index left = 20 + 20 + 12 + 10, cell = 28;
+  CHECK(picture.width == left + 3 * cell + 20);
+  CHECK(picture.height == picture.width);
+  const auto corner = [&](Index t, Index p) { return at(picture, left + p * cell, left + t * cell); };
+  CHECK(corner(0, 0) == Levels{33, 83, 142});    // 255 + 0.9·(end - 255), for the ends 8, 64, 129
+  CHECK(corner(0, 1) == Levels{230, 236, 242});  // 0.1
+  for (Index p = 0; p < 3; ++p) CHECK(corner(1, p) == is_white);
+  CHECK(corner(2, 1) == corner(2, 2));
+  CHECK(corner(2, 1) == Levels{132, 160, 192});
+
+  const auto count = [&](Index t, Index p, const Levels& color) {
+    int pixels = 0;
+    for (Index y = 0; y < cell - 1; ++y)
+      for (Index x = 0; x < cell - 1; ++x) pixels += at(picture, left + p * cell + x, left + t * cell + y) == color;
+    return pixels;
+  };
+  const auto points = [](const std::string& number) {
+    const std::string text = as_text(text_picture(number));
+    return 4 * static_cast<int>(std::count(text.begin(), text.end(), '#'));  // each 2 x 2 pixels
+  };
+  CHECK(count(0, 0, is_white) == points("9"));
+  CHECK(count(0, 1, is_black) == points("1"));
+  CHECK(count(0, 2, is_black) == 0);
+  CHECK(count(2, 2, is_black) == points("5"));
+}
+
+TEST_CASE("confusion_matrix: many classes, long names, and what cannot be") {
+  const auto zeros = [](std::size_t n) { return std::vector<std::vector<Index>>(n, std::vector<Index>(n)); };
+  const std::vector<std::string> hundred(100, "a class with a name that nobody would ever want to read to its end\n\n");
+  const Image picture = confusion_matrix_picture(zeros(100), hundred);
+  CHECK(picture.width == 10 + 10 + 240 + 5 + 100 * 14 + 10);
+  CHECK(fails([&] { confusion_matrix_picture(zeros(2), {"a", "b", "c"}); }, {"3 classes", "got 2"}));
+  CHECK(fails([&] { confusion_matrix_picture({{1, 2}, {1}}, {"a", "b"}); }, {"columns, got 1"}));
+  CHECK(fails([&] { confusion_matrix_picture({{-1}}, {"a"}); }, {"-1"}));
+  CHECK(fails([&] { confusion_matrix_picture({}, {}); }, {"got 0"}));
+  CHECK(fails([&] { confusion_matrix_picture(zeros(201), std::vector<std::string>(201)); }, {"got 201"}));
+}

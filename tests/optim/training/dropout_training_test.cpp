@@ -1,0 +1,38 @@
+// Training with dropout. PyTorch cannot repeat it, since it draws other masks; so the losses are those of this library,
+// in double and on the processor. Any other build must have the same ones: the kernels for a GPU, too, draw these
+// masks.
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cmath>
+
+#include "nn/models/vit.h"
+#include "optim/training/trainer.h"
+
+using namespace bobbin;
+
+TEST_CASE("20 steps of a small ViT with dropout have the losses that they had") {
+  constexpr std::array losses{1.72568261, 1.55620648, 1.45005569, 1.54840245, 1.60580158, 1.56875223, 1.81645232,
+                              1.81141194, 1.54390651, 1.5659369,  1.612434,   1.61648968, 1.56817467, 1.49367586,
+                              1.47654821, 1.50329121, 1.61526355, 1.8481628,  1.8456383,  1.47936727};
+  Rng rng(3);
+  ViT model({.img_size = {8, 12},
+             .patch_size = 4,
+             .num_hiddens = 24,
+             .mlp_num_hiddens = 40,
+             .num_heads = 3,
+             .num_blks = 2,
+             .emb_dropout = real(0.1),
+             .blk_dropout = real(0.2),
+             .num_classes = 5,
+             .num_channels = 2},
+            rng);
+  train(model);
+  SGD sgd(parameters(model), {.lr = real(0.05), .momentum = real(0.9), .weight_decay = real(0.001), .nesterov = true});
+  for (std::size_t step = 0; step < losses.size(); ++step) {
+    CAPTURE(step);
+    const Tensor X = rng.normal({6, 2, 8, 12});
+    const double loss = training_step(model, sgd, X, {0, 1, 2, 3, 4, 0});
+    CHECK(std::abs(loss / losses[step] - 1) < 1e-5);
+  }
+}

@@ -1,0 +1,253 @@
+#include "optim/training/trainer.h"
+
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "data/files/write_file.h"
+#include "nn/models/vit.h"
+#include "tensor/storage.h"
+#include "tests/helpers.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+// Images that are bright in one half: four classes, easily learned.
+ImageDataset halves(Index count, std::uint64_t seed) {
+  Rng rng(seed);
+  const Tensor noise = rng.uniform({count, 8, 8}, 0, 128);
+  std::vector<std::uint8_t> images;
+  Labels labels;
+  for (Index i = 0; i < count; ++i) {
+    labels.push_back(static_cast<int>(i % 4));
+    for (Index y = 0; y < 8; ++y)
+      for (Index x = 0; x < 8; ++x) {
+        const bool bright[] = {x < 4, x >= 4, y < 4, y >= 4};
+        images.push_back(
+            static_cast<std::uint8_t>(noise[i][y].values()[static_cast<std::size_t>(x)] + (bright[i % 4] ? 127 : 0)));
+      }
+  }
+  return {{count, 1, 8, 8}, images, labels, {"left", "right", "top", "bottom"}};
+}
+
+TrainAndTest halves() { return {halves(250, 1), halves(50, 2), "halves"}; }
+
+ViTConfig small() {
+  return {.img_size = 8,
+          .patch_size = 4,
+          .num_hiddens = 16,
+          .mlp_num_hiddens = 32,
+          .num_heads = 2,
+          .num_blks = 1,
+          .emb_dropout = real(0.1),
+          .blk_dropout = real(0.1),
+          .num_classes = 4};
+}
+
+// All weights after some steps of training with dropout.
+std::vector<std::vector<real>> weights_after(Index steps, std::uint64_t seed) {
+  const TrainAndTest data = halves();
+  Rng rng(seed);
+  ViT model(small(), rng);
+  SGD sgd(parameters(model), {.lr = real(0.1), .momentum = real(0.9)});
+  Trainer(sgd, rng, {.max_epochs = 100, .batch_size = 16, .max_steps = steps}).fit(model, data);
+  std::vector<std::vector<real>> all;
+  for (const Var& p : parameters(model)) all.push_back(p.value().values());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("trainer: learns, and writes what it saw") {
+  const TempFolder folder;
+  const TrainAndTest data = halves();
+  Rng rng(3);
+  ViT model(small(), rng);
+  SGD sgd(parameters(model), {.lr = real(0.02), .momentum = real(0.9)});
+  Trainer trainer(sgd, rng, {.max_epochs = 20, .batch_size = 16, .output_dir = folder.path() / "new" / "run"});
+  const std::vector<EpochMetrics> history = trainer.fit(model, data);
+  REQUIRE(history.size() == 20);
+  CHECK(history[0].step == 16);  // 250 = 15·16 + 10
+  CHECK(history[19].step == 320);
+  CHECK(history[0].train_loss > 0.5);
+  CHECK(history[19].train_loss < 0.3);
+  CHECK(history[19].val_acc > 0.95);
+
+  // What evaluate() says, counted by hand.
+  eval(model);
+  Index right = 0;
+  double loss = 0;
+  for (auto [X, y] : batches(data.test, 1)) {
+    const Tensor logits = model(X).value();
+    right += argmax(logits)[0] == y[0];
+    loss += cross_entropy(logits, y, 0).item() / 50;
+  }
+  CHECK(history[19].val_acc == doctest::Approx(static_cast<double>(right) / 50));
+  CHECK(history[19].val_loss == doctest::Approx(loss).epsilon(1e-4));
+
+  const std::string metrics = content(folder.path() / "new/run/metrics.csv");
+  CHECK(metrics.starts_with("epoch,step,train_loss,val_loss,val_acc,lr,img_per_s,seconds\n1,16,"));
+  CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 21);
+  const std::string losses = content(folder.path() / "new/run/losses.csv");
+  CHECK(losses.starts_with("step,loss\n1,"));
+  CHECK(std::count(losses.begin(), losses.end(), '\n') == 321);
+  CHECK(std::distance(fs::directory_iterator(folder.path() / "new/run"), {}) ==
+        8);  // with weights, checkpoints, curves, events
+}
+
+TEST_CASE("trainer: same seed, same threads, bit-identical weights after 30 steps") {
+  const auto first = weights_after(30, 5);
+  CHECK(first == weights_after(30, 5));
+  CHECK(first != weights_after(30, 6));
+  CHECK(first != weights_after(29, 5));
+}
+
+TEST_CASE("trainer: after two steps nothing more is asked from the system") {
+  memory::release_cached();  // as in a new process
+  const TrainAndTest data = halves();
+  Rng rng(5);
+  ViT model(small(), rng);
+  SGD sgd(parameters(model), {.lr = real(0.1), .momentum = real(0.9)});
+  std::vector<std::size_t> allocations;
+  Trainer(sgd, rng, {.max_epochs = 1, .batch_size = 25}).fit(model, data, [&](const Tensor& X, const Labels& y) {
+    const real loss = training_step(model, sgd, X, y);
+    allocations.push_back(memory::stats().system_allocations);
+    return loss;
+  });
+  REQUIRE(allocations.size() == 10);
+  CHECK(allocations[9] == allocations[1]);
+}
+
+TEST_CASE("trainer: dropout is on in every training step, also after a validation, and off in validation") {
+  const TrainAndTest data = halves();
+  Rng rng(5);
+  ViT model(small(), rng);
+  SGD sgd(parameters(model), {.lr = real(0.1)});
+  eval(model);  // whatever mode it comes in
+  int in_training = 0, steps = 0;
+  Trainer(sgd, rng, {.max_epochs = 2, .batch_size = 125}).fit(model, data, [&](const Tensor& X, const Labels& y) {
+    in_training += model.blks[0].mlp.dropout1.training;
+    ++steps;
+    return training_step(model, sgd, X, y);
+  });
+  CHECK(steps == 4);
+  CHECK(in_training == 4);
+  CHECK(!model.blks[0].mlp.dropout1.training);
+}
+
+TEST_CASE("trainer: max_steps ends within an epoch, validates and writes") {
+  const TempFolder folder;
+  const TrainAndTest data = halves();
+  Rng rng(5);
+  ViT model(small(), rng);
+  SGD sgd(parameters(model), {.lr = real(0.1)});
+  const auto history =
+      Trainer(sgd, rng, {.max_epochs = 3, .batch_size = 16, .max_steps = 20, .output_dir = folder.path()})
+          .fit(model, data);
+  REQUIRE(history.size() == 2);
+  CHECK(history[1].step == 20);
+  CHECK(history[1].val_loss > 0);
+}
+
+TEST_CASE("trainer: Ctrl-C ends it after the step, with the losses so far") {
+  const TempFolder folder;
+  const TrainAndTest data = halves();
+  Rng rng(5);
+  ViT model(small(), rng);
+  SGD sgd(parameters(model), {.lr = real(0.1)});
+  int steps = 0;
+  Trainer trainer(sgd, rng, {.max_epochs = 3, .batch_size = 16, .output_dir = folder.path()});
+  const auto history = trainer.fit(model, data, [&](const Tensor& X, const Labels& y) {
+    if (++steps == 20) std::raise(SIGINT);
+    return training_step(model, sgd, X, y);
+  });
+  CHECK(steps == 20);
+  CHECK(history.size() == 1);
+  CHECK(Interrupt::received() == SIGINT);
+  CHECK(evaluate(model, data.test, 1).loss == doctest::Approx(evaluate(model, data.test, 50).loss));  // all of it
+  const std::string losses = content(folder.path() / "losses.csv");
+  CHECK(std::count(losses.begin(), losses.end(), '\n') == 21);
+}
+
+TEST_CASE("trainer: the progress line counts within the epoch, also with max_steps") {
+  TrainingLog log("", 10, 50, 30);  // 10 epochs of 50 steps, stopped after 30
+  log.begin_epoch();
+  for (int i = 0; i < 15; ++i) log.step(i < 5 ? 1 : 4, 2, 0.1);
+  CHECK(contains(log.progress_line(), "epoch 1/10   30%  loss 3.0000  "));
+  CHECK(contains(log.progress_line(), " images/s  0:00 left"));
+}
+
+TEST_CASE("trainer: a loss that is not finite stops it and names the step") {
+  const TempFolder folder;
+  const TrainAndTest data = halves();
+  for (const real bad : {real(NAN), real(INFINITY)}) {
+    Rng rng(5);
+    ViT model(small(), rng);
+    SGD sgd(parameters(model), {.lr = real(0.1)});
+    Index step = 0;
+    Trainer trainer(sgd, rng, {.max_epochs = 3, .batch_size = 16});
+    const std::string error = error_of(
+        [&] { trainer.fit(model, data, [&](const Tensor&, const Labels&) { return ++step == 18 ? bad : real(1); }); });
+    CHECK(contains(error, "at step 18 in epoch 2"));
+    CHECK(step == 18);
+  }
+}
+
+TEST_CASE("trainer: settings and folders that cannot be") {
+  const TempFolder folder;
+  const TrainAndTest data = halves();
+  Rng rng(5);
+  ViT model(small(), rng);
+  SGD sgd(parameters(model), {.lr = real(0.1)});
+  CHECK(contains(error_of([&] { Trainer(sgd, rng, {.max_epochs = 0}); }), "max_epochs"));
+  CHECK(Trainer(sgd, rng, {.max_epochs = 1, .batch_size = std::numeric_limits<Index>::max()}).fit(model, data).size() ==
+        1);
+  CHECK(contains(error_of([&] { Trainer(sgd, rng, {.batch_size = 0}); }), "batch_size"));
+  CHECK(contains(error_of([&] { Trainer(sgd, rng, {.max_steps = -1}); }), "max_steps"));
+  CHECK(contains(error_of([&] { SGD(parameters(model), {.lr = -1}); }), "lr"));
+  CHECK(contains(error_of([&] { SGD(parameters(model), {.lr = real(NAN)}); }), "lr"));
+  CHECK(contains(error_of([&] { SGD(parameters(model), {.nesterov = true}); }), "momentum"));
+  CHECK(contains(error_of([&] { clip_grad_norm(parameters(model), 0); }), "max_norm"));
+
+  std::ofstream(folder.path() / "file") << "x";
+  const auto fit_into = [&](const fs::path& path) {
+    return error_of([&] { Trainer(sgd, rng, {.max_epochs = 1, .max_steps = 1, .output_dir = path}).fit(model, data); });
+  };
+  CHECK(contains(fit_into(folder.path() / "file" / "run"), (folder.path() / "file" / "run").string()));
+  CHECK(fit_into(folder.path() / "run") == "");
+  const std::string before = content(folder.path() / "run/metrics.csv");
+  CHECK(contains(fit_into(folder.path() / "run"), "another run"));
+  CHECK(content(folder.path() / "run/metrics.csv") == before);
+}
+
+TEST_CASE("write_file: whole or not at all") {
+  const TempFolder folder;
+  const fs::path path = folder.path() / "file";
+  write_file(path, "old");
+  CHECK(content(path) == "old");
+  CHECK(contains(error_of([&] { write_file(folder.path() / "no" / "file", "x"); }), "No such file or directory"));
+  CHECK(contains(error_of([&] { write_file(folder.path(), "x"); }), folder.path().string()));
+
+  // A disk that is full in the middle of the file: here, a limit on the size of files.
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{1000, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  const std::string error = error_of([&] { write_file(path, std::string(5000, 'x')); });
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  CHECK(contains(error, path.string()));
+  CHECK(content(path) == "old");
+  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 1);
+
+  write_file(path, "new");
+  CHECK(content(path) == "new");
+}

@@ -8,7 +8,7 @@
 #include "apps/common/train_settings.h"
 #include "autograd/watch/anomaly.h"
 #include "data/sets/open.h"
-#include "nn/load_parameters.h"
+#include "nn/module.h"
 #include "nn/models/vit.h"
 #include "nn/pretrained/model_file.h"
 #include "optim/training/trainer.h"
@@ -33,7 +33,7 @@ int main(int argc, char** argv) try {
   settings.model.num_classes = data.train.num_classes();
   settings.model.num_channels = data.train.channels;
   ViT model(settings.model, rng);
-  if (!weights.empty()) load_parameters(model, weights, {"head.1.", "head_dist."});  // the head is new
+  if (!weights.empty()) state_of(model).load(weights, {"head.1.", "head_dist."});  // the head is new
   if (!settings.graph.empty()) return draw_step(model, settings.trainer.batch_size, settings.graph), 0;
   SGD sgd(parameters(model), settings.sgd);
   const std::string description = describe_model(model.config, data.train.class_names, data.train.preprocess);
@@ -45,7 +45,7 @@ int main(int argc, char** argv) try {
     sgd.options = settings.sgd;  // as they were, unless the command line says otherwise
   }
 
-  std::printf("model    ViT, %s parameters\n", with_commas(count_parameters(model)).c_str());
+  std::printf("model    ViT, %s parameters\n", with_commas(state_of(model).count_parameters()).c_str());
   std::printf("blas     %s\n", blas.c_str());
   std::printf("threads  %d\n", threads());
   std::printf("data     %s\n", describe(data).c_str());

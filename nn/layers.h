@@ -58,15 +58,16 @@ struct LayerNorm {
 struct Dropout {
   real p;
   Rng rng;  // a stream of its own
-  bool training = true;
+  Training training;
 
   /// Throws Error unless 0 <= p < 1.
   Dropout(real p, Rng& parent) : p(p), rng(parent.fork()) {
     check(p >= 0 && p < 1, "Dropout", "the probability must be in [0, 1), got ", p);
   }
 
-  bool active() const { return training && p > 0; }
+  bool active() const { return training.on && p > 0; }
   Var operator()(Var x) { return active() ? dropout(std::move(x), p, rng.draw()) : x; }
+  void visit(auto&& v) { v("rng", rng), v("training", training); }
 };
 
 struct GELU {

@@ -1,33 +1,47 @@
 #pragma once
-#include <algorithm>
+#include <concepts>
+#include <functional>
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
-#include "autograd/watch/names.h"
+#include "nn/state.h"
 
 /// A module is a plain struct with an operator() and a visit() that names each member once:
 ///
 ///     struct ViTMLP {
 ///       Linear dense1, dense2;
-///       Var operator()(const Var& X) { return dense2(gelu(dense1(X))); }
-///       void visit(auto&& v) { v("dense1", dense1); v("dense2", dense2); }
+///       Dropout dropout;
+///       Var operator()(const Var& X) { return dropout(dense2(gelu(dense1(X)))); }
+///       void visit(auto&& v) { v("dense1", dense1); v("dense2", dense2); v("dropout", dropout); }
 ///     };
 ///
-/// No base class and nothing to register: what follows walks the names, through structs and vectors
-/// down to the parameters, which are Vars. Copies of a module share its parameters.
+/// No base class and nothing to register: what follows walks the names, through structs, vectors,
+/// optionals and pointers down to the state itself. What a member is for, its type says:
+///
+/// | a member of type | is                                                                   |
+/// |------------------|----------------------------------------------------------------------|
+/// | Var              | learned: a parameter                                                 |
+/// | Tensor           | kept: a buffer, such as a running mean, saved but not learned        |
+/// | Rng              | drawn from: a stream of random numbers, which a checkpoint goes on with |
+/// | Training         | switched by train() and eval()                                       |
+///
+/// Copies of a module share its parameters.
 namespace bobbin {
 
-/// Calls f(name, node) for the module, for everything inside it, and for the parameters themselves.
+/// Calls f(name, member) for every Var, Tensor, Rng and Training in the module, in the order of visit().
 /// Names are dotted as PyTorch's are: "blks.0.attention.W_q.weight".
 template <class Node, class F>
 void walk(Node& node, const F& f, const std::string& name = "") {
-  f(name, node);
+  static_assert(!std::is_arithmetic_v<Node>,
+                "a number is no state: visit() names Var, Tensor, Rng, Training and modules");
   const auto inside = [&](const std::string& member_name, auto& member) {
     walk(member, f, name.empty() ? member_name : name + "." + member_name);
   };
-  if constexpr (requires { node.visit(inside); })
+  if constexpr (std::same_as<Node, Var> || std::same_as<Node, Tensor> || std::same_as<Node, Rng> ||
+                std::same_as<Node, Training>)
+    f(name, node);
+  else if constexpr (requires { node.visit(inside); })
     node.visit(inside);
   else if constexpr (requires { node.begin(); })
     for (std::size_t i = 0; i < node.size(); ++i) inside(std::to_string(i), node[i]);
@@ -35,17 +49,18 @@ void walk(Node& node, const F& f, const std::string& name = "") {
     if (node) walk(*node, f, name);
 }
 
-/// All parameters in the order of visit(), each once; a member that is undefined (no bias) is left out.
+/// All the state of a module; what is reached on two ways counts once, under its first name.
+template <class Module>
+State state_of(Module& module) {
+  State state;
+  walk(module, [&](const std::string& name, auto& member) { state.add(name, member); });
+  return state;
+}
+
+/// The learned part of it. A member that is undefined (no bias) is left out.
 template <class Module>
 std::vector<NamedParameter> named_parameters(Module& module) {
-  std::vector<NamedParameter> found;
-  walk(module, [&](const std::string& name, auto& node) {
-    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(node)>, Var>)
-      if (node.defined() &&
-          std::none_of(found.begin(), found.end(), [&](auto& known) { return known.second.is(node); }))
-        found.emplace_back(name, node);
-  });
-  return found;
+  return state_of(module).parameters;
 }
 
 template <class Module>
@@ -55,31 +70,30 @@ std::vector<Var> parameters(Module& module) {
   return found;
 }
 
-/// How many numbers there are to learn.
-template <class Module>
-Index count_parameters(Module& module) {
-  Index count = 0;
-  for (const Var& parameter : parameters(module)) count += parameter.size();
-  return count;
-}
-
-/// Drops the gradients that have arrived. An optimizer's step() takes them, so a training loop needs no
-/// such call.
-template <class Module>
-void zero_grad(Module& module) {
-  for (Var& parameter : parameters(module)) parameter.take_grad();
-}
-
-/// Switches dropout, and whatever else has a member `training`, on; eval() switches it off.
+/// Switches dropout, and whatever else behaves differently in training, on; eval() switches it off.
 template <class Module>
 void train(Module& module, bool on = true) {
-  walk(module, [on](const std::string&, auto& node) {
-    if constexpr (requires { node.training = on; }) node.training = on;
-  });
+  state_of(module).train(on);
 }
 template <class Module>
 void eval(Module& module) {
   train(module, false);
 }
+
+/// Any module that makes logits of images, behind one door: what the training loop asks of it. Refers to
+/// the module, which must outlive it.
+class ModuleRef {
+ public:
+  template <class Module>
+  requires(!std::same_as<Module, ModuleRef>) ModuleRef(Module& module)
+      : forward_([&module](const Var& X) { return module(X); }), state_([&module] { return state_of(module); }) {}
+
+  Var operator()(const Var& X) const { return forward_(X); }
+  State state() const { return state_(); }
+
+ private:
+  std::function<Var(const Var&)> forward_;
+  std::function<State()> state_;
+};
 
 }  // namespace bobbin

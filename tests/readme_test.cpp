@@ -77,7 +77,7 @@ TEST_CASE("readme: a layer of one's own, checked, named and trained") {
   gradcheck("GatedMLP", [&] { return layer(x); }, named_parameters(layer));
   // README end
   CHECK(named_parameters(layer)[2].first == "gate.weight");
-  CHECK(count_parameters(layer) == 2 * (7 * 17 + 17) + 17 * 7 + 7);
+  CHECK(state_of(layer).count_parameters() == 2 * (7 * 17 + 17) + 17 * 7 + 7);
 
   // It learns to swap the halves of its input.
   GatedMLP learner(2, 16, 0, rng);

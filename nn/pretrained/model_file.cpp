@@ -8,7 +8,7 @@
 #include "data/files/json.h"
 #include "data/files/read_file.h"
 #include "data/files/safetensors.h"
-#include "nn/load_parameters.h"
+#include "nn/module.h"
 #include "tensor/check.h"
 
 namespace bobbin {
@@ -357,7 +357,7 @@ ModelDescription read_description(const std::string& text, const std::string& pl
 
 void write_classifier(const fs::path& path, ViT& model, const std::vector<std::string>& class_names,
                       const Preprocess& preprocess) {
-  write_safetensors(path, named_tensors(model), {{"bobbin", describe_model(model.config, class_names, preprocess)}});
+  write_safetensors(path, state_of(model).tensors(), {{"bobbin", describe_model(model.config, class_names, preprocess)}});
 }
 
 ModelFile read_model_file(const fs::path& path, const ModelFileOptions& options) {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "nn/load_parameters.h"
+#include "nn/module.h"
 #include "tensor/check.h"
 #include "tensor/cubic.h"
 #include "tensor/functions.h"
@@ -265,7 +265,7 @@ ViT make_vit(const VitWeights& weights) {
   check_size(weights);
   Rng rng(0);
   ViT model(weights.config, rng);
-  load_parameters(model, weights.tensors);
+  state_of(model).load(weights.tensors);
   return model;
 }
 

@@ -50,14 +50,4 @@ class CheckpointFolder {
   std::filesystem::path folder_;
 };
 
-/// The streams of random numbers in a module, by the path of the layer: "blks.0.mlp.dropout1".
-template <class Module>
-std::vector<std::pair<std::string, Rng*>> random_streams(Module& module) {
-  std::vector<std::pair<std::string, Rng*>> found;
-  walk(module, [&](const std::string& name, auto& node) {
-    if constexpr (requires(Rng & rng) { rng = node.rng; }) found.emplace_back(name, &node.rng);
-  });
-  return found;
-}
-
 }  // namespace bobbin

@@ -9,7 +9,6 @@
 #include "autograd/ops.h"
 #include "data/files/write_file.h"
 #include "data/sets/batches.h"
-#include "nn/load_parameters.h"
 #include "nn/module.h"
 #include "optim/log/training_log.h"
 #include "optim/sgd.h"
@@ -101,7 +100,7 @@ class Trainer {
   /// followed. Throws Error, and leaves the model as it is, if it is one of another model.
   template <class Model>
   void resume(Model& model, Checkpoint checkpoint) {
-    const auto streams = random_streams(model);
+    const auto streams = state_of(model).streams;
     for (const auto& [name, rng] : streams)
       check(checkpoint.streams.contains(name), "Trainer", "the checkpoint has no random numbers for ", name);
     check(checkpoint.streams.contains(""), "Trainer", "the checkpoint does not know the order of the images");
@@ -114,7 +113,7 @@ class Trainer {
       check(!velocity.defined() || velocity.shape() == sgd_->parameters()[i].shape(), "Trainer", "the velocity of ",
             names[i], " has the shape ", velocity.shape(), ", expected ", sgd_->parameters()[i].shape());
     }
-    load_parameters(model, checkpoint.parameters);
+    state_of(model).load(checkpoint.parameters);
     sgd_->set_velocities(std::move(velocities));
     sgd_->options = checkpoint.optimizer;
     for (const auto& [name, rng] : streams) *rng = checkpoint.streams.at(name);
@@ -191,7 +190,7 @@ class Trainer {
   template <class Model>
   void save(Model& model, const TrainingLog& log) const {
     if (options_.output_dir.empty()) return;
-    Checkpoint checkpoint{.parameters = named_tensors(model),
+    Checkpoint checkpoint{.parameters = state_of(model).tensors(),
                           .velocities = {},
                           .optimizer = sgd_->options,
                           .batch_size = options_.batch_size,
@@ -202,14 +201,14 @@ class Trainer {
     for (std::size_t i = 0; i < names.size(); ++i)
       if (const Tensor& velocity = sgd_->velocities()[i]; velocity.defined())
         checkpoint.velocities.emplace(names[i], velocity);
-    for (const auto& [name, rng] : random_streams(model)) checkpoint.streams.emplace(name, *rng);
+    for (const auto& [name, rng] : state_of(model).streams) checkpoint.streams.emplace(name, *rng);
     CheckpointFolder(options_.output_dir).write(checkpoint, options_.keep_last);
   }
 
   template <class Model>
   void save_weights(Model& model, const char* name) const {
     if (!options_.output_dir.empty())
-      write_safetensors(options_.output_dir / name, named_tensors(model), options_.notes);
+      write_safetensors(options_.output_dir / name, state_of(model).tensors(), options_.notes);
   }
 
   // Whether the last epoch is better than all before.

@@ -308,5 +308,5 @@ TEST_CASE("golden: the parameters have the names and shapes of the chapter's PyT
   REQUIRE(file.good());
   const std::string theirs{std::istreambuf_iterator<char>(file), {}};
   CHECK(ours.str() == theirs);
-  CHECK(count_parameters(model) == 6457866);
+  CHECK(state_of(model).count_parameters() == 6457866);
 }

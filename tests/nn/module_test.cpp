@@ -35,6 +35,16 @@ struct Tied {
   void visit(auto&& v) { v("first", first), v("extra", extra), v("none", none), v("norm", norm), v("again", again); }
 };
 
+// Kept, drawn from and switched, under names that nobody expects.
+struct Counted {
+  Var scale = Var::parameter(Tensor::ones({2}));
+  Tensor seen = Tensor::zeros({2});
+  Rng dice;
+  Training learning;
+  explicit Counted(Rng& rng) : dice(rng.fork()) {}
+  void visit(auto&& v) { v("scale", scale), v("seen", seen), v("dice", dice), v("learning", learning); }
+};
+
 // The largest magnitude in a tensor.
 real largest(const Tensor& t) {
   real most = 0;
@@ -64,7 +74,7 @@ TEST_CASE("module: names go through structs, vectors and Sequential; undefined p
   for (auto& [name, parameter] : named_parameters(tower)) names.push_back(name);
   CHECK(names == std::vector<std::string>{"first.weight", "rest.0.weight", "rest.0.bias", "rest.1.weight",
                                           "rest.1.bias", "top.1.weight", "top.1.bias"});
-  CHECK(count_parameters(tower) == 15 + 2 * 30 + 10);
+  CHECK(state_of(tower).count_parameters() == 15 + 2 * 30 + 10);
   CHECK(parameters(tower).size() == 7);
 }
 
@@ -79,17 +89,43 @@ TEST_CASE("module: eval() switches dropout off, train() on again, however deep")
   CHECK(tower(x).value().values() != tower(x).value().values());
 }
 
-TEST_CASE("module: zero_grad drops gradients; copies share parameters") {
+TEST_CASE("module: copies share parameters") {
   Rng rng(0);
   Linear layer(3, 2, rng);
   Linear copy = layer;
-  {
-    Tape tape;
-    tape.backward(sum(copy(Tensor::ones({1, 3}))));
-  }
+  Tape tape;
+  tape.backward(sum(copy(Tensor::ones({1, 3}))));
   CHECK(layer.weight.grad().defined());
-  zero_grad(layer);
-  CHECK(!copy.weight.grad().defined());
+}
+
+TEST_CASE("module: a member's type says what it is for, whatever its name") {
+  Rng rng(0);
+  Counted inner(rng);
+  std::vector<Counted> layers{inner, Counted(rng)};
+  const State state = state_of(layers);
+  const auto names = [](const auto& parts) {
+    std::vector<std::string> found;
+    for (const auto& [name, part] : parts) found.push_back(name);
+    return found;
+  };
+  CHECK(names(state.parameters) == std::vector<std::string>{"0.scale", "1.scale"});
+  CHECK(names(state.buffers) == std::vector<std::string>{"0.seen", "1.seen"});
+  CHECK(names(state.streams) == std::vector<std::string>{"0.dice", "1.dice"});
+  state.train(false);
+  CHECK(!layers[0].learning.on);
+  CHECK(!layers[1].learning.on);
+  CHECK(names(state.tensors()) == std::vector<std::string>{"0.scale", "0.seen", "1.scale", "1.seen"});
+
+  // A buffer is loaded as a parameter is: its numbers are copied.
+  auto tensors = state.tensors();
+  tensors.at("1.seen") = Tensor({2}, {7, 9});
+  state.load(tensors);
+  CHECK(layers[1].seen.values() == std::vector<real>{7, 9});
+  tensors.erase("1.seen");
+  CHECK(fails([&] { state.load(tensors); }, {"1 is missing: 1.seen"}));
+
+  layers[0].scale = Tensor::ones({2});  // a constant learns nothing
+  CHECK(fails([&] { state_of(layers); }, {"0.scale is a Var that learns nothing"}));
 }
 
 TEST_CASE("module: optional members and pointers are followed, shared parameters counted once") {

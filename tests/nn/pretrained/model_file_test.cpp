@@ -7,7 +7,7 @@
 #include "data/files/safetensors.h"
 #include "data/files/write_file.h"
 #include "data/images/image.h"
-#include "nn/load_parameters.h"
+#include "nn/module.h"
 #include "tests/golden/golden.h"
 #include "tests/helpers.h"
 
@@ -71,7 +71,7 @@ TEST_CASE("model file: what is written is read again") {
     CHECK(got.preprocess.std == preprocess.std);
     CHECK(got.preprocess.squash);
     CHECK(describe_model(got.model.config, names, preprocess) == describe_model(config, names, preprocess));
-    CHECK(!got.model.dropout.training);  // evaluation mode
+    CHECK(!got.model.dropout.training.on);  // evaluation mode
     eval(model);
     CHECK(got.model(X).value().values() == model(X).value().values());  // to the bit
   }
@@ -212,7 +212,7 @@ TEST_CASE("model file: the chapter's own class, saved in Python without a descri
   ViTConfig config = small();
   config.layer_norm_eps = real(1e-5);
   ViT model(config, rng);
-  write_safetensors(folder / "m", named_tensors(model));
+  write_safetensors(folder / "m", state_of(model).tensors());
   const Classifier got = read_classifier(folder / "m", {.num_heads = 3, .img_size = Size2(8, 12)});  // not a square
   CHECK(got.model.config.layer_norm_eps == real(1e-5));
   CHECK(got.preprocess.interpolation == Interpolation::bilinear);
@@ -231,7 +231,7 @@ TEST_CASE("model file: our own for images of another size, with another head") {
   CHECK(file.preprocess.size == Size2(16, 8));
   file.weights.config.num_classes = 7;
   ViT other(file.weights.config, rng);
-  load_parameters(other, file.weights.tensors, {"head.1.", "head_dist."});
+  state_of(other).load(file.weights.tensors, {"head.1.", "head_dist."});
   CHECK(other(rng.normal({1, 2, 16, 8})).shape() == Shape{1, 7});
 }
 
@@ -363,7 +363,7 @@ TEST_CASE("model file: a description that lies") {
   ViT model(small(), rng);
   const auto good = nlohmann::json::parse(describe_model(small(), names, preprocess));
   const auto complaint = [&](const std::string& note) {
-    write_safetensors(folder / "m", named_tensors(model), {{"bobbin", note}});
+    write_safetensors(folder / "m", state_of(model).tensors(), {{"bobbin", note}});
     const std::string text = error_of([&] { read_classifier(folder / "m"); });
     CHECK((text.empty() || contains(text, (folder / "m").string())));
     return text;

@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "data/files/safetensors.h"
-#include "nn/load_parameters.h"
+#include "nn/module.h"
 #include "tests/golden/golden.h"
 #include "tests/helpers.h"
 

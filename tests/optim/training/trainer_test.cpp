@@ -133,13 +133,13 @@ TEST_CASE("trainer: dropout is on in every training step, also after a validatio
   eval(model);  // whatever mode it comes in
   int in_training = 0, steps = 0;
   Trainer(sgd, rng, {.max_epochs = 2, .batch_size = 125}).fit(model, data, [&](const Tensor& X, const Labels& y) {
-    in_training += model.blks[0].mlp.dropout1.training;
+    in_training += model.blks[0].mlp.dropout1.training.on;
     ++steps;
     return training_step(model, sgd, X, y);
   });
   CHECK(steps == 4);
   CHECK(in_training == 4);
-  CHECK(!model.blks[0].mlp.dropout1.training);
+  CHECK(!model.blks[0].mlp.dropout1.training.on);
 }
 
 TEST_CASE("trainer: max_steps ends within an epoch, validates and writes") {

@@ -1,4 +1,4 @@
-#include "nn/load_parameters.h"
+#include "nn/module.h"
 
 #include "autograd/ops.h"
 #include "nn/layers.h"
@@ -18,60 +18,59 @@ Net net(std::uint64_t seed) {
 
 std::vector<real> all_values(Net& module) {
   std::vector<real> values;
-  for (const auto& [name, tensor] : named_tensors(module))
+  for (const auto& [name, tensor] : state_of(module).tensors())
     for (const real x : tensor.values()) values.push_back(x);
   return values;
 }
 
 }  // namespace
 
-TEST_CASE("load_parameters: from one module to another") {
+TEST_CASE("load_state: from one module to another") {
   Net from = net(1), to = net(2);
   CHECK(all_values(from) != all_values(to));
-  load_parameters(to, named_tensors(from));
+  state_of(to).load(state_of(from).tensors());
   CHECK(all_values(from) == all_values(to));
   set(std::get<0>(from.layers).weight.mutable_value(), 0, 5);  // copied, not shared
   CHECK(all_values(from) != all_values(to));
 }
 
-TEST_CASE("load_parameters: all that does not fit in one message, and nothing changed") {
+TEST_CASE("load_state: all that does not fit in one message, and nothing changed") {
   Net from = net(1), to = net(2);
-  auto tensors = named_tensors(from);
+  auto tensors = state_of(from).tensors();
   tensors.erase("0.weight");
   tensors.at("2.weight") = Tensor::ones({5, 4});
   tensors.at("2.bias") = Tensor::ones({5});
   tensors.emplace("1.extra\n", Tensor::ones({7}));
   const std::vector<real> before = all_values(to);
-  CHECK(
-      error_of([&] { load_parameters(to, tensors); }) ==
-      "[load_parameters] the tensors do not fit the model: 1 is missing: 0.weight; 1 is unexpected: \"1.extra?\" (7); "
-      "2 are of another shape: 2.weight is (5, 4), expected (2, 4), 2.bias is (5), expected (2)");
+  CHECK(error_of([&] { state_of(to).load(tensors); }) ==
+        "[load_state] the tensors do not fit the model: 1 is missing: 0.weight; 1 is unexpected: \"1.extra?\" (7); "
+        "2 are of another shape: 2.weight is (5, 4), expected (2, 4), 2.bias is (5), expected (2)");
   CHECK(all_values(to) == before);
-  CHECK(fails([&] { load_parameters(to, {}); },
+  CHECK(fails([&] { state_of(to).load({}); },
               {"6 are missing: 0.weight, 0.bias, 1.weight, 1.bias, 2.weight and 1 more"}));
   // The same numbers in another shape are another shape.
-  tensors = named_tensors(from);
+  tensors = state_of(from).tensors();
   tensors.at("0.weight") = tensors.at("0.weight").reshape({4, 3, 1});
-  CHECK(fails([&] { load_parameters(to, tensors); }, {"0.weight is (4, 3, 1), expected (4, 3)"}));
+  CHECK(fails([&] { state_of(to).load(tensors); }, {"0.weight is (4, 3, 1), expected (4, 3)"}));
 }
 
-TEST_CASE("load_parameters: a head that is left alone") {
+TEST_CASE("load_state: a head that is left alone") {
   Net from = net(1), to = net(2);
-  auto tensors = named_tensors(from);
+  auto tensors = state_of(from).tensors();
   tensors.at("2.weight") = Tensor::ones({5, 4});
   tensors.erase("2.bias");
   const auto head = std::get<2>(to.layers).weight.value().values();
-  load_parameters(to, tensors, {"2."});
+  state_of(to).load(tensors, {"2."});
   CHECK(std::get<2>(to.layers).weight.value().values() == head);
   CHECK(std::get<0>(to.layers).weight.value().values() == tensors.at("0.weight").values());
 }
 
-TEST_CASE("load_parameters: not while a tape waits for its backward pass") {
+TEST_CASE("load_state: not while a tape waits for its backward pass") {
   Net from = net(1), to = net(2);
   const std::vector<real> before = all_values(to);
-  const auto tensors = named_tensors(from);
+  const auto tensors = state_of(from).tensors();
   Tape tape;
   const Var loss = sum(std::get<2>(to.layers)(Tensor::ones({1, 4})));
-  CHECK(error_of([&] { load_parameters(to, tensors); }) != "");
+  CHECK(error_of([&] { state_of(to).load(tensors); }) != "");
   CHECK(all_values(to) == before);
 }

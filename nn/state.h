@@ -1,0 +1,45 @@
+#pragma once
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "autograd/watch/names.h"
+#include "tensor/rng.h"
+
+namespace bobbin {
+
+/// Whether a layer trains or evaluates. A layer that asks has a member of this type, named in visit().
+struct Training {
+  bool on = true;
+};
+
+/// The state of a module, each part under its dotted name, in the order of visit(); see state_of().
+struct State {
+  std::vector<NamedParameter> parameters;                ///< learned
+  std::vector<std::pair<std::string, Tensor*>> buffers;  ///< kept
+  std::vector<std::pair<std::string, Rng*>> streams;     ///< drawn from
+  std::vector<Training*> switches;
+
+  /// Each adds one part, unless it is known already. An undefined parameter or buffer is left out.
+  /// Throws Error for a Var that is a constant.
+  void add(const std::string& name, Var& parameter);
+  void add(const std::string& name, Tensor& buffer);
+  void add(const std::string& name, Rng& stream);
+  void add(const std::string& name, Training& training);
+
+  /// How many numbers there are to learn.
+  Index count_parameters() const;
+  /// Switches to training or, with false, to evaluation.
+  void train(bool on) const;
+  /// Parameters and buffers under their names, to be saved. They share the module's numbers.
+  std::map<std::string, Tensor> tensors() const;
+
+  /// Copies the tensors into the parameters and buffers of the same names. Those whose name begins with one of
+  /// `except` ("head.1." for a new head) are left alone, in the module and among the tensors.
+  /// Throws Error, with all that does not fit, unless each has a tensor of its shape and the other way round; then
+  /// nothing has changed.
+  void load(const std::map<std::string, Tensor>& tensors, const std::vector<std::string>& except = {}) const;
+};
+
+}  // namespace bobbin

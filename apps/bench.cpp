@@ -14,7 +14,8 @@
 #include "apps/common/command_line.h"
 #include "apps/common/products_of_step.h"
 #include "nn/models/vit.h"
-#include "optim/training/trainer.h"
+#include "optim/sgd.h"
+#include "optim/training/step.h"
 #include "tensor/backend.h"
 #include "tensor/profile.h"
 #include "tensor/storage.h"
@@ -61,7 +62,7 @@ void print(const std::string& name, double value, const char* unit) {
 struct Workload {
   Rng rng{0};
   ViT model;
-  SGD sgd{parameters(model), {.lr = real(0.001)}};
+  SGD sgd{named_parameters(model)};
   Tensor X;
   Labels y;
 
@@ -71,7 +72,7 @@ struct Workload {
   }
   void train_step() {
     train(model);
-    training_step(model, sgd, X, y);
+    training_step(model, sgd, CrossEntropy(), X, y, 0.001);
   }
   void evaluate() {
     eval(model);

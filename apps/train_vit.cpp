@@ -6,11 +6,11 @@
 #include "apps/common/draw_tape.h"
 #include "apps/common/run_config.h"
 #include "apps/common/train_settings.h"
-#include "autograd/watch/anomaly.h"
 #include "data/sets/open.h"
-#include "nn/module.h"
 #include "nn/models/vit.h"
+#include "nn/module.h"
 #include "nn/pretrained/model_file.h"
+#include "optim/sgd.h"
 #include "optim/training/trainer.h"
 #include "tensor/backend.h"
 #include "tensor/profile.h"
@@ -35,14 +35,13 @@ int main(int argc, char** argv) try {
   ViT model(settings.model, rng);
   if (!weights.empty()) state_of(model).load(weights, {"head.1.", "head_dist."});  // the head is new
   if (!settings.graph.empty()) return draw_step(model, settings.trainer.batch_size, settings.graph), 0;
-  SGD sgd(parameters(model), settings.sgd);
+  SGD sgd(named_parameters(model), settings.sgd);
   const std::string description = describe_model(model.config, data.train.class_names, data.train.preprocess);
-  settings.trainer.notes = {{"bobbin", description}, {"config", describe_run(settings.flags, description, data)}};
-  Trainer trainer(sgd, rng, settings.trainer);
+  settings.trainer.notes = {.model = description, .config = describe_run(settings.flags, description, data)};
+  Trainer trainer(model, sgd, CrossEntropy{settings.smoothing}, rng, settings.trainer);
   if (settings.checkpoint) {
-    check_same_data(*settings.checkpoint, settings.trainer.notes["config"]);
-    trainer.resume(model, std::move(*settings.checkpoint));
-    sgd.options = settings.sgd;  // as they were, unless the command line says otherwise
+    check_same_data(*settings.checkpoint, settings.trainer.notes.config);
+    trainer.resume(std::move(*settings.checkpoint));
   }
 
   std::printf("model    ViT, %s parameters\n", with_commas(state_of(model).count_parameters()).c_str());
@@ -53,18 +52,8 @@ int main(int argc, char** argv) try {
   const Index steps_before = trainer.steps();
   if (settings.checkpoint) std::printf("resumed  after step %s\n", with_commas(steps_before).c_str());
 
-  // One step of training, for each batch of every epoch: images X (B, C, H, W) and their classes y (B).
   if (settings.profile) profile::start();
-  const std::vector<EpochMetrics> epochs = trainer.fit(model, data, [&](const Tensor& X, const Labels& y) {
-    std::optional<DetectAnomaly> detect;
-    if (settings.detect_anomaly) detect.emplace(named_parameters(model));
-    Tape tape;                                                        // recording starts here
-    const Var loss = cross_entropy(model(X), y, settings.smoothing);  // forward
-    tape.backward(loss);                                              // gradients land in the parameters
-    if (settings.clip_grad > 0) clip_grad_norm(sgd.parameters(), settings.clip_grad);
-    sgd.step();  // and move them
-    return loss.value().item();
-  });  // the tape ends: its memory is used again
+  const std::vector<EpochMetrics> epochs = trainer.fit(data);
   if (settings.profile) std::fputs(profile::table().c_str(), stderr);
 
   if (settings.checkpoint && !epochs.empty() && epochs.back().step <= steps_before)

@@ -63,13 +63,6 @@ std::vector<NamedParameter> named_parameters(Module& module) {
   return state_of(module).parameters;
 }
 
-template <class Module>
-std::vector<Var> parameters(Module& module) {
-  std::vector<Var> found;
-  for (auto& [name, parameter] : named_parameters(module)) found.push_back(parameter);
-  return found;
-}
-
 /// Switches dropout, and whatever else behaves differently in training, on; eval() switches it off.
 template <class Module>
 void train(Module& module, bool on = true) {

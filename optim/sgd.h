@@ -1,44 +1,58 @@
 #pragma once
-#include <vector>
+#include <cmath>
 
-#include "autograd/tape.h"
+#include "data/files/fields.h"
+#include "optim/optimizer.h"
+#include "tensor/backend.h"
+#include "tensor/check.h"
+#include "tensor/profile.h"
 
 namespace bobbin {
 
 /// The settings of SGD, named as torch.optim.SGD names them.
 struct SGDOptions {
-  real lr = real(0.1);
+  using Rule = class SGD;
+  static constexpr const char* name = "sgd";
+
   real momentum = 0;
   real weight_decay = 0;
   bool nesterov = false;
+
+  void fields(Fields& f) {
+    f("momentum", momentum, {.help = "momentum of SGD", .low = 0, .high = 1});
+    f("nesterov", nesterov, {.help = "Nesterov's momentum"});
+    f("weight_decay", weight_decay,
+      {.help = "L2 penalty, on all parameters alike, as torch.optim.SGD", .low = 0, .high = 1e6});
+  }
 };
 
 /// Stochastic gradient descent, as torch.optim.SGD:
 ///     g = gradient + weight_decay·w;   v = momentum·v + g;   w -= lr · (nesterov ? g + momentum·v : v).
-class SGD {
+class SGD : public Optimizer {
  public:
-  SGDOptions options;  ///< may be changed between steps, as a schedule does with lr
-
   /// Throws Error for a negative or not finite setting, and for nesterov without momentum.
-  SGD(std::vector<Var> parameters, SGDOptions options);
+  explicit SGD(std::vector<NamedParameter> parameters, SGDOptions options = {}, const Decays& decays = decay_all)
+      : Optimizer(std::move(parameters), decays, {"momentum_buffer"}), options_(options) {
+    const auto check_setting = [](const char* name, real value) {
+      check(std::isfinite(value) && value >= 0, "SGD", name, " must be 0 or more, got ", value);
+    };
+    check_setting("momentum", options.momentum);
+    check_setting("weight_decay", options.weight_decay);
+    check(!options.nesterov || options.momentum > 0, "SGD", "nesterov needs a momentum above 0");
+  }
 
-  /// Moves every parameter that has a gradient, and takes the gradient: the next one starts afresh.
-  /// Throws Error while a tape still needs the parameters.
-  void step();
-
-  const std::vector<Var>& parameters() const { return parameters_; }
-  /// The v of each parameter, in their order; undefined before its first step with momentum. A checkpoint keeps them.
-  const std::vector<Tensor>& velocities() const { return velocities_; }
-  /// Goes on with these; each is undefined or has its parameter's shape, else Error is thrown.
-  void set_velocities(std::vector<Tensor> velocities);
+  const char* name() const override { return SGDOptions::name; }
 
  private:
-  std::vector<Var> parameters_;
-  std::vector<Tensor> velocities_;  // made at a parameter's first step with momentum
-};
+  void update(Tensor w, const Tensor& dW, Memory& memory, const StepSize& size) override {
+    const real momentum = size.momentum.value_or(options_.momentum);
+    real* v = momentum != 0 ? memory.at(0, w.shape()).data() : nullptr;
+    const profile::Timed timed("sgd", (v ? 5 : 3) * static_cast<double>(w.size()));
+    backend::sgd(w.data(), dW.data(), v, w.size(), size.lr, momentum, memory.decays ? options_.weight_decay : 0,
+                 options_.nesterov);
+  }
 
-/// Scales all gradients by one factor so that the norm of them taken together is at most max_norm, as
-/// torch.nn.utils.clip_grad_norm_; returns the norm before. Throws Error unless max_norm > 0.
-double clip_grad_norm(const std::vector<Var>& parameters, double max_norm);
+  SGDOptions options_;
+};
 
 }  // namespace bobbin

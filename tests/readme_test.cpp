@@ -49,13 +49,13 @@ struct GatedMLP {
   const FashionMnist data = fashion_mnist({}, {.resize = 96});
   ViT model({.img_size = 96, .patch_size = 16, .num_hiddens = 512, .mlp_num_hiddens = 2048, .num_heads = 8,
              .num_blks = 2, .emb_dropout = 0.1, .blk_dropout = 0.1}, rng);
-  SGD sgd(parameters(model), {.lr = 0.1});
+  SGD sgd(named_parameters(model));
   for (int epoch = 0; epoch < 10; ++epoch)
     for (auto [X, y] : batches(data.train, 128, rng)) {
       Tape tape;                               // recording starts here
       Var loss = cross_entropy(model(X), y);
       tape.backward(loss);                     // gradients land in the parameters
-      sgd.step();                              // and move them
+      sgd.step(0.1);                           // and move them
     }                                          // the tape ends: its memory is used again
   // README end
 }
@@ -81,7 +81,7 @@ TEST_CASE("readme: a layer of one's own, checked, named and trained") {
 
   // It learns to swap the halves of its input.
   GatedMLP learner(2, 16, 0, rng);
-  SGD sgd(parameters(learner), {.lr = real(0.05), .momentum = real(0.9)});
+  SGD sgd(named_parameters(learner), {.momentum = real(0.9)});
   real first = 0, last = 0;
   for (int step = 0; step < 300; ++step) {
     const Tensor in = rng.normal({32, 2});
@@ -89,7 +89,7 @@ TEST_CASE("readme: a layer of one's own, checked, named and trained") {
     const Var difference = learner(in) - concat({slice(in, 1, 1, 2), slice(in, 1, 0, 1)}, 1);
     const Var loss = mean(difference * difference);
     tape.backward(loss);
-    sgd.step();
+    sgd.step(0.05);
     last = loss.value().item();
     if (step == 0) first = last;
   }

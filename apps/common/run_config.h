@@ -63,7 +63,7 @@ inline void check_same_data(const Checkpoint& checkpoint, const std::string& con
           "the checkpoint does not say what data its run had");
     return json["data"].value("train", "none") + " and " + json["data"].value("test", "none");
   };
-  const std::string before = checksums(checkpoint.notes.at("config")), now = checksums(config);
+  const std::string before = checksums(checkpoint.notes.config), now = checksums(config);
   check(before == now, "train_vit", "the data are not those that the run began with: their checksums are ", now,
         ", were ", before);
 }

@@ -12,7 +12,8 @@
 #include "data/sets/dataset.h"
 #include "nn/models/vit.h"
 #include "nn/pretrained/model_file.h"
-#include "optim/training/checkpoint.h"
+#include "optim/sgd.h"
+#include "optim/training/run_folder.h"
 #include "optim/training/trainer.h"
 #include "tensor/text.h"
 #include "tensor/threads.h"
@@ -24,7 +25,6 @@ struct Settings {
   ViTConfig model;
   SGDOptions sgd;
   TrainerOptions trainer;
-  double clip_grad = 0;
   real smoothing = 0;
   std::uint64_t seed = 0;
   int threads = bobbin::threads();
@@ -33,7 +33,6 @@ struct Settings {
   Index channels = 0;     ///< of pictures in a folder; 0: as the data set has them
   bool profile = false;
   bool tf32 = false;
-  bool detect_anomaly = false;
   std::string graph;
   std::string finetune;         ///< the file of the weights to begin with
   std::set<std::string> given;  ///< the flags that the command line has
@@ -54,8 +53,7 @@ inline Settings d2l() {
              .num_blks = 2,
              .emb_dropout = real(0.1),
              .blk_dropout = real(0.1)};
-  s.sgd = {.lr = real(0.1)};
-  s.trainer = {.max_epochs = 10, .batch_size = 128};
+  s.trainer = {.epochs = 10, .batch_size = 128, .schedule = {.lr = 0.1}};
   return s;
 }
 
@@ -70,8 +68,8 @@ inline Settings quick() {
              .num_blks = 2,
              .emb_dropout = 0,
              .blk_dropout = 0};
-  s.sgd = {.lr = real(0.05), .momentum = real(0.9)};
-  s.trainer = {.max_epochs = 5, .batch_size = 64};
+  s.sgd = {.momentum = real(0.9)};
+  s.trainer = {.epochs = 5, .batch_size = 64, .schedule = {.lr = 0.05}};
   return s;
 }
 
@@ -92,16 +90,6 @@ inline const std::map<std::string, Settings>& presets() {
   return all;
 }
 constexpr const char* preset_help = "what the other flags begin with: d2l, the chapter's numbers; quick, half a minute";
-
-/// Where a run that is named by its folder, or by a checkpoint in it, keeps its files.
-inline std::filesystem::path folder_of_run(const std::filesystem::path& run) {
-  if (std::filesystem::is_directory(run)) return run;
-  return run.has_parent_path() ? run.parent_path() : ".";
-}
-
-inline Checkpoint read_run(const std::filesystem::path& run) {
-  return std::filesystem::is_directory(run) ? CheckpointFolder(run).read_newest() : read_checkpoint(run);
-}
 
 namespace command_line {
 
@@ -134,9 +122,9 @@ inline std::vector<std::string> to_words(const Json& flags) {
 
 // The flags that the run of a checkpoint had.
 inline Json flags_of(const Checkpoint& checkpoint, const std::string& run) {
-  const auto config = checkpoint.notes.find("config");
-  check(config != checkpoint.notes.end(), "train_vit", run, " is not a run of train_vit: it does not know its flags");
-  const Json json = parse_json(config->second, "what " + run + " says of its flags");
+  const std::string& config = checkpoint.notes.config;
+  check(!config.empty(), "train_vit", run, " is not a run of train_vit: it does not know its flags");
+  const Json json = parse_json(config, "what " + run + " says of its flags");
   check(json.is_object() && json.contains("flags") && json["flags"].is_object(), "train_vit", run,
         " is damaged: its flags cannot be read");
   return json["flags"];
@@ -166,7 +154,7 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
   app.add_option("--save-every", s.trainer.save_every,
                  "steps between checkpoints; 0: after each epoch and where training stops")
       ->check(within(0, many));
-  app.add_option("--checkpoint-hist", s.trainer.keep_last, "keep so many checkpoints, the newest")
+  app.add_option("--checkpoint-hist", s.trainer.checkpoint_hist, "keep so many checkpoints, the newest")
       ->check(within(1, many));
   app.add_option("--seed", s.seed, "makes a run repeatable")->check(within(0, many));
   app.add_option("--threads", s.threads, "threads to compute on")->check(within(1, 1024));
@@ -175,7 +163,8 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
       ->check(ends_in({".svg", ".dot"}));
   add_switch("tf32", s.tf32, "on a GPU: products in TF32, several times faster and good to three digits");
   add_switch("profile", s.profile, "say at the end where the time went");
-  add_switch("detect-anomaly", s.detect_anomaly, "stop at the first op that makes NaN or infinity, and name it");
+  add_switch("detect-anomaly", s.trainer.detect_anomaly,
+             "stop at the first op that makes NaN or infinity, and name it");
 
   app.option_defaults()->group("Data");
   app.add_option("--data-dir,--data", s.data_dir,
@@ -194,15 +183,16 @@ inline Json parse(std::vector<std::string> words, Settings& s, std::string& outp
   add_numbers(app, "--std", s.preprocess.std, "and what they are then divided by")->check(within(1e-6, 1e6));
 
   app.option_defaults()->group("Training");
-  app.add_option("--epochs", s.trainer.max_epochs, "times that each image is seen")->check(within(1, 1000000));
+  app.add_option("--epochs", s.trainer.epochs, "times that each image is seen")->check(within(1, 1000000));
   app.add_option("--max-steps", s.trainer.max_steps, "stop after so many steps; 0: only after the epochs")
       ->check(within(0, many));
   app.add_option("-b,--batch-size", s.trainer.batch_size, "images in a step")->check(within(1, 60000));
-  app.add_option("--lr", s.sgd.lr, "learning rate")->check(within(0.0, 1e6));
+  app.add_option("--lr", s.trainer.schedule.lr, "learning rate")->check(within(0.0, 1e6));
   app.add_option("--momentum", s.sgd.momentum, "of SGD")->check(within(0.0, 1.0));
   add_switch("nesterov", s.sgd.nesterov, "Nesterov's momentum");
   app.add_option("--weight-decay", s.sgd.weight_decay, "L2 penalty")->check(within(0.0, 1e6));
-  app.add_option("--clip-grad", s.clip_grad, "largest norm of all gradients together; 0: any")->check(within(0.0, 1e6));
+  app.add_option("--clip-grad", s.trainer.clip_grad, "largest norm of all gradients together; 0: any")
+      ->check(within(0.0, 1e6));
   app.add_option("--smoothing", s.smoothing, "label smoothing")->check(within(0.0, 1.0));
 
   app.option_defaults()->group("Model");
@@ -303,11 +293,11 @@ inline Settings parse_command_line(int argc, char** argv) {
     for (const char* flag : {"preset", "seed", "finetune", "img-size", "patch-size", "num-hiddens", "mlp-num-hiddens",
                              "num-heads", "num-blks", "use-bias", "global-pool", "channels", "mean", "std"})
       check(!s.given.contains(flag), "train_vit", "--", flag, " cannot be chosen with --resume: the run has begun");
-    const std::filesystem::path folder = folder_of_run(resume);
+    const std::filesystem::path folder = RunFolder::of(resume).path();
     if (output_dir.empty()) output_dir = folder.string();
     std::error_code absent;
-    if (!std::filesystem::equivalent(output_dir, folder, absent)) check_is_free(output_dir);
-    const ModelDescription model = read_description(s.checkpoint->notes["bobbin"], resume);
+    if (!std::filesystem::equivalent(output_dir, folder, absent)) RunFolder(output_dir).check_is_free();
+    const ModelDescription model = read_description(s.checkpoint->notes.model, resume);
     take_model(s, model.config, model.preprocess);
   }
   // A new folder of its own for each run that names none.

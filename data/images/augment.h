@@ -1,4 +1,5 @@
 #pragma once
+#include "data/files/fields.h"
 #include "data/images/image.h"
 #include "tensor/rng.h"
 
@@ -9,6 +10,14 @@ struct Augmentation {
   double hflip = 0;        ///< the probability that left and right change places, as torchvision's RandomHorizontalFlip
   Index crop_padding = 0;  ///< the picture moves by up to so many pixels up or down, and left or right; what is left
                            ///< free is black: torchvision's RandomCrop(size, padding)
+
+  void fields(Fields& f) {
+    f("hflip", hflip, {.help = "probability that a training picture is mirrored, left to right", .low = 0, .high = 1});
+    f("crop_padding", crop_padding,
+      {.help = "pixels by which a training picture is moved at most, up or down and left or right",
+       .low = 0,
+       .high = 4096});
+  }
 
   bool on() const { return hflip > 0 || crop_padding > 0; }
 };

@@ -3,20 +3,15 @@
 #include <unistd.h>
 
 #include <cinttypes>
-#include <cmath>
 #include <cstdio>
-#include <string>
 #include <utility>
 
 #include "data/drawing/curves.h"
 #include "data/files/write_file.h"
-#include "tensor/check.h"
 #include "tensor/text.h"
 
 namespace bobbin {
 namespace {
-
-double seconds(std::chrono::steady_clock::duration d) { return std::chrono::duration<double>(d).count(); }
 
 // 1:02:03, or 2:03.
 std::string clock_time(double s) {
@@ -27,124 +22,70 @@ std::string clock_time(double s) {
 
 }  // namespace
 
-void check_is_free(const std::filesystem::path& folder) {
-  std::error_code none;  // a folder that cannot be listed holds no run that could be overwritten
-  for (std::filesystem::directory_iterator file(folder, none), end; !none && file != end; file.increment(none)) {
-    const std::string name = file->path().filename().string();
-    const bool taken = name == "metrics.csv" || name == "config.json" || name == "model.safetensors" ||
-                       name == "best.safetensors" ||
-                       (name.starts_with("checkpoint-") && name.ends_with(".safetensors"));
-    check(!taken, "Trainer", "the output directory ", folder.string(), " holds the ", name,
-          " of another run; choose a new directory or remove the file");
+TrainingLog::TrainingLog(RunFolder folder, int epochs, Index steps_per_epoch, Index total_steps, const Progress& now)
+    : folder_(std::move(folder)), epochs_(epochs), steps_per_epoch_(steps_per_epoch), total_steps_(total_steps) {
+  if (folder_.path().empty()) return;
+  write_file(folder_.metrics(), metrics_csv(now.epochs));
+  events_.emplace(folder_.path());
+}
+
+void TrainingLog::epoch_began() {
+  if (std::exchange(header_shown_, true)) return;
+  std::puts("epoch  train_loss  val_loss  val_acc  images/s  seconds");
+  std::fflush(stdout);
+}
+
+void TrainingLog::step_ended(const Progress& now) {
+  const auto time = std::chrono::steady_clock::now();
+  if (time - line_shown_ < std::chrono::milliseconds(100) || !isatty(STDERR_FILENO)) return;
+  line_shown_ = time;
+  std::fprintf(stderr, "\r\033[K%s", progress_line(now).c_str());
+}
+
+void TrainingLog::epoch_ended(const Progress& now) {
+  const EpochMetrics& epoch = now.epochs.back();
+  clear_line();
+  std::printf("%5d  %10.4f  %8.4f  %7.4f  %8.1f  %7.1f\n", epoch.epoch, epoch.train_loss, epoch.val_loss, epoch.val_acc,
+              epoch.img_per_s, epoch.seconds);
+  std::fflush(stdout);
+  if (!folder_.path().empty()) {
+    const std::string run = (folder_.path() / "").parent_path().filename().string();  // also of "runs/mine/"
+    write_file(folder_.metrics(), metrics_csv(now.epochs));
+    write_file(folder_.curves(), curves_svg({curves(run, now.epochs)}));
+    events_->write(epoch.step,
+                   {{"train_loss", epoch.train_loss}, {"val_loss", epoch.val_loss}, {"val_acc", epoch.val_acc}});
   }
+  write_losses(now);
 }
 
-TrainingLog::TrainingLog(std::filesystem::path output_dir, int max_epochs, Index steps_per_epoch, Index total_steps,
-                         std::optional<TrainingProgress> resumed)
-    : output_dir_(std::move(output_dir)),
-      max_epochs_(max_epochs),
-      steps_per_epoch_(steps_per_epoch),
-      total_steps_(total_steps),
-      progress_(resumed.value_or(TrainingProgress())) {
-  if (output_dir_.empty()) return;
-  name_ = (output_dir_ / "").parent_path().filename().string();  // also of "runs/mine/"
-  make_folder(output_dir_);
-  if (!resumed) check_is_free(output_dir_);
-  write_file(output_dir_ / "metrics.csv", metrics_csv(progress_.epochs));
-  events_.emplace(output_dir_);
+void TrainingLog::stopped(const Progress& now) {
+  clear_line();
+  std::fprintf(stderr, "stopped after step %" PRId64 " of %" PRId64 "\n", now.steps(), total_steps_);
+  write_losses(now);
 }
 
-void TrainingLog::begin_epoch() {
-  if (!std::exchange(header_shown_, true)) {
-    std::puts("epoch  train_loss  val_loss  val_acc  images/s  seconds");
-    std::fflush(stdout);
-  }
-  if (!progress_.in_epoch) {
-    progress_.in_epoch = true;
-    progress_.first_step = steps();
-    progress_.images = 0;
-    progress_.loss_sum = progress_.seconds = 0;
-  }
-  begun_ = Clock::now() - std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(progress_.seconds));
-  trained_ = Clock::now();
+void TrainingLog::failed(const Progress& now) {
+  clear_line();
+  write_losses(now);
 }
 
-void TrainingLog::step(double loss, Index images, double lr) {
-  progress_.losses.push_back(loss);
-  progress_.images += images;
-  progress_.loss_sum += loss * static_cast<double>(images);
-  progress_.lr = lr;
-  trained_ = Clock::now();
-  if (!std::isfinite(loss)) {
-    clear_progress();
-    write_losses();
-    fail("Trainer", "the loss is ", loss, " at step ", steps(), " in epoch ", progress_.epochs.size() + 1,
-         ": training has diverged; a smaller learning rate or gradient clipping may help");
-  }
-  show_progress();
+std::string TrainingLog::progress_line(const Progress& now) const {
+  const auto done = static_cast<double>(now.steps_in_epoch()), left = static_cast<double>(total_steps_ - now.steps());
+  const auto images = static_cast<double>(now.images);
+  return format("epoch %zu/%d  %3.0f%%  loss %.4f  %.1f images/s  %s left", now.epochs.size() + 1, epochs_,
+                100 * done / static_cast<double>(steps_per_epoch_), now.loss_sum / images, images / now.seconds,
+                clock_time(now.seconds / done * left).c_str());
 }
 
-TrainingProgress TrainingLog::progress() const {
-  TrainingProgress now = progress_;
-  if (now.in_epoch) now.seconds = seconds(Clock::now() - begun_);
-  return now;
-}
-
-std::string TrainingLog::progress_line() const {
-  const double spent = seconds(trained_ - begun_);
-  const auto done = static_cast<double>(steps_in_epoch()), left = static_cast<double>(total_steps_ - steps());
-  const auto images = static_cast<double>(progress_.images);
-  return format("epoch %zu/%d  %3.0f%%  loss %.4f  %.1f images/s  %s left", progress_.epochs.size() + 1, max_epochs_,
-                100 * done / static_cast<double>(steps_per_epoch_), progress_.loss_sum / images, images / spent,
-                clock_time(spent / done * left).c_str());
-}
-
-void TrainingLog::show_progress() {
-  if (trained_ - shown_ < std::chrono::milliseconds(100) || !isatty(STDERR_FILENO)) return;
-  shown_ = trained_;
-  std::fprintf(stderr, "\r\033[K%s", progress_line().c_str());
-}
-
-void TrainingLog::clear_progress() {
+void TrainingLog::clear_line() const {
   if (isatty(STDERR_FILENO)) std::fprintf(stderr, "\r\033[K");
 }
 
-EpochMetrics TrainingLog::end_epoch(double val_loss, double val_acc) {
-  const auto images = static_cast<double>(progress_.images);
-  progress_.in_epoch = false;
-  progress_.epochs.push_back({.epoch = static_cast<int>(progress_.epochs.size()) + 1,
-                              .step = steps(),
-                              .train_loss = progress_.loss_sum / images,
-                              .val_loss = val_loss,
-                              .val_acc = val_acc,
-                              .lr = progress_.lr,
-                              .img_per_s = images / seconds(trained_ - begun_),
-                              .seconds = seconds(Clock::now() - begun_)});
-  const EpochMetrics& now = progress_.epochs.back();
-  clear_progress();
-  std::printf("%5d  %10.4f  %8.4f  %7.4f  %8.1f  %7.1f\n", now.epoch, now.train_loss, now.val_loss, now.val_acc,
-              now.img_per_s, now.seconds);
-  std::fflush(stdout);
-  if (!output_dir_.empty()) {
-    write_file(output_dir_ / "metrics.csv", metrics_csv(progress_.epochs));
-    write_file(output_dir_ / "curves.svg", curves_svg({curves(name_, progress_.epochs)}));
-    events_->write(now.step, {{"train_loss", now.train_loss}, {"val_loss", now.val_loss}, {"val_acc", now.val_acc}});
-  }
-  write_losses();
-  return now;
-}
-
-void TrainingLog::interrupted() {
-  clear_progress();
-  std::fprintf(stderr, "stopped after step %" PRId64 " of %" PRId64 "\n", steps(), total_steps_);
-  write_losses();
-}
-
-void TrainingLog::write_losses() const {
-  if (output_dir_.empty()) return;
+void TrainingLog::write_losses(const Progress& now) const {
+  if (folder_.path().empty()) return;
   std::string text = "step,loss\n";
-  for (std::size_t i = 0; i < progress_.losses.size(); ++i) text += format("%zu,%.6f\n", i + 1, progress_.losses[i]);
-  write_file(output_dir_ / "losses.csv", text);
+  for (std::size_t i = 0; i < now.losses.size(); ++i) text += format("%zu,%.6f\n", i + 1, now.losses[i]);
+  write_file(folder_.losses(), text);
 }
 
 }  // namespace bobbin

@@ -1,22 +1,17 @@
 #include "optim/training/checkpoint.h"
 
-#include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "data/files/json.h"
 #include "tensor/check.h"
-#include "tensor/text.h"
 
 namespace bobbin {
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-
-const std::string parameters_prefix = "parameters.", velocities_prefix = "velocities.", note_prefix = "note.";
 
 // --- Numbers in JSON, which knows neither NaN nor infinity: these become strings ---------------------------
 
@@ -65,7 +60,7 @@ EpochMetrics to_epoch(const Json& json, std::size_t index) {
           .seconds = to_double(json.at("seconds"))};
 }
 
-Json to_json(const TrainingProgress& p) {
+Json to_json(const Progress& p) {
   Json json = {{"epochs", Json::array()},     {"in_epoch", p.in_epoch},         {"first_step", p.first_step},
                {"images", p.images},          {"loss_sum", number(p.loss_sum)}, {"lr", number(p.lr)},
                {"seconds", number(p.seconds)}};
@@ -73,33 +68,19 @@ Json to_json(const TrainingProgress& p) {
   return json;
 }
 
-TrainingProgress to_progress(const Json& json, std::vector<double> losses) {
-  TrainingProgress p{.epochs = {},
-                     .losses = std::move(losses),
-                     .in_epoch = json.at("in_epoch").get<bool>(),
-                     .first_step = to_index(json.at("first_step")),
-                     .images = to_index(json.at("images")),
-                     .loss_sum = to_double(json.at("loss_sum")),
-                     .lr = to_double(json.at("lr")),
-                     .seconds = to_double(json.at("seconds"))};
+Progress to_progress(const Json& json, std::vector<double> losses) {
+  Progress p{.epochs = {},
+             .losses = std::move(losses),
+             .in_epoch = json.at("in_epoch").get<bool>(),
+             .first_step = to_index(json.at("first_step")),
+             .images = to_index(json.at("images")),
+             .loss_sum = to_double(json.at("loss_sum")),
+             .lr = to_double(json.at("lr")),
+             .seconds = to_double(json.at("seconds"))};
   for (const Json& epoch : json.at("epochs")) p.epochs.push_back(to_epoch(epoch, p.epochs.size()));
   check(p.first_step <= p.steps(), "progress", "its epoch begins after step ", p.first_step, " of ", p.steps());
   check(p.seconds >= 0 && p.seconds < 1e9, "progress", "its epoch has lasted ", p.seconds, " seconds");
   return p;
-}
-
-Json to_json(const SGDOptions& o) {
-  return {{"lr", number(o.lr)},
-          {"momentum", number(o.momentum)},
-          {"weight_decay", number(o.weight_decay)},
-          {"nesterov", o.nesterov}};
-}
-
-SGDOptions to_options(const Json& json) {
-  return {.lr = static_cast<real>(to_double(json.at("lr"))),
-          .momentum = static_cast<real>(to_double(json.at("momentum"))),
-          .weight_decay = static_cast<real>(to_double(json.at("weight_decay"))),
-          .nesterov = json.at("nesterov").get<bool>()};
 }
 
 Json to_json(const std::map<std::string, Rng>& streams) {
@@ -130,27 +111,35 @@ std::map<std::string, T> with_prefix(const std::map<std::string, T>& all, const 
   return found;
 }
 
-// checkpoint-00000469.safetensors, and then `behind` -> 469; -1 for any other name.
-Index step_of(const fs::path& path, const std::string& behind = "") {
-  long long step = -1;
-  int length = 0;
-  const std::string name = path.filename().string();
-  const bool is_one = std::sscanf(name.c_str(), "checkpoint-%lld.safetensors%n", &step, &length) == 1 && length > 0 &&
-                      name.substr(static_cast<std::size_t>(length)) == behind;
-  return is_one ? step : -1;
+// What the first format says otherwise: the optimizer is SGD, whose options the flags have, too; its memory is called
+// velocities; and a stream has the name of a layer, whose member `rng` it is.
+void read_sgd(Checkpoint& c, const NamedTensors& tensors) {
+  c.optimizer = "sgd";
+  for (const auto& [name, tensor] : with_prefix(tensors, "velocities."))
+    c.optimizer_state.emplace("momentum_buffer." + name, tensor);
+  std::map<std::string, Rng> streams;
+  for (const auto& [layer, rng] : c.streams) streams.emplace(layer.empty() ? "" : layer + ".rng", rng);
+  c.streams = streams;
 }
 
 }  // namespace
 
+std::map<std::string, std::string> to_metadata(const RunNotes& notes, const std::string& prefix) {
+  std::map<std::string, std::string> metadata;
+  if (!notes.model.empty()) metadata.emplace(prefix + "bobbin", notes.model);
+  if (!notes.config.empty()) metadata.emplace(prefix + "config", notes.config);
+  return metadata;
+}
+
 void write_checkpoint(const fs::path& path, const Checkpoint& c) {
   NamedTensors tensors;
-  for (const auto& [name, tensor] : c.parameters) tensors.emplace(parameters_prefix + name, tensor);
-  for (const auto& [name, tensor] : c.velocities) tensors.emplace(velocities_prefix + name, tensor);
+  for (const auto& [name, tensor] : c.parameters) tensors.emplace("parameters." + name, tensor);
+  for (const auto& [name, tensor] : c.buffers) tensors.emplace("buffers." + name, tensor);
+  for (const auto& [name, tensor] : c.optimizer_state) tensors.emplace("optimizer." + name, tensor);
   if (!c.progress.losses.empty()) tensors.emplace("losses", to_tensor(c.progress.losses));
-  std::map<std::string, std::string> metadata;
-  for (const auto& [name, text] : c.notes) metadata.emplace(note_prefix + name, text);
+  auto metadata = to_metadata(c.notes, "note.");
   metadata["training"] = Json{
-      {"optimizer", to_json(c.optimizer)},
+      {"optimizer", c.optimizer},
       {"batch_size", c.batch_size},
       {"streams", to_json(c.streams)},
       {"progress",
@@ -162,58 +151,27 @@ Checkpoint read_checkpoint(const fs::path& path) {
   const Safetensors file = read_safetensors(path);
   check(file.metadata.contains("training"), "read_checkpoint", path,
         " is no checkpoint: it holds tensors, but not the state of a training run");
-  Checkpoint c;
-  c.parameters = with_prefix(file.tensors, parameters_prefix);
-  c.velocities = with_prefix(file.tensors, velocities_prefix);
-  c.notes = with_prefix(file.metadata, note_prefix);
+  Checkpoint c{.parameters = with_prefix(file.tensors, "parameters."),
+               .buffers = with_prefix(file.tensors, "buffers."),
+               .optimizer_state = with_prefix(file.tensors, "optimizer.")};
+  auto notes = with_prefix(file.metadata, "note.");
+  c.notes = {notes["bobbin"], notes["config"]};
   std::vector<double> losses;
   if (const auto found = file.tensors.find("losses"); found != file.tensors.end())
     for (const real loss : found->second.values()) losses.push_back(loss);
   try {
-    const Json json = parse_json(file.metadata.at("training"), "the text");
-    c.optimizer = to_options(json.at("optimizer"));
+    const Json json = parse_json(file.metadata.at("training"), "the text"), &optimizer = json.at("optimizer");
     c.batch_size = to_index(json.at("batch_size"));
     c.streams = to_streams(json.at("streams"));
     c.progress = to_progress(json.at("progress"), std::move(losses));
+    if (optimizer.is_object())
+      read_sgd(c, file.tensors);
+    else
+      c.optimizer = optimizer.get<std::string>();
   } catch (const std::exception& error) {
     fail("read_checkpoint", path, " is damaged: its training state cannot be read: ", error.what());
   }
   return c;
-}
-
-std::vector<fs::path> CheckpointFolder::newest_first(const std::string& behind) const {
-  std::vector<fs::path> found;
-  std::error_code error;
-  for (fs::directory_iterator file(folder_, error), end; !error && file != end; file.increment(error))
-    if (step_of(file->path(), behind) >= 0) found.push_back(file->path());
-  check(!error, "checkpoint", "the folder ", folder_, " cannot be read: ", error.message());
-  std::sort(found.begin(), found.end(),
-            [&](const auto& a, const auto& b) { return step_of(a, behind) > step_of(b, behind); });
-  return found;
-}
-
-void CheckpointFolder::write(const Checkpoint& checkpoint, int keep) const {
-  const Index step = checkpoint.progress.steps();
-  const std::string name = format("checkpoint-%08lld.safetensors", static_cast<long long>(step));
-  write_checkpoint(folder_ / name, checkpoint);
-  int kept = 0;
-  std::error_code ignored;  // one that stays does no harm
-  for (const fs::path& path : newest_first()) {
-    const bool past = step_of(path) <= step;  // later ones are of a run that was given up to go on from before
-    if (!past || ++kept > keep) fs::remove(path, ignored);
-  }
-  for (const fs::path& path : newest_first(".tmp")) fs::remove(path, ignored);  // of a run that was killed
-}
-
-Checkpoint CheckpointFolder::read_newest() const {
-  const std::vector<fs::path> all = newest_first();
-  check(!all.empty(), "checkpoint", "the folder ", folder_, " holds no checkpoint-*.safetensors to go on from");
-  for (std::size_t i = 0; i + 1 < all.size(); ++i) try {
-      return read_checkpoint(all[i]);
-    } catch (const Error& error) {
-      std::fprintf(stderr, "%s; going back to the checkpoint before\n", error.what());
-    }
-  return read_checkpoint(all.back());
 }
 
 }  // namespace bobbin

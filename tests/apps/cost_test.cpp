@@ -4,7 +4,8 @@
 
 #include "apps/common/products_of_step.h"
 #include "nn/models/vit.h"
-#include "optim/training/trainer.h"
+#include "optim/sgd.h"
+#include "optim/training/step.h"
 #include "tensor/profile.h"
 #include "tensor/storage.h"
 #include "tensor/threads.h"
@@ -27,7 +28,7 @@ Cost cost(const ViTConfig& config, Index batch) {
   set_threads(2);
   Rng rng(0);
   ViT model(config, rng);
-  SGD sgd(parameters(model), {.lr = real(0.01)});
+  SGD sgd(named_parameters(model));
   const Tensor X = rng.uniform({batch, config.num_channels, config.img_size.height, config.img_size.width});
   const Labels y(static_cast<std::size_t>(batch), 3);
   Cost result;
@@ -40,7 +41,7 @@ Cost cost(const ViTConfig& config, Index batch) {
   memory::reset_peak();
   const memory::Stats start = memory::stats();
   profile::start();
-  training_step(model, sgd, X, y);
+  training_step(model, sgd, CrossEntropy(), X, y, 0.01);
   profile::stop();
   result.blocks = memory::stats().system_allocations - start.system_allocations;
   result.bytes = memory::stats().peak_in_use - start.in_use;

@@ -18,7 +18,7 @@
 #include "data/images/codec.h"
 #include "optim/log/event_file.h"
 #include "optim/log/training_log.h"
-#include "optim/training/checkpoint.h"
+#include "optim/training/run_folder.h"
 #include "tests/helpers.h"
 
 using namespace bobbin;
@@ -115,17 +115,16 @@ const std::vector<Writer>& writers() {
          write_safetensors(folder / "x.safetensors", {{"w", Tensor::full({7}, real(version))}});
        }},
       {"checkpoint-00000003.safetensors",
-       [](auto& folder, int version) { CheckpointFolder(folder).write(checkpoint(version), 2); }},
+       [](auto& folder, int version) { RunFolder(folder).write(checkpoint(version), 2); }},
       {"x.png",
        [](auto& folder, int version) {
          write_png(folder / "x.png", {1, 2, 3, {9, 3, 7, 255, 8, std::uint8_t(version)}});
        }},
       {"metrics.csv",
        [](auto& folder, int version) {
-         TrainingProgress progress;
-         progress.losses = {1};  // it goes on with a run, so it may overwrite
+         Progress progress;
          for (int i = 1; i <= version; ++i) progress.epochs.push_back(epoch(i));
-         TrainingLog(folder, 5, 1, 5, progress);
+         TrainingLog(RunFolder(folder), 5, 1, 5, progress);
        }},
       {"tape.dot",
        [](auto& folder, int version) {
@@ -252,7 +251,6 @@ TEST_CASE("writes: a folder that is gone") {
     CAPTURE(writer.file);
     const Written written(writer);
     fs::remove_all(written.folder.path());
-    if (writer.file == "metrics.csv") continue;  // a TrainingLog makes its folder
     CHECK(one_line(error_of([&] { writer.write(written.folder.path(), 2); }), written, "No such file or directory"));
     CHECK(!fs::exists(written.folder.path()));
   }
@@ -261,14 +259,17 @@ TEST_CASE("writes: a folder that is gone") {
 TEST_CASE("writes: a training log in whose folder nothing can be written any more") {
   const TempFolder folder;
   const auto end_epoch = [](TrainingLog& log) {
-    log.begin_epoch();
-    log.step(1, 8, 0.1);
-    log.end_epoch(1, 0.5);
+    Progress progress;
+    progress.begin_epoch();
+    progress.add_step(1, 8, 0.1, 1);
+    progress.end_epoch(1, 0.5, 2);
+    log.epoch_ended(progress);
   };
   for (const char* file : {"metrics.csv", "curves.svg", "losses.csv"}) {
     CAPTURE(file);
     const fs::path run = folder / std::string(file) / "run";
-    TrainingLog log(run, 3, 1, 3);
+    fs::create_directories(run);
+    TrainingLog log(RunFolder(run), 3, 1, 3);
     end_epoch(log);
     const std::string before = content(run / file);
     fs::create_directories(run / (std::string(file) + ".tmp"));  // where it would be written

@@ -33,11 +33,11 @@ TEST_CASE("backward: gradients of several tapes add up until they are taken") {
     tape.backward(sum(x * 2));
   }
   CHECK(x.grad().item() == 6);
-  SGD sgd({x}, {.lr = real(0.5)});
-  sgd.step();
+  SGD sgd({{"x", x}});
+  sgd.step(0.5);
   CHECK(x.value().item() == -2);
   CHECK(!x.grad().defined());
-  sgd.step();  // without a gradient nothing moves
+  sgd.step(0.5);  // without a gradient nothing moves
   CHECK(x.value().item() == -2);
 }
 
@@ -125,11 +125,11 @@ TEST_CASE("a value of another tape is not silently a constant") {
 TEST_CASE("a parameter cannot change while a tape needs it") {
   Var x = leaf({1});
   x.add_grad(Tensor::ones({1}));
-  SGD sgd({x}, {.lr = 1});
+  SGD sgd({{"x", x}});
   {
     Tape tape;
     const Var y = x * x;
-    CHECK(contains(error_of([&] { sgd.step(); }), "tape still needs it"));
+    CHECK(contains(error_of([&] { sgd.step(1); }), "tape still needs it"));
     CHECK(x.value().item() == 1);
     CHECK(x.grad().defined());  // a refused step takes nothing
     tape.backward(sum(y));
@@ -139,7 +139,7 @@ TEST_CASE("a parameter cannot change while a tape needs it") {
     Tape abandoned;
     x* x;
   }
-  sgd.step();
+  sgd.step(1);
   CHECK(x.value().item() == -2);
 }
 
@@ -147,10 +147,10 @@ TEST_CASE("a step that is refused for one parameter moves none") {
   Var free = leaf({1}), needed = leaf({1});
   free.add_grad(Tensor::ones({1}));
   needed.add_grad(Tensor::ones({1}));
-  SGD sgd({free, needed}, {.lr = 1});
+  SGD sgd({{"free", free}, {"needed", needed}});
   Tape tape;
   const Var y = needed * needed;
-  CHECK(contains(error_of([&] { sgd.step(); }), "tape still needs it"));
+  CHECK(contains(error_of([&] { sgd.step(1); }), "tape still needs it"));
   CHECK(free.value().item() == 1);
   CHECK(free.grad().defined());
 }

@@ -6,7 +6,8 @@
 #include <string>
 
 #include "nn/models/vit.h"
-#include "optim/training/trainer.h"
+#include "optim/sgd.h"
+#include "optim/training/step.h"
 #include "runtime.h"
 #include "tensor/backend.h"
 #include "tensor/storage.h"
@@ -31,12 +32,12 @@ struct Training {
              .num_classes = 3,
              .num_channels = 1},
             rng};
-  SGD sgd{parameters(model), {.lr = real(0.1), .momentum = real(0.9)}};
+  SGD sgd{named_parameters(model), {.momentum = real(0.9)}};
 
   real step() {
     Staging images({4, 1, 8, 8});
     std::fill_n(images.data(), images.shape().size(), real(0.5));
-    return training_step(model, sgd, std::move(images).tensor(), {0, 1, 2, 0});
+    return training_step(model, sgd, CrossEntropy(), std::move(images).tensor(), Labels{0, 1, 2, 0}, 0.1);
   }
 };
 

@@ -6,6 +6,7 @@
 
 #include "autograd/ops.h"
 #include "nn/models/vit.h"
+#include "optim/clip.h"
 #include "optim/sgd.h"
 
 using namespace bobbin;
@@ -270,10 +271,9 @@ TEST_CASE("golden: 20 steps of SGD from the same weights on the same batches") {
     Rng rng(1);
     ViT model(config_of(weights), rng);
     load(model, weights, "weights/");
-    SGD sgd(parameters(model), {.lr = static_cast<real>(setting("lr")),
-                                .momentum = static_cast<real>(setting("momentum")),
-                                .weight_decay = static_cast<real>(setting("weight_decay")),
-                                .nesterov = setting("nesterov") != 0});
+    SGD sgd(named_parameters(model), {.momentum = static_cast<real>(setting("momentum")),
+                                      .weight_decay = static_cast<real>(setting("weight_decay")),
+                                      .nesterov = setting("nesterov") != 0});
     const std::vector<double> losses = golden.doubles(run + "/loss");
     REQUIRE(losses.size() == 20);
     for (std::size_t step = 0; step < losses.size(); ++step) {
@@ -287,7 +287,7 @@ TEST_CASE("golden: 20 steps of SGD from the same weights on the same batches") {
         const double norm = clip_grad_norm(sgd.parameters(), setting("max_norm"));
         CHECK(std::abs(norm / golden.doubles(run + "/total_norm")[step] - 1) <= 1e-4);
       }
-      sgd.step();
+      sgd.step(setting("lr"));
     }
     if (run == "all")
       for (auto& [name, parameter] : named_parameters(model))

@@ -75,7 +75,7 @@ TEST_CASE("module: names go through structs, vectors and Sequential; undefined p
   CHECK(names == std::vector<std::string>{"first.weight", "rest.0.weight", "rest.0.bias", "rest.1.weight",
                                           "rest.1.bias", "top.1.weight", "top.1.bias"});
   CHECK(state_of(tower).count_parameters() == 15 + 2 * 30 + 10);
-  CHECK(parameters(tower).size() == 7);
+  CHECK(named_parameters(tower).size() == 7);
 }
 
 TEST_CASE("module: eval() switches dropout off, train() on again, however deep") {
@@ -142,7 +142,7 @@ TEST_CASE("module: evaluating in between does not change the training that follo
   const auto weights = [](bool evaluate) {
     Rng rng(7);
     ViT model(small(), rng);
-    SGD sgd(parameters(model), {.lr = real(0.1)});
+    SGD sgd(named_parameters(model));
     const Tensor X = Rng(1).normal({2, 2, 8, 12});
     for (int step = 0; step < 2; ++step) {
       if (evaluate) {
@@ -152,7 +152,7 @@ TEST_CASE("module: evaluating in between does not change the training that follo
       }
       Tape tape;
       tape.backward(cross_entropy(model(X), {0, 1}));
-      sgd.step();
+      sgd.step(0.1);
     }
     return model.head(Tensor::ones({1, 6})).value().values();
   };

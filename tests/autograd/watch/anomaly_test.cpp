@@ -9,7 +9,6 @@
 #include "autograd/ops.h"
 #include "autograd/watch/anomaly.h"
 #include "nn/models/vit.h"
-#include "optim/training/trainer.h"
 #include "tests/helpers.h"
 
 using namespace bobbin;
@@ -65,8 +64,8 @@ TEST_CASE("anomaly: a healthy step is as it is without, to the last bit") {
     Tape tape;
     tape.backward(cross_entropy(plain.vit(plain.images), plain.labels));
   }
-  const auto a = parameters(watched.vit), b = parameters(plain.vit);
-  for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i].grad().values() == b[i].grad().values());
+  const auto a = named_parameters(watched.vit), b = named_parameters(plain.vit);
+  for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i].second.grad().values() == b[i].second.grad().values());
 }
 
 TEST_CASE("anomaly: the op of the forward pass, the layer it comes after, and what went in") {

@@ -7,7 +7,8 @@
 #include <cmath>
 
 #include "nn/models/vit.h"
-#include "optim/training/trainer.h"
+#include "optim/sgd.h"
+#include "optim/training/step.h"
 
 using namespace bobbin;
 
@@ -28,11 +29,11 @@ TEST_CASE("20 steps of a small ViT with dropout have the losses that they had") 
              .num_channels = 2},
             rng);
   train(model);
-  SGD sgd(parameters(model), {.lr = real(0.05), .momentum = real(0.9), .weight_decay = real(0.001), .nesterov = true});
+  SGD sgd(named_parameters(model), {.momentum = real(0.9), .weight_decay = real(0.001), .nesterov = true});
   for (std::size_t step = 0; step < losses.size(); ++step) {
     CAPTURE(step);
     const Tensor X = rng.normal({6, 2, 8, 12});
-    const double loss = training_step(model, sgd, X, {0, 1, 2, 3, 4, 0});
+    const double loss = training_step(model, sgd, CrossEntropy(), X, Labels{0, 1, 2, 3, 4, 0}, 0.05);
     CHECK(std::abs(loss / losses[step] - 1) < 1e-5);
   }
 }

@@ -9,7 +9,10 @@
 #include <iterator>
 
 #include "data/files/write_file.h"
+#include "data/sets/batches.h"
 #include "nn/models/vit.h"
+#include "optim/log/training_log.h"
+#include "optim/sgd.h"
 #include "tensor/storage.h"
 #include "tests/helpers.h"
 
@@ -51,15 +54,23 @@ ViTConfig small() {
           .num_classes = 4};
 }
 
+// A loss that does something else at each step.
+Loss with(const std::function<void()>& something) {
+  return [=](const Var& logits, const Targets& y) {
+    something();
+    return CrossEntropy()(logits, y);
+  };
+}
+
 // All weights after some steps of training with dropout.
 std::vector<std::vector<real>> weights_after(Index steps, std::uint64_t seed) {
   const TrainAndTest data = halves();
   Rng rng(seed);
   ViT model(small(), rng);
-  SGD sgd(parameters(model), {.lr = real(0.1), .momentum = real(0.9)});
-  Trainer(sgd, rng, {.max_epochs = 100, .batch_size = 16, .max_steps = steps}).fit(model, data);
+  SGD sgd(named_parameters(model), {.momentum = real(0.9)});
+  Trainer(model, sgd, CrossEntropy(), rng, {.epochs = 100, .batch_size = 16, .max_steps = steps}).fit(data);
   std::vector<std::vector<real>> all;
-  for (const Var& p : parameters(model)) all.push_back(p.value().values());
+  for (const auto& [name, parameter] : named_parameters(model)) all.push_back(parameter.value().values());
   return all;
 }
 
@@ -70,9 +81,11 @@ TEST_CASE("trainer: learns, and writes what it saw") {
   const TrainAndTest data = halves();
   Rng rng(3);
   ViT model(small(), rng);
-  SGD sgd(parameters(model), {.lr = real(0.02), .momentum = real(0.9)});
-  Trainer trainer(sgd, rng, {.max_epochs = 20, .batch_size = 16, .output_dir = folder.path() / "new" / "run"});
-  const std::vector<EpochMetrics> history = trainer.fit(model, data);
+  SGD sgd(named_parameters(model), {.momentum = real(0.9)});
+  Trainer trainer(
+      model, sgd, CrossEntropy(), rng,
+      {.epochs = 20, .batch_size = 16, .schedule = {.lr = 0.02}, .output_dir = folder.path() / "new" / "run"});
+  const std::vector<EpochMetrics> history = trainer.fit(data);
   REQUIRE(history.size() == 20);
   CHECK(history[0].step == 16);  // 250 = 15·16 + 10
   CHECK(history[19].step == 320);
@@ -114,29 +127,26 @@ TEST_CASE("trainer: after two steps nothing more is asked from the system") {
   const TrainAndTest data = halves();
   Rng rng(5);
   ViT model(small(), rng);
-  SGD sgd(parameters(model), {.lr = real(0.1), .momentum = real(0.9)});
+  SGD sgd(named_parameters(model), {.momentum = real(0.9)});
   std::vector<std::size_t> allocations;
-  Trainer(sgd, rng, {.max_epochs = 1, .batch_size = 25}).fit(model, data, [&](const Tensor& X, const Labels& y) {
-    const real loss = training_step(model, sgd, X, y);
-    allocations.push_back(memory::stats().system_allocations);
-    return loss;
-  });
+  const auto note = [&] { allocations.push_back(memory::stats().system_allocations); };
+  Trainer(model, sgd, with(note), rng, {.epochs = 1, .batch_size = 25}).fit(data);
   REQUIRE(allocations.size() == 10);
-  CHECK(allocations[9] == allocations[1]);
+  CHECK(allocations[9] == allocations[2]);
 }
 
 TEST_CASE("trainer: dropout is on in every training step, also after a validation, and off in validation") {
   const TrainAndTest data = halves();
   Rng rng(5);
   ViT model(small(), rng);
-  SGD sgd(parameters(model), {.lr = real(0.1)});
+  SGD sgd(named_parameters(model));
   eval(model);  // whatever mode it comes in
   int in_training = 0, steps = 0;
-  Trainer(sgd, rng, {.max_epochs = 2, .batch_size = 125}).fit(model, data, [&](const Tensor& X, const Labels& y) {
+  const auto note = [&] {
     in_training += model.blks[0].mlp.dropout1.training.on;
     ++steps;
-    return training_step(model, sgd, X, y);
-  });
+  };
+  Trainer(model, sgd, with(note), rng, {.epochs = 2, .batch_size = 125}).fit(data);
   CHECK(steps == 4);
   CHECK(in_training == 4);
   CHECK(!model.blks[0].mlp.dropout1.training.on);
@@ -147,10 +157,10 @@ TEST_CASE("trainer: max_steps ends within an epoch, validates and writes") {
   const TrainAndTest data = halves();
   Rng rng(5);
   ViT model(small(), rng);
-  SGD sgd(parameters(model), {.lr = real(0.1)});
-  const auto history =
-      Trainer(sgd, rng, {.max_epochs = 3, .batch_size = 16, .max_steps = 20, .output_dir = folder.path()})
-          .fit(model, data);
+  SGD sgd(named_parameters(model));
+  Trainer trainer(model, sgd, CrossEntropy(), rng,
+                  {.epochs = 3, .batch_size = 16, .max_steps = 20, .output_dir = folder.path()});
+  const auto history = trainer.fit(data);
   REQUIRE(history.size() == 2);
   CHECK(history[1].step == 20);
   CHECK(history[1].val_loss > 0);
@@ -161,13 +171,13 @@ TEST_CASE("trainer: Ctrl-C ends it after the step, with the losses so far") {
   const TrainAndTest data = halves();
   Rng rng(5);
   ViT model(small(), rng);
-  SGD sgd(parameters(model), {.lr = real(0.1)});
+  SGD sgd(named_parameters(model));
   int steps = 0;
-  Trainer trainer(sgd, rng, {.max_epochs = 3, .batch_size = 16, .output_dir = folder.path()});
-  const auto history = trainer.fit(model, data, [&](const Tensor& X, const Labels& y) {
+  const auto stop = [&] {
     if (++steps == 20) std::raise(SIGINT);
-    return training_step(model, sgd, X, y);
-  });
+  };
+  Trainer trainer(model, sgd, with(stop), rng, {.epochs = 3, .batch_size = 16, .output_dir = folder.path()});
+  const auto history = trainer.fit(data);
   CHECK(steps == 20);
   CHECK(history.size() == 1);
   CHECK(Interrupt::received() == SIGINT);
@@ -177,11 +187,11 @@ TEST_CASE("trainer: Ctrl-C ends it after the step, with the losses so far") {
 }
 
 TEST_CASE("trainer: the progress line counts within the epoch, also with max_steps") {
-  TrainingLog log("", 10, 50, 30);  // 10 epochs of 50 steps, stopped after 30
-  log.begin_epoch();
-  for (int i = 0; i < 15; ++i) log.step(i < 5 ? 1 : 4, 2, 0.1);
-  CHECK(contains(log.progress_line(), "epoch 1/10   30%  loss 3.0000  "));
-  CHECK(contains(log.progress_line(), " images/s  0:00 left"));
+  const TrainingLog log(RunFolder(""), 10, 50, 30);  // 10 epochs of 50 steps, stopped after 30
+  Progress progress;
+  progress.begin_epoch();
+  for (int i = 0; i < 15; ++i) progress.add_step(i < 5 ? 1 : 4, 2, 0.1, 5 * (i + 1));
+  CHECK(log.progress_line(progress) == "epoch 1/10   30%  loss 3.0000  0.4 images/s  1:15 left");
 }
 
 TEST_CASE("trainer: a loss that is not finite stops it and names the step") {
@@ -190,11 +200,11 @@ TEST_CASE("trainer: a loss that is not finite stops it and names the step") {
   for (const real bad : {real(NAN), real(INFINITY)}) {
     Rng rng(5);
     ViT model(small(), rng);
-    SGD sgd(parameters(model), {.lr = real(0.1)});
+    SGD sgd(named_parameters(model));
     Index step = 0;
-    Trainer trainer(sgd, rng, {.max_epochs = 3, .batch_size = 16});
-    const std::string error = error_of(
-        [&] { trainer.fit(model, data, [&](const Tensor&, const Labels&) { return ++step == 18 ? bad : real(1); }); });
+    const auto loss = [&](const Var& logits, const Targets&) { return mean(logits) * (++step == 18 ? bad : real(0)); };
+    Trainer trainer(model, sgd, loss, rng, {.epochs = 3, .batch_size = 16});
+    const std::string error = error_of([&] { trainer.fit(data); });
     CHECK(contains(error, "at step 18 in epoch 2"));
     CHECK(step == 18);
   }
@@ -205,20 +215,18 @@ TEST_CASE("trainer: settings and folders that cannot be") {
   const TrainAndTest data = halves();
   Rng rng(5);
   ViT model(small(), rng);
-  SGD sgd(parameters(model), {.lr = real(0.1)});
-  CHECK(contains(error_of([&] { Trainer(sgd, rng, {.max_epochs = 0}); }), "max_epochs"));
-  CHECK(Trainer(sgd, rng, {.max_epochs = 1, .batch_size = std::numeric_limits<Index>::max()}).fit(model, data).size() ==
-        1);
-  CHECK(contains(error_of([&] { Trainer(sgd, rng, {.batch_size = 0}); }), "batch_size"));
-  CHECK(contains(error_of([&] { Trainer(sgd, rng, {.max_steps = -1}); }), "max_steps"));
-  CHECK(contains(error_of([&] { SGD(parameters(model), {.lr = -1}); }), "lr"));
-  CHECK(contains(error_of([&] { SGD(parameters(model), {.lr = real(NAN)}); }), "lr"));
-  CHECK(contains(error_of([&] { SGD(parameters(model), {.nesterov = true}); }), "momentum"));
-  CHECK(contains(error_of([&] { clip_grad_norm(parameters(model), 0); }), "max_norm"));
+  SGD sgd(named_parameters(model));
+  const auto trainer = [&](const TrainerOptions& options) { return Trainer(model, sgd, CrossEntropy(), rng, options); };
+  CHECK(fails([&] { trainer({.epochs = 0}); }, {"epochs must be 1 or more, got 0"}));
+  CHECK(fails([&] { trainer({.batch_size = 0}); }, {"batch_size must be 1 or more"}));
+  CHECK(fails([&] { trainer({.max_steps = -1}); }, {"max_steps must be 0 or more"}));
+  CHECK(fails([&] { trainer({.clip_grad = NAN}); }, {"clip_grad must be 0 or more"}));
+  CHECK(fails([&] { trainer({.schedule = {.lr = -1}}); }, {"lr must be 0 or more, got -1"}));
+  CHECK(trainer({.epochs = 1, .batch_size = std::numeric_limits<Index>::max()}).fit(data).size() == 1);
 
   std::ofstream(folder.path() / "file") << "x";
   const auto fit_into = [&](const fs::path& path) {
-    return error_of([&] { Trainer(sgd, rng, {.max_epochs = 1, .max_steps = 1, .output_dir = path}).fit(model, data); });
+    return error_of([&] { trainer({.epochs = 1, .max_steps = 1, .output_dir = path}).fit(data); });
   };
   CHECK(contains(fit_into(folder.path() / "file" / "run"), (folder.path() / "file" / "run").string()));
   CHECK(fit_into(folder.path() / "run") == "");

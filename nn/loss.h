@@ -1,0 +1,27 @@
+#pragma once
+#include <functional>
+#include <variant>
+
+#include "autograd/ops.h"
+
+namespace bobbin {
+
+/// What a model should say of a batch: the class of each image, or how probable each class is, (N, C).
+using Targets = std::variant<Labels, Tensor>;
+
+/// How far logits (N, C) are from their targets: a scalar to be made small. Whatever can be called so is a loss.
+using Loss = std::function<Var(const Var& logits, const Targets& targets)>;
+
+/// The mean of -Σ q·log softmax(logits), as torch.nn.CrossEntropyLoss. For a label, q is 1 - label_smoothing at its
+/// class plus label_smoothing/C everywhere (Szegedy et al., 2016); probabilities are taken as they are.
+struct CrossEntropy {
+  real label_smoothing = 0;
+
+  Var operator()(const Var& logits, const Targets& targets) const {
+    if (const auto* labels = std::get_if<Labels>(&targets)) return cross_entropy(logits, *labels, label_smoothing);
+    const Tensor& q = std::get<Tensor>(targets);
+    return sum(Var(q) * log(softmax(logits))) * (real(-1) / static_cast<real>(q.shape()[0]));
+  }
+};
+
+}  // namespace bobbin

@@ -1,0 +1,22 @@
+#include "optim/clip.h"
+
+#include <cmath>
+
+#include "tensor/check.h"
+#include "tensor/functions.h"
+
+namespace bobbin {
+
+double clip_grad_norm(const std::vector<NamedParameter>& parameters, double max_norm) {
+  check(max_norm > 0, "clip_grad_norm", "max_norm must be above 0, got ", max_norm);
+  double squares = 0;
+  for (const auto& [name, parameter] : parameters)
+    if (parameter.grad().defined()) squares += std::pow(norm(parameter.grad()), 2);
+  const double total = std::sqrt(squares), scale = max_norm / (total + 1e-6);
+  if (scale < 1)
+    for (auto [name, parameter] : parameters)
+      if (parameter.grad().defined()) parameter.add_grad(parameter.take_grad() * static_cast<real>(scale));
+  return total;
+}
+
+}  // namespace bobbin

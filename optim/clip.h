@@ -1,0 +1,12 @@
+#pragma once
+#include <vector>
+
+#include "autograd/watch/names.h"
+
+namespace bobbin {
+
+/// Scales all gradients by one factor so that the norm of them taken together is at most max_norm, as
+/// torch.nn.utils.clip_grad_norm_; returns the norm before. Throws Error unless max_norm > 0.
+double clip_grad_norm(const std::vector<NamedParameter>& parameters, double max_norm);
+
+}  // namespace bobbin

@@ -1,0 +1,100 @@
+#include "optim/optimizer.h"
+
+#include <cmath>
+#include <set>
+
+#include "tensor/check.h"
+
+namespace bobbin {
+
+bool decay_all(const std::string&, const Shape&) { return true; }
+
+bool decay_matrices(const std::string& name, const Shape& shape) {
+  const std::string last = name.substr(name.rfind('.') + 1);
+  return shape.rank() > 1 && last != "bias" && last != "pos_embedding" && last != "cls_token" && last != "dist_token";
+}
+
+Tensor& Optimizer::Memory::at(std::size_t i, const Shape& shape) {
+  if (!tensors[i].defined()) tensors[i] = Tensor::zeros(shape);
+  return tensors[i];
+}
+
+Optimizer::Optimizer(std::vector<NamedParameter> parameters, const Decays& decays, std::vector<std::string> names,
+                     bool counts_steps)
+    : parameters_(std::move(parameters)), names_(std::move(names)), counts_steps_(counts_steps) {
+  std::set<std::string> known;
+  for (const auto& [name, parameter] : parameters_) {
+    check(known.insert(name).second, "Optimizer", "two parameters are called ", Quoted{name},
+          "; each needs a name of its own");
+    memories_.push_back({decays(name, parameter.shape()), 0, std::vector<Tensor>(names_.size())});
+  }
+}
+
+void Optimizer::step(StepSize size) {
+  check(std::isfinite(size.lr) && size.lr >= 0, name(), "lr must be 0 or more, got ", size.lr);
+  const real momentum = size.momentum.value_or(0);
+  check(momentum >= 0 && momentum <= 1, name(), "the momentum of a step must be from 0 to 1, got ", momentum);
+  for (auto& [name, parameter] : parameters_)  // refused as a whole, before anything has moved
+    if (parameter.grad().defined()) parameter.mutable_value();
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    Var& parameter = parameters_[i].second;
+    if (!parameter.grad().defined()) continue;
+    ++memories_[i].steps;
+    update(parameter.mutable_value(), parameter.take_grad(), memories_[i], size);
+  }
+}
+
+std::map<std::string, Tensor> Optimizer::state() const {
+  std::map<std::string, Tensor> all;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const auto& [name, parameter] = parameters_[i];
+    const Memory& memory = memories_[i];
+    for (std::size_t k = 0; k < names_.size(); ++k)
+      if (memory.tensors[k].defined()) all.emplace(names_[k] + "." + name, memory.tensors[k]);
+    if (counts_steps_ && memory.steps > 0) all.emplace("step." + name, Tensor::scalar(static_cast<real>(memory.steps)));
+  }
+  return all;
+}
+
+// The memories with these tensors.
+std::vector<Optimizer::Memory> Optimizer::memories_from(const std::map<std::string, Tensor>& tensors) const {
+  std::vector<Memory> fitting = memories_;
+  std::set<std::string> unexpected;
+  for (const auto& [key, tensor] : tensors) unexpected.insert(key);
+  const auto take = [&](const std::string& key, const Shape& shape) {
+    const auto found = tensors.find(key);
+    if (found == tensors.end()) return Tensor();
+    unexpected.erase(key);
+    check(found->second.shape() == shape, name(), "the state ", key, " has the shape ", found->second.shape(),
+          ", expected ", shape);
+    return found->second;
+  };
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const auto& [name, parameter] = parameters_[i];
+    Memory& memory = fitting[i];
+    std::size_t known = 0;
+    for (std::size_t k = 0; k < names_.size(); ++k) {
+      memory.tensors[k] = take(names_[k] + "." + name, parameter.shape());
+      known += memory.tensors[k].defined();
+    }
+    if (!counts_steps_) continue;
+    const Tensor steps = take("step." + name, {});
+    const double count = steps.defined() ? double{steps.item()} : 0;
+    check(known == (steps.defined() ? names_.size() : 0), this->name(), "the state of ", name, " is not whole");
+    check(!steps.defined() || (count >= 1 && count < 1e15), this->name(), "the state step.", name, " is ", count,
+          ", expected 1 or more");
+    memory.steps = static_cast<Index>(count);
+  }
+  check(unexpected.empty(), name(), "the state ", Quoted{unexpected.empty() ? "" : *unexpected.begin()},
+        " belongs to no parameter");
+  return fitting;
+}
+
+void Optimizer::load_state(const std::map<std::string, Tensor>& tensors) {
+  memories_ = memories_from(tensors);
+  for (Memory& memory : memories_)
+    for (Tensor& tensor : memory.tensors)
+      if (tensor.defined()) tensor = tensor.clone();
+}
+
+}  // namespace bobbin

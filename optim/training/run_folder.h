@@ -1,0 +1,56 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "optim/training/checkpoint.h"
+
+namespace bobbin {
+
+/// The folder of a training run, and the names of the files in it:
+///
+/// | file                          | what it holds                                                          |
+/// |-------------------------------|------------------------------------------------------------------------|
+/// | `config.json`                 | all flags, and what else it takes to repeat the run                    |
+/// | `metrics.csv`                 | a row for each epoch, the fields of EpochMetrics                       |
+/// | `losses.csv`                  | step,loss: the loss of each batch                                      |
+/// | `curves.svg`                  | the metrics as a picture, drawn anew after each epoch                  |
+/// | `events.out.*`                | the same for TensorBoard                                               |
+/// | `model.safetensors`           | the model after the newest epoch, or where training stopped            |
+/// | `best.safetensors`            | the model after the whole epoch with the best validation accuracy      |
+/// | `checkpoint-STEP.safetensors` | all that is needed to go on, after each epoch and where training stops |
+class RunFolder {
+ public:
+  explicit RunFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  /// Of a run that is named by its folder, or by a checkpoint in it.
+  static RunFolder of(const std::filesystem::path& run);
+
+  const std::filesystem::path& path() const { return folder_; }
+  std::filesystem::path config() const { return folder_ / "config.json"; }
+  std::filesystem::path metrics() const { return folder_ / "metrics.csv"; }
+  std::filesystem::path losses() const { return folder_ / "losses.csv"; }
+  std::filesystem::path curves() const { return folder_ / "curves.svg"; }
+  std::filesystem::path model() const { return folder_ / "model.safetensors"; }
+  std::filesystem::path best() const { return folder_ / "best.safetensors"; }
+  /// "checkpoint-00000469.safetensors" after step 469.
+  std::filesystem::path checkpoint(Index step) const;
+
+  /// Throws Error if a run, or a model, has its files there: none overwrites another's.
+  void check_is_free() const;
+
+  /// Writes a checkpoint, and then removes all before it but the `keep - 1` newest, any that are after it, and what a
+  /// run that was killed left half written.
+  void write(const Checkpoint& checkpoint, int keep) const;
+  /// Reads the newest. If that is damaged, says so on stderr, and reads the one before.
+  /// Throws Error if there is none that can be read.
+  Checkpoint newest_checkpoint() const;
+
+ private:
+  std::vector<std::filesystem::path> newest_first(const std::string& behind = "") const;
+  std::filesystem::path folder_;
+};
+
+/// The newest checkpoint of a run that is named by its folder; or that one by which it is named.
+Checkpoint read_run(const std::filesystem::path& run);
+
+}  // namespace bobbin

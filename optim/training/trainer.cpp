@@ -1,0 +1,162 @@
+#include "optim/training/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "data/files/write_file.h"
+#include "data/sets/batches.h"
+#include "optim/log/training_log.h"
+#include "tensor/check.h"
+
+namespace bobbin {
+namespace {
+
+// The seconds since it was made, and some from before.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double before) : before_(before) {}
+  double seconds() const { return before_ + std::chrono::duration<double>(Clock::now() - begun_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double before_;
+  Clock::time_point begun_ = Clock::now();
+};
+
+}  // namespace
+
+void TrainerOptions::fields(Fields& f) {
+  constexpr int many = std::numeric_limits<int>::max();
+  f("epochs", epochs, {.help = "times that each image is seen", .low = 1, .high = 1000000});
+  f("batch_size", batch_size, {.help = "images in a step", .low = 1, .high = 60000});
+  f("max_steps", max_steps,
+    {.help = "stop after this many steps, whatever the schedule; 0: only after the epochs", .low = 0, .high = many});
+  f("clip_grad", clip_grad,
+    {.help = "scale the gradients so that their norm, taken together, is at most this; 0: never",
+     .low = 0,
+     .high = 1e6});
+  f("save_every", save_every,
+    {.help = "steps between checkpoints; 0: one after each epoch and where training stops", .low = 0, .high = many});
+  f("checkpoint_hist", checkpoint_hist, {.help = "how many checkpoints to keep, the newest", .low = 1, .high = many});
+  f("detect_anomaly", detect_anomaly, {.help = "stop at the first op that makes NaN or infinity, and name it"});
+}
+
+Trainer::Trainer(ModuleRef model, Optimizer& optimizer, Loss loss, Rng& rng, TrainerOptions options)
+    : model_(std::move(model)),
+      optimizer_(&optimizer),
+      loss_(std::move(loss)),
+      order_(rng.fork()),
+      options_(std::move(options)) {
+  const auto at_least = [](double lowest, const char* name, auto value) {
+    check(static_cast<double>(value) >= lowest, "Trainer", name, " must be ", lowest, " or more, got ", value);
+  };
+  at_least(1, "epochs", options_.epochs);
+  at_least(1, "batch_size", options_.batch_size);
+  at_least(0, "max_steps", options_.max_steps);
+  at_least(0, "clip_grad", options_.clip_grad);
+  at_least(0, "save_every", options_.save_every);
+  at_least(1, "checkpoint_hist", options_.checkpoint_hist);
+  Schedule(options_.schedule, 1, std::numeric_limits<Index>::max());  // its numbers
+}
+
+void Trainer::resume(Checkpoint checkpoint) {
+  const State model = model_.state();
+  for (const auto& [name, rng] : model.streams)
+    check(checkpoint.streams.contains(name), "Trainer", "the checkpoint has no random numbers for ", name);
+  check(checkpoint.streams.contains(""), "Trainer", "the checkpoint does not know the order of the images");
+  check(checkpoint.batch_size == options_.batch_size, "Trainer", "the checkpoint counts steps of ",
+        checkpoint.batch_size, " images, which cannot go on with a batch size of ", options_.batch_size);
+  check(checkpoint.optimizer == optimizer_->name(), "Trainer", "the run of the checkpoint has the optimizer ",
+        Quoted{checkpoint.optimizer}, ", with which it has to go on, not ", optimizer_->name());
+  optimizer_->check_state(checkpoint.optimizer_state);
+  checkpoint.parameters.merge(checkpoint.buffers);
+  model.load(checkpoint.parameters);
+  optimizer_->load_state(checkpoint.optimizer_state);
+  for (const auto& [name, rng] : model.streams) *rng = checkpoint.streams.at(name);
+  order_ = checkpoint.streams.at("");
+  progress_ = std::move(checkpoint.progress);
+  resumed_ = true;
+}
+
+std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
+  const TrainerOptions& o = options_;
+  const Index steps_per_epoch = (data.train.count() - 1) / o.batch_size + 1;
+  const Index all_steps = steps_per_epoch * o.epochs;
+  const Index last_step = o.max_steps > 0 ? std::min(o.max_steps, all_steps) : all_steps;
+  const Schedule schedule(o.schedule, steps_per_epoch, all_steps);
+  const RunFolder folder(o.output_dir);
+  const bool resumed = std::exchange(resumed_, false), files = !o.output_dir.empty();
+  if (!resumed) progress_ = {};
+  if (files) make_folder(o.output_dir);
+  if (files && !resumed) folder.check_is_free();
+  const Interrupt interrupt;
+  TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_);
+  if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);
+  while (steps() < last_step || progress_.in_epoch) {
+    progress_.begin_epoch();
+    log.epoch_began();
+    const Stopwatch watch(progress_.seconds);
+    model_.state().train(true);
+    Rng next_order = order_;  // order_ stays as this epoch found it, for a checkpoint within it
+    for (auto [X, y] : batches(data.train, o.batch_size, next_order, o.augmentation).from(progress_.steps_in_epoch())) {
+      if (Interrupt::received() || steps() >= last_step) break;
+      const StepSize size = schedule(steps());
+      const real loss = training_step(model_, *optimizer_, loss_, X, y, size, {o.clip_grad, o.detect_anomaly});
+      progress_.add_step(loss, static_cast<Index>(y.size()), size.lr, watch.seconds());
+      if (!std::isfinite(loss)) {
+        log.failed(progress_);
+        fail("Trainer", "the loss is ", loss, " at step ", steps(), " in epoch ", progress_.epochs.size() + 1,
+             ": training has diverged; a smaller learning rate or gradient clipping may help");
+      }
+      log.step_ended(progress_);
+      const bool due = o.save_every > 0 && steps() % o.save_every == 0;
+      if (due && progress_.steps_in_epoch() < steps_per_epoch) save(folder);
+    }
+    const bool whole_epoch = progress_.steps_in_epoch() == steps_per_epoch;
+    save(folder);  // validation may take long
+    const Evaluation validation = evaluate(model_, data.test, o.batch_size, {}, Interrupt::received);
+    if (Interrupt::received()) {
+      save_weights(folder.model());
+      log.stopped(progress_);
+      break;
+    }
+    progress_.end_epoch(validation.loss, validation.accuracy, watch.seconds());
+    log.epoch_ended(progress_);
+    save_weights(folder.model());
+    if (!whole_epoch) break;
+    order_ = next_order;
+    if (last_epoch_is_best()) save_weights(folder.best());
+    save(folder);
+  }
+  return progress_.epochs;
+}
+
+void Trainer::save(const RunFolder& folder) const {
+  if (options_.output_dir.empty()) return;
+  const State model = model_.state();
+  Checkpoint checkpoint{.optimizer = optimizer_->name(),
+                        .optimizer_state = optimizer_->state(),
+                        .batch_size = options_.batch_size,
+                        .streams = {{"", order_}},
+                        .progress = progress_,
+                        .notes = options_.notes};
+  for (const auto& [name, parameter] : model.parameters) checkpoint.parameters.emplace(name, parameter.value());
+  for (const auto& [name, buffer] : model.buffers) checkpoint.buffers.emplace(name, *buffer);
+  for (const auto& [name, rng] : model.streams) checkpoint.streams.emplace(name, *rng);
+  folder.write(checkpoint, options_.checkpoint_hist);
+}
+
+void Trainer::save_weights(const std::filesystem::path& file) const {
+  if (!options_.output_dir.empty()) write_safetensors(file, model_.state().tensors(), to_metadata(options_.notes));
+}
+
+bool Trainer::last_epoch_is_best() const {
+  const std::vector<EpochMetrics>& epochs = progress_.epochs;
+  return std::none_of(epochs.begin(), epochs.end() - 1,
+                      [&](const EpochMetrics& e) { return e.val_acc >= epochs.back().val_acc; });
+}
+
+}  // namespace bobbin

@@ -14,11 +14,6 @@ bool decay_matrices(const std::string& name, const Shape& shape) {
   return shape.rank() > 1 && last != "bias" && last != "pos_embedding" && last != "cls_token" && last != "dist_token";
 }
 
-Tensor& Optimizer::Memory::at(std::size_t i, const Shape& shape) {
-  if (!tensors[i].defined()) tensors[i] = Tensor::zeros(shape);
-  return tensors[i];
-}
-
 Optimizer::Optimizer(std::vector<NamedParameter> parameters, const Decays& decays, std::vector<std::string> names,
                      bool counts_steps)
     : parameters_(std::move(parameters)), names_(std::move(names)), counts_steps_(counts_steps) {

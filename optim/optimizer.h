@@ -56,10 +56,7 @@ class Optimizer {
   struct Memory {
     bool decays = true;
     Index steps = 0;  ///< that it has moved
-    std::vector<Tensor> tensors;
-
-    /// Tensor i; zeros of this shape at first.
-    Tensor& at(std::size_t i, const Shape& shape);
+    std::vector<Tensor> tensors;  ///< each undefined before the first step
   };
 
   /// `names` are those of the tensors that a Memory has, torch.optim's; counts_steps says whether `steps` matters.

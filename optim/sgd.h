@@ -3,9 +3,8 @@
 
 #include "data/files/fields.h"
 #include "optim/optimizer.h"
-#include "tensor/backend.h"
 #include "tensor/check.h"
-#include "tensor/profile.h"
+#include "tensor/functions.h"
 
 namespace bobbin {
 
@@ -45,11 +44,11 @@ class SGD : public Optimizer {
 
  private:
   void update(Tensor w, const Tensor& dW, Memory& memory, const StepSize& size) override {
-    const real momentum = size.momentum.value_or(options_.momentum);
-    real* v = momentum != 0 ? memory.at(0, w.shape()).data() : nullptr;
-    const profile::Timed timed("sgd", (v ? 5 : 3) * static_cast<double>(w.size()));
-    backend::sgd(w.data(), dW.data(), v, w.size(), size.lr, momentum, memory.decays ? options_.weight_decay : 0,
-                 options_.nesterov);
+    sgd(w, dW, memory.tensors[0],
+        {.lr = size.lr,
+         .momentum = size.momentum.value_or(options_.momentum),
+         .weight_decay = memory.decays ? options_.weight_decay : 0,
+         .nesterov = options_.nesterov});
   }
 
   SGDOptions options_;

@@ -55,7 +55,7 @@ class Optimizer {
   /// What is remembered of one parameter.
   struct Memory {
     bool decays = true;
-    Index steps = 0;  ///< that it has moved
+    Index steps = 0;              ///< that it has moved
     std::vector<Tensor> tensors;  ///< each undefined before the first step
   };
 

@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "optim/log/metrics.h"
-#include "optim/training/checkpoint.h"
+#include "optim/training/run_folder.h"
 #include "tests/apps/program.h"
 #include "tests/data/files.h"
 
@@ -231,4 +231,20 @@ TEST_CASE("resume: a folder that goes away in the middle of a run") {
   CHECK(!elsewhere.checkpoints().empty());
   CHECK(elsewhere.resume().wait() == 0);
   CHECK(elsewhere.result() == whole.result());
+}
+
+TEST_CASE("resume: a run that the first version of the program began goes on as there") {
+  const TempFolder folder;
+  write_data(folder / "data");
+  fs::create_directories(folder / "run");
+  fs::copy("tests/optim/training/first_format.safetensors", folder / "run/checkpoint-00000007.safetensors");
+  const Result resumed = run(program("train_vit") + " --resume " + (folder / "run").string() + " --data-dir " +
+                             (folder / "data").string() + " --max-steps 0");
+  INFO(resumed.output);
+  REQUIRE(resumed.status == 0);
+  const std::vector<double> losses{2.383226, 2.378600, 2.449903, 2.395113, 2.306152, 2.402885, 2.351114,
+                                   2.316998, 2.209331, 2.499173, 2.384165, 2.258600, 2.505789};  // of steps 8 to 20
+  std::vector<double> ours = RunFolder(folder / "run").newest_checkpoint().progress.losses;
+  REQUIRE(ours.size() == 20);
+  for (std::size_t i = 0; i < losses.size(); ++i) CHECK(ours[7 + i] == doctest::Approx(losses[i]).epsilon(1e-5));
 }

@@ -7,6 +7,7 @@
 #include "tensor/check.h"
 #include "tensor/functions.h"
 
+/// Adam with decoupled weight decay.
 namespace bobbin {
 
 /// The settings of AdamW, with the defaults of torch.optim.AdamW.

@@ -38,10 +38,10 @@ void TrainerOptions::fields(Fields& f) {
     {.help = "scale the gradients so that their norm, taken together, is at most this; 0: never",
      .low = 0,
      .high = 1e6});
+  f("detect_anomaly", detect_anomaly, {.help = "stop at the first op that makes NaN or infinity, and name it"});
   f("save_every", save_every,
     {.help = "steps between checkpoints; 0: one after each epoch and where training stops", .low = 0, .high = many});
   f("checkpoint_hist", checkpoint_hist, {.help = "how many checkpoints to keep, the newest", .low = 1, .high = many});
-  f("detect_anomaly", detect_anomaly, {.help = "stop at the first op that makes NaN or infinity, and name it"});
 }
 
 Trainer::Trainer(ModuleRef model, Optimizer& optimizer, Loss loss, Rng& rng, TrainerOptions options)

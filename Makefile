@@ -46,9 +46,9 @@ WARN     = -Wall -Wextra -Werror $(if $(findstring clang,$(CXX)),-Wno-pass-faile
 SANITIZE =
 CXXFLAGS = -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN) $(SANITIZE)
 COMPILE  = $(CXX) $(CXXFLAGS) $(if $(filter-out tests/cuda/emulator/%,$(filter tests/%,$<)),$(TEST_OPT),$(if $(filter apps/%,$<),$(APP_OPT),$(OPT))) -I. $(BLAS_CFLAGS) $(CPPFLAGS) \
-           $(if $(filter apps/train_vit.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
+           $(if $(filter apps/common/run_config.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
 LIBS     = $(BLAS_LIBS) -lz
-# Which sources these are: train_vit notes it in config.json.
+# Which sources these are: train notes it in config.json.
 COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 # --- Sources ----------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ help:
 # Each builds in a make of its own, because what deps installs changes what the Makefile finds.
 run: deps
 	@$(BUILD) programs
-	@$(B)/train_vit $(ARGS)
+	@$(B)/train $(ARGS)
 
 bench: deps
 	@$(BUILD) programs
@@ -149,8 +149,9 @@ object = $(2:%.cpp=$(B)/$(1)/%.o)
 
 $(FLOAT): $(call object,float,$(LIB_SRC))
 $(DOUBLE): $(call object,double,$(LIB_SRC))
-$(PROGRAMS): $(B)/%: $(B)/float/apps/%.o $(FLOAT)
-$(B)/test_float: $(call object,float,$(TEST_SRC)) $(FLOAT)
+COMMON = $(call object,float,$(wildcard apps/common/*.cpp))
+$(PROGRAMS): $(B)/%: $(B)/float/apps/%.o $(COMMON) $(FLOAT)
+$(B)/test_float: $(call object,float,$(TEST_SRC)) $(COMMON) $(FLOAT)
 $(B)/test_double: $(call object,double,$(DOUBLE_TEST_SRC)) $(DOUBLE)
 $(B)/fuzz: $(call object,float,$(FUZZ_SRC)) $(FLOAT)
 $(B)/fuzz: LDFLAGS += -fsanitize=fuzzer
@@ -174,7 +175,7 @@ COMMAND = $(COMPILE) $(APP_OPT) $(TEST_OPT) $(shell $(CXX) --version 2>/dev/null
 $(B)/command: FORCE
 	@mkdir -p $(B); echo '$(COMMAND)' | cmp -s - $@ || echo '$(COMMAND)' > $@
 
-$(B)/float/apps/train_vit.o: $(B)/commit
+$(B)/float/apps/common/run_config.o: $(B)/commit
 $(B)/commit: FORCE
 	@mkdir -p $(B); echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
 

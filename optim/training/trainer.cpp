@@ -31,7 +31,7 @@ class Stopwatch {
 void TrainerOptions::fields(Fields& f) {
   constexpr int many = std::numeric_limits<int>::max();
   f("epochs", epochs, {.help = "times that each image is seen", .low = 1, .high = 1000000});
-  f("batch_size", batch_size, {.help = "images in a step", .low = 1, .high = 60000});
+  f("batch_size", batch_size, {.help = "images in a step", .low = 1, .high = 60000, .alias = "-b"});
   f("max_steps", max_steps,
     {.help = "stop after this many steps, whatever the schedule; 0: only after the epochs", .low = 0, .high = many});
   f("clip_grad", clip_grad,

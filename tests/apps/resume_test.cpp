@@ -38,11 +38,11 @@ void write_data(const fs::path& folder) {
   }
 }
 
-// train_vit, started and not waited for; what it says goes to a file.
+// train, started and not waited for; what it says goes to a file.
 class Process {
  public:
   Process(const std::vector<std::string>& arguments, const fs::path& output, rlim_t file_size = RLIM_INFINITY) {
-    std::vector<std::string> words{binary("train_vit")};
+    std::vector<std::string> words{binary("train")};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -139,7 +139,7 @@ class Run {
 
 // Whether the program's last words are one sentence that begins with its name.
 bool says(const std::string& output, const std::string& part) {
-  const std::size_t begin = output.rfind("train_vit: ");
+  const std::size_t begin = output.rfind("train: ");
   if (begin == std::string::npos) return false;
   const std::string last = output.substr(begin);
   return contains(last, part) && std::count(last.begin(), last.end(), '\n') == 1;
@@ -238,7 +238,7 @@ TEST_CASE("resume: a run that the first version of the program began goes on as 
   write_data(folder / "data");
   fs::create_directories(folder / "run");
   fs::copy("tests/optim/training/first_format.safetensors", folder / "run/checkpoint-00000007.safetensors");
-  const Result resumed = run(program("train_vit") + " --resume " + (folder / "run").string() + " --data-dir " +
+  const Result resumed = run(program("train") + " --resume " + (folder / "run").string() + " --data-dir " +
                              (folder / "data").string() + " --max-steps 0");
   INFO(resumed.output);
   REQUIRE(resumed.status == 0);

@@ -1,5 +1,5 @@
-// The tape: Var, a value with its place on it; record(), with which an op notes its way back; and Tape::backward(),
-// which goes it. TapeListener is for those who watch.
+// The tape: Var, a value with its place on it; record(), by which an op notes its way back; Tape::backward(), a loop of
+// a dozen lines; and TapeListener, for those who watch.
 #pragma once
 #include <functional>
 #include <initializer_list>

@@ -9,9 +9,9 @@
 
 namespace bobbin {
 
-/// Finds where NaN and infinity come from. While one is in scope, whatever an op computes while a tape records is
-/// looked at, and so is every gradient on the way back. At the first number that is not finite an Error is thrown that
-/// names the op and the layer it belongs to or comes after, with shapes and ranges of all that went in:
+/// Finds the operation that makes the first NaN or infinity. While one is in scope, whatever an op computes while a
+/// tape records is looked at, and so is every gradient on the way back. At the first number that is not finite an Error
+/// is thrown that names the op and the layer it belongs to or comes after, with shapes and ranges of all that went in:
 ///
 ///     DetectAnomaly detect(named_parameters(model));  // for a step, before it
 ///     Tape tape;

@@ -1,5 +1,6 @@
 #include "autograd/tape.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "tensor/check.h"
@@ -73,40 +74,31 @@ Edge::Edge(Var input, Vjp vjp)
       vjp([vjp = std::move(vjp)](Tensor dY) { return std::vector<Tensor>{vjp(std::move(dY))}; }) {}
 
 Var record(const char* op, Tensor y, std::initializer_list<Edge> edges) {
+  Var result(std::move(y));
   Tape* tape = Tape::recording();
-  return tape ? tape->note(op, std::move(y), edges) : Var(std::move(y));
+  if (!tape) return result;
+  Tape::Node node{.op = op, .output = {}, .edges = {}};
+  for (const auto& [inputs, vjp] : edges) {
+    for (const Var& input : inputs)  // a gradient for a value of another tape would be put where nobody fetches it
+      check(!input.slot() || input.slot()->tape == 0 || input.slot()->tape == tape->number_, op, "an input of shape ",
+            input.shape(), " was recorded on another tape; take its value() to use it as a constant here");
+    if (std::ranges::any_of(inputs, &Var::requires_grad))
+      node.edges.emplace_back(std::vector<Tape::Use>(inputs.begin(), inputs.end()), vjp);
+  }
+  if (!node.edges.empty()) {  // else it is a function of constants
+    result.slot_ = std::make_shared<GradSlot>(GradSlot{.shape = result.shape(), .grad = {}, .tape = tape->number_});
+    node.output = result.slot_;
+    tape->nodes_.push_back(std::move(node));
+  }
+  if (listeners.empty()) return result;
+  std::vector<Var> inputs;
+  for (const Edge& edge : edges) inputs.insert(inputs.end(), edge.inputs.begin(), edge.inputs.end());
+  tell(&TapeListener::computed, op, inputs, result);
+  return result;
 }
 
 Var record(const char* op, Tensor y, const std::vector<Var>& inputs, JointVjp vjp) {
   return record(op, std::move(y), {Edge(inputs, std::move(vjp))});
-}
-
-Var Tape::note(const char* op, Tensor y, std::initializer_list<Edge> edges) {
-  Node node{.op = op, .output = {}, .edges = {}};
-  for (const auto& [inputs, vjp] : edges) {
-    std::vector<Use> uses;
-    bool wanted = false;
-    for (const Var& input : inputs) {
-      // A gradient for a value of another tape would be put down where nobody fetches it.
-      check(!input.slot_ || input.slot_->tape == 0 || input.slot_->tape == number_, op, "an input of shape ",
-            input.shape(), " was recorded on another tape; take its value() to use it as a constant here");
-      uses.emplace_back(input.slot_);
-      wanted = wanted || input.slot_;
-    }
-    if (wanted) node.edges.emplace_back(std::move(uses), vjp);
-  }
-  Var result(std::move(y));
-  if (!node.edges.empty()) {  // else it is a function of constants
-    result.slot_ = std::make_shared<GradSlot>(GradSlot{.shape = result.shape(), .grad = {}, .tape = number_});
-    node.output = result.slot_;
-    nodes_.push_back(std::move(node));
-  }
-  if (!listeners.empty()) {
-    std::vector<Var> inputs;
-    for (const Edge& edge : edges) inputs.insert(inputs.end(), edge.inputs.begin(), edge.inputs.end());
-    tell(&TapeListener::computed, op, inputs, result);
-  }
-  return result;
 }
 
 void Tape::check_loss(const Var& loss) const {

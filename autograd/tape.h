@@ -24,6 +24,8 @@ struct GradSlot {
   void add(Tensor gradient);
 };
 
+struct Edge;
+
 /// A value and its place on the tape. Without a place it is a constant, for which no gradient is wanted:
 /// the data, or whatever is computed while no Tape is in scope. A handle: copies share the numbers
 /// and the place.
@@ -61,6 +63,7 @@ class Var {
 
  private:
   friend class Tape;
+  friend Var record(const char*, Tensor, std::initializer_list<Edge>);
   Tensor value_;
   std::shared_ptr<GradSlot> slot_;
 };
@@ -110,7 +113,7 @@ class Tape {
   /// gradient is wanted.
   class Use {
    public:
-    explicit Use(std::shared_ptr<GradSlot> slot) : slot_(std::move(slot)) {
+    explicit Use(const Var& input) : slot_(input.slot_) {
       if (slot_) ++slot_->waiting_edges;
     }
     Use(Use&&) = default;
@@ -140,7 +143,6 @@ class Tape {
   friend Var record(const char*, Tensor, std::initializer_list<Edge>);
 
   static Tape* recording();
-  Var note(const char* op, Tensor y, std::initializer_list<Edge> edges);
   void check_loss(const Var& loss) const;
   static void hand_on(const Node& from, const std::vector<Use>& inputs, std::vector<Tensor> gradients);
   static void finish(std::vector<Use> inputs);
@@ -183,7 +185,7 @@ class TapeListener {
 
  protected:
   TapeListener();
-  ~TapeListener();
+  virtual ~TapeListener();
 };
 
 }  // namespace bobbin

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "autograd/ops.h"
+#include "autograd/watch/names.h"
 #include "nn/models/vit.h"
 #include "tests/helpers.h"
 
@@ -20,7 +21,7 @@ struct Scribe : TapeListener {
   std::map<const GradSlot*, std::string> names;
   News news;
 
-  explicit Scribe(const std::vector<std::pair<std::string, Var>>& parameters) {
+  explicit Scribe(const std::vector<NamedParameter>& parameters) {
     for (const auto& [name, parameter] : parameters) names[parameter.slot()] = name;
   }
   std::string name(const GradSlot* slot) {
@@ -188,11 +189,12 @@ TEST_CASE("listener: each parameter of the Vision Transformer once, the head's f
   const auto parameters = named_parameters(model);
   CHECK(finish.heard.size() == parameters.size());
   std::map<const GradSlot*, real> gradients(finish.heard.begin(), finish.heard.end());
-  for (const auto& [name, parameter] : parameters) {
-    CAPTURE(name);
+  for (const NamedParameter& named : parameters) {
+    CAPTURE(named.first);
+    const Var& parameter = named.second;
     REQUIRE(gradients.contains(parameter.slot()));
     CHECK(gradients[parameter.slot()] == parameter.grad().values()[0]);
-    if (name == "head.1.weight") CHECK(finish.heard.front().first == parameter.slot());
+    if (named.first == "head.1.weight") CHECK(finish.heard.front().first == parameter.slot());
   }
 }
 

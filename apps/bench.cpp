@@ -106,11 +106,11 @@ double peak_rss_mb(const ViTConfig& config, Index batch_size) {
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
-void measure(Index batch_size, int threads_to_use, bool tf32, int rounds) {
+void measure(Index batch_size, int threads_to_use, Precision precision, int rounds) {
   const ViTConfig whole{.whole_last_block = true}, cls{};
   set_threads(threads_to_use);
   const double rss_whole = peak_rss_mb(whole, batch_size), rss_cls = peak_rss_mb(cls, batch_size);
-  backend::use_tf32(tf32);
+  const ProductsIn products_in(precision);
   std::printf("# %s, %d threads, batch %ld, medians of %d rounds\n", backend::describe().c_str(), threads(),
               static_cast<long>(batch_size), rounds);
   print("gemm_peak_gflops", gemm_gflops(rounds), "GFLOP/s");
@@ -230,17 +230,14 @@ int main(int argc, char** argv) try {
       ->needs(lock);
   app.add_flag("--tf32", tf32, "on a GPU: products in TF32, several times faster and good to three digits");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
-  if (in_lockstep) {
-    set_threads(count);
-    backend::use_tf32(tf32);
-    lockstep({{.whole_last_block = whole}, batch_size});
-  } else if (in_sweep) {
-    set_threads(count);
-    backend::use_tf32(tf32);
+  const Precision precision = tf32 ? Precision::tf32 : Precision::fp32;
+  if (!in_lockstep && !in_sweep) return measure(batch_size, count, precision, rounds), 0;
+  set_threads(count);
+  const ProductsIn products_in(precision);
+  if (in_sweep)
     sweep(rounds);
-  } else {
-    measure(batch_size, count, tf32, rounds);
-  }
+  else
+    lockstep({{.whole_last_block = whole}, batch_size});
 } catch (const std::exception& error) {
   return command_line::exit_code("bench", error);
 }

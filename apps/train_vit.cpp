@@ -22,7 +22,7 @@ int main(int argc, char** argv) try {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a pipe, too, each line is there when it is printed
   Settings settings = parse_command_line(argc, argv);
   set_threads(settings.threads);
-  backend::use_tf32(settings.tf32);
+  const ProductsIn precision(settings.tf32 ? Precision::tf32 : Precision::fp32);
   const std::string blas = backend::describe();
   Rng rng(settings.seed);
 

@@ -1,10 +1,11 @@
 #pragma once
+#include "tensor/device.h"
 #include "tensor/kernels.h"
 #ifdef BOBBIN_CUDA
 #include "tensor/cuda/kernels.h"
 #endif
 
-/// Which kernels the library runs on: the processor's, or with `make CUDA=1` those of a GPU.
+/// What the library runs on: the processor, or with `make CUDA=1` a GPU.
 namespace bobbin {
 #ifdef BOBBIN_CUDA
 namespace backend = cuda;

@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tensor/draw.h"
 #include "tensor/host_device.h"
 #include "tensor/math.h"
 #include "tensor/real.h"
-#include "tensor/rng.h"
 
 /// What the elementwise kernels compute for one element: once, for the loops of the processor and for those of a GPU.
 namespace bobbin::formula {

@@ -1,5 +1,6 @@
 #pragma once
 #include "tensor/kernels.h"
+#include "tensor/rng.h"
 #include "tensor/size2.h"
 #include "tensor/tensor.h"
 

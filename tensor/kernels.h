@@ -1,10 +1,8 @@
 #pragma once
-#include <cstddef>
-#include <memory>
-#include <string>
-
+#include "tensor/draw.h"
 #include "tensor/host_device.h"
-#include "tensor/rng.h"
+#include "tensor/real.h"
+#include "tensor/shape.h"
 
 /// The kernels: every loop over numbers that the library runs, declared once, over bare pointers and
 /// sizes. Arrays are contiguous and row-major unless a leading dimension says otherwise; results are
@@ -48,29 +46,6 @@ struct Range {
 };
 
 namespace cpu {
-
-// --- memory --------------------------------------------------------------------------------------
-/// Memory for the numbers of tensors, a multiple of 64 bytes, aligned as much; null if so much cannot be had.
-void* allocate(std::size_t bytes);
-void release(void* block);
-/// How many bytes there are in all.
-std::size_t memory_size();
-/// A block of n numbers that the program itself can write, on their way into a tensor; and that way. To the
-/// processor both are one. A GPU has memory of its own: there the copy is under way when to_device() returns.
-std::shared_ptr<real> host_block(Index n);
-std::shared_ptr<real> to_device(std::shared_ptr<real> block, Index n);
-/// The numbers of a tensor, for the program to read. Waits until they are computed.
-void to_host(const real* x, real* host, Index n);
-/// Waits until all that was begun is done.
-void wait();
-/// What computes, for the first lines of a program: "OpenBLAS 0.3.21 (OpenMP), core type SkylakeX". With another build
-/// than the OpenMP one, which has threads of its own that fight with ours, it says so.
-std::string describe();
-/// Lets products round their operands to 10 bits of mantissa (TF32), where the hardware multiplies those several times
-/// faster: off at first. Throws Error where there is no such hardware, as here.
-void use_tf32(bool on);
-/// y_i = value.
-void fill(real* y, real value, Index n);
 
 // --- products ------------------------------------------------------------------------------------
 /// C = alpha · op(A)·op(B) + beta · C, where op(A) is m x k and op(B) is k x n; trans_a says that A
@@ -129,6 +104,8 @@ void cross_entropy_backward(const real* logits, const int* labels, real smoothin
                             Index rows, Index cols);
 
 // --- moving --------------------------------------------------------------------------------------
+/// y_i = value.
+void fill(real* y, real value, Index n);
 /// y, of the given sizes, from x: stride[i] says how far a step along axis i of y moves in x.
 void permute(const real* x, real* y, int rank, const Index* sizes, const Index* strides);
 /// `rows` runs of `cols` numbers, from x to y, that lie ldx and ldy apart.

@@ -4,16 +4,17 @@
 #include <immintrin.h>
 #endif
 
-#include "tensor/rng.h"
+#include "tensor/draw.h"
+#include "tensor/real.h"
 
 namespace bobbin::cpu {
 
 /// The blocks first ... first + count-1 of a draw, to 4·count words in order; count is a multiple of 8.
 ///
 /// A dropout needs a word for each element, tens of millions in a training step, so this is Philox once more (see
-/// rng.h), for eight blocks at a time. Each word of the counter stands in the low half of a
-/// 64-bit lane. There a product of two words has its room, and as it is taken from low halves alone, whatever rubbish
-/// is left in the upper ones does no harm: a round is two products, two shifts and four xors.
+/// draw.h), for eight blocks at a time. Each word of the counter stands in the low half of a 64-bit lane. There a
+/// product of two words has its room, and as it is taken from low halves alone, whatever rubbish is left in the upper
+/// ones does no harm: a round is two products, two shifts and four xors.
 inline void philox_blocks(const Draw& draw, std::uint64_t first, Index count, std::uint32_t* words) {
   using Lanes = std::uint64_t __attribute__((vector_size(32)));
   // The compilers do not find this instruction by themselves, and without it a dropout takes three times as long.

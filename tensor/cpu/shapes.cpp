@@ -11,6 +11,8 @@ constexpr Index grain = 1 << 13;  // elements a thread should have at least
 
 }  // namespace
 
+void fill(real* y, real value, Index n) { std::fill_n(y, n, value); }
+
 void permute(const real* x, real* y, int rank, const Index* sizes, const Index* strides) {
   const Index cols = sizes[rank - 1], step = strides[rank - 1];
   Index rows = 1;

@@ -10,7 +10,6 @@ struct Device {
   cudaStream_t stream{};
   cublasHandle_t blas{};
   cudaDeviceProp properties{};
-  bool tf32 = false;
 
   Device() {
     int count = 0;
@@ -50,17 +49,14 @@ cublasHandle_t blas() { return device().blas; }
 
 void wait() { check_cuda(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }
 
-void use_tf32(bool on) {
-  check_cublas(cublasSetMathMode(blas(), on ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH), "cublasSetMathMode");
-  device().tf32 = on;
-}
-
 std::string describe() {
   const cudaDeviceProp& p = device().properties;
   int version = 0;
   check_cublas(cublasGetVersion(blas(), &version), "cublasGetVersion");
   return format("cuBLAS %d.%d.%d on %s (compute capability %d.%d)%s", version / 10000, version / 100 % 100,
-                version % 100, p.name, p.major, p.minor, device().tf32 ? ", TF32" : "");
+                version % 100, p.name, p.major, p.minor, ProductsIn::current() == Precision::tf32 ? ", TF32" : "");
 }
+
+bool has(Precision) { return true; }  // TF32 came with sm_80, the oldest that we build for
 
 }  // namespace bobbin::cuda

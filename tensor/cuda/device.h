@@ -6,6 +6,7 @@
 
 #include "tensor/check.h"
 #include "tensor/cuda/kernels.h"
+#include "tensor/device.h"
 #include "tensor/storage.h"
 
 /// What all kernels need of the GPU: the one stream in which everything happens in order, and memory.

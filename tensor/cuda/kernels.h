@@ -1,24 +1,15 @@
 #pragma once
 #include "tensor/kernels.h"
 
-/// The kernels for an NVIDIA GPU. They are those of tensor/kernels.h, name by name and argument by argument; only where
-/// the numbers lie is another matter. A `real*` points to memory of the GPU, an `int*` to the program's own.
+/// The kernels for an NVIDIA GPU. They are those of tensor/kernels.h, name by name and argument by argument (and what
+/// tensor/device.h asks of a GPU is there); only where the numbers lie is another matter. A `real*` points to memory of
+/// the GPU, an `int*` to the program's own.
 ///
 /// Each call puts its work into one stream and returns at once. What a result is read by, that is to_host(), norm(),
 /// argmax() and range(), waits for it. One thread calls them at a time. Each throws NoDevice if there is no GPU, and
 /// Error, with the name of the call, if CUDA or cuBLAS reports one.
 namespace bobbin::cuda {
 
-decltype(cpu::allocate) allocate;
-decltype(cpu::release) release;
-decltype(cpu::memory_size) memory_size;
-decltype(cpu::host_block) host_block;
-decltype(cpu::to_device) to_device;
-decltype(cpu::to_host) to_host;
-decltype(cpu::wait) wait;
-decltype(cpu::describe) describe;
-decltype(cpu::use_tf32) use_tf32;
-decltype(cpu::fill) fill;
 decltype(cpu::gemm) gemm;
 decltype(cpu::batched_gemm) batched_gemm;
 decltype(cpu::add) add;
@@ -44,6 +35,7 @@ decltype(cpu::layer_norm) layer_norm;
 decltype(cpu::layer_norm_backward) layer_norm_backward;
 decltype(cpu::cross_entropy) cross_entropy;
 decltype(cpu::cross_entropy_backward) cross_entropy_backward;
+decltype(cpu::fill) fill;
 decltype(cpu::permute) permute;
 decltype(cpu::copy_rows) copy_rows;
 decltype(cpu::gather) gather;

@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tensor/cuda/launch.h"
+#include "tensor/cuda/device.h"
 
 namespace bobbin::cuda {
 namespace {
@@ -140,11 +140,5 @@ std::shared_ptr<const int> ints(const int* host, Index n) {
 }
 
 void to_host(const real* x, real* host, Index n) { download(x, host, n); }
-
-__global__ void fill_kernel(real* y, real value, Index n) {
-  if (const Index i = thread_number(); i < n) y[i] = value;
-}
-
-void fill(real* y, real value, Index n) { launch("fill", fill_kernel, blocks(n, block_size), block_size, y, value, n); }
 
 }  // namespace bobbin::cuda

@@ -34,6 +34,8 @@ void batched_gemm(Index batch, bool trans_a, bool trans_b, Index m, Index n, Ind
                   Index stride_c) {
   const auto flag = [](bool trans) { return trans ? CUBLAS_OP_T : CUBLAS_OP_N; };
   const auto size = [](Index i) { return static_cast<int>(i); };  // functions.h checks that they fit
+  const bool tf32 = ProductsIn::current() == Precision::tf32;
+  check_cublas(cublasSetMathMode(blas(), tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH), "cublasSetMathMode");
   check_cublas(gemm(flag(trans_b), flag(trans_a), size(n), size(m), size(k), alpha, b, size(ldb), stride_b, a,
                     size(lda), stride_a, beta, c, size(ldc), stride_c, size(batch)),
                "gemm");

@@ -5,6 +5,10 @@
 
 namespace bobbin::cuda {
 
+__global__ void fill_kernel(real* y, real value, Index n) {
+  if (const Index i = thread_number(); i < n) y[i] = value;
+}
+
 struct Axes {
   int rank;
   Index size[Shape::max_rank], stride[Shape::max_rank];
@@ -35,6 +39,8 @@ __global__ void gather_kernel(const real* x, const int* index, real* y, Index ro
 __global__ void gather_backward_kernel(const real* dY, const int* index, real* dX, Index cols, Index n) {
   if (const Index i = thread_number(); i < n) dX[i] = i % cols == index[i / cols] ? dY[i / cols] : real{0};
 }
+
+void fill(real* y, real value, Index n) { launch("fill", fill_kernel, blocks(n, block_size), block_size, y, value, n); }
 
 void permute(const real* x, real* y, int rank, const Index* sizes, const Index* strides) {
   Axes axes{rank, {}, {}};

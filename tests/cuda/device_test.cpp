@@ -59,8 +59,11 @@ TEST_CASE("cuda: memory that the GPU does not have is refused with a sentence") 
 TEST_CASE("cuda: the name of the GPU and of cuBLAS") {
   CHECK(contains(cuda::describe(), "cuBLAS "));
   CHECK(!contains(cuda::describe(), "TF32"));
-  cuda::use_tf32(true);
-  CHECK(contains(cuda::describe(), "TF32"));
-  cuda::use_tf32(false);
+  {
+    const ProductsIn tf32(Precision::tf32);
+    CHECK(contains(cuda::describe(), "TF32"));
+    const ProductsIn fp32(Precision::fp32);
+    CHECK(!contains(cuda::describe(), "TF32"));
+  }
   CHECK(!contains(cuda::describe(), "TF32"));
 }

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "tensor/cuda/kernels.h"
+#include "tensor/rng.h"
 #include "tests/cuda/on_device.h"
 
 using namespace bobbin;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "tensor/check.h"
-#include "tensor/cuda/kernels.h"
+#include "tensor/device.h"
 
 int main(int argc, char** argv) {
   std::vector<const char*> words(argv, argv + argc);

@@ -88,7 +88,6 @@ TEST_CASE("cuda: whichever call fails, an Error says which") {
       {
         const Plan plan(function + ":" + std::to_string(which));
         text = error_of([&] {
-          backend::use_tf32(false);
           for (int i = 0; i < 3; ++i) training.step();
         });
       }

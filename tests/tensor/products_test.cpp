@@ -180,6 +180,13 @@ TEST_CASE("gemm agrees with a plain loop, for all flags, scales and leading dime
   CHECK(worst <= 64 * epsilon);
 }
 
+TEST_CASE("products in a precision: the scope before holds again, and what the hardware does not have is refused") {
+  CHECK(ProductsIn::current() == Precision::fp32);
+  const ProductsIn fp32(Precision::fp32);
+  CHECK(fails([] { const ProductsIn tf32(Precision::tf32); }, {"ProductsIn", "TF32", "CUDA=1"}));
+  CHECK(ProductsIn::current() == Precision::fp32);
+}
+
 TEST_CASE("gemm in parts, by rows and by columns, for any number of threads") {
   const Index sizes[][3] = {{129, 129, 129}, {5, 400, 130}, {400, 5, 130}, {300, 301, 3}};
   for (const auto& size : sizes)

@@ -80,7 +80,7 @@ plant 'a row of shared memory is too short' reduce.cu sums \
   'SHARED(real[warps][warp_size + 1], sums);' \
   'SHARED(real[warps][warp_size - 1], sums);'
 
-plant 'two numbers are written at once, at any address' memory.cu 'moved*' \
+plant 'two numbers are written at once, at any address' shapes.cu 'moved*' \
   '  if (const Index i = thread_number(); i < n) y[i] = value;' \
   '  const Index i = 2 * thread_number();
   struct alignas(2 * sizeof(real)) Two {

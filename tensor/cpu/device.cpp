@@ -1,10 +1,14 @@
-// The memory of the machine, which the program and the kernels share: nothing has to be carried to and fro.
+// The machine: its memory, which the program and the kernels share, so that nothing has to be carried to and fro; and
+// what multiplies matrices.
+#include "tensor/device.h"
+
+#include <cblas.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <sstream>
 
-#include "tensor/kernels.h"
 #include "tensor/storage.h"
 
 namespace bobbin::cpu {
@@ -26,6 +30,14 @@ std::shared_ptr<real> to_device(std::shared_ptr<real> block, Index) { return blo
 void to_host(const real* x, real* host, Index n) { std::copy_n(x, n, host); }
 void wait() {}
 
-void fill(real* y, real value, Index n) { std::fill_n(y, n, value); }
+std::string describe() {
+  std::string name, version;  // the configuration begins with "OpenBLAS 0.3.21"
+  std::istringstream(openblas_get_config()) >> name >> version;
+  const char* const threading[] = {"one thread only: install its OpenMP build",
+                                   "threads of its own, which is slow: install its OpenMP build", "OpenMP"};
+  return name + " " + version + " (" + threading[openblas_get_parallel()] + "), core type " + openblas_get_corename();
+}
+
+bool has(Precision precision) { return precision == Precision::fp32; }
 
 }  // namespace bobbin::cpu

@@ -1,0 +1,75 @@
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "tensor/real.h"
+
+/// Where numbers lie and what computes with them: all that the library asks of a processor or a GPU but mathematics,
+/// which is in tensor/kernels.h.
+namespace bobbin {
+
+/// The format to which a product rounds its operands. Sums, results and everything else are `real`.
+enum class Precision {
+  fp32,  ///< none: as they are
+  tf32   ///< 10 bits of mantissa, which NVIDIA's GPUs multiply several times faster
+};
+
+/// A scope in which all products, on whichever thread, are computed in one precision; the one before holds again
+/// when it ends. Without any it is fp32.
+///
+///     const ProductsIn tf32(Precision::tf32);
+class ProductsIn {
+ public:
+  /// Throws Error if the hardware does not have it.
+  explicit ProductsIn(Precision precision);
+  ~ProductsIn() { current_ = outer_; }
+  ProductsIn(const ProductsIn&) = delete;
+  ProductsIn& operator=(const ProductsIn&) = delete;
+
+  /// What holds now.
+  static Precision current() { return current_; }
+
+ private:
+  static inline Precision current_ = Precision::fp32;
+  Precision outer_;
+};
+
+namespace cpu {
+
+/// Memory for the numbers of tensors, a multiple of 64 bytes, aligned as much; null if so much cannot be had.
+void* allocate(std::size_t bytes);
+void release(void* block);
+/// How many bytes there are in all.
+std::size_t memory_size();
+/// A block of n numbers that the program itself can write, on their way into a tensor; and that way. To the
+/// processor both are one. A GPU has memory of its own: there the copy is under way when to_device() returns.
+std::shared_ptr<real> host_block(Index n);
+std::shared_ptr<real> to_device(std::shared_ptr<real> block, Index n);
+/// The numbers of a tensor, for the program to read. Waits until they are computed.
+void to_host(const real* x, real* host, Index n);
+/// Waits until all that was begun is done.
+void wait();
+/// What computes, for the first lines of a program: "OpenBLAS 0.3.21 (OpenMP), core type SkylakeX". With another build
+/// than the OpenMP one, which has threads of its own that fight with ours, it says so.
+std::string describe();
+/// Whether products can be computed in this precision.
+bool has(Precision precision);
+
+}  // namespace cpu
+
+/// The same for an NVIDIA GPU: see tensor/cuda/kernels.h.
+namespace cuda {
+
+decltype(cpu::allocate) allocate;
+decltype(cpu::release) release;
+decltype(cpu::memory_size) memory_size;
+decltype(cpu::host_block) host_block;
+decltype(cpu::to_device) to_device;
+decltype(cpu::to_host) to_host;
+decltype(cpu::wait) wait;
+decltype(cpu::describe) describe;
+decltype(cpu::has) has;
+
+}  // namespace cuda
+}  // namespace bobbin

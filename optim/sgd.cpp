@@ -2,10 +2,8 @@
 
 #include <cmath>
 
-#include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/functions.h"
-#include "tensor/profile.h"
 
 namespace bobbin {
 
@@ -26,12 +24,9 @@ void SGD::step() {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Var& parameter = parameters_[i];
     if (!parameter.grad().defined()) continue;
-    Tensor w = parameter.mutable_value(), &v = velocities_[i];
-    const Tensor dW = parameter.take_grad();
-    if (options.momentum != 0 && !v.defined()) v = Tensor::zeros(w.shape());
-    const profile::Timed timed("sgd", (options.momentum != 0 ? 5 : 3) * static_cast<double>(w.size()));
-    backend::sgd(w.data(), dW.data(), options.momentum != 0 ? v.data() : nullptr, w.size(), options.lr,
-                 options.momentum, options.weight_decay, options.nesterov);
+    Tensor w = parameter.mutable_value();
+    sgd(w, parameter.take_grad(), velocities_[i],
+        {options.lr, options.momentum, options.weight_decay, options.nesterov});
   }
 }
 

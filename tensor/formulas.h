@@ -66,16 +66,40 @@ struct Dropout {
   BOBBIN_HD real operator()(std::uint32_t word, real x) const { return word >= drop_below ? x * scale : real{0}; }
 };
 
-/// A step of stochastic gradient descent, as torch.optim.SGD, for one number w of a parameter.
+/// A step of stochastic gradient descent, as torch.optim.SGD, for one number w of a parameter: g = dW + weight_decay·w,
+/// velocity = momentum·velocity + g, w -= lr·(nesterov ? g + momentum·velocity : velocity); without momentum w -= lr·g.
 struct Sgd {
-  real lr, momentum, weight_decay;
-  bool nesterov;
+  real lr, momentum = 0, weight_decay = 0;
+  bool nesterov = false;
 
   BOBBIN_HD void operator()(real& w, real dW) const { w -= lr * (dW + weight_decay * w); }
   BOBBIN_HD void operator()(real& w, real dW, real& velocity) const {
     const real g = dW + weight_decay * w;
     velocity = momentum * velocity + g;
     w -= lr * (nesterov ? g + momentum * velocity : velocity);
+  }
+};
+
+/// Step t = 1, 2, ... of AdamW (Loshchilov and Hutter, 2019), as torch.optim.AdamW, for one number w of a parameter.
+/// m and v are running means of the gradient and of its square. They begin at 0, which 1 - beta^t makes up for:
+///     w -= lr · (m / (1 - beta1^t) / (√(v / (1 - beta2^t)) + eps) + weight_decay·w).
+struct AdamW {
+  real keep, new1, beta2, new2, step_size, root, eps;
+
+  /// What is the same for all numbers of a step, in double: 1 - beta2 would have four digits in float.
+  AdamW(double lr, double beta1, double beta2, double eps, double weight_decay, Index t)
+      : keep(static_cast<real>(1 - lr * weight_decay)),
+        new1(static_cast<real>(1 - beta1)),
+        beta2(static_cast<real>(beta2)),
+        new2(static_cast<real>(1 - beta2)),
+        step_size(static_cast<real>(lr / (1 - std::pow(beta1, t)))),
+        root(static_cast<real>(std::sqrt(1 - std::pow(beta2, t)))),
+        eps(static_cast<real>(eps)) {}
+
+  BOBBIN_HD void operator()(real& w, real dW, real& m, real& v) const {
+    m += new1 * (dW - m);
+    v = beta2 * v + new2 * dW * dW;
+    w = keep * w - step_size * m / (std::sqrt(v) / root + eps);
   }
 };
 

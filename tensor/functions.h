@@ -141,4 +141,14 @@ AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys,
                                       const std::vector<int>& valid_lens, real p, Draw draw, const Attended& forward,
                                       const Tensor& dY);
 
+// --- update ----------------------------------------------------------------------------------------
+/// One step of an optimizer, by the formulas of tensor/formulas.h: dW moves w. What the optimizer keeps of the steps
+/// before is overwritten, too: undefined before the first step, it begins as zeros in w's shape. Without momentum SGD
+/// keeps nothing.
+///
+///     sgd(w, dW, velocity, {.lr = 0.1, .momentum = 0.9});
+///     adamw(w, dW, m, v, {lr, beta1, beta2, eps, weight_decay, t});
+void sgd(Tensor& w, const Tensor& dW, Tensor& velocity, const formula::Sgd& step);
+void adamw(Tensor& w, const Tensor& dW, Tensor& m, Tensor& v, const formula::AdamW& step);
+
 }  // namespace bobbin

@@ -1,5 +1,6 @@
 #pragma once
 #include "tensor/draw.h"
+#include "tensor/formulas.h"
 #include "tensor/host_device.h"
 #include "tensor/real.h"
 #include "tensor/shape.h"
@@ -138,10 +139,11 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
                         const real* kept, const real* y, const real* dY, real* dQ, real* dK, real* dV,
                         const AttentionSizes& s);
 
-// --- training ------------------------------------------------------------------------------------
-/// One step of stochastic gradient descent, as torch.optim.SGD: g = dW + weight_decay·w;
-/// velocity = momentum·velocity + g (null without momentum); w -= lr·(nesterov ? g + momentum·velocity : velocity).
-void sgd(real* w, const real* dW, real* velocity, Index n, real lr, real momentum, real weight_decay, bool nesterov);
+// --- update --------------------------------------------------------------------------------------
+/// One step of an optimizer over a parameter w: w and what is kept of the steps before are overwritten. The formulas
+/// stand in tensor/formulas.h. velocity is null without momentum.
+void sgd(const formula::Sgd& step, real* w, const real* dW, real* velocity, Index n);
+void adamw(const formula::AdamW& step, real* w, const real* dW, real* m, real* v, Index n);
 
 }  // namespace cpu
 }  // namespace bobbin

@@ -1,21 +1,30 @@
-// Stochastic gradient descent, in one pass over the parameter.
+// One step of an optimizer, in one pass over the parameter and what is kept of it.
 #include "tensor/formulas.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
 namespace bobbin::cpu {
+namespace {
 
-void sgd(real* w, const real* dW, real* velocity, Index n, real lr, real momentum, real weight_decay, bool nesterov) {
-  const formula::Sgd step{lr, momentum, weight_decay, nesterov};
+template <class Step, class... Kept>
+void update(const Step& step, Index n, real* w, const real* dW, Kept*... kept) {
   parallel_for(n, 1 << 13, [=](Index begin, Index end) {
-    if (!velocity) {
 #pragma omp simd
-      for (Index i = begin; i < end; ++i) step(w[i], dW[i]);
-      return;
-    }
-#pragma omp simd
-    for (Index i = begin; i < end; ++i) step(w[i], dW[i], velocity[i]);
+    for (Index i = begin; i < end; ++i) step(w[i], dW[i], kept[i]...);
   });
+}
+
+}  // namespace
+
+void sgd(const formula::Sgd& step, real* w, const real* dW, real* velocity, Index n) {
+  if (velocity)
+    update(step, n, w, dW, velocity);
+  else
+    update(step, n, w, dW);
+}
+
+void adamw(const formula::AdamW& step, real* w, const real* dW, real* m, real* v, Index n) {
+  update(step, n, w, dW, m, v);
 }
 
 }  // namespace bobbin::cpu

@@ -48,5 +48,6 @@ decltype(cpu::attention_keeps) attention_keeps;
 decltype(cpu::attention) attention;
 decltype(cpu::attention_backward) attention_backward;
 decltype(cpu::sgd) sgd;
+decltype(cpu::adamw) adamw;
 
 }  // namespace bobbin::cuda

@@ -1,21 +1,32 @@
-// Stochastic gradient descent, in one pass over the parameter.
+// One step of an optimizer, in one pass over the parameter and what is kept of it: a thread for each number.
 #include "tensor/cuda/launch.h"
 #include "tensor/formulas.h"
 
 namespace bobbin::cuda {
 
-__global__ void sgd_kernel(real* w, const real* dW, real* velocity, Index n, formula::Sgd step) {
-  const Index i = thread_number();
-  if (i >= n) return;
-  if (velocity)
-    step(w[i], dW[i], velocity[i]);
-  else
-    step(w[i], dW[i]);
+template <class Step, class... Kept>
+__global__ void update_kernel(Step step, Index n, real* w, const real* dW, Kept*... kept) {
+  if (const Index i = thread_number(); i < n) step(w[i], dW[i], kept[i]...);
 }
 
-void sgd(real* w, const real* dW, real* velocity, Index n, real lr, real momentum, real weight_decay, bool nesterov) {
-  launch("sgd", sgd_kernel, blocks(n, block_size), block_size, w, dW, velocity, n,
-         formula::Sgd{lr, momentum, weight_decay, nesterov});
+namespace {
+
+template <class Step, class... Kept>
+void update(const char* name, const Step& step, Index n, real* w, const real* dW, Kept*... kept) {
+  launch(name, update_kernel<Step, Kept...>, blocks(n, block_size), block_size, step, n, w, dW, kept...);
+}
+
+}  // namespace
+
+void sgd(const formula::Sgd& step, real* w, const real* dW, real* velocity, Index n) {
+  if (velocity)
+    update("sgd", step, n, w, dW, velocity);
+  else
+    update("sgd", step, n, w, dW);
+}
+
+void adamw(const formula::AdamW& step, real* w, const real* dW, real* m, real* v, Index n) {
+  update("adamw", step, n, w, dW, m, v);
 }
 
 }  // namespace bobbin::cuda

@@ -456,12 +456,27 @@ TEST_CASE("cuda: a step of SGD") {
         const Numbers dW = random(n, 2);
         Numbers w = random(n, 1), velocity = random(n, 3);
         OnDevice W(w, 1), DW(dW), V(velocity, 1);
-        cpu::sgd(w.data(), dW.data(), momentum > 0 ? velocity.data() : nullptr, n, real(0.1), momentum, real(0.01),
-                 nesterov);
-        cuda::sgd(W, DW, momentum > 0 ? V : static_cast<real*>(nullptr), n, real(0.1), momentum, real(0.01), nesterov);
+        const formula::Sgd step{real(0.1), momentum, real(0.01), nesterov};
+        cpu::sgd(step, w.data(), dW.data(), momentum > 0 ? velocity.data() : nullptr, n);
+        cuda::sgd(step, W, DW, momentum > 0 ? V : static_cast<real*>(nullptr), n);
         check_same(W.values(), w, 4 * epsilon);
         check_same(V.values(), velocity, 4 * epsilon);
       }
+}
+
+TEST_CASE("cuda: a step of AdamW") {
+  for (const Index n : some_sizes)
+    for (const Index t : {1, 100}) {
+      const Numbers dW = random(n, 2);
+      Numbers w = random(n, 1), m = random(n, 3), v = random(n, 4, 0, 1);
+      OnDevice W(w, 1), DW(dW), M(m, 1), V(v);
+      const formula::AdamW step{0.01, 0.9, 0.999, 1e-8, 0.05, t};
+      cpu::adamw(step, w.data(), dW.data(), m.data(), v.data(), n);
+      cuda::adamw(step, W, DW, M, V, n);
+      check_same(W.values(), w, 8 * epsilon);
+      check_same(M.values(), m, 4 * epsilon);
+      check_same(V.values(), v, 4 * epsilon);
+    }
 }
 
 TEST_CASE("cuda: products") {

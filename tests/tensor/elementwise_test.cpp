@@ -1,4 +1,4 @@
-// Elementwise functions against plain loops in double: broadcasting, special numbers, dropout, SGD, and
+// Elementwise functions against plain loops in double: broadcasting, special numbers, dropout, and
 // the reuse of operands that were moved in.
 #include <doctest/doctest.h>
 #include <omp.h>
@@ -442,42 +442,4 @@ TEST_CASE("dropout drops a share p and keeps the mean") {
 TEST_CASE("dropout refuses what is no probability below 1") {
   for (const double p : {-0.1, 1.0, 1.5, not_a_number})
     CHECK(fails([=] { dropout(Tensor::ones({3}), static_cast<real>(p), Draw{}); }, {"[dropout]", "[0, 1)"}));
-}
-
-TEST_CASE("SGD does what torch.optim.SGD says") {
-  struct Options {
-    double momentum, weight_decay;
-    bool nesterov;
-  };
-  const double lr = 0.1;
-  with_threads([&] {
-    for (const Options& o : {Options{0, 0, false},
-                             {0, 0.01, false},
-                             {0.9, 0, false},
-                             {0.9, 0.01, false},
-                             {0.9, 0, true},
-                             {0.9, 0.01, true}}) {
-      const double momentum = o.momentum, decay = o.weight_decay;
-      const bool nesterov = o.nesterov;
-      CAPTURE(momentum);
-      CAPTURE(decay);
-      CAPTURE(nesterov);
-      for (const Index n : odd_sizes) {
-        Tensor w = random({n}, 19), velocity = Tensor::zeros({n});
-        std::vector<double> want = map(w, [](double v) { return v; }), v(want.size());
-        for (std::uint64_t step = 0; step < 3; ++step) {
-          const Tensor dW = random({n}, 20 + step);
-          backend::sgd(w.data(), dW.data(), momentum != 0 ? velocity.data() : nullptr, n, static_cast<real>(lr),
-                       static_cast<real>(momentum), static_cast<real>(decay), nesterov);
-          for (std::size_t i = 0; i < want.size(); ++i) {
-            const double g = dW.data()[i] + decay * want[i];
-            v[i] = momentum * v[i] + g;
-            want[i] -= lr * (momentum == 0 ? g : nesterov ? g + momentum * v[i] : v[i]);
-          }
-        }
-        CHECK(error(w, want) <= 16 * epsilon);
-        if (momentum != 0) CHECK(error(velocity, v) <= 16 * epsilon);
-      }
-    }
-  });
 }

@@ -125,18 +125,20 @@ plant 'only the first rows have a gradient of beta' layer_norm.cu 'layer norm*' 
   'sum(dbetas.get(), dbeta, 1, pieces, cols);' 'sum(dbetas.get(), dbeta, 1, 1, cols);'
 
 plant 'the velocity is not kept' update.cu 'a step of SGD' \
-  '    step(w[i], dW[i], velocity[i]);' \
+  '    update("sgd", step, n, w, dW, velocity);' \
   '  {
-    real unkept = velocity[i];
-    step(w[i], dW[i], unkept);
+    const auto unkept = scratch<real>(n);
+    check_cuda(cudaMemcpyAsync(unkept.get(), velocity, static_cast<std::size_t>(n) * sizeof(real),
+                               cudaMemcpyDeviceToDevice, stream()), "cudaMemcpyAsync");
+    update("sgd", step, n, w, dW, unkept.get());
   }'
 
 plant 'a number is wrong in the code for the GPU alone' update.cu 'a step of SGD' \
-  '  if (i >= n) return;' \
-  '  if (i >= n) return;
-#ifdef __CUDA_ARCH__
-  if (i == 36) return;
-#endif'
+  '  if (const Index i = thread_number(); i < n)' \
+  '#ifdef __CUDA_ARCH__
+  if (thread_number() == 36) return;
+#endif
+  if (const Index i = thread_number(); i < n)'
 
 # --- rounding ---------------------------------------------------------------------------------------------
 plant 'the sum of exponentials overflows' attention.cu 'attention*' \

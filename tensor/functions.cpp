@@ -240,11 +240,12 @@ Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed) {
   Tensor y((a.rank() == 2 ? sb : sa).with(-2, m).with(-1, n));
   const Timed timed("matmul", elements(a, b, y), 2 * elements(y) * static_cast<double>(k));
   if (b.rank() == 2 && !trans_a) {  // one matrix for all rows: a single product
-    backend::gemm(false, trans_b, a.size() / k, n, k, 1, a.data(), k, b.data(), sb[-1], 0, y.data(), n);
+    backend::gemm({a.size() / k, n, k}, {a.data(), k}, {b.data(), sb[-1], trans_b}, {y.data(), n});
     return y;
   }
-  backend::batched_gemm(y.size() / (m * n), trans_a, trans_b, m, n, k, 1, a.data(), sa[-1], a.rank() == 2 ? 0 : m * k,
-                        b.data(), sb[-1], b.rank() == 2 ? 0 : k * n, 0, y.data(), n, m * n);
+  backend::gemm({.m = m, .n = n, .k = k, .batch = y.size() / (m * n)},
+                {a.data(), sa[-1], trans_a, a.rank() == 2 ? 0 : m * k},
+                {b.data(), sb[-1], trans_b, b.rank() == 2 ? 0 : k * n}, {y.data(), n, m * n});
   return y;
 }
 
@@ -260,7 +261,8 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) {
   const Timed timed("linear", elements(x, W, y), 2 * elements(y) * static_cast<double>(in));
   // A product that overwrites begins with zeros and adds to them: beginning with the bias costs nothing more.
   if (b.defined()) backend::copy_rows(b.data(), 0, y.data(), out, rows, out);
-  backend::gemm(false, true, rows, out, in, 1, x.data(), in, W.data(), in, b.defined() ? 1 : 0, y.data(), out);
+  backend::gemm({.m = rows, .n = out, .k = in, .beta = b.defined() ? real{1} : real{0}}, {x.data(), in},
+                {W.data(), in, true}, {y.data(), out});
   return y;
 }
 

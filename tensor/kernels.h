@@ -14,6 +14,26 @@
 /// Nothing is checked here: the functions of tensor/functions.h do that and are what one calls.
 namespace bobbin {
 
+/// An operand of a product, its rows `ld` numbers apart: a head of attention is a few columns of many. `transposed`
+/// says that the product reads it by columns. Those of a batch lie `stride` apart; 0 is one matrix for all.
+struct Matrix {
+  const real* at;
+  Index ld;
+  bool transposed = false;
+  Index stride = 0;
+};
+struct ResultMatrix {
+  real* at;
+  Index ld;
+  Index stride = 0;
+};
+/// `batch` products of m x k by k x n matrices, these sizes after transposition. With beta = 0 the result is not read.
+struct Product {
+  Index m, n, k;
+  real alpha = 1, beta = 0;
+  Index batch = 1;
+};
+
 /// How a binary elementwise kernel walks: nested loops of these sizes, innermost last, and by how far
 /// a step of each moves in a and in b: 0 where the operand is repeated.
 struct Broadcast {
@@ -49,14 +69,8 @@ struct Range {
 namespace cpu {
 
 // --- products ------------------------------------------------------------------------------------
-/// C = alpha · op(A)·op(B) + beta · C, where op(A) is m x k and op(B) is k x n; trans_a says that A
-/// is stored as k x m, trans_b that B is stored as n x k. With beta = 0, C is not read.
-void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, real alpha, const real* a, Index lda, const real* b,
-          Index ldb, real beta, real* c, Index ldc);
-/// The same for `batch` products whose operands lie stride_a, stride_b and stride_c apart.
-void batched_gemm(Index batch, bool trans_a, bool trans_b, Index m, Index n, Index k, real alpha, const real* a,
-                  Index lda, Index stride_a, const real* b, Index ldb, Index stride_b, real beta, real* c, Index ldc,
-                  Index stride_c);
+/// C = alpha · op(A)·op(B) + beta · C.
+void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c);
 
 // --- elementwise ---------------------------------------------------------------------------------
 void add(const Broadcast& walk, const real* a, const real* b, real* y);

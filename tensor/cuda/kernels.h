@@ -11,7 +11,6 @@
 namespace bobbin::cuda {
 
 decltype(cpu::gemm) gemm;
-decltype(cpu::batched_gemm) batched_gemm;
 decltype(cpu::add) add;
 decltype(cpu::sub) sub;
 decltype(cpu::mul) mul;

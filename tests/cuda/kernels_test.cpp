@@ -490,8 +490,9 @@ TEST_CASE("cuda: products") {
               const Numbers a = random((trans_a ? k : m) * lda, 1), b = random((trans_b ? n : k) * ldb, 2);
               Numbers c(count(m * ldc), beta == 0 ? not_a_number : real{1});  // with beta = 0 it is not read
               OnDevice A(a), B(b, 1), C(c, 1);
-              cpu::gemm(trans_a, trans_b, m, n, k, 2, a.data(), lda, b.data(), ldb, beta, c.data(), ldc);
-              cuda::gemm(trans_a, trans_b, m, n, k, 2, A, lda, B, ldb, beta, C, ldc);
+              const Product p{m, n, k, 2, beta};
+              cpu::gemm(p, {a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, {c.data(), ldc});
+              cuda::gemm(p, {A, lda, trans_a}, {B, ldb, trans_b}, {C, ldc});
               check_same(C.values(), c, 16 * epsilon);
             }
 }
@@ -502,9 +503,9 @@ TEST_CASE("cuda: batched products") {
     const Numbers a = random(batch * (m * k + 2), 1), b = random(batch * (k * n + 1), 2);
     Numbers c(count(batch * m * n));
     OnDevice A(a), B(b), C(batch * m * n);
-    cpu::batched_gemm(batch, false, false, m, n, k, 1, a.data(), k, m * k + 2, b.data(), n, stride_b, 0, c.data(), n,
-                      m * n);
-    cuda::batched_gemm(batch, false, false, m, n, k, 1, A, k, m * k + 2, B, n, stride_b, 0, C, n, m * n);
+    const Product p{.m = m, .n = n, .k = k, .batch = batch};
+    cpu::gemm(p, {a.data(), k, false, m * k + 2}, {b.data(), n, false, stride_b}, {c.data(), n, m * n});
+    cuda::gemm(p, {A, k, false, m * k + 2}, {B, n, false, stride_b}, {C, n, m * n});
     check_same(C.values(), c, 16 * epsilon);
   }
 }

@@ -173,8 +173,8 @@ TEST_CASE("gemm agrees with a plain loop, for all flags, scales and leading dime
           Tensor c = padded(m, scale.beta == 0 ? 0 : n, ldc, 3);  // with beta = 0, NaN must be overwritten
           const Doubles want = plain_gemm({a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, m, n, k, scale.alpha,
                                           scale.beta, c.data(), ldc);
-          backend::gemm(trans_a, trans_b, m, n, k, static_cast<real>(scale.alpha), a.data(), lda, b.data(), ldb,
-                        static_cast<real>(scale.beta), c.data(), ldc);
+          backend::gemm({m, n, k, static_cast<real>(scale.alpha), static_cast<real>(scale.beta)},
+                        {a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, {c.data(), ldc});
           worst = std::max(worst, error(c, want));
         }
   CHECK(worst <= 64 * epsilon);
@@ -203,13 +203,13 @@ TEST_CASE("gemm in parts, by rows and by columns, for any number of threads") {
           plain_gemm({a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, m, n, k, 1, 0, before.data(), ldc);
       with_threads([&] {
         Tensor c = before.clone();
-        backend::gemm(trans_a, trans_b, m, n, k, 1, a.data(), lda, b.data(), ldb, 0, c.data(), ldc);
+        backend::gemm({m, n, k}, {a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, {c.data(), ldc});
         CHECK(error(c, want) <= 64 * epsilon);
       });
     }
 }
 
-TEST_CASE("batched gemm takes operands that lie apart by their strides") {
+TEST_CASE("gemm of a batch takes operands that lie apart by their strides") {
   const Index sizes[][4] = {{5, 1, 1, 1}, {5, 3, 17, 5}, {37, 17, 3, 37}, {7, 37, 17, 65}, {2, 162, 162, 161}};
   for (const auto& s : sizes) {  // the last one is so large that all threads share each product
     const Index batch = s[0], m = s[1], n = s[2], k = s[3];
@@ -233,9 +233,9 @@ TEST_CASE("batched gemm takes operands that lie apart by their strides") {
         }
         with_threads([&] {
           Tensor c = before.clone();
-          backend::batched_gemm(batch, trans_a, trans_b, m, n, k, static_cast<real>(scale.alpha), a.data(), lda,
-                                stride_a, b.data(), ldb, stride_b, static_cast<real>(scale.beta), c.data(), ldc,
-                                stride_c);
+          backend::gemm({m, n, k, static_cast<real>(scale.alpha), static_cast<real>(scale.beta), batch},
+                        {a.data(), lda, trans_a, stride_a}, {b.data(), ldb, trans_b, stride_b},
+                        {c.data(), ldc, stride_c});
           CHECK(error(c, want) <= 128 * epsilon);
         });
       }

@@ -96,16 +96,16 @@ plant 'a broadcast takes the stride of the other operand' elementwise.cu 'binary
   'at_a += index * walk.stride_a[axis];' 'at_a += index * walk.stride_b[axis];'
 
 plant 'the leading dimensions are exchanged' products.cu '*products' \
-  'b, size(ldb), stride_b, a,
-                    size(lda), stride_a,' \
-  'b, size(lda), stride_b, a,
-                    size(ldb), stride_a,'
+  'b.at, size(b.ld), b.stride, a.at,
+                         size(a.ld), a.stride,' \
+  'b.at, size(a.ld), b.stride, a.at,
+                         size(b.ld), a.stride,'
 
 plant 'a batch goes on by the stride of the other matrix' products.cu '*products' \
-  'b, size(ldb), stride_b, a,
-                    size(lda), stride_a,' \
-  'b, size(ldb), stride_a, a,
-                    size(lda), stride_b,'
+  'b.at, size(b.ld), b.stride, a.at,
+                         size(a.ld), a.stride,' \
+  'b.at, size(b.ld), a.stride, a.at,
+                         size(a.ld), b.stride,'
 
 plant 'a query sees one key too many' attention.cu 'attention*' \
   '    return u < len(t) ? product' '    return u <= len(t) ? product'

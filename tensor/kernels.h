@@ -68,10 +68,6 @@ struct Range {
 
 namespace cpu {
 
-// --- products ------------------------------------------------------------------------------------
-/// C = alpha · op(A)·op(B) + beta · C.
-void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c);
-
 // --- elementwise ---------------------------------------------------------------------------------
 void add(const Broadcast& walk, const real* a, const real* b, real* y);
 void sub(const Broadcast& walk, const real* a, const real* b, real* y);
@@ -83,6 +79,8 @@ void sqrt(const real* x, real* y, Index n);
 void tanh(const real* x, real* y, Index n);
 void relu(const real* x, real* y, Index n);
 void relu_backward(const real* x, const real* dY, real* dX, Index n);
+
+// --- dropout -------------------------------------------------------------------------------------
 /// y = x / (1-p) where the draw's word i is p·2^32 or more, else 0. It is its own backward.
 void dropout(const real* x, real* y, Index n, real p, Draw draw);
 /// y = dropout(x·Φ(x)), Φ by erf or by the approximation by tanh; and, unless null, derivative = dropout(Φ(x) + x·φ(x))
@@ -90,7 +88,7 @@ void dropout(const real* x, real* y, Index n, real p, Draw draw);
 void gelu(const real* x, real* y, real* derivative, Index n, real p, Draw draw);
 void gelu_tanh(const real* x, real* y, real* derivative, Index n, real p, Draw draw);
 
-// --- reductions ----------------------------------------------------------------------------------
+// --- reduce --------------------------------------------------------------------------------------
 /// x (outer, n, inner) -> y (outer, inner), summed over n. The same result for any number of threads.
 void sum(const real* x, real* y, Index outer, Index n, Index inner);
 /// The square root of the sum of squares; in double.
@@ -99,17 +97,15 @@ double norm(const real* x, Index n);
 void argmax(const real* x, int* y, Index rows, Index cols);
 Range range(const real* x, Index n);
 
-// --- rows ----------------------------------------------------------------------------------------
+// --- products ------------------------------------------------------------------------------------
+/// C = alpha · op(A)·op(B) + beta · C.
+void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c);
+
+// --- softmax -------------------------------------------------------------------------------------
 /// Softmax over each row of (rows, cols). `lens` is null or has a number for each row: how many of
 /// its columns count; the others get the weight 0. A row of which none counts gets equal weights.
 void softmax(const real* x, const int* lens, real* y, Index rows, Index cols);
 void softmax_backward(const real* y, const int* lens, const real* dY, real* dX, Index rows, Index cols);
-/// y = (x - mean) · rstd · gamma + beta over each row, rstd = 1 / sqrt(variance + eps).
-/// mean and rstd (rows) are kept for backward.
-void layer_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* rstd,
-                Index rows, Index cols);
-void layer_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY, real* dX,
-                         real* dgamma, real* dbeta, Index rows, Index cols);
 /// loss[i] = -Σ_c q_c · log softmax(logits_i)_c, where q is 1-smoothing at the label, plus
 /// smoothing/cols everywhere.
 void cross_entropy(const real* logits, const int* labels, real smoothing, real* loss, Index rows, Index cols);
@@ -118,28 +114,13 @@ void cross_entropy(const real* logits, const int* labels, real smoothing, real* 
 void cross_entropy_backward(const real* logits, const int* labels, real smoothing, const real* dloss, real* dlogits,
                             Index rows, Index cols);
 
-// --- moving --------------------------------------------------------------------------------------
-/// y_i = value.
-void fill(real* y, real value, Index n);
-/// y, of the given sizes, from x: stride[i] says how far a step along axis i of y moves in x.
-void permute(const real* x, real* y, int rank, const Index* sizes, const Index* strides);
-/// `rows` runs of `cols` numbers, from x to y, that lie ldx and ldy apart.
-void copy_rows(const real* x, Index ldx, real* y, Index ldy, Index rows, Index cols);
-/// y[i] = x[i, index[i]] for x (rows, cols).
-void gather(const real* x, const int* index, real* y, Index rows, Index cols);
-/// The way back: dX is 0 but for dX[i, index[i]] = dY[i].
-void gather_backward(const real* dY, const int* index, real* dX, Index rows, Index cols);
-
-// --- images --------------------------------------------------------------------------------------
-/// x (batch, C, H, W) -> columns (batch, C·kernel_h·kernel_w, out_h·out_w): column p holds what the
-/// kernel sees at place p, with 0 for the padding, so that a convolution is a product.
-void im2col(const real* x, real* columns, Index batch, const Conv2dGeometry& g);
-/// The way back: dX is the sum of all the places in dcolumns that read it.
-void col2im(const real* dcolumns, real* dX, Index batch, const Conv2dGeometry& g);
-/// x (batch, C, H, W) -> y (batch, H/kernel_h · W/kernel_w, C·kernel_h·kernel_w): each patch a row, for
-/// kernel = stride. A reordering: patches_backward is its inverse.
-void patches(const real* x, real* y, Index batch, const Conv2dGeometry& g);
-void patches_backward(const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
+// --- layer_norm ----------------------------------------------------------------------------------
+/// y = (x - mean) · rstd · gamma + beta over each row, rstd = 1 / sqrt(variance + eps).
+/// mean and rstd (rows) are kept for backward.
+void layer_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* rstd,
+                Index rows, Index cols);
+void layer_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY, real* dX,
+                         real* dgamma, real* dbeta, Index rows, Index cols);
 
 // --- attention -----------------------------------------------------------------------------------
 /// For each image and head: weights = softmax(Q·Kᵀ/√d), y = dropout(weights)·V.  lens is null or
@@ -152,6 +133,29 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
 void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
                         const real* kept, const real* y, const real* dY, real* dQ, real* dK, real* dV,
                         const AttentionSizes& s);
+
+// --- conv2d --------------------------------------------------------------------------------------
+/// x (batch, C, H, W) -> columns (batch, C·kernel_h·kernel_w, out_h·out_w): column p holds what the
+/// kernel sees at place p, with 0 for the padding, so that a convolution is a product.
+void im2col(const real* x, real* columns, Index batch, const Conv2dGeometry& g);
+/// The way back: dX is the sum of all the places in dcolumns that read it.
+void col2im(const real* dcolumns, real* dX, Index batch, const Conv2dGeometry& g);
+/// x (batch, C, H, W) -> y (batch, H/kernel_h · W/kernel_w, C·kernel_h·kernel_w): each patch a row, for
+/// kernel = stride. A reordering: patches_backward is its inverse.
+void patches(const real* x, real* y, Index batch, const Conv2dGeometry& g);
+void patches_backward(const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
+
+// --- shapes --------------------------------------------------------------------------------------
+/// y_i = value.
+void fill(real* y, real value, Index n);
+/// y, of the given sizes, from x: stride[i] says how far a step along axis i of y moves in x.
+void permute(const real* x, real* y, int rank, const Index* sizes, const Index* strides);
+/// `rows` runs of `cols` numbers, from x to y, that lie ldx and ldy apart.
+void copy_rows(const real* x, Index ldx, real* y, Index ldy, Index rows, Index cols);
+/// y[i] = x[i, index[i]] for x (rows, cols).
+void gather(const real* x, const int* index, real* y, Index rows, Index cols);
+/// The way back: dX is 0 but for dX[i, index[i]] = dY[i].
+void gather_backward(const real* dY, const int* index, real* dX, Index rows, Index cols);
 
 // --- update --------------------------------------------------------------------------------------
 /// One step of an optimizer over a parameter w: w and what is kept of the steps before are overwritten. The formulas

@@ -10,7 +10,6 @@
 /// Error, with the name of the call, if CUDA or cuBLAS reports one.
 namespace bobbin::cuda {
 
-decltype(cpu::gemm) gemm;
 decltype(cpu::add) add;
 decltype(cpu::sub) sub;
 decltype(cpu::mul) mul;
@@ -28,24 +27,25 @@ decltype(cpu::sum) sum;
 decltype(cpu::norm) norm;
 decltype(cpu::argmax) argmax;
 decltype(cpu::range) range;
+decltype(cpu::gemm) gemm;
 decltype(cpu::softmax) softmax;
 decltype(cpu::softmax_backward) softmax_backward;
-decltype(cpu::layer_norm) layer_norm;
-decltype(cpu::layer_norm_backward) layer_norm_backward;
 decltype(cpu::cross_entropy) cross_entropy;
 decltype(cpu::cross_entropy_backward) cross_entropy_backward;
+decltype(cpu::layer_norm) layer_norm;
+decltype(cpu::layer_norm_backward) layer_norm_backward;
+decltype(cpu::attention_keeps) attention_keeps;
+decltype(cpu::attention) attention;
+decltype(cpu::attention_backward) attention_backward;
+decltype(cpu::im2col) im2col;
+decltype(cpu::col2im) col2im;
+decltype(cpu::patches) patches;
+decltype(cpu::patches_backward) patches_backward;
 decltype(cpu::fill) fill;
 decltype(cpu::permute) permute;
 decltype(cpu::copy_rows) copy_rows;
 decltype(cpu::gather) gather;
 decltype(cpu::gather_backward) gather_backward;
-decltype(cpu::im2col) im2col;
-decltype(cpu::col2im) col2im;
-decltype(cpu::patches) patches;
-decltype(cpu::patches_backward) patches_backward;
-decltype(cpu::attention_keeps) attention_keeps;
-decltype(cpu::attention) attention;
-decltype(cpu::attention_backward) attention_backward;
 decltype(cpu::sgd) sgd;
 decltype(cpu::adamw) adamw;
 

@@ -8,41 +8,33 @@
 namespace bobbin {
 namespace {
 
-using ActivationKernel = void (*)(const real*, real*, real*, Index, real, Draw);
-Tensor activate(const char* op, ActivationKernel kernel, Tensor x, real p, Draw draw) {
-  check_dropout(op, p);
+template <class F>
+Tensor drop(const F& f, Tensor x, real p, Draw draw) {
+  check_dropout(F::name, p);
   Tensor y = in_place_of(x);
-  const Timed timed(op, elements(x, y));
-  kernel(std::as_const(x).data(), y.data(), nullptr, x.size(), p, draw);
+  const Timed timed(F::name, elements(x, y));
+  backend::dropout(f, std::as_const(x).data(), y.data(), nullptr, x.size(), p, draw);
   return y;
 }
-Activated activate_with_derivative(const char* op, ActivationKernel kernel, Tensor x, real p, Draw draw) {
-  check_dropout(op, p);
+template <class F>
+Activated drop_with_derivative(const F& f, Tensor x, real p, Draw draw) {
+  check_dropout(F::name, p);
   Activated result{Tensor(x.shape()), in_place_of(x)};
-  const Timed timed(op, elements(x, result.y, result.derivative));
-  kernel(std::as_const(x).data(), result.y.data(), result.derivative.data(), x.size(), p, draw);
+  const Timed timed(F::name, elements(x, result.y, result.derivative));
+  backend::dropout(f, std::as_const(x).data(), result.y.data(), result.derivative.data(), x.size(), p, draw);
   return result;
 }
 
 }  // namespace
 
-Tensor dropout(Tensor x, real p, Draw draw) {
-  check_dropout("dropout", p);
-  Tensor y = in_place_of(x);
-  const Timed timed("dropout", elements(x, y));
-  backend::dropout(std::as_const(x).data(), y.data(), x.size(), p, draw);
-  return y;
-}
-
-Tensor gelu(Tensor x, real p, Draw draw) { return activate("gelu", backend::gelu, std::move(x), p, draw); }
-Tensor gelu_tanh(Tensor x, real p, Draw draw) {
-  return activate("gelu_tanh", backend::gelu_tanh, std::move(x), p, draw);
-}
+Tensor dropout(Tensor x, real p, Draw draw) { return drop(formula::Identity{}, std::move(x), p, draw); }
+Tensor gelu(Tensor x, real p, Draw draw) { return drop(formula::Gelu{}, std::move(x), p, draw); }
+Tensor gelu_tanh(Tensor x, real p, Draw draw) { return drop(formula::GeluTanh{}, std::move(x), p, draw); }
 Activated gelu_with_derivative(Tensor x, real p, Draw draw) {
-  return activate_with_derivative("gelu", backend::gelu, std::move(x), p, draw);
+  return drop_with_derivative(formula::Gelu{}, std::move(x), p, draw);
 }
 Activated gelu_tanh_with_derivative(Tensor x, real p, Draw draw) {
-  return activate_with_derivative("gelu_tanh", backend::gelu_tanh, std::move(x), p, draw);
+  return drop_with_derivative(formula::GeluTanh{}, std::move(x), p, draw);
 }
 
 }  // namespace bobbin

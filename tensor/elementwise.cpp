@@ -44,30 +44,30 @@ Broadcast plan(const Shape& y, const Shape& a, const Shape& b) {
   return walk;
 }
 
-using BinaryKernel = void (*)(const Broadcast&, const real*, const real*, real*);
-Tensor binary(const char* op, BinaryKernel kernel, Tensor a, Tensor b) {
-  const Shape shape = broadcast(op, a.shape(), b.shape());
+template <class F>
+Tensor binary(const F& f, Tensor a, Tensor b) {
+  const Shape shape = broadcast(F::name, a.shape(), b.shape());
   const auto reusable = [&](const Tensor& t) { return t.unique() && t.shape() == shape; };
   Tensor y = reusable(a) ? a : reusable(b) ? b : Tensor(shape);
-  const Timed timed(op, elements(a, b, y));
-  kernel(plan(shape, a.shape(), b.shape()), std::as_const(a).data(), std::as_const(b).data(), y.data());
+  const Timed timed(F::name, elements(a, b, y));
+  backend::binary(f, plan(shape, a.shape(), b.shape()), std::as_const(a).data(), std::as_const(b).data(), y.data());
   return y;
 }
 
-using UnaryKernel = void (*)(const real*, real*, Index);
-Tensor unary(const char* op, UnaryKernel kernel, Tensor x) {
+template <class F>
+Tensor unary(const F& f, Tensor x) {
   Tensor y = in_place_of(x);
-  const Timed timed(op, elements(x, y));
-  kernel(std::as_const(x).data(), y.data(), x.size());
+  const Timed timed(F::name, elements(x, y));
+  backend::unary(f, std::as_const(x).data(), y.data(), x.size());
   return y;
 }
 
 }  // namespace
 
-Tensor operator+(Tensor a, Tensor b) { return binary("add", backend::add, std::move(a), std::move(b)); }
-Tensor operator-(Tensor a, Tensor b) { return binary("sub", backend::sub, std::move(a), std::move(b)); }
-Tensor operator*(Tensor a, Tensor b) { return binary("mul", backend::mul, std::move(a), std::move(b)); }
-Tensor operator/(Tensor a, Tensor b) { return binary("div", backend::div, std::move(a), std::move(b)); }
+Tensor operator+(Tensor a, Tensor b) { return binary(formula::Add{}, std::move(a), std::move(b)); }
+Tensor operator-(Tensor a, Tensor b) { return binary(formula::Sub{}, std::move(a), std::move(b)); }
+Tensor operator*(Tensor a, Tensor b) { return binary(formula::Mul{}, std::move(a), std::move(b)); }
+Tensor operator/(Tensor a, Tensor b) { return binary(formula::Div{}, std::move(a), std::move(b)); }
 Tensor operator+(Tensor a, real b) { return std::move(a) + Tensor::scalar(b); }
 Tensor operator-(Tensor a, real b) { return std::move(a) - Tensor::scalar(b); }
 Tensor operator*(Tensor a, real b) { return std::move(a) * Tensor::scalar(b); }
@@ -78,18 +78,15 @@ Tensor operator*(real a, Tensor b) { return Tensor::scalar(a) * std::move(b); }
 Tensor operator/(real a, Tensor b) { return Tensor::scalar(a) / std::move(b); }
 Tensor operator-(Tensor x) { return std::move(x) * real{-1}; }
 
-Tensor exp(Tensor x) { return unary("exp", backend::exp, std::move(x)); }
-Tensor log(Tensor x) { return unary("log", backend::log, std::move(x)); }
-Tensor sqrt(Tensor x) { return unary("sqrt", backend::sqrt, std::move(x)); }
-Tensor tanh(Tensor x) { return unary("tanh", backend::tanh, std::move(x)); }
-Tensor relu(Tensor x) { return unary("relu", backend::relu, std::move(x)); }
+Tensor exp(Tensor x) { return unary(formula::Exp{}, std::move(x)); }
+Tensor log(Tensor x) { return unary(formula::Log{}, std::move(x)); }
+Tensor sqrt(Tensor x) { return unary(formula::Sqrt{}, std::move(x)); }
+Tensor tanh(Tensor x) { return unary(formula::Tanh{}, std::move(x)); }
+Tensor relu(Tensor x) { return unary(formula::Relu{}, std::move(x)); }
 
 Tensor relu_backward(const Tensor& x, Tensor dY) {
   check(x.shape() == dY.shape(), "relu_backward", "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");
-  Tensor dX = in_place_of(dY);
-  const Timed timed("relu_backward", elements(x, dY, dX));
-  backend::relu_backward(x.data(), std::as_const(dY).data(), dX.data(), x.size());
-  return dX;
+  return binary(formula::ReluBackward{}, x, std::move(dY));
 }
 
 }  // namespace bobbin

@@ -69,24 +69,17 @@ struct Range {
 namespace cpu {
 
 // --- elementwise ---------------------------------------------------------------------------------
-void add(const Broadcast& walk, const real* a, const real* b, real* y);
-void sub(const Broadcast& walk, const real* a, const real* b, real* y);
-void mul(const Broadcast& walk, const real* a, const real* b, real* y);
-void div(const Broadcast& walk, const real* a, const real* b, real* y);
-void exp(const real* x, real* y, Index n);
-void log(const real* x, real* y, Index n);
-void sqrt(const real* x, real* y, Index n);
-void tanh(const real* x, real* y, Index n);
-void relu(const real* x, real* y, Index n);
-void relu_backward(const real* x, const real* dY, real* dX, Index n);
+/// y = f(x) and y = f(a, b), for each formula of formula::Unary and formula::Binary.
+template <class F>
+void unary(const F& f, const real* x, real* y, Index n);
+template <class F>
+void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y);
 
 // --- dropout -------------------------------------------------------------------------------------
-/// y = x / (1-p) where the draw's word i is p·2^32 or more, else 0. It is its own backward.
-void dropout(const real* x, real* y, Index n, real p, Draw draw);
-/// y = dropout(x·Φ(x)), Φ by erf or by the approximation by tanh; and, unless null, derivative = dropout(Φ(x) + x·φ(x))
-/// with the same mask. x may be y or derivative.
-void gelu(const real* x, real* y, real* derivative, Index n, real p, Draw draw);
-void gelu_tanh(const real* x, real* y, real* derivative, Index n, real p, Draw draw);
+/// y = f(x) / (1-p) where the draw's word i is p·2^32 or more, else 0; and, unless null, derivative = f'(x) / (1-p)
+/// with the same mask. For each formula of formula::Dropped. x may be y or derivative. Dropout is its own backward.
+template <class F>
+void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw);
 
 // --- reduce --------------------------------------------------------------------------------------
 /// x (outer, n, inner) -> y (outer, inner), summed over n. The same result for any number of threads.

@@ -3,16 +3,16 @@
 // write it to memory and read it again.
 #include "tensor/cpu/dropout.h"
 
+#include <tuple>
+
 #include "tensor/kernels.h"
 
 namespace bobbin::cpu {
 
-namespace {
-
-// y = dropout(f(x)), and unless it is null the derivative of both. f's derivative needs the same exponential; and when
-// both have gone through the same mask, the way back is one product.
+// f's derivative needs the same exponential as f; and when both have gone through the same mask, the way back is one
+// product.
 template <class F>
-void activate(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
+void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
   for_each_chunk(n, p, draw, [=](const DropoutMask& mask, Index begin, Index length) {
     if (!derivative) {
 #pragma omp simd
@@ -28,20 +28,15 @@ void activate(const F& f, const real* x, real* y, real* derivative, Index n, rea
   });
 }
 
+namespace {
+
+// As in elementwise.cpp: a kernel for each formula of the list.
+template <class... F>
+constexpr auto kernels(formula::List<F...>) {
+  return std::tuple{&dropout<F>...};
+}
+[[gnu::used, maybe_unused]] constexpr auto compiled = kernels(formula::Dropped{});
+
 }  // namespace
-
-void dropout(const real* x, real* y, Index n, real p, Draw draw) {
-  for_each_chunk(n, p, draw, [=](const DropoutMask& mask, Index begin, Index length) {
-#pragma omp simd
-    for (Index i = 0; i < length; ++i) y[begin + i] = mask(i, x[begin + i]);
-  });
-}
-
-void gelu(const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
-  activate(formula::Gelu{}, x, y, derivative, n, p, draw);
-}
-void gelu_tanh(const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
-  activate(formula::GeluTanh{}, x, y, derivative, n, p, draw);
-}
 
 }  // namespace bobbin::cpu

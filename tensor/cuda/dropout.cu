@@ -1,22 +1,15 @@
-// Dropout, and GELU with it in one pass: the same elements as on the processor, as the mask is a function of the draw
-// alone. A thread has the four elements of a block of random words.
+// Dropout, alone and behind the functions that fuse it, in one pass: the same elements as on the processor, as the mask
+// is a function of the draw alone. A thread has the four elements of a block of random words.
 #include "tensor/cuda/dropout.h"
+
+#include <tuple>
 
 #include "tensor/cuda/launch.h"
 
 namespace bobbin::cuda {
 
-__global__ void dropout_kernel(const real* x, real* y, Index n, formula::Dropout dropout) {
-  const Index block = thread_number();
-  if (4 * block >= n) return;
-  const std::array<std::uint32_t, 4> four = words(dropout, block);
-#pragma unroll
-  for (int j = 0; j < 4; ++j)
-    if (const Index i = 4 * block + j; i < n) y[i] = dropout(four[j], x[i]);
-}
-
 template <class F>
-__global__ void activation_kernel(F f, const real* x, real* y, real* derivative, Index n, formula::Dropout dropout) {
+__global__ void dropout_kernel(F f, const real* x, real* y, real* derivative, Index n, formula::Dropout dropout) {
   const Index block = thread_number();
   if (4 * block >= n) return;
   const std::array<std::uint32_t, 4> four = words(dropout, block);
@@ -34,25 +27,21 @@ __global__ void activation_kernel(F f, const real* x, real* y, real* derivative,
   }
 }
 
-namespace {
-
 template <class F>
-void activate(const char* name, const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
-  launch(name, activation_kernel<F>, blocks(n, 4 * block_size), block_size, f, x, y, derivative, n,
+void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
+  launch(F::name, dropout_kernel<F>, blocks(n, 4 * block_size), block_size, f, x, y, derivative, n,
          formula::Dropout(p, draw));
 }
 
+namespace {
+
+// As in tensor/cpu/elementwise.cpp: a kernel for each formula of the list.
+template <class... F>
+constexpr auto kernels(formula::List<F...>) {
+  return std::tuple{&dropout<F>...};
+}
+[[gnu::used, maybe_unused]] constexpr auto compiled = kernels(formula::Dropped{});
+
 }  // namespace
-
-void dropout(const real* x, real* y, Index n, real p, Draw draw) {
-  launch("dropout", dropout_kernel, blocks(n, 4 * block_size), block_size, x, y, n, formula::Dropout(p, draw));
-}
-
-void gelu(const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
-  activate("gelu", formula::Gelu{}, x, y, derivative, n, p, draw);
-}
-void gelu_tanh(const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
-  activate("gelu_tanh", formula::GeluTanh{}, x, y, derivative, n, p, draw);
-}
 
 }  // namespace bobbin::cuda

@@ -10,19 +10,12 @@
 /// Error, with the name of the call, if CUDA or cuBLAS reports one.
 namespace bobbin::cuda {
 
-decltype(cpu::add) add;
-decltype(cpu::sub) sub;
-decltype(cpu::mul) mul;
-decltype(cpu::div) div;
-decltype(cpu::exp) exp;
-decltype(cpu::log) log;
-decltype(cpu::sqrt) sqrt;
-decltype(cpu::tanh) tanh;
-decltype(cpu::relu) relu;
-decltype(cpu::relu_backward) relu_backward;
-decltype(cpu::dropout) dropout;
-decltype(cpu::gelu) gelu;
-decltype(cpu::gelu_tanh) gelu_tanh;
+template <class F>
+void unary(const F& f, const real* x, real* y, Index n);
+template <class F>
+void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y);
+template <class F>
+void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw);
 decltype(cpu::sum) sum;
 decltype(cpu::norm) norm;
 decltype(cpu::argmax) argmax;

@@ -31,6 +31,12 @@ std::vector<int> random_ints(Index n, std::uint64_t seed, int low, int high) {
 
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
+// Calls body with each formula of a list.
+template <class... F, class Body>
+void for_each(formula::List<F...>, const Body& body) {
+  (body(F{}), ...);
+}
+
 // A shape of rows and columns, small enough that all of them take seconds.
 constexpr std::array<Index, 2> some_shapes[] = {{1, 1},  {1, 1003}, {3, 31},  {33, 1},  {31, 32},
                                                 {7, 33}, {65, 37},  {37, 65}, {131, 3}, {2, 2500}};
@@ -38,48 +44,23 @@ constexpr std::array<Index, 2> some_shapes[] = {{1, 1},  {1, 1003}, {3, 31},  {3
 }  // namespace
 
 TEST_CASE("cuda: functions of one number") {
-  const struct {
-    const char* name;
-    decltype(&cpu::exp) on_cpu, on_gpu;
-    real low;
-  } functions[] = {{"exp", cpu::exp, cuda::exp, -90},
-                   {"log", cpu::log, cuda::log, 0},
-                   {"sqrt", cpu::sqrt, cuda::sqrt, 0},
-                   {"tanh", cpu::tanh, cuda::tanh, -9},
-                   {"relu", cpu::relu, cuda::relu, -9}};
-  for (const auto& f : functions)
+  for_each(formula::Unary{}, [](const auto& f) {
     for (const Index n : some_sizes)
       for (const Index offset : {0, 1}) {
         CAPTURE(std::string(f.name));
         CAPTURE(n);
         CAPTURE(offset);
-        Numbers x = random(n, 1, f.low, 9), y(count(n));
+        Numbers x = random(n, 1, -9, 9), y(count(n));
         x[count(n / 2)] = not_a_number;
-        if (n > 2) x[0] = infinity, x[1] = -infinity;
+        if (n > 4) x[0] = infinity, x[1] = -infinity, x[2] = -90, x[3] = 0;
         OnDevice X(x, offset), Y(n, offset);
-        f.on_cpu(x.data(), y.data(), n);
-        f.on_gpu(X, Y, n);
+        cpu::unary(f, x.data(), y.data(), n);
+        cuda::unary(f, X, Y, n);
         check_each(Y.values(), y, 5 * epsilon);
-        f.on_gpu(X, X, n);  // in place
+        cuda::unary(f, X, X, n);  // in place
         check_each(X.values(), y, 5 * epsilon);
       }
-}
-
-TEST_CASE("cuda: relu's way back") {
-  for (const Index n : some_sizes) {
-    Numbers x = random(n, 1), dY = random(n, 2), dX(count(n));
-    x[0] = not_a_number;
-    x[count(n / 2)] = 0;
-    OnDevice X(x), DY(dY, 1), DX(n, 1);
-    cpu::relu_backward(x.data(), dY.data(), dX.data(), n);
-    cuda::relu_backward(X, DY, DX, n);
-    CHECK(DX.values() == dX);
-    cuda::relu_backward(X, DY, X, n);  // in the place of either
-    CHECK(X.values() == dX);
-    OnDevice again(x);
-    cuda::relu_backward(again, DY, DY, n);
-    CHECK(DY.values() == dX);
-  }
+  });
 }
 
 TEST_CASE("cuda: binary functions, broadcast") {
@@ -94,14 +75,7 @@ TEST_CASE("cuda: binary functions, broadcast") {
       {4, {3, 2, 5, 4}, {0, 4, 0, 1}, {20, 0, 4, 1}},
       {6, {2, 3, 2, 2, 3, 2}, {72, 0, 12, 0, 2, 1}, {0, 24, 0, 6, 0, 1}},
   };
-  const struct {
-    const char* name;
-    decltype(&cpu::add) on_cpu, on_gpu;
-  } functions[] = {{"add", cpu::add, cuda::add},
-                   {"sub", cpu::sub, cuda::sub},
-                   {"mul", cpu::mul, cuda::mul},
-                   {"div", cpu::div, cuda::div}};
-  for (const auto& f : functions)
+  for_each(formula::Binary{}, [&](const auto& f) {
     for (const Broadcast& walk : walks) {
       CAPTURE(std::string(f.name));
       CAPTURE(walk.size[0]);
@@ -111,17 +85,23 @@ TEST_CASE("cuda: binary functions, broadcast") {
         reach_a += (walk.size[axis] - 1) * walk.stride_a[axis];
         reach_b += (walk.size[axis] - 1) * walk.stride_b[axis];
       }
-      const Numbers a = random(reach_a, 1), b = random(reach_b, 2);
-      Numbers y(count(n));
+      Numbers a = random(reach_a, 1), b = random(reach_b, 2), y(count(n));
+      a[0] = not_a_number, b[count(reach_b / 2)] = 0, a[count(reach_a / 2)] = 0;
       OnDevice A(a), B(b, 1), Y(n, 1);
-      f.on_cpu(walk, a.data(), b.data(), y.data());
-      f.on_gpu(walk, A, B, Y);
-      CHECK(Y.values() == y);
-      if (reach_a == n) {  // in the place of an operand of the same size
-        f.on_gpu(walk, A, B, A);
-        CHECK(A.values() == y);
+      cpu::binary(f, walk, a.data(), b.data(), y.data());
+      cuda::binary(f, walk, A, B, Y);
+      check_each(Y.values(), y, 0);
+      if (reach_b == n) {  // in the place of an operand of the same size
+        OnDevice in_place(b);
+        cuda::binary(f, walk, A, in_place, in_place);
+        check_each(in_place.values(), y, 0);
+      }
+      if (reach_a == n) {
+        cuda::binary(f, walk, A, B, A);
+        check_each(A.values(), y, 0);
       }
     }
+  });
 }
 
 TEST_CASE("cuda: dropout keeps the same elements") {
@@ -133,22 +113,18 @@ TEST_CASE("cuda: dropout keeps the same elements") {
         const Numbers x = random(n, 1, 1, 2);
         Numbers y(count(n));
         OnDevice X(x), Y(n, 1);
-        cpu::dropout(x.data(), y.data(), n, p, draw);
-        cuda::dropout(X, Y, n, p, draw);
+        cpu::dropout(formula::Identity{}, x.data(), y.data(), nullptr, n, p, draw);
+        cuda::dropout(formula::Identity{}, X, Y, nullptr, n, p, draw);
         CHECK(Y.values() == y);
-        cuda::dropout(X, X, n, p, draw);
+        cuda::dropout(formula::Identity{}, X, X, nullptr, n, p, draw);
         CHECK(X.values() == y);
       }
 }
 
 TEST_CASE("cuda: GELU with dropout, and its derivative") {
-  const struct {
-    const char* name;
-    decltype(&cpu::gelu) on_cpu, on_gpu;
-    double floor;  // down to which its digits are right; those of the derivatives are down to 1/8 (tensor/math.h)
-  } functions[] = {{"gelu", cpu::gelu, cuda::gelu, std::numeric_limits<real>::min()},
-                   {"gelu_tanh", cpu::gelu_tanh, cuda::gelu_tanh, 0.125}};
-  for (const auto& f : functions)
+  for_each(formula::Dropped{}, [](const auto& f) {
+    // Down to where their digits are right; those of the derivatives are down to 1/8 (tensor/math.h).
+    const double floor = std::string(f.name) == "gelu_tanh" ? 0.125 : std::numeric_limits<real>::min();
     for (const Index n : some_sizes_in_fours)
       for (const real p : {real{0}, real(0.3)}) {
         CAPTURE(std::string(f.name));
@@ -158,20 +134,21 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
         Numbers x = random(n, 1, -6, 6), y(count(n)), derivative(count(n));
         if (n > 2) x[1] = infinity, x[2] = not_a_number;
         OnDevice X(x, 1), Y(n, 1), D(n, 1);
-        f.on_cpu(x.data(), y.data(), derivative.data(), n, p, draw);
-        f.on_gpu(X, Y, D, n, p, draw);
-        check_each(Y.values(), y, 16 * epsilon, f.floor);
+        cpu::dropout(f, x.data(), y.data(), derivative.data(), n, p, draw);
+        cuda::dropout(f, X, Y, D, n, p, draw);
+        check_each(Y.values(), y, 16 * epsilon, floor);
         check_each(D.values(), derivative, 16 * epsilon, 0.125);
         OnDevice alone(n);
-        f.on_gpu(X, alone, nullptr, n, p, draw);
-        check_each(alone.values(), y, 16 * epsilon, f.floor);
-        f.on_gpu(X, Y, X, n, p, draw);  // the derivative in the place of x
+        cuda::dropout(f, X, alone, nullptr, n, p, draw);
+        check_each(alone.values(), y, 16 * epsilon, floor);
+        cuda::dropout(f, X, Y, X, n, p, draw);  // the derivative in the place of x
         check_each(X.values(), derivative, 16 * epsilon, 0.125);
         OnDevice in_place(x);
-        f.on_gpu(in_place, in_place, D, n, p, draw);
-        check_each(in_place.values(), y, 16 * epsilon, f.floor);
+        cuda::dropout(f, in_place, in_place, D, n, p, draw);
+        check_each(in_place.values(), y, 16 * epsilon, floor);
         check_each(D.values(), derivative, 16 * epsilon, 0.125);
       }
+  });
 }
 
 TEST_CASE("cuda: sums") {

@@ -75,4 +75,9 @@ Var relu(const Var& x) {
   return record("relu", relu(x.value()), {{x, [X = x.value()](Tensor dY) { return relu_backward(X, std::move(dY)); }}});
 }
 
+Var sigmoid(Var x) {
+  const Tensor Y = sigmoid(std::move(x).value());
+  return record("sigmoid", Y, {{x, [Y](Tensor dY) { return std::move(dY) * (Y * (1 - Y)); }}});
+}
+
 }  // namespace bobbin

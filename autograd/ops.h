@@ -28,6 +28,7 @@ Var log(const Var& x);
 Var sqrt(Var x);
 Var tanh(Var x);
 Var relu(const Var& x);
+Var sigmoid(Var x);
 
 // --- dropout, and functions that fuse it ---------------------------------------------------------
 /// Each element is 0 with probability p, else divided by 1-p, as the draw decides; 0 <= p < 1.

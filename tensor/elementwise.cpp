@@ -83,6 +83,7 @@ Tensor log(Tensor x) { return unary(formula::Log{}, std::move(x)); }
 Tensor sqrt(Tensor x) { return unary(formula::Sqrt{}, std::move(x)); }
 Tensor tanh(Tensor x) { return unary(formula::Tanh{}, std::move(x)); }
 Tensor relu(Tensor x) { return unary(formula::Relu{}, std::move(x)); }
+Tensor sigmoid(Tensor x) { return unary(formula::Sigmoid{}, std::move(x)); }
 
 Tensor relu_backward(const Tensor& x, Tensor dY) {
   check(x.shape() == dY.shape(), "relu_backward", "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");

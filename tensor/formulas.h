@@ -36,7 +36,15 @@ struct Relu {
   static constexpr auto name = "relu";
   BOBBIN_HD real operator()(real x) const { return x <= 0 ? real{0} : x; }  // so that NaN stays NaN
 };
-using Unary = List<Exp, Log, Sqrt, Tanh, Relu>;
+struct Sigmoid {
+  static constexpr auto name = "sigmoid";
+  // 1 / (1 + e^-x) for x >= 0, and the same times e^x / e^x below: no exponential overflows.
+  BOBBIN_HD real operator()(real x) const {
+    const real e = math::exp(-std::fabs(x)), v = 1 / (1 + e);
+    return x < 0 ? e * v : v;
+  }
+};
+using Unary = List<Exp, Log, Sqrt, Tanh, Relu, Sigmoid>;
 
 // --- of two numbers --------------------------------------------------------------------------------
 struct Add {

@@ -29,6 +29,8 @@ Tensor log(Tensor x);
 Tensor sqrt(Tensor x);
 Tensor tanh(Tensor x);
 Tensor relu(Tensor x);
+/// The logistic function, 1 / (1 + exp(-x)).
+Tensor sigmoid(Tensor x);
 /// dX from dY for y = relu(x), all of one shape.
 Tensor relu_backward(const Tensor& x, Tensor dY);
 

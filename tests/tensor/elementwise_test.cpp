@@ -85,6 +85,7 @@ const Unary unaries[] = {
     {"sqrt", sqrt, std::sqrt, 1, 0},
     {"tanh", tanh, std::tanh, 2, 0},
     {"relu", relu, [](double x) { return x <= 0 ? 0 : x; }, 0, 0},
+    {"sigmoid", sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, 4, 0},
     {"negative", operator-, [](double x) { return -x; }, 0, 0},
 };
 

@@ -38,6 +38,7 @@ const std::vector<Case>& cases() {
       {"log", [](const Inputs& x) { return log(x[0] * x[0] + real(0.5)); }, {{3, 5}}},
       {"sqrt", [](const Inputs& x) { return sqrt(x[0] * x[0] + real(0.5)); }, {{3, 5}}},
       {"tanh", [](const Inputs& x) { return tanh(x[0]); }, {{3, 5}}},
+      {"sigmoid", [](const Inputs& x) { return sigmoid(x[0]); }, {{3, 5}}},
       {"relu", [](const Inputs& x) { return relu(x[0]); }, {{3, 5}}},
       {"gelu", [](const Inputs& x) { return gelu(x[0] * 2); }, {{3, 37}}},
       {"gelu_tanh", [](const Inputs& x) { return gelu_tanh(x[0] * 2); }, {{3, 37}}},

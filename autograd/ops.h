@@ -56,8 +56,10 @@ Var linear(const Var& x, const Var& W, const Var& b);
 /// exp(x) / Σ exp(x) along the last axis. valid_lens is empty or has a number for each row: how
 /// many of its elements count; the others get the weight 0.
 Var softmax(const Var& x, const std::vector<int>& valid_lens = {});
-/// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits): q is 1 - label_smoothing at the
-/// label plus label_smoothing/C everywhere, as torch.nn.functional.cross_entropy. A scalar.
+/// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), a scalar, as torch.nn.functional.cross_entropy:
+/// q is a row of targets (N, C), a distribution; or for labels 1 - label_smoothing at the label plus label_smoothing/C
+/// everywhere.
+Var cross_entropy(const Var& logits, const Tensor& targets);
 Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing = 0);
 
 // --- layer_norm ----------------------------------------------------------------------------------

@@ -84,10 +84,13 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b);
 Tensor softmax(Tensor x, const std::vector<int>& valid_lens = {});
 Tensor softmax_backward(const Tensor& y, const std::vector<int>& valid_lens, Tensor dY);
 
-/// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), where q is 1-smoothing at the
-/// label plus smoothing/C everywhere. Labels are 0 ... C-1; 0 <= smoothing <= 1.
-Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing);
+/// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), where q is a row of targets (N, C), a
+/// distribution, as torch.nn.functional.cross_entropy with probabilities. A class with q = 0 may have the logit -inf.
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets);
 /// dloss, of one element, is the gradient of that mean.
+Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& dloss);
+/// The same for labels 0 ... C-1: q is 1-smoothing at the label plus smoothing/C everywhere; 0 <= smoothing <= 1.
+Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing);
 Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, const Tensor& dloss);
 
 // --- layer_norm ----------------------------------------------------------------------------------

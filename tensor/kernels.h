@@ -99,13 +99,13 @@ void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix
 /// its columns count; the others get the weight 0. A row of which none counts gets equal weights.
 void softmax(const real* x, const int* lens, real* y, Index rows, Index cols);
 void softmax_backward(const real* y, const int* lens, const real* dY, real* dX, Index rows, Index cols);
-/// loss[i] = -Σ_c q_c · log softmax(logits_i)_c, where q is 1-smoothing at the label, plus
-/// smoothing/cols everywhere.
-void cross_entropy(const real* logits, const int* labels, real smoothing, real* loss, Index rows, Index cols);
+/// loss[i] = -Σ_c q_c · log softmax(logits_i)_c, where row i of targets, q, is a distribution. What has q_c = 0 costs
+/// nothing, even if its logit is -inf.
+void cross_entropy(const real* logits, const real* targets, real* loss, Index rows, Index cols);
 /// dlogits_i = dloss/rows · (softmax(logits_i) - q), where dloss, one number, is the gradient of the mean of the
 /// losses.
-void cross_entropy_backward(const real* logits, const int* labels, real smoothing, const real* dloss, real* dlogits,
-                            Index rows, Index cols);
+void cross_entropy_backward(const real* logits, const real* targets, const real* dloss, real* dlogits, Index rows,
+                            Index cols);
 
 // --- layer_norm ----------------------------------------------------------------------------------
 /// y = (x - mean) · rstd · gamma + beta over each row, rstd = 1 / sqrt(variance + eps).

@@ -292,24 +292,27 @@ TEST_CASE("cuda: layer norm of numbers far from zero") {
 
 TEST_CASE("cuda: cross entropy and its way back") {
   for (const auto& shape : some_shapes)
-    for (const real smoothing : {real{0}, real(0.1), real{1}}) {
+    for (const bool soft : {false, true}) {
       const Index rows = shape[0], cols = shape[1];
       CAPTURE(rows);
       CAPTURE(cols);
-      CAPTURE(smoothing);
+      CAPTURE(soft);
       Numbers x = random(rows * cols, 1, -20, 20), loss(count(rows)), dX(x.size());
       const std::vector<int> labels = random_ints(rows, 2, 0, static_cast<int>(cols) - 1);
-      if (cols > 2) x[count(labels[0] == 0 ? 1 : 0)] = -infinity;
+      Numbers q = random(rows * cols, 3, 0, soft ? 2 / static_cast<real>(cols) : real{0});
+      for (Index row = 0; row < rows; ++row) q[count(row * cols + labels[count(row)])] += soft ? real(0.1) : real{1};
+      // A class of -inf that is not asked for costs nothing; 0 · -inf would be NaN.
+      if (cols > 2) x[count(labels[0] == 0 ? 1 : 0)] = -infinity, q[count(labels[0] == 0 ? 1 : 0)] = 0;
       if (rows > 1) x[count(cols)] = not_a_number;
-      if (rows > 2) x[count(2 * cols + labels[2])] = -infinity;  // an infinite loss, which 0 · -inf would make NaN
+      if (rows > 2) x[count(2 * cols + labels[2])] = -infinity;  // an infinite loss
       for (Index i = (rows - 1) * cols; i < rows * cols; ++i) x[count(i)] -= 1000;
       const Numbers dloss{3};
-      OnDevice X(x, 1), L(rows), D(dloss), DX(rows * cols, 1);
-      cpu::cross_entropy(x.data(), labels.data(), smoothing, loss.data(), rows, cols);
-      cuda::cross_entropy(X, labels.data(), smoothing, L, rows, cols);
+      OnDevice X(x, 1), Q(q), L(rows), D(dloss), DX(rows * cols, 1);
+      cpu::cross_entropy(x.data(), q.data(), loss.data(), rows, cols);
+      cuda::cross_entropy(X, Q, L, rows, cols);
       check_each(L.values(), loss, 16 * epsilon, 20);
-      cpu::cross_entropy_backward(x.data(), labels.data(), smoothing, dloss.data(), dX.data(), rows, cols);
-      cuda::cross_entropy_backward(X, labels.data(), smoothing, D, DX, rows, cols);
+      cpu::cross_entropy_backward(x.data(), q.data(), dloss.data(), dX.data(), rows, cols);
+      cuda::cross_entropy_backward(X, Q, D, DX, rows, cols);
       check_same(DX.values(), dX, 16 * epsilon, 3 / static_cast<double>(rows));  // times p - q, each up to 1
     }
 }
@@ -317,20 +320,22 @@ TEST_CASE("cuda: cross entropy and its way back") {
 TEST_CASE("cuda: a row of 50,000") {
   const Index cols = 50000;
   const Numbers x = random(cols, 1, -20, 20), dY = random(cols, 2), dloss{3};
-  const int label = 49999, len = 40001;
+  const int len = 40001;
+  Numbers q(count(cols), real(0.1) / static_cast<real>(cols));
+  q[49999] += real(0.9);
   Numbers y(count(cols)), dX(count(cols)), loss(1);
-  OnDevice X(x, 1), Y(cols), DY(dY), DX(cols), L(1), D(dloss);
+  OnDevice X(x, 1), Y(cols), DY(dY), DX(cols), L(1), D(dloss), Q(q);
   cpu::softmax(x.data(), &len, y.data(), 1, cols);
   cuda::softmax(X, &len, Y, 1, cols);
   check_each(Y.values(), y, 128 * epsilon);
   cpu::softmax_backward(y.data(), &len, dY.data(), dX.data(), 1, cols);
   cuda::softmax_backward(Y, &len, DY, DX, 1, cols);
   check_same(DX.values(), dX, 128 * epsilon);
-  cpu::cross_entropy(x.data(), &label, real(0.1), loss.data(), 1, cols);
-  cuda::cross_entropy(X, &label, real(0.1), L, 1, cols);
+  cpu::cross_entropy(x.data(), q.data(), loss.data(), 1, cols);
+  cuda::cross_entropy(X, Q, L, 1, cols);
   check_same(L.values(), loss, 64 * epsilon);
-  cpu::cross_entropy_backward(x.data(), &label, real(0.1), dloss.data(), dX.data(), 1, cols);
-  cuda::cross_entropy_backward(X, &label, real(0.1), D, DX, 1, cols);
+  cpu::cross_entropy_backward(x.data(), q.data(), dloss.data(), dX.data(), 1, cols);
+  cuda::cross_entropy_backward(X, Q, D, DX, 1, cols);
   check_same(DX.values(), dX, 16 * epsilon);
   int want = 0, got = 0;
   cpu::argmax(x.data(), &want, 1, cols);
@@ -339,10 +344,8 @@ TEST_CASE("cuda: a row of 50,000") {
 }
 
 TEST_CASE("cuda: a loss near zero keeps its digits") {
-  const Numbers x{20, 0, 0, 0};
-  const int label = 0;
-  OnDevice X(x), L(1);
-  cuda::cross_entropy(X, &label, 0, L, 1, 4);
+  OnDevice X(Numbers{20, 0, 0, 0}), Q(Numbers{1, 0, 0, 0}), L(1);
+  cuda::cross_entropy(X, Q, L, 1, 4);
   check_each(L.values(), {static_cast<real>(std::log1p(3 * std::exp(-20.0)))}, 1e-5);
 }
 

@@ -42,7 +42,7 @@ struct PlainCrossEntropy {
   double loss = 0;
   Doubles dlogits;
 
-  PlainCrossEntropy(const Tensor& logits, const Labels& labels, double smoothing, double dloss) {
+  PlainCrossEntropy(const Tensor& logits, const Doubles& targets, double dloss) {
     const Index rows = logits.shape()[0], cols = logits.shape()[1];
     for (Index row = 0; row < rows; ++row) {
       const real* x = logits.data() + row * cols;
@@ -51,14 +51,21 @@ struct PlainCrossEntropy {
       for (Index c = 0; c < cols; ++c) max = std::max(max, double{x[c]});
       for (Index c = 0; c < cols; ++c) total += std::exp(x[c] - max);
       for (Index c = 0; c < cols; ++c) {
-        const double q =
-            smoothing / static_cast<double>(cols) + (c == labels[static_cast<std::size_t>(row)] ? 1 - smoothing : 0);
+        const double q = targets[static_cast<std::size_t>(row * cols + c)];
         loss -= q == 0 ? 0 : q * (x[c] - max - std::log(total)) / static_cast<double>(rows);
         dlogits.push_back(dloss * (p[static_cast<std::size_t>(c)] - q) / static_cast<double>(rows));
       }
     }
   }
 };
+
+// 1-s at the label plus s/C everywhere.
+Doubles smoothed(const Labels& labels, Index classes, double s) {
+  Doubles q;
+  for (const int label : labels)
+    for (Index c = 0; c < classes; ++c) q.push_back(s / static_cast<double>(classes) + (c == label ? 1 - s : 0));
+  return q;
+}
 
 Labels some_labels(Index rows, Index classes) {
   Labels labels;
@@ -163,7 +170,7 @@ TEST_CASE("cross-entropy and its way back agree with plain loops") {
     for (const double smoothing : {0.0, 0.1, 0.5, 1.0}) {
       CAPTURE(smoothing);
       const real s = static_cast<real>(smoothing);
-      const PlainCrossEntropy want(logits, labels, s, 3);
+      const PlainCrossEntropy want(logits, smoothed(labels, shape[1], s), 3);
       with_threads([&] {
         CHECK(cross_entropy(logits, labels, s).shape() == Shape{});
         CHECK(error(cross_entropy(logits, labels, s), {want.loss}) <= 16 * epsilon);
@@ -175,11 +182,37 @@ TEST_CASE("cross-entropy and its way back agree with plain loops") {
   }
 }
 
+TEST_CASE("cross-entropy of soft targets agrees with a plain loop, and with numbers of torch.nn.functional") {
+  for (const Shape& shape : {Shape{1, 1}, Shape{1, 3}, Shape{3, 17}, Shape{37, 10}, Shape{129, 65}}) {
+    CAPTURE(shape);
+    const Tensor logits = Rng(19).normal(shape, 0, 5), q = softmax(Rng(20).normal(shape, 0, 3));
+    const std::vector<real> targets = q.values();
+    const PlainCrossEntropy want(logits, {targets.begin(), targets.end()}, 3);
+    CHECK(cross_entropy(logits, q).shape() == Shape{});
+    CHECK(error(cross_entropy(logits, q), {want.loss}) <= 16 * epsilon);
+    CHECK(error(cross_entropy_backward(logits, q, Tensor::scalar(3)), want.dlogits) <= 16 * epsilon);
+  }
+  // log(e + e² + e³) = 3.40760596 less 0.2·1 + 0.3·2 + 0.5·3
+  const Tensor x({1, 3}, {1, 2, 3}), q({1, 3}, {real(0.2), real(0.3), real(0.5)});
+  CHECK(cross_entropy(x, q).item() == doctest::Approx(1.10760596));
+  CHECK(error(cross_entropy_backward(x, q, Tensor::scalar(1)), {-0.10996943, -0.05527153, 0.16524096}) <= 1e-7);
+  // Where nothing is asked for, the logit may be -inf; where something is, the loss is infinite.
+  const Tensor ruled_out({1, 3}, {0, -infinity, 0});
+  CHECK(cross_entropy(ruled_out, Tensor({1, 3}, {real(0.25), 0, real(0.75)})).item() == doctest::Approx(std::log(2)));
+  CHECK(cross_entropy(ruled_out, q).item() == infinity);
+  CHECK(std::isnan(cross_entropy(x, Tensor({1, 3}, {0, 1, not_a_number})).item()));
+  const Tensor zeros = Tensor::zeros({2, 3});
+  CHECK(fails([&] { cross_entropy(zeros, q); }, {"[cross_entropy]", "(2, 3)", "(1, 3)"}));
+  CHECK(fails([&] { cross_entropy(zeros[0], zeros[0]); }, {"[cross_entropy]", "(3)"}));
+  CHECK(fails([&] { cross_entropy_backward(zeros, q, Tensor::scalar(1)); }, {"[cross_entropy_backward]", "(1, 3)"}));
+  CHECK(fails([&] { cross_entropy_backward(zeros, zeros, zeros); }, {"[cross_entropy_backward]", "one number"}));
+}
+
 TEST_CASE("cross-entropy of extreme logits") {
   const Tensor large({2, 3}, {1000, -1000, 500, 80, 81, 1000});
   const Labels labels{1, 2};
   for (const double smoothing : {0.0, 0.1}) {
-    const PlainCrossEntropy want(large, labels, static_cast<real>(smoothing), 1);
+    const PlainCrossEntropy want(large, smoothed(labels, 3, static_cast<real>(smoothing)), 1);
     CHECK(error(cross_entropy(large, labels, static_cast<real>(smoothing)), {want.loss}) <= 4 * epsilon);
     CHECK(error(cross_entropy_backward(large, labels, static_cast<real>(smoothing), Tensor::scalar(1)), want.dlogits) <=
           4 * epsilon);

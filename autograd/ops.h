@@ -87,6 +87,10 @@ Var im2col(const Var& X, const Conv2dGeometry& geometry);
 /// Images cut into patches of h x w: (B, C, H, W) -> (B, number of patches, C·h·w), left to right, then down.
 Var patches(const Var& X, Size2 size);
 
+// --- pool ------------------------------------------------------------------------------------------
+/// The mean over each window of images: (B, C, H, W) -> (B, C, H', W'), H' = (H - kernel)/stride + 1, rounded down.
+Var avg_pool2d(const Var& X, Size2 kernel, Size2 stride);
+
 // --- shapes: numbers moved, none changed ---------------------------------------------------------
 /// The same numbers in another shape of the same size.
 Var reshape(Var x, const Shape& shape);

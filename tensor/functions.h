@@ -132,6 +132,12 @@ Tensor col2im(const Tensor& dcolumns, const Conv2dGeometry& g);
 Tensor patches(const Tensor& x, Size2 size);
 Tensor patches_backward(const Tensor& dY, const Shape& shape, Size2 size);
 
+// --- pool ------------------------------------------------------------------------------------------
+/// The mean over each window of images (B, C, H, W), as torch.nn.functional.avg_pool2d: (B, C, H', W'), where
+/// H' = (H - kernel)/stride + 1, rounded down. Windows may overlap.
+Tensor avg_pool2d(const Tensor& x, Size2 kernel, Size2 stride);
+Tensor avg_pool2d_backward(const Tensor& dY, const Shape& shape, Size2 kernel, Size2 stride);
+
 // --- shapes: numbers moved, none changed ---------------------------------------------------------
 /// Axis i of the result is axis axes[i] of x: (B, T, C) with axes 0, 2, 1 is (B, C, T). A copy.
 Tensor permute(const Tensor& x, const std::vector<int>& axes);

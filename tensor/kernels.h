@@ -138,6 +138,13 @@ void col2im(const real* dcolumns, real* dX, Index batch, const Conv2dGeometry& g
 void patches(const real* x, real* y, Index batch, const Conv2dGeometry& g);
 void patches_backward(const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
 
+// --- pool ----------------------------------------------------------------------------------------
+/// x (batch, C, H, W) -> y (batch, C, out_h, out_w): the mean of what the kernel sees at each place; for a geometry
+/// without padding and dilation.
+void avg_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g);
+/// The way back: dX is the sum of its shares in all the places in dY that saw it.
+void avg_pool2d_backward(const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
+
 // --- shapes --------------------------------------------------------------------------------------
 /// y_i = value.
 void fill(real* y, real value, Index n);

@@ -34,6 +34,8 @@ decltype(cpu::im2col) im2col;
 decltype(cpu::col2im) col2im;
 decltype(cpu::patches) patches;
 decltype(cpu::patches_backward) patches_backward;
+decltype(cpu::avg_pool2d) avg_pool2d;
+decltype(cpu::avg_pool2d_backward) avg_pool2d_backward;
 decltype(cpu::fill) fill;
 decltype(cpu::permute) permute;
 decltype(cpu::copy_rows) copy_rows;

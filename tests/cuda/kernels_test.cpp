@@ -429,6 +429,28 @@ TEST_CASE("cuda: images as columns, and back") {
   }
 }
 
+TEST_CASE("cuda: average pooling and its way back") {
+  //                              C  H  W  kernel stride
+  const Conv2dGeometry some[] = {{1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1},
+                                 {3, 8, 6, 2, 2, 2, 2, 0, 0, 1, 1},
+                                 {2, 9, 33, 3, 4, 1, 2, 0, 0, 1, 1},
+                                 {5, 7, 5, 2, 2, 3, 4, 0, 0, 1, 1}};
+  for (const Conv2dGeometry& g : some)
+    for (const Index batch : {1, 3}) {
+      const Index pixels = batch * g.channels * g.height * g.width;
+      const Index places = batch * g.channels * g.out_h() * g.out_w();
+      const Numbers x = random(pixels, 1), dY = random(places, 2);
+      Numbers y(count(places)), dX(count(pixels));
+      OnDevice X(x, 1), Y(places, 1), DY(dY), DX(pixels);
+      cpu::avg_pool2d(x.data(), y.data(), batch, g);
+      cuda::avg_pool2d(X, Y, batch, g);
+      check_same(Y.values(), y, 4 * epsilon);
+      cpu::avg_pool2d_backward(dY.data(), dX.data(), batch, g);
+      cuda::avg_pool2d_backward(DY, DX, batch, g);
+      check_same(DX.values(), dX, 4 * epsilon);
+    }
+}
+
 TEST_CASE("cuda: a step of SGD") {
   for (const Index n : some_sizes)
     for (const real momentum : {real{0}, real(0.9)})

@@ -57,6 +57,11 @@ const std::vector<Case>& cases() {
          return reshape(x[0], {5, 3});
        },
        {{3, 5}}},
+      {"avg_pool2d",
+       [](const Inputs& x) {
+         return avg_pool2d(x[0], {3, 2}, {2, 1});
+       },
+       {{2, 3, 8, 5}}},
       {"permute",
        [](const Inputs& x) {
          return permute(x[0], {2, 0, 3, 1});

@@ -46,14 +46,15 @@ class ProductsOfStep {
   void linear(Index rows, Index in, Index out, bool input_is_data = false) {
     const Tensor X = noise({rows, in}), W = noise({out, in});
     Tensor Y({rows, out}), dW({out, in});
-    forward_.push_back(
-        [=]() mutable { backend::gemm(false, true, rows, out, in, 1, X.data(), in, W.data(), in, 0, Y.data(), out); });
+    forward_.push_back([=]() mutable {
+      backend::gemm({rows, out, in}, {X.data(), in}, {W.data(), in, true}, {Y.data(), out});
+    });
     backward_.push_back([=]() mutable {
       if (!input_is_data) {
         Tensor dX({rows, in});
-        backend::gemm(false, false, rows, in, out, 1, Y.data(), out, W.data(), in, 0, dX.data(), in);
+        backend::gemm({rows, in, out}, {Y.data(), out}, {W.data(), in}, {dX.data(), in});
       }
-      backend::gemm(true, false, out, in, rows, 1, Y.data(), out, X.data(), in, 0, dW.data(), in);
+      backend::gemm({out, in, rows}, {Y.data(), out, true}, {X.data(), in}, {dW.data(), in});
     });
     flops_ += (input_is_data ? 4.0 : 6.0) * static_cast<double>(rows * in * out);
   }
@@ -73,8 +74,9 @@ class ProductsOfStep {
     };
     forward_.push_back([=]() mutable {
       for_each_head([&](Index query, Index key, Index w) {
-        backend::gemm(false, true, Tq, Tk, d, 1, Q.data() + query, D, K.data() + key, D, 0, weights.data() + w, Tk);
-        backend::gemm(false, false, Tq, d, Tk, 1, weights.data() + w, Tk, V.data() + key, D, 0, Y.data() + query, D);
+        real* const A = weights.data() + w;
+        backend::gemm({Tq, Tk, d}, {Q.data() + query, D}, {K.data() + key, D, true}, {A, Tk});
+        backend::gemm({Tq, d, Tk}, {A, Tk}, {V.data() + key, D}, {Y.data() + query, D});
       });
     });
     backward_.push_back([=]() mutable {
@@ -82,10 +84,10 @@ class ProductsOfStep {
       for_each_head([&](Index query, Index key, Index w) {
         real* const A = weights.data() + w;
         real* const dY = Y.data() + query;
-        backend::gemm(false, true, Tq, Tk, d, 1, dY, D, V.data() + key, D, 0, A, Tk);
-        backend::gemm(true, false, Tk, d, Tq, 1, A, Tk, dY, D, 0, dV.data() + key, D);
-        backend::gemm(false, false, Tq, d, Tk, 1, A, Tk, K.data() + key, D, 0, dQ.data() + query, D);
-        backend::gemm(true, false, Tk, d, Tq, 1, A, Tk, Q.data() + query, D, 0, dK.data() + key, D);
+        backend::gemm({Tq, Tk, d}, {dY, D}, {V.data() + key, D, true}, {A, Tk});
+        backend::gemm({Tk, d, Tq}, {A, Tk, true}, {dY, D}, {dV.data() + key, D});
+        backend::gemm({Tq, d, Tk}, {A, Tk}, {K.data() + key, D}, {dQ.data() + query, D});
+        backend::gemm({Tk, d, Tq}, {A, Tk, true}, {Q.data() + query, D}, {dK.data() + key, D});
       });
     });
     flops_ += 12.0 * static_cast<double>(s.batch * s.heads * Tq * Tk * d);

@@ -119,4 +119,5 @@ check-cuda-plants: deps
 	@sh tests/cuda/plants/run.sh
 
 -include $(patsubst %.o,%.d,$(call emulated,$(CUDA_SRC) $(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST) $(EMULATOR_SRC) $(LIB_SRC)) \
-           $(patsubst %.cu,$(B)/float/%.o,$(CUDA_SRC)))
+           $(patsubst %.cu,$(B)/float/%.o,$(CUDA_SRC))) \
+         $(foreach t,$(PTX_TARGETS),$(patsubst %.ptx,%.d,$(call ptx,$(t))))

@@ -1,9 +1,7 @@
 #pragma once
-#include <vector>
-
 #include "tensor/check.h"
+#include "tensor/functions.h"
 #include "tensor/profile.h"
-#include "tensor/tensor.h"
 
 /// What the families of tensor/functions.h, each a file of its own, have in common.
 namespace bobbin {

@@ -1,11 +1,8 @@
 // Images rearranged so that a convolution becomes a matrix product.
-#include "tensor/functions.h"
-
 #include <algorithm>
 #include <initializer_list>
 
 #include "tensor/backend.h"
-#include "tensor/check.h"
 #include "tensor/common.h"
 
 namespace bobbin {

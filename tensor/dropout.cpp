@@ -1,8 +1,5 @@
 // Dropout, alone and behind the functions that fuse it.
-#include "tensor/functions.h"
-
 #include "tensor/backend.h"
-#include "tensor/check.h"
 #include "tensor/common.h"
 
 namespace bobbin {

@@ -1,10 +1,7 @@
 // Elementwise functions: how operands that broadcast are walked, and whose memory a result may take.
-#include "tensor/functions.h"
-
 #include <algorithm>
 
 #include "tensor/backend.h"
-#include "tensor/check.h"
 #include "tensor/common.h"
 
 namespace bobbin {

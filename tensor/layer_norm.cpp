@@ -1,8 +1,5 @@
 // Layer normalisation over rows.
-#include "tensor/functions.h"
-
 #include "tensor/backend.h"
-#include "tensor/check.h"
 #include "tensor/common.h"
 
 namespace bobbin {

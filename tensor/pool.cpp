@@ -1,8 +1,6 @@
 // Pooling: images made smaller, each channel for itself.
 #include "tensor/backend.h"
-#include "tensor/check.h"
 #include "tensor/common.h"
-#include "tensor/functions.h"
 
 namespace bobbin {
 namespace {

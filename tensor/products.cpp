@@ -1,11 +1,8 @@
 // Matrix products.
-#include "tensor/functions.h"
-
 #include <algorithm>
 #include <limits>
 
 #include "tensor/backend.h"
-#include "tensor/check.h"
 #include "tensor/common.h"
 
 namespace bobbin {

@@ -1,8 +1,5 @@
 // Sums and the like.
-#include "tensor/functions.h"
-
 #include "tensor/backend.h"
-#include "tensor/check.h"
 #include "tensor/common.h"
 
 namespace bobbin {

@@ -1,11 +1,8 @@
 // Numbers moved, none changed.
-#include "tensor/functions.h"
-
 #include <algorithm>
 #include <numeric>
 
 #include "tensor/backend.h"
-#include "tensor/check.h"
 #include "tensor/common.h"
 
 namespace bobbin {

@@ -1,10 +1,7 @@
 // Softmax over rows, and the loss that is made of it.
-#include "tensor/functions.h"
-
 #include <algorithm>
 
 #include "tensor/backend.h"
-#include "tensor/check.h"
 #include "tensor/common.h"
 
 namespace bobbin {

@@ -1,8 +1,5 @@
-// The steps of optimizers.
-#include "tensor/functions.h"
-
+// One step of an optimizer.
 #include "tensor/backend.h"
-#include "tensor/check.h"
 #include "tensor/common.h"
 
 namespace bobbin {

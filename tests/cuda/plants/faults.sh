@@ -54,12 +54,12 @@ plant 'scratch memory is added to, though nobody has made it 0' reduce.cu 'sums,
   '  if (threadIdx.x == 0) y[p.number] += sum;'
 
 plant 'the grid has a block too few' dropout.cu 'GELU*' \
-  'activation_kernel<F>, blocks(n, 4 * block_size)' \
-  'activation_kernel<F>, std::max(blocks(n, 4 * block_size), 2u) - 1'
+  'blocks(n, 4 * block_size)' \
+  'std::max(blocks(n, 4 * block_size), 2u) - 1'
 
 plant 'blocks begin where no other ends' dropout.cu 'dropout*' \
-  'dropout_kernel, blocks(n, 4 * block_size), block_size' \
-  'dropout_kernel, blocks(n, 4 * block_size), block_size / 2'
+  'blocks(n, 4 * block_size), block_size' \
+  'blocks(n, 4 * block_size), block_size / 2'
 
 plant 'a thread too many writes' elementwise.cu 'functions of one number' \
   '  if (const Index i = thread_number(); i < n) y[i] = f(x[i]);' \

@@ -55,9 +55,9 @@ CXXFLAGS = -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math
 optimise = $(if $(filter tensor/% data/% tests/cuda/emulator/%,$(1)),$(OPT),$\
              $(if $(filter tests/% .make/%,$(1)),$(TEST_OPT),$(REST_OPT)))
 COMPILE  = $(CXX) $(CXXFLAGS) $(call optimise,$<) -I. $(BLAS_CFLAGS) $(CPPFLAGS) \
-           $(if $(filter $(NAMES_COMMIT),$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
+           $(if $(filter apps/common/run_config.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
 LIBS     = $(BLAS_LIBS) -lz
-# Which sources these are: a run notes it in config.json.
+# Which sources these are: train notes it in config.json.
 COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 # --- Sources --------------------------------------------------------------------------------------
@@ -68,7 +68,6 @@ LIB_SRC  = $(wildcard $(FOLDERS:%=%/*.cpp) $(FOLDERS:%=%/*/*.cpp))
 APP_SRC  = $(wildcard apps/*.cpp)
 # What the programs have in common.
 COMMON_SRC = $(wildcard apps/common/*.cpp)
-NAMES_COMMIT = $(or $(wildcard apps/common/run_config.cpp),apps/train_vit.cpp)
 FUZZ_SRC = tests/fuzz/fuzz.cpp
 TEST_SRC = $(filter-out $(FUZZ_SRC) tests/cuda/%,\
              $(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp))
@@ -144,7 +143,7 @@ help:
 # Each builds in a make of its own, because what deps installs changes what the Makefile finds.
 run: deps
 	@$(BUILD) programs
-	@$(B)/$(if $(wildcard apps/train.cpp),train,train_vit) $(ARGS)
+	@$(B)/train $(ARGS)
 
 bench: deps
 	@$(BUILD) programs
@@ -243,7 +242,7 @@ COMMAND = $(COMPILE) $(OPT) $(TEST_OPT) $(shell $(CXX) --version 2>/dev/null | h
 $(B)/command: FORCE
 	@mkdir -p $(B); echo '$(COMMAND)' | cmp -s - $@ || echo '$(COMMAND)' > $@
 
-$(call object,float,$(NAMES_COMMIT)): $(B)/commit
+$(B)/float/apps/common/run_config.o: $(B)/commit
 $(B)/commit: FORCE
 	@mkdir -p $(B); echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
 

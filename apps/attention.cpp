@@ -1,10 +1,12 @@
 // Draws where a Vision Transformer looks.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "apps/common/command_line.h"
 #include "apps/common/model_flags.h"
 #include "data/drawing/canvas.h"
 #include "data/drawing/contact_sheet.h"
@@ -32,8 +34,7 @@ Settings parse_command_line(int argc, char** argv) {
       "Draws where a Vision Transformer looks in a picture. NAME-attention.png has the attention of the class token "
       "(of "
       "all patches, if the head takes their mean), a row for each block and a column for each head; NAME-rollout.png "
-      "has "
-      "the attention rollout of all blocks.",
+      "has the attention rollout of all blocks.",
       "attention");
   command_line::add_model(app, s.model, s.options);
   app.option_defaults()->always_capture_default();
@@ -71,7 +72,10 @@ int main(int argc, char** argv) try {
   const Settings s = parse_command_line(argc, argv);
   set_threads(s.threads);
   Classifier classifier = read_classifier(s.model, s.options);
-  ViT& model = classifier.model;
+  ViT* const vit = classifier.model.as<ViT>();
+  check(vit, "attention", s.model, " is a ", classifier.model.config().title(),
+        ", which has no attention to draw: needs a Vision Transformer");
+  ViT& model = *vit;
 
   make_folder(s.output_dir);  // before the work
   const Image original = read_image(s.picture, model.config.num_channels);

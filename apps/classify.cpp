@@ -1,4 +1,5 @@
 // Says what is in pictures.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -8,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/command_line.h"
 #include "apps/common/model_flags.h"
 #include "data/images/codec.h"
 #include "data/sets/folder.h"
@@ -34,7 +36,8 @@ Settings parse_command_line(int argc, char** argv) {
   app.add_option("IMAGE", s.pictures, "JPEG and PNG files, folders of them, or - for a list of them on stdin")
       ->required();
   app.option_defaults()->always_capture_default();
-  app.add_option("-k,--top-k", s.top_k, "so many classes of each picture")->check(command_line::within(1, 1e6));
+  app.add_option("-k,--top-k", s.top_k, "how many classes to show for each picture")
+      ->check(command_line::within(1, 1e6));
   app.add_option("--format", s.format, "table, csv or json")->check(CLI::IsMember({"table", "csv", "json"}));
   app.add_flag("--logits", s.logits, "what the model computes, exactly, for every class in the model's order");
   app.add_option("--threads", s.threads, "threads to compute on")->check(command_line::within(1, 1024));
@@ -67,7 +70,7 @@ struct Answer {
 };
 
 std::vector<Answer> classify(Classifier& classifier, const std::filesystem::path& picture, const Settings& s) {
-  const Image image = read_image(picture, classifier.model.config.num_channels);
+  const Image image = read_image(picture, classifier.model.config().num_channels());
   const Tensor logits = classifier.model(to_tensor(image, classifier.preprocess)).value();  // (1, num_classes)
   const std::vector<real> values = s.logits ? logits.values() : softmax(logits).values();
   std::vector<std::size_t> order(values.size());

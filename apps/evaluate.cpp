@@ -1,4 +1,5 @@
 // Says how well a model does on a data set, class by class, and shows its worst mistakes.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -6,13 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/command_line.h"
 #include "apps/common/model_flags.h"
 #include "data/drawing/confusion.h"
 #include "data/drawing/contact_sheet.h"
 #include "data/files/write_file.h"
 #include "data/images/codec.h"
-#include "data/sets/batches.h"
 #include "data/sets/open.h"
+#include "optim/training/evaluate.h"
 #include "tensor/functions.h"
 #include "tensor/text.h"
 #include "tensor/threads.h"
@@ -34,15 +36,14 @@ Settings parse_command_line(int argc, char** argv) {
   Settings s;
   CLI::App app(
       "Says how well a model does on a data set: accuracy, precision and recall of each class, the confusion matrix "
-      "(also "
-      "as confusion.png), and the worst mistakes (mistakes.png).",
+      "(also as confusion.png), and the worst mistakes (mistakes.png).",
       "evaluate");
   command_line::add_model(app, s.model, s.options);
   app.option_defaults()->always_capture_default();
   app.add_option("--data-dir,--data", s.data_dir, "folder of the data set; if not given, Fashion-MNIST is looked for");
   app.add_option("--split", s.split, "test or train")->check(CLI::IsMember({"test", "train"}));
   app.add_option("--output-dir", s.output_dir, "folder for the two pictures [the model's]");
-  app.add_option("--mistakes", s.mistakes, "so many mistakes are shown")->check(command_line::within(0, 1000));
+  app.add_option("--mistakes", s.mistakes, "how many mistakes to show")->check(command_line::within(0, 1000));
   app.add_option("-b,--batch-size", s.batch_size, "images at a time")->check(command_line::within(1, 4096));
   app.add_option("--threads", s.threads, "threads to compute on")->check(command_line::within(1, 1024));
   app.add_flag("--by-number", s.by_number,
@@ -69,8 +70,8 @@ struct Mistake {
 };
 
 struct Result {
+  Evaluation means;
   ConfusionMatrix confusion;
-  double loss = 0;                // the mean
   std::vector<Mistake> mistakes;  // the worst first
 };
 
@@ -82,24 +83,22 @@ double loss_of(const real* logits, Index classes, int label) {
   return std::log(sum) + largest - double{logits[label]};
 }
 
-Result judge(ViT& model, const ImageDataset& data, Index batch_size) {
-  Result result{ConfusionMatrix(data.num_classes()), 0, {}};
+Result judge(AnyModel& model, const ImageDataset& data, Index batch_size) {
+  Result result{{}, ConfusionMatrix(data.num_classes()), {}};
   Index image = 0;
-  for (auto [X, y] : batches(data, batch_size)) {
-    const Tensor output = model(X).value();
+  result.means = evaluate(model, data, batch_size, [&](const Tensor& output, const Labels& y) {
     const Labels predicted = argmax(output);
     const std::vector<real> logits = output.values(), probabilities = softmax(output).values();
     for (std::size_t i = 0; i < y.size(); ++i, ++image) {
       const std::size_t row = i * static_cast<std::size_t>(data.num_classes());
       const double loss = loss_of(&logits[row], data.num_classes(), y[i]);
       check(std::isfinite(loss), "evaluate", "the model's logits for image ", image, " are not finite");
-      result.loss += loss / static_cast<double>(data.count());
       result.confusion.add(y[i], predicted[i]);
       if (predicted[i] != y[i])
         result.mistakes.push_back(
             {image, predicted[i], double{probabilities[row + static_cast<std::size_t>(predicted[i])]}, loss});
     }
-  }
+  });
   std::stable_sort(result.mistakes.begin(), result.mistakes.end(),
                    [](const Mistake& a, const Mistake& b) { return a.loss > b.loss; });
   return result;
@@ -149,14 +148,14 @@ int main(int argc, char** argv) try {
   const Settings s = parse_command_line(argc, argv);
   set_threads(s.threads);
   Classifier classifier = read_classifier(s.model, s.options);
-  const TrainAndTest both = image_data(s.data_dir, classifier.preprocess, classifier.model.config.num_channels);
+  const TrainAndTest both = image_data(s.data_dir, classifier.preprocess, classifier.model.config().num_channels());
   const ImageDataset& data = s.split == "test" ? both.test : both.train;
   check_same_classes(classifier.class_names, data.class_names, s.by_number);
 
   make_folder(s.output_dir);  // before the work
 
   Result result = judge(classifier.model, data, s.batch_size);
-  std::printf("accuracy  %.4f\nloss      %.4f\nimages    %lld\n", result.confusion.accuracy(), result.loss,
+  std::printf("accuracy  %.4f\nloss      %.4f\nimages    %lld\n", result.means.accuracy, result.means.loss,
               static_cast<long long>(result.confusion.total()));
   print_classes(result.confusion, data.class_names);
   if (data.num_classes() <= 40) print_matrix(result.confusion, data.class_names);  // more do not fit in a line

@@ -1,4 +1,5 @@
 // Draws the training curves of one run, or of several over one another.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 
@@ -16,7 +17,7 @@ namespace {
 Curves read_run(const fs::path& path) {
   check(fs::exists(path), "plot", "there is no run ", path.string());
   const fs::path file = fs::is_directory(path) ? path / "metrics.csv" : path;
-  check(fs::exists(file), "plot", "the folder ", path.string(), " holds no metrics.csv, so no run of train_vit");
+  check(fs::exists(file), "plot", "the folder ", path.string(), " holds no metrics.csv, so no run of train");
   const std::vector<EpochMetrics> epochs = read_metrics(file);
   check(!epochs.empty(), "plot", "no epoch is finished in ", file.string());
   return curves(path.string(), epochs);

@@ -1,3 +1,4 @@
+// Scaled dot-product attention with several heads, as one operation.
 #include "autograd/ops.h"
 
 namespace bobbin {

@@ -1,4 +1,4 @@
-// Convolution: what the kernel sees at each place becomes a column, and all places are one product.
+// Convolution as a matrix product: what the kernel sees at each place becomes a column, and all places are one product.
 #include "autograd/ops.h"
 #include "tensor/check.h"
 

@@ -1,5 +1,5 @@
-// Operations that treat each element alike. Where an operand was broadcast, its elements were used several
-// times, and their gradients are summed: sum_to() is the way back of broadcasting.
+// Operations that treat each element alike, and the way back of broadcasting: an element that was used several times
+// has the sum of the gradients, sum_to().
 #include "autograd/ops.h"
 
 namespace bobbin {

@@ -1,3 +1,4 @@
+// Layer normalization.
 #include "autograd/ops.h"
 
 namespace bobbin {

@@ -54,7 +54,7 @@ Var select(const Var& x, int axis, Index index);
 /// x[i, index[i]] for each row of x (N, C).
 Var gather(const Var& x, const Labels& index);
 
-// --- reductions.cpp ---------------------------------------------------------------------------------
+// --- reduce.cpp -------------------------------------------------------------------------------------
 /// Of all elements: a scalar of rank 0.
 Var sum(const Var& x);
 Var mean(const Var& x);

@@ -1,6 +1,7 @@
 #include "autograd/plain.h"
 
 #include <cmath>
+#include <numbers>
 
 #include "tensor/check.h"
 
@@ -11,8 +12,11 @@ Var linear(const Var& x, const Var& W, const Var& b) {
   return b.defined() ? Y + b : Y;
 }
 
-Var gelu(const Var& x, real p, Draw draw) { return dropout(bobbin::gelu(x), p, draw); }
-Var gelu_tanh(const Var& x, real p, Draw draw) { return dropout(bobbin::gelu_tanh(x), p, draw); }
+// 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))
+Var gelu_tanh(const Var& x, real p, Draw draw) {
+  const real c = std::sqrt(2 * std::numbers::inv_pi_v<real>);
+  return dropout(real(0.5) * x * (1 + tanh(c * (x + real(0.044715) * x * x * x))), p, draw);
+}
 
 Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps) {
   const Shape column = x.shape().with(-1, 1);

@@ -2,11 +2,11 @@
 #include "autograd/ops.h"
 
 /// What the fused ops compute, written in single ops: to be read, and to be tested against. Each takes
-/// the same arguments and gives the same values and gradients as the op of its name, only slower.
+/// the same arguments and gives the same values and gradients as the op of its name, only slower; shapes that do
+/// not fit throw Error. gelu() is not among them: there is no erf on its own.
 namespace bobbin::plain {
 
 Var linear(const Var& x, const Var& W, const Var& b);
-Var gelu(const Var& x, real p, Draw draw);
 Var gelu_tanh(const Var& x, real p, Draw draw);
 Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5));
 Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing = 0);

@@ -1,4 +1,4 @@
-// Sums: every summand has the gradient of the sum.
+// Sums and means: every summand has the gradient of the sum.
 #include "autograd/ops.h"
 
 namespace bobbin {

@@ -1,4 +1,4 @@
-// Softmax, and the loss that is made of it.
+// Softmax, and the cross-entropy loss that is made of it.
 #include "autograd/ops.h"
 
 namespace bobbin {

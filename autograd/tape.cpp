@@ -1,8 +1,8 @@
 #include "autograd/tape.h"
 
+#include <algorithm>
 #include <atomic>
 
-#include "autograd/watch/anomaly.h"
 #include "tensor/check.h"
 #include "tensor/functions.h"
 
@@ -11,6 +11,11 @@ namespace {
 
 thread_local Tape* current = nullptr;
 std::atomic<std::uint64_t> tapes_made{0};
+thread_local std::vector<TapeListener*> listeners;  // the youngest first
+
+void tell(auto what, auto&&... news) {
+  for (TapeListener* listener : listeners) (listener->*what)(news...);
+}
 
 }  // namespace
 
@@ -59,60 +64,44 @@ std::vector<std::string> Tape::ops() const {
   return names;
 }
 
-// A gradient for a value of another tape would be put down where nobody fetches it.
-void Tape::check_input(const char* op, const Var& input) const {
-  check(!input.slot_ || input.slot_->tape == 0 || input.slot_->tape == number_, op, "an input of shape ", input.shape(),
-        " was recorded on another tape; take its value() to use it as a constant here");
+std::vector<Tape::Node> Tape::take_nodes() && {
+  spent_ = true;
+  return std::move(nodes_);
 }
 
-Var Tape::append(Node node, Tensor y) {
-  Var result(std::move(y));
-  if (node.edges.empty() && node.joint_edges.empty()) return result;  // a function of constants
-  result.slot_ = std::make_shared<GradSlot>(GradSlot{.shape = result.shape(), .grad = {}, .tape = number_});
-  node.output = result.slot_;
-  nodes_.push_back(std::move(node));
-  return result;
-}
+Edge::Edge(Var input, Vjp vjp)
+    : inputs{std::move(input)},
+      vjp([vjp = std::move(vjp)](Tensor dY) { return std::vector<Tensor>{vjp(std::move(dY))}; }) {}
 
 Var record(const char* op, Tensor y, std::initializer_list<Edge> edges) {
+  Var result(std::move(y));
   Tape* tape = Tape::recording();
-  if (!tape) return Var(std::move(y));
-  Tape::Node node{.op = op, .output = {}, .edges = {}, .joint_edges = {}, .joint = {}};
-  for (const Edge& edge : edges) {
-    tape->check_input(op, edge.input);
-    if (edge.input.slot_) node.edges.emplace_back(Tape::Use(edge.input.slot_), edge.vjp);
+  if (!tape) return result;
+  Tape::Node node{.op = op, .output = {}, .edges = {}};
+  for (const auto& [inputs, vjp] : edges) {
+    for (const Var& input : inputs)  // a gradient for a value of another tape would be put where nobody fetches it
+      check(!input.slot() || input.slot()->tape == 0 || input.slot()->tape == tape->number_, op, "an input of shape ",
+            input.shape(), " was recorded on another tape; take its value() to use it as a constant here");
+    if (std::ranges::any_of(inputs, &Var::requires_grad))
+      node.edges.emplace_back(std::vector<Tape::Use>(inputs.begin(), inputs.end()), vjp);
   }
-  Var result = tape->append(std::move(node), std::move(y));
-  if (DetectAnomaly* detect = DetectAnomaly::current()) {
-    std::vector<Var> inputs;
-    for (const Edge& edge : edges) inputs.push_back(edge.input);
-    detect->forward(op, inputs, result);
+  if (!node.edges.empty()) {  // else it is a function of constants
+    result.slot_ = std::make_shared<GradSlot>(GradSlot{.shape = result.shape(), .grad = {}, .tape = tape->number_});
+    node.output = result.slot_;
+    tape->nodes_.push_back(std::move(node));
   }
+  if (listeners.empty()) return result;
+  std::vector<Var> inputs;
+  for (const Edge& edge : edges) inputs.insert(inputs.end(), edge.inputs.begin(), edge.inputs.end());
+  tell(&TapeListener::computed, op, inputs, result);
   return result;
 }
 
 Var record(const char* op, Tensor y, const std::vector<Var>& inputs, JointVjp vjp) {
-  Tape* tape = Tape::recording();
-  if (!tape) return Var(std::move(y));
-  Tape::Node node{.op = op, .output = {}, .edges = {}, .joint_edges = {}, .joint = std::move(vjp)};
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    tape->check_input(op, inputs[i]);
-    if (inputs[i].slot_) node.joint_edges.emplace_back(Tape::Use(inputs[i].slot_), i);
-  }
-  Var result = tape->append(std::move(node), std::move(y));
-  if (DetectAnomaly* detect = DetectAnomaly::current()) detect->forward(op, inputs, result);
-  return result;
+  return record(op, std::move(y), {Edge(inputs, std::move(vjp))});
 }
 
-void Tape::hand_on(const Node& from, const Use& to, Tensor gradient, const Tensor& dY) {
-  check(gradient.defined() && gradient.shape() == to->shape, from.op, "backward returned a gradient of shape ",
-        gradient.shape(), " for an input of shape ", to->shape);
-  if (const DetectAnomaly* detect = DetectAnomaly::current())
-    detect->backward(from.op, from.output.get(), to.get(), gradient, dY);
-  to->add(std::move(gradient));
-}
-
-void Tape::backward(const Var& loss) {
+void Tape::check_loss(const Var& loss) const {
   check(!spent_, "backward",
         "this tape is spent: backward() has run and freed it; compute the loss again on a new Tape");
   check(loss.size() == 1, "backward", "the loss must be a single number, got the shape ", loss.shape(),
@@ -122,27 +111,53 @@ void Tape::backward(const Var& loss) {
   check(loss.slot_->tape == number_, "backward",
         loss.slot_->tape == 0 ? "the loss is a parameter itself: nothing was computed"
                               : "the loss was recorded on another tape");
+}
+
+void Tape::backward(const Var& loss) {
+  check_loss(loss);
   spent_ = true;
   loss.slot_->add(Tensor::ones(loss.shape()));
-  for (; !nodes_.empty(); nodes_.pop_back()) {
+  for (; !nodes_.empty(); nodes_.pop_back()) {  // each node is freed as soon as it has run
     Node& node = nodes_.back();
     Tensor dY = std::exchange(node.output->grad, {});
-    if (!dY.defined()) continue;                                      // the loss does not depend on it
-    const Tensor arrived = DetectAnomaly::current() ? dY : Tensor();  // dY itself may be overwritten
-    for (std::size_t i = 0; i < node.edges.size(); ++i) {
-      auto& [input, vjp] = node.edges[i];
-      const bool last = i + 1 == node.edges.size();  // who gets dY alone may overwrite it
+    const bool reached = dY.defined();  // else the loss does not depend on it
+    if (reached) tell(&TapeListener::arrived, node, dY);
+    for (auto& [inputs, vjp] : node.edges) {
+      const bool last = &vjp == &node.edges.back().second;  // who gets dY alone may overwrite it
       // A VJP goes as soon as it has run, and what only it held is free for the next one's result.
-      hand_on(node, input, std::exchange(vjp, nullptr)(last ? std::move(dY) : dY), arrived);
-    }
-    if (!node.joint) continue;
-    std::vector<Tensor> gradients = node.joint(std::move(dY));
-    for (auto& [input, place] : node.joint_edges) {
-      check(place < gradients.size(), node.op, "backward returned ", gradients.size(),
-            " gradients, but there is an input ", place);
-      hand_on(node, input, std::move(gradients[place]), arrived);
+      if (reached) hand_on(node, inputs, std::exchange(vjp, nullptr)(last ? std::move(dY) : dY));
+      finish(std::move(inputs));
     }
   }
 }
+
+void Tape::hand_on(const Node& from, const std::vector<Use>& inputs, std::vector<Tensor> gradients) {
+  check(gradients.size() == inputs.size(), from.op, "backward returned ", gradients.size(), " gradients for ",
+        inputs.size(), " inputs");
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    GradSlot* to = inputs[i].slot();
+    if (!to) continue;
+    check(gradients[i].defined() && gradients[i].shape() == to->shape, from.op,
+          "backward returned a gradient of shape ", gradients[i].shape(), " for an input of shape ", to->shape);
+    tell(&TapeListener::handed_on, from, *to, gradients[i]);
+    to->add(std::move(gradients[i]));
+  }
+}
+
+// Nothing more comes from these uses.
+void Tape::finish(std::vector<Use> inputs) {
+  for (Use& input : inputs) {
+    const Use use = std::move(input);  // counted for the last time
+    const GradSlot* slot = use.slot();
+    if (slot && slot->tape == 0 && slot->waiting_edges == 1) tell(&TapeListener::finished, *use.slot());
+  }
+}
+
+TapeListener::TapeListener() { listeners.insert(listeners.begin(), this); }
+TapeListener::~TapeListener() { std::erase(listeners, this); }
+void TapeListener::computed(const char*, const std::vector<Var>&, const Var&) {}
+void TapeListener::arrived(const Tape::Node&, const Tensor&) {}
+void TapeListener::handed_on(const Tape::Node&, const GradSlot&, const Tensor&) {}
+void TapeListener::finished(GradSlot&) {}
 
 }  // namespace bobbin

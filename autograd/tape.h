@@ -1,3 +1,5 @@
+// The tape: Var, a value with its place on it; record(), by which an op notes its way back; Tape::backward(), a loop of
+// a dozen lines; and TapeListener, for those who watch.
 #pragma once
 #include <functional>
 #include <initializer_list>
@@ -16,18 +18,13 @@ struct GradSlot {
   Shape shape;
   Tensor grad;             ///< undefined until a first gradient arrives
   std::uint64_t tape = 0;  ///< the number of the tape that made it; 0 for a parameter
-  int waiting_edges = 0;   ///< recorded uses whose backward has not run yet
+  int waiting_edges = 0;   ///< recorded uses whose backward has not run yet, on all tapes
 
-  /// Adds a gradient: the first is moved in, later ones are added.
+  /// Adds a gradient: the first is moved in, later ones are added. Throws Error if it has another shape.
   void add(Tensor gradient);
 };
 
-/// A vector-Jacobian product: from the gradient of the result to that of one input, of that input's shape.
-using Vjp = std::function<Tensor(Tensor dY)>;
-/// All inputs' gradients at once, in the inputs' order, for an op that computes them together.
-using JointVjp = std::function<std::vector<Tensor>(Tensor dY)>;
 struct Edge;
-class Tape;
 
 /// A value and its place on the tape. Without a place it is a constant, for which no gradient is wanted:
 /// the data, or whatever is computed while no Tape is in scope. A handle: copies share the numbers
@@ -37,7 +34,7 @@ class Var {
   Var() = default;
   /// A constant. Implicit, so that an op takes tensors and variables alike.
   Var(Tensor value) : value_(std::move(value)) {}
-  /// Something to be learned: a leaf that collects gradients.
+  /// Something to be learned: a leaf that collects gradients. Throws Error for an undefined tensor.
   static Var parameter(Tensor value);
 
   const Tensor& value() const& { return value_; }
@@ -48,14 +45,16 @@ class Var {
   Index size() const { return value_.size(); }
   bool defined() const { return value_.defined(); }
   bool requires_grad() const { return slot_ != nullptr; }
+  /// The place: the same for all handles of one parameter or result, and null for a constant.
+  const GradSlot* slot() const { return slot_.get(); }
   /// Whether both are handles of the same parameter or result.
   bool is(const Var& other) const { return slot_ && slot_ == other.slot_; }
 
   /// What has arrived so far; undefined if nothing. Throws Error for a constant.
   const Tensor& grad() const;
-  /// The gradient moved out, so that the next one starts afresh.
+  /// The gradient moved out, so that the next one starts afresh. Throws Error for a constant.
   Tensor take_grad();
-  /// Adds to the gradient, as backward() does.
+  /// Adds to the gradient, as backward() does. Throws Error for a constant and for another shape.
   void add_grad(Tensor gradient);
   /// The numbers of a parameter, to be overwritten in place. Throws Error while a tape has recorded the
   /// parameter and has not run backward: its gradients would belong to other numbers. What shares these
@@ -64,18 +63,23 @@ class Var {
 
  private:
   friend class Tape;
-  friend class DetectAnomaly;
   friend Var record(const char*, Tensor, std::initializer_list<Edge>);
-  friend Var record(const char*, Tensor, const std::vector<Var>&, JointVjp);
-  friend std::string to_dot(Tape&&, const std::vector<std::pair<std::string, Var>>&);  // graph.h
   Tensor value_;
   std::shared_ptr<GradSlot> slot_;
 };
 
-/// An input of an op with its way back.
+/// A vector-Jacobian product: from the gradient of the result to that of one input, of that input's shape.
+using Vjp = std::function<Tensor(Tensor dY)>;
+/// All inputs' gradients at once, in the inputs' order, for an op that computes them together.
+using JointVjp = std::function<std::vector<Tensor>(Tensor dY)>;
+
+/// The way back from an op's result to one input, or to several whose gradients are computed together.
 struct Edge {
-  Var input;
-  Vjp vjp;
+  std::vector<Var> inputs;
+  JointVjp vjp;
+
+  Edge(Var input, Vjp vjp);
+  Edge(std::vector<Var> inputs, JointVjp vjp) : inputs(std::move(inputs)), vjp(std::move(vjp)) {}
 };
 
 /// The record of one forward pass. While a Tape is in scope, every op notes how to go back; backward()
@@ -105,41 +109,43 @@ class Tape {
   /// The names of the ops recorded, in order.
   std::vector<std::string> ops() const;
 
- private:
-  friend Var record(const char*, Tensor, std::initializer_list<Edge>);
-  friend Var record(const char*, Tensor, const std::vector<Var>&, JointVjp);
-  friend std::string to_dot(Tape&&, const std::vector<std::pair<std::string, Var>>&);  // graph.h
-
-  // A use of a slot by a node, counted in the slot.
+  /// An input as its op's node holds it: counted in its slot until backward has run it. Without a slot where no
+  /// gradient is wanted.
   class Use {
    public:
-    explicit Use(std::shared_ptr<GradSlot> slot) : slot_(std::move(slot)) { ++slot_->waiting_edges; }
+    explicit Use(const Var& input) : slot_(input.slot_) {
+      if (slot_) ++slot_->waiting_edges;
+    }
     Use(Use&&) = default;
-    Use& operator=(Use&&) = delete;
     ~Use() {
       if (slot_) --slot_->waiting_edges;
     }
-    GradSlot* get() const { return slot_.get(); }
-    GradSlot* operator->() const { return slot_.get(); }
+    GradSlot* slot() const { return slot_.get(); }
 
    private:
     std::shared_ptr<GradSlot> slot_;
   };
 
-  // An op that was run. Ownership goes one way: tape, node, slots and the tensors that the VJPs hold; a
-  // VJP holds tensors and never a Var, so no circle can be closed.
+  /// An op that was run. Ownership goes one way: tape, node, slots and the tensors that the VJPs hold; a
+  /// VJP holds tensors and never a Var, so no circle can be closed.
   struct Node {
     const char* op;
     std::shared_ptr<GradSlot> output;
-    std::vector<std::pair<Use, Vjp>> edges;
-    std::vector<std::pair<Use, std::size_t>> joint_edges;  // with the input's place in what `joint` returns
-    JointVjp joint;
+    std::vector<std::pair<std::vector<Use>, JointVjp>> edges;  // that lead to an input whose gradient is wanted
   };
 
+  /// Whether backward() or take_nodes() was called.
+  bool spent() const { return spent_; }
+  /// What was recorded, in order, for who wants to look at it instead of going back: the tape is spent then.
+  std::vector<Node> take_nodes() &&;
+
+ private:
+  friend Var record(const char*, Tensor, std::initializer_list<Edge>);
+
   static Tape* recording();
-  void check_input(const char* op, const Var& input) const;
-  Var append(Node node, Tensor y);
-  static void hand_on(const Node& from, const Use& to, Tensor gradient, const Tensor& dY);
+  void check_loss(const Var& loss) const;
+  static void hand_on(const Node& from, const std::vector<Use>& inputs, std::vector<Tensor> gradients);
+  static void finish(std::vector<Use> inputs);
 
   std::vector<Node> nodes_;
   Tape* outer_;
@@ -150,8 +156,36 @@ class Tape {
 /// Notes on the current tape that `op` computed y, with a VJP for each input; returns y as a Var. What
 /// an input that needs no gradient would have kept alive is let go here. With no tape, or constants
 /// only, nothing is noted. This is all there is to a new op: see ops.h, and "add an op" in README.md.
+/// Throws Error for an input that was recorded on another tape.
 Var record(const char* op, Tensor y, std::initializer_list<Edge> edges);
 /// The same for an op that computes all its inputs' gradients together.
 Var record(const char* op, Tensor y, const std::vector<Var>& inputs, JointVjp vjp);
+
+/// Hears what the tapes of its thread do, from its construction to its end: derive from it and override what you
+/// want to hear. Of several the youngest hears first. An Error that is thrown here ends the op or backward().
+/// It may compute with tensors, and must not call ops on Vars.
+class TapeListener {
+ public:
+  TapeListener(const TapeListener&) = delete;
+  TapeListener& operator=(const TapeListener&) = delete;
+
+  /// While a tape records, `op` computed `result`, which is a constant if all inputs are. An input that the op has
+  /// overwritten is undefined, and still has its shape.
+  virtual void computed(const char* op, const std::vector<Var>& inputs, const Var& result);
+  /// On the way back: all that there is of the gradient of a node's output is there, dY, and its VJPs run now. While
+  /// a listener keeps dY, none of them can overwrite it. Not called for what the loss does not depend on.
+  virtual void arrived(const Tape::Node& node, const Tensor& dY);
+  /// A VJP of this node gave this gradient to this input, to which it will be added now.
+  virtual void handed_on(const Tape::Node& from, const GradSlot& to, const Tensor& gradient);
+  /// The gradient of a parameter is complete: of all its recorded uses the last has run. backward() says it for every
+  /// parameter on its tape, once, as soon as it is so, and also if the loss does not depend on it, so that nothing has
+  /// arrived: models that are alike say the same in the same order. If an outer tape has recorded the parameter, too,
+  /// more will come, and only the backward() of that one says it. The gradient may be changed here; the value not yet.
+  virtual void finished(GradSlot& parameter);
+
+ protected:
+  TapeListener();
+  virtual ~TapeListener();
+};
 
 }  // namespace bobbin

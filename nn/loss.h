@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "autograd/ops.h"
+#include "data/files/fields.h"
 
 namespace bobbin {
 
@@ -16,6 +17,11 @@ using Loss = std::function<Var(const Var& logits, const Targets& targets)>;
 /// class plus label_smoothing/C everywhere (Szegedy et al., 2016); probabilities are taken as they are.
 struct CrossEntropy {
   real label_smoothing = 0;
+
+  void fields(Fields& f) {
+    f("smoothing", label_smoothing,
+      {.help = "label smoothing: the part of a label that is spread over all classes", .low = 0, .high = 1});
+  }
 
   Var operator()(const Var& logits, const Targets& targets) const {
     if (const auto* labels = std::get_if<Labels>(&targets)) return cross_entropy(logits, *labels, label_smoothing);

@@ -7,6 +7,7 @@
 
 #include "autograd/watch/names.h"
 
+/// What all optimizers share: parameters with names, which of them decay, and what is remembered of each.
 namespace bobbin {
 
 /// How far one step goes. A number alone is the learning rate: sgd.step(0.1).
@@ -55,7 +56,7 @@ class Optimizer {
   /// What is remembered of one parameter.
   struct Memory {
     bool decays = true;
-    Index steps = 0;  ///< that it has moved
+    Index steps = 0;              ///< that it has moved
     std::vector<Tensor> tensors;  ///< each undefined before the first step
   };
 

@@ -4,6 +4,7 @@
 #include "data/files/fields.h"
 #include "optim/optimizer.h"
 
+/// The learning rate of each step.
 namespace bobbin {
 
 /// How the learning rate changes over a run; named as timm names its flags.

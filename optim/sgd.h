@@ -6,6 +6,7 @@
 #include "tensor/check.h"
 #include "tensor/functions.h"
 
+/// Stochastic gradient descent with momentum.
 namespace bobbin {
 
 /// The settings of SGD, named as torch.optim.SGD names them.

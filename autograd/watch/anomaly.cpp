@@ -9,8 +9,6 @@
 namespace bobbin {
 namespace {
 
-thread_local DetectAnomaly* innermost = nullptr;
-
 // "(64, 17, 96), -3.12 to 4.5, 2 NaN, 1 infinite".
 std::string describe(const Shape& shape, const Range& r) {
   std::ostringstream text;
@@ -23,20 +21,15 @@ std::string describe(const Shape& shape, const Range& r) {
 
 }  // namespace
 
-DetectAnomaly* DetectAnomaly::current() { return innermost; }
-
 DetectAnomaly::DetectAnomaly(const std::vector<NamedParameter>& parameters) {
   for (const auto& [name, parameter] : parameters) {
     const Range numbers = range(parameter.value());
     const std::string values = describe(parameter.shape(), numbers), layer = parent(name);
     check(numbers.finite(), "detect_anomaly", "parameter ", name, " is not finite before the step: ", values);
-    known_[parameter.slot_.get()] = {
+    known_[parameter.slot()] = {
         .name = "parameter " + name, .layer = layer.empty() ? name : layer, .values = values, .is_parameter = true};
   }
-  outer_ = std::exchange(innermost, this);
 }
-
-DetectAnomaly::~DetectAnomaly() { innermost = outer_; }
 
 const DetectAnomaly::Known* DetectAnomaly::find(const GradSlot* slot) const {
   const auto found = known_.find(slot);
@@ -48,7 +41,7 @@ void DetectAnomaly::name(Known& op, const std::vector<Var>& inputs) const {
   bool has_parameters = false;
   std::size_t latest = 0;
   for (const Var& input : inputs) {
-    const Known* known = find(input.slot_.get());
+    const Known* known = find(input.slot());
     if (!known) continue;
     if (known->is_parameter)
       op.layer = std::exchange(has_parameters, true) ? common(op.layer, known->layer) : known->layer;
@@ -58,12 +51,12 @@ void DetectAnomaly::name(Known& op, const std::vector<Var>& inputs) const {
   if (!op.layer.empty()) op.name += (has_parameters ? " of " : " after ") + op.layer;
 }
 
-void DetectAnomaly::forward(const char* op, const std::vector<Var>& inputs, const Var& result) {
+void DetectAnomaly::computed(const char* op, const std::vector<Var>& inputs, const Var& result) {
   Known made{.name = op, .number = ++computed_};
   name(made, inputs);
   std::string cause;
   for (const Var& input : inputs) {
-    if (const Known* known = find(input.slot_.get())) {
+    if (const Known* known = find(input.slot())) {
       made.inputs += "\n  from " + known->name + ": " + known->values;
     } else if (input.defined()) {
       const bool constant = !input.requires_grad();
@@ -80,16 +73,17 @@ void DetectAnomaly::forward(const char* op, const std::vector<Var>& inputs, cons
   made.values = describe(result.shape(), numbers);
   check(numbers.finite(), "detect_anomaly", made.name, " gave the first number that is not finite", cause,
         ":\n  result: ", made.values, made.inputs);
-  if (result.slot_) known_[result.slot_.get()] = std::move(made);
+  if (result.slot()) known_[result.slot()] = std::move(made);
 }
 
-void DetectAnomaly::backward(const char* op, const GradSlot* result, const GradSlot* input, const Tensor& gradient,
-                             const Tensor& dY) const {
+void DetectAnomaly::arrived(const Tape::Node&, const Tensor& dY) { dY_ = dY; }
+
+void DetectAnomaly::handed_on(const Tape::Node& node, const GradSlot& input, const Tensor& gradient) {
   const Range numbers = range(gradient);
   if (numbers.finite()) return;
-  const Range sum = range(dY);
-  const Known *from = find(result), *to = find(input);
-  const std::string name = from ? from->name : op, arrived = describe(dY.shape(), sum);
+  const Range sum = range(dY_);
+  const Known *from = find(node.output.get()), *to = find(&input);
+  const std::string name = from ? from->name : node.op, arrived = describe(dY_.shape(), sum);
   check(sum.finite(), "detect_anomaly", "on the way back, the gradients that arrived at the result of ", name,
         " are finite, and their sum is not: ", arrived);
   fail("detect_anomaly", "on the way back, ", name, " gave the first gradient that is not finite, to ",

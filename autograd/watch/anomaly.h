@@ -9,31 +9,23 @@
 
 namespace bobbin {
 
-/// Finds where NaN and infinity come from. While one is in scope, whatever an op computes while a tape records is
-/// looked at, and so is every gradient on the way back. At the first number that is not finite an Error is thrown that
-/// names the op and the layer it belongs to or comes after, with shapes and ranges of all that went in:
+/// Finds the operation that makes the first NaN or infinity. While one is in scope, whatever an op computes while a
+/// tape records is looked at, and so is every gradient on the way back. At the first number that is not finite an Error
+/// is thrown that names the op and the layer it belongs to or comes after, with shapes and ranges of all that went in:
 ///
 ///     DetectAnomaly detect(named_parameters(model));  // for a step, before it
 ///     Tape tape;
 ///     tape.backward(cross_entropy(model(X), y));
 ///     sgd.step();
 ///
-/// It reads each number once more; where there is none in scope, a pointer is tested for each op. What stays inside of
-/// an op, such as attention's masked scores, is not looked at. Belongs to the thread that made it; an inner one takes
-/// the place of the outer one.
-class DetectAnomaly {
+/// It reads each number once more. What stays inside of an op, such as attention's masked scores, is not looked at.
+/// Of several the youngest speaks.
+class DetectAnomaly : public TapeListener {
  public:
   /// Throws Error if a parameter holds a number that is not finite before anything was computed.
   explicit DetectAnomaly(const std::vector<NamedParameter>& parameters);
-  ~DetectAnomaly();
-  DetectAnomaly(const DetectAnomaly&) = delete;
-  DetectAnomaly& operator=(const DetectAnomaly&) = delete;
 
  private:
-  friend class Tape;
-  friend Var record(const char*, Tensor, std::initializer_list<Edge>);
-  friend Var record(const char*, Tensor, const std::vector<Var>&, JointVjp);
-
   // A value with a place on the tape, in words: its numbers may be overwritten by the time that they are asked for.
   struct Known {
     std::string name;      // "linear of blks.0.mlp.dense1"
@@ -44,16 +36,15 @@ class DetectAnomaly {
     std::size_t number = 0;  // in the order of computation
   };
 
-  static DetectAnomaly* current();
-  void forward(const char* op, const std::vector<Var>& inputs, const Var& result);
-  void backward(const char* op, const GradSlot* result, const GradSlot* input, const Tensor& gradient,
-                const Tensor& dY) const;
+  void computed(const char* op, const std::vector<Var>& inputs, const Var& result) override;
+  void arrived(const Tape::Node& node, const Tensor& dY) override;
+  void handed_on(const Tape::Node& from, const GradSlot& to, const Tensor& gradient) override;
   const Known* find(const GradSlot* slot) const;
   void name(Known& op, const std::vector<Var>& inputs) const;
 
   std::unordered_map<const GradSlot*, Known> known_;
   std::size_t computed_ = 0;
-  DetectAnomaly* outer_;
+  Tensor dY_;  // of the op whose way back runs
 };
 
 }  // namespace bobbin

@@ -1,3 +1,4 @@
+// Compares the gradients of any function with finite differences.
 #pragma once
 #include <functional>
 #include <string>

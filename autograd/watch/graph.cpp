@@ -155,31 +155,32 @@ std::string draw(const Nodes& nodes) {
 }  // namespace
 
 std::string to_dot(Tape&& tape, const std::vector<NamedParameter>& parameters) {
-  check(!tape.spent_, "to_dot", "this tape is spent: draw it before backward(), which takes it apart");
-  tape.spent_ = true;
+  check(!tape.spent(), "to_dot", "this tape is spent: draw it before backward(), which takes it apart");
   std::map<const GradSlot*, std::string> names;
-  for (const auto& [name, parameter] : parameters) names[parameter.slot_.get()] = name;
+  for (const auto& [name, parameter] : parameters) names[parameter.slot()] = name;
 
   Nodes nodes;
   std::map<const GradSlot*, std::size_t> places;
-  const auto place = [&](const Tape::Use& input) {
-    if (const auto known = places.find(input.get()); known != places.end()) return known->second;
-    const auto name = names.find(input.get());
+  const auto place = [&](const GradSlot* input) {
+    if (const auto known = places.find(input); known != places.end()) return known->second;
+    const auto name = names.find(input);
     nodes.push_back({.name = name == names.end() ? "parameter" : name->second, .shape = input->shape});
-    return places[input.get()] = nodes.size() - 1;
+    return places[input] = nodes.size() - 1;
   };
-  for (const Tape::Node& recorded : tape.nodes_) {
-    Node op{.name = recorded.op, .shape = recorded.output->shape, .is_op = true};
-    for (const auto& [input, vjp] : recorded.edges) op.inputs.push_back(place(input));
-    for (const auto& [input, number] : recorded.joint_edges) op.inputs.push_back(place(input));
-    places[recorded.output.get()] = nodes.size();
+  std::vector<Tape::Node> recorded = std::move(tape).take_nodes();
+  for (const Tape::Node& node : recorded) {
+    Node op{.name = node.op, .shape = node.output->shape, .is_op = true};
+    for (const auto& [inputs, vjp] : node.edges)
+      for (const Tape::Use& input : inputs)
+        if (input.slot()) op.inputs.push_back(place(input.slot()));
+    places[node.output.get()] = nodes.size();
     nodes.push_back(std::move(op));
   }
   find_frames(nodes);
 
-  while (!tape.nodes_.empty()) {  // in the order of backward()
-    const std::size_t op = places[tape.nodes_.back().output.get()], before = memory::stats().in_use;
-    tape.nodes_.pop_back();
+  while (!recorded.empty()) {  // in the order of backward()
+    const std::size_t op = places[recorded.back().output.get()], before = memory::stats().in_use;
+    recorded.pop_back();
     nodes[op].kept = before - memory::stats().in_use;
   }
   return draw(nodes);

@@ -6,7 +6,7 @@
 
 namespace bobbin {
 
-/// The tape as a picture, in the language of Graphviz:
+/// The tape as a picture, with the memory that each operation keeps, in the language of Graphviz:
 ///
 ///     Tape tape;
 ///     const Var loss = cross_entropy(model(X), y);

@@ -5,7 +5,8 @@
 
 #include "autograd/tape.h"
 
-/// Dotted names, as PyTorch's: "blks.0.attention.W_q.weight" is the weight of W_q in the attention of block 0.
+/// Dotted names of parameters, as PyTorch's: "blks.0.attention.W_q.weight" is the weight of W_q in the attention of
+/// block 0.
 namespace bobbin {
 
 /// A parameter with its name.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
@@ -29,6 +30,15 @@ json shortest(T number) {
   return json::parse(text.data(), end);
 }
 
+// A word of the command line as the number that it is, or as it stands.
+template <class T>
+json number_of(const std::string& word) {
+  T number{};
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+  const bool whole_word = error == std::errc() && end == word.data() + word.size();
+  return whole_word && std::isfinite(static_cast<double>(number)) ? json(number) : json(word);
+}
+
 // Checks one value of a field, whose place in messages is `where`.
 class Reader {
  public:
@@ -47,12 +57,12 @@ class Reader {
     return value.get<std::string>();
   }
   template <class T>
-  T number(const json& given) const {
-    const json value = unquoted(given);
-    const bool whole = std::is_integral_v<T>, kind = whole ? value.is_number_integer() : value.is_number();
-    const double number = kind ? value.get<double>() : 0;
-    if (!kind || number < about_.low || number > about_.high)
-      refuse((whole ? "a whole number" : "a number") + range(), given);
+  T number(const json& value) const {
+    constexpr bool whole = std::is_integral_v<T>;
+    const bool is_number = whole ? value.is_number_integer() : value.is_number();
+    const double number = is_number ? value.get<double>() : 0;  // before it is cut down to T
+    if (!is_number || number < about_.low || number > about_.high)
+      refuse((whole ? "a whole number" : "a number") + range(), value);
     return value.get<T>();
   }
   std::size_t choice(const json& value) const {
@@ -63,12 +73,6 @@ class Reader {
   }
 
  private:
-  // The text of a number, as the command line gives it.
-  static json unquoted(const json& value) {
-    if (!value.is_string()) return value;
-    const json inside = json::parse(value.get<std::string>(), nullptr, /*allow_exceptions=*/false);
-    return inside.is_number() ? inside : value;
-  }
   std::string range() const {
     std::ostringstream text;
     text.precision(12);
@@ -134,7 +138,7 @@ void Field::set(const json& value, const std::string& where) const {
                    std::vector<real> all;
                    if (value.is_array())
                      for (const json& one : value) all.push_back(read.number<real>(one));
-                   else if (value != json(""))  // of a single one; "" stands for none
+                   else
                      all.push_back(read.number<real>(value));
                    *numbers = all;
                  },
@@ -142,6 +146,26 @@ void Field::set(const json& value, const std::string& where) const {
                  [&]<class T>(T* number) { *number = read.number<T>(value); },
              },
              place_);
+}
+
+void Field::parse(const std::vector<std::string>& words, const std::string& where) const {
+  const auto as_json = [&](const std::string& word) {
+    return std::visit(
+        Overloaded{
+            [&](const bool*) { return word == "true" || word == "false" ? json(word == "true") : json(word); },
+            [&](const std::string*) { return json(word); },
+            [&](const Choice&) { return json(word); },
+            [&](const std::uint64_t*) { return number_of<std::uint64_t>(word); },
+            [&](const int*) { return number_of<Index>(word); },
+            [&](const Index*) { return number_of<Index>(word); },
+            [&](const Size2*) { return number_of<Index>(word); },
+            [&](const auto*) { return number_of<double>(word); },
+        },
+        place_);
+  };
+  json all = json::array();
+  for (const std::string& word : words) all.push_back(as_json(word));
+  set(all.size() == 1 ? all[0] : all, where);
 }
 
 nlohmann::ordered_json to_json(const Fields& fields) {

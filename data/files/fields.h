@@ -32,6 +32,7 @@ struct About {
   double high = std::numeric_limits<double>::max();
   std::vector<std::string> choices{};  ///< what a word may be; of an enumeration the names, in the order of its values
   const char* flag = nullptr;          ///< without its --; null: the name with - for _; "": there is none
+  const char* alias = nullptr;         ///< a second flag, such as -b
   bool fixed = false;                  ///< decided when a run begins: --resume cannot change it
   bool in_file = true;                 ///< part of what a model's file says; else it is a setting of the run alone
 };
@@ -59,6 +60,8 @@ class Field {
   nlohmann::json value() const;
   /// Sets it. Throws Error, "WHERE should be a whole number from 1 to 65536, got 0", for what it cannot be.
   void set(const nlohmann::json& value, const std::string& where) const;
+  /// The same for words of the command line: one, or for a size or several numbers one for each.
+  void parse(const std::vector<std::string>& words, const std::string& where) const;
 
  private:
   std::string name_, flag_;

@@ -1,6 +1,7 @@
 #pragma once
 #include <vector>
 
+#include "data/files/fields.h"
 #include "tensor/size2.h"
 
 namespace bobbin {
@@ -18,6 +19,19 @@ struct Preprocess {
   std::vector<real> mean{}, std{};  ///< one a channel: (number - mean) / std; empty: numbers stay from 0 to 1
   /// With a crop_pct: resized to floor(size / crop_pct) whatever its proportions, as transformers does for DeiT.
   bool squash = false;
+
+  void fields(Fields& f) {
+    f("interpolation", interpolation,
+      {.help = "how pictures are resized", .choices = {"bilinear", "bicubic"}, .flag = ""});
+    f("crop_pct", crop_pct, {.low = 0, .high = 1, .flag = ""});
+    f("squash", squash, {.flag = ""});
+    f("mean", mean,
+      {.help = "subtracted from the numbers from 0 to 1: one, or one for each channel",
+       .low = -1e6,
+       .high = 1e6,
+       .fixed = true});
+    f("std", std, {.help = "and what they are then divided by", .low = 1e-6, .high = 1e6, .fixed = true});
+  }
 };
 
 /// Makes a single mean, and a single std, the one of each channel.

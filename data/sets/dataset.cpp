@@ -64,10 +64,4 @@ ImageDataset make_image_dataset(IdxArray images, const IdxArray& labels, std::ve
                       std::move(class_names));
 }
 
-ImageDataset read_image_dataset(const std::filesystem::path& images, const std::filesystem::path& labels,
-                                std::vector<std::string> class_names) {
-  IdxArray pixels = read_idx(images);
-  return make_image_dataset(std::move(pixels), read_idx(labels), std::move(class_names));
-}
-
 }  // namespace bobbin

@@ -45,8 +45,4 @@ struct TrainAndTest {
 /// Throws Error, which names the file, if they do not fit together.
 ImageDataset make_image_dataset(IdxArray images, const IdxArray& labels, std::vector<std::string> class_names);
 
-/// The same, read from disk.
-ImageDataset read_image_dataset(const std::filesystem::path& images, const std::filesystem::path& labels,
-                                std::vector<std::string> class_names);
-
 }  // namespace bobbin

@@ -1,7 +1,9 @@
 #pragma once
 #include <optional>
 
+#include "data/files/fields.h"
 #include "nn/attention.h"
+#include "nn/models/check_images.h"
 
 /// The Vision Transformer of the chapter "Transformers for Vision" (d2l.ai, after Dosovitskiy et al.,
 /// 2021: "An image is worth 16x16 words"): its classes, names and arguments, in its order.
@@ -91,6 +93,10 @@ enum class Pool { token, avg };
 
 /// The chapter's arguments of ViT, with its values, and what other Vision Transformers have instead.
 struct ViTConfig {
+  using Model = struct ViT;
+  static constexpr const char *name = "vit", *title = "ViT";
+  static constexpr const char* heads[] = {"head.1.", "head_dist."};
+
   Size2 img_size = 96, patch_size = 16;
   Index num_hiddens = 512, mlp_num_hiddens = 2048;
   int num_heads = 8, num_blks = 2;
@@ -107,8 +113,41 @@ struct ViTConfig {
   /// model. True computes all of it, as the chapter's code does.
   bool whole_last_block = false;
 
+  void fields(Fields& f) {
+    constexpr double most = 1 << 20;
+    f("img_size", img_size,
+      {.help = "pixels that images are resized to: N, or height and width", .low = 1, .high = 4096, .fixed = true});
+    f("patch_size", patch_size,
+      {.help = "pixels of a patch: N, or height and width", .low = 1, .high = 4096, .fixed = true});
+    f("num_hiddens", num_hiddens, {.help = "width of a token", .low = 1, .high = 65536, .fixed = true});
+    f("mlp_num_hiddens", mlp_num_hiddens, {.help = "width inside the MLP", .low = 1, .high = most, .fixed = true});
+    f("num_heads", num_heads,
+      {.help = "attention heads; divides --num-hiddens", .low = 1, .high = 65536, .fixed = true});
+    f("num_blks", num_blks, {.help = "blocks", .low = 0, .high = 1000, .fixed = true});
+    f("emb_dropout", emb_dropout, {.help = "dropout on the embedding", .low = 0, .high = 0.9999});
+    f("blk_dropout", blk_dropout, {.help = "dropout inside the blocks", .low = 0, .high = 0.9999});
+    f("use_bias", use_bias, {.help = "biases in attention's projections", .fixed = true});
+    f("num_classes", num_classes, {.low = 1, .high = most, .flag = ""});
+    f("num_channels", num_channels, {.low = 1, .high = most, .flag = ""});
+    f("pool", pool,
+      {.help = "what the head sees: token, the class token; avg, the mean over the patches",
+       .choices = {"token", "avg"},
+       .flag = "global-pool",
+       .fixed = true});
+    f("layer_norm_eps", layer_norm_eps, {.low = 1e-20, .high = 1, .flag = ""});
+    f("distilled", distilled, {.flag = ""});
+    f("whole_last_block", whole_last_block,
+      {.help = "compute all of the last block, not only what the head sees", .in_file = false});
+  }
+
   /// How many patches lie below and beside each other.
   Size2 grid() const { return {img_size.height / patch_size.height, img_size.width / patch_size.width}; }
+  double weights() const {
+    const auto D = static_cast<double>(num_hiddens), M = static_cast<double>(mlp_num_hiddens);
+    const double T = static_cast<double>(grid().height) * static_cast<double>(grid().width);
+    const double patch = static_cast<double>(num_channels * patch_size.height * patch_size.width);
+    return D * (T + patch + static_cast<double>(num_classes)) + num_blks * (4 * D * D + 2 * D * M);
+  }
 };
 
 /// Images (B, num_channels, H, W) -> logits (B, num_classes): if distilled, the mean of what the two heads say.
@@ -142,16 +181,17 @@ struct ViT {
 
   Var operator()(const Var& images) {
     Var X = tokens(images);
-    const bool only_first = config.pool == Pool::token && !config.whole_last_block;
-    for (ViTBlock& blk : blks) X = only_first && &blk == &blks.back() ? blk.first_tokens(X, head_tokens()) : blk(X);
+    // Where the head sees only the first tokens, the last block computes only these.
+    const bool only_first = config.pool == Pool::token && !config.whole_last_block && !blks.empty();
+    const std::size_t whole = blks.size() - only_first;
+    for (std::size_t i = 0; i < whole; ++i) X = blks[i](X);
+    if (only_first) X = blks.back().first_tokens(X, head_tokens());
     return classify(X);
   }
   /// What the first block sees: (B, num_channels, H, W) -> (B, T, num_hiddens).
   Var tokens(const Var& images) {
+    check_images("ViT", images, config);
     const Index B = images.shape()[0];
-    check(images.shape() == Shape{B, config.num_channels, config.img_size.height, config.img_size.width}, "ViT",
-          "needs images (B, ", config.num_channels, ", ", config.img_size.height, ", ", config.img_size.width,
-          "), got ", images.shape());
     const auto repeated = [&](const Var& token) { return broadcast_to(token, {B, 1, config.num_hiddens}); };
     Var X = patch_embedding(images);  // (B, number of patches, C)
     X = config.distilled ? concat({repeated(cls_token), repeated(dist_token), X}, 1)

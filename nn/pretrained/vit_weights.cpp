@@ -244,37 +244,16 @@ VitWeights vit_weights(Tensors tensors, const VitHints& hints) {
   for (const auto& [name, tensor] : tensors) add(weights.tensors, translated(name, weights.origin), tensor);
   weights.config = config_of(weights, hints, weights.origin == VitOrigin::timm && tensors.contains("fc_norm.weight"));
   if (weights.config.use_bias) add_zero_biases(weights.tensors, weights.config);
-  if (hints.img_size) set_img_size(weights, *hints.img_size);
+  if (hints.img_size) set_img_size(weights.config, weights.tensors, *hints.img_size);
   return weights;
 }
 
-void check_size(const VitWeights& weights) {
-  const ViTConfig& c = weights.config;
-  const auto D = static_cast<double>(c.num_hiddens), M = static_cast<double>(c.mlp_num_hiddens);
-  const double T = static_cast<double>(c.grid().height) * static_cast<double>(c.grid().width);
-  const double patch = static_cast<double>(c.num_channels * c.patch_size.height * c.patch_size.width);
-  const double needed = D * (T + patch + static_cast<double>(c.num_classes)) + c.num_blks * (4 * D * D + 2 * D * M);
-  double given = 0;
-  for (const auto& [name, tensor] : weights.tensors) given += static_cast<double>(tensor.size());
-  check(needed <= 2 * given, "vit_weights", "a model of width ", c.num_hiddens, " with ", c.num_blks, " blocks, ",
-        c.num_classes, " classes and images of ", c.img_size.height, " x ", c.img_size.width, " has ", needed,
-        " weights, but only ", given, " are there");
-}
-
-ViT make_vit(const VitWeights& weights) {
-  check_size(weights);
-  Rng rng(0);
-  ViT model(weights.config, rng);
-  state_of(model).load(weights.tensors);
-  return model;
-}
-
-void set_img_size(VitWeights& weights, Size2 img_size) {
-  PatchEmbedding::count_patches(img_size, weights.config.patch_size);  // throws where they do not divide
-  const Size2 from = weights.config.grid();
-  weights.config.img_size = img_size;
-  const Tensor& positions = need(weights.tensors, "pos_embedding", 3);
-  weights.tensors["pos_embedding"] = resize_positions(positions, from, weights.config.grid());
+void set_img_size(ViTConfig& config, Tensors& tensors, Size2 img_size) {
+  PatchEmbedding::count_patches(img_size, config.patch_size);  // throws where they do not divide
+  const Size2 from = config.grid();
+  config.img_size = img_size;
+  const Tensor& positions = need(tensors, "pos_embedding", 3);
+  tensors["pos_embedding"] = resize_positions(positions, from, config.grid());
 }
 
 Tensor resize_positions(const Tensor& positions, Size2 from, Size2 to) {

@@ -39,17 +39,10 @@ VitOrigin vit_origin(const std::map<std::string, Tensor>& tensors);
 /// Throws Error as vit_origin() does, where shapes contradict each other, and where a hint is missing.
 VitWeights vit_weights(std::map<std::string, Tensor> tensors, const VitHints& hints = {});
 
-/// A config that contradicts the weights could ask for a model many times as large as they are.
-/// Throws Error if its model has more than twice as many numbers as there are.
-void check_size(const VitWeights& weights);
-
-/// The model with these weights. Throws Error as check_size() and load_parameters() do.
-ViT make_vit(const VitWeights& weights);
-
 /// Makes the weights those of a model for images of another size: the position embeddings of the patches become an
 /// image of another size, the others stay. Throws Error if there are none, or if the patch size does not divide the
 /// image size.
-void set_img_size(VitWeights& weights, Size2 img_size);
+void set_img_size(ViTConfig& config, std::map<std::string, Tensor>& tensors, Size2 img_size);
 
 /// Position embeddings (1, n + from.height·from.width, C) of n tokens and a grid of patches, for another grid: resized
 /// as an image by bicubic interpolation (a = -1/2) with antialiasing, as timm's resample_abs_pos_embed.

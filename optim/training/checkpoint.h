@@ -7,6 +7,7 @@
 #include "optim/training/progress.h"
 #include "tensor/rng.h"
 
+/// All that a run needs to go on to the bit, as a file.
 namespace bobbin {
 
 /// What whoever starts a run says of it, for those who read its files.

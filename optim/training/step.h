@@ -7,6 +7,7 @@
 #include "optim/clip.h"
 #include "optim/optimizer.h"
 
+/// The training step.
 namespace bobbin {
 
 /// What a training step does besides.

@@ -15,8 +15,10 @@
 #include "optim/training/run_folder.h"
 #include "optim/training/step.h"
 
+/// The loop around the training step, and how a run is resumed.
 namespace bobbin {
 
+/// The settings of a training run.
 struct TrainerOptions {
   int epochs = 10;
   Index batch_size = 128;

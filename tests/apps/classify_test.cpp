@@ -13,6 +13,7 @@
 #include "nn/pretrained/model_file.h"
 #include "tensor/functions.h"
 #include "tests/apps/program.h"
+#include "tests/nn/pretrained/write_classifier.h"
 
 using namespace bobbin;
 using namespace bobbin::test;
@@ -152,7 +153,7 @@ TEST_CASE("attention: a picture of all heads, and one of the rollout") {
   CHECK(tile(20) != tile(heads.width / 2 + 20));
 }
 
-TEST_CASE("train_vit, evaluate: pictures in folders, a new head, and a run that goes on") {
+TEST_CASE("train, evaluate: pictures in folders, a new head, and a run that goes on") {
   const TempFolder folder;
   const auto path = [&](const std::string& name) { return (folder / name).string(); };
   // Two sets of classes; every picture of a class is bright on another side.
@@ -173,7 +174,7 @@ TEST_CASE("train_vit, evaluate: pictures in folders, a new head, and a run that 
   };
   const std::string sides = make_set("sides", {"left", "right"}), more = make_set("more", {"a", "b", "c"});
   const std::string
-      train = program("train_vit") + " --threads 1 ",
+      train = program("train") + " --threads 1 ",
       tiny =
           "--channels 1 --img-size 8 --patch-size 4 --num-hiddens 8 --mlp-num-hiddens 16 --num-heads 2 --batch-size 6 ";
 
@@ -217,16 +218,15 @@ TEST_CASE("train_vit, evaluate: pictures in folders, a new head, and a run that 
   CHECK(contains(run(train + "--resume " + path("three")).output, "nothing was left to do after step 18"));
 
   const std::string resume = "--resume " + path("three");
-  check_refuses("train_vit", resume + " --data-dir " + sides, 1, "the data are not those");
-  check_refuses("train_vit", resume + " --batch-size 7", 1, "steps of 6 images");
-  check_refuses("train_vit", resume + " --seed 2", 1, "--seed cannot be chosen with --resume");
-  check_refuses("train_vit", resume + " --num-hiddens 16", 1, "--num-hiddens cannot be chosen with --resume");
-  check_refuses("train_vit", resume + " --output-dir " + path("two"), 1, "another run");
-  check_refuses("train_vit", "--finetune " + path("two/model.safetensors") + " --num-blks 3", 1,
-                "--num-blks cannot be");
+  check_refuses("train", resume + " --data-dir " + sides, 1, "the data are not those");
+  check_refuses("train", resume + " --batch-size 7", 1, "steps of 6 images");
+  check_refuses("train", resume + " --seed 2", 1, "--seed cannot be chosen with --resume");
+  check_refuses("train", resume + " --num-hiddens 16", 1, "--num-hiddens cannot be chosen with --resume");
+  check_refuses("train", resume + " --output-dir " + path("two"), 1, "another run");
+  check_refuses("train", "--finetune " + path("two/model.safetensors") + " --num-blks 3", 1, "--num-blks cannot be");
   fs::create_directory(folder / "downloaded");
   fs::copy_file(folder / "two/model.safetensors", folder / "downloaded/model.safetensors");
-  check_refuses("train_vit",
+  check_refuses("train",
                 "--finetune " + path("downloaded/model.safetensors") + " --data-dir " + more + " --output-dir " +
                     path("downloaded") + " 2>&1 >/dev/null",
                 1, "model.safetensors of another run");

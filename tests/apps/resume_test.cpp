@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "optim/log/metrics.h"
-#include "optim/training/checkpoint.h"
+#include "optim/training/run_folder.h"
 #include "tests/apps/program.h"
 #include "tests/data/files.h"
 
@@ -38,11 +38,11 @@ void write_data(const fs::path& folder) {
   }
 }
 
-// train_vit, started and not waited for; what it says goes to a file.
+// train, started and not waited for; what it says goes to a file.
 class Process {
  public:
   Process(const std::vector<std::string>& arguments, const fs::path& output, rlim_t file_size = RLIM_INFINITY) {
-    std::vector<std::string> words{binary("train_vit")};
+    std::vector<std::string> words{binary("train")};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -139,7 +139,7 @@ class Run {
 
 // Whether the program's last words are one sentence that begins with its name.
 bool says(const std::string& output, const std::string& part) {
-  const std::size_t begin = output.rfind("train_vit: ");
+  const std::size_t begin = output.rfind("train: ");
   if (begin == std::string::npos) return false;
   const std::string last = output.substr(begin);
   return contains(last, part) && std::count(last.begin(), last.end(), '\n') == 1;
@@ -231,4 +231,20 @@ TEST_CASE("resume: a folder that goes away in the middle of a run") {
   CHECK(!elsewhere.checkpoints().empty());
   CHECK(elsewhere.resume().wait() == 0);
   CHECK(elsewhere.result() == whole.result());
+}
+
+TEST_CASE("resume: a run that the first version of the program began goes on as there") {
+  const TempFolder folder;
+  write_data(folder / "data");
+  fs::create_directories(folder / "run");
+  fs::copy("tests/optim/training/first_format.safetensors", folder / "run/checkpoint-00000007.safetensors");
+  const Result resumed = run(program("train") + " --resume " + (folder / "run").string() + " --data-dir " +
+                             (folder / "data").string() + " --max-steps 0");
+  INFO(resumed.output);
+  REQUIRE(resumed.status == 0);
+  const std::vector<double> losses{2.383226, 2.378600, 2.449903, 2.395113, 2.306152, 2.402885, 2.351114,
+                                   2.316998, 2.209331, 2.499173, 2.384165, 2.258600, 2.505789};  // of steps 8 to 20
+  std::vector<double> ours = RunFolder(folder / "run").newest_checkpoint().progress.losses;
+  REQUIRE(ours.size() == 20);
+  for (std::size_t i = 0; i < losses.size(); ++i) CHECK(ours[7 + i] == doctest::Approx(losses[i]).epsilon(1e-5));
 }

@@ -216,6 +216,39 @@ TEST_CASE("each node is freed as soon as it has run") {
   CHECK(freed_before);
 }
 
+TEST_CASE("a VJP is freed as soon as it has run, before the next one of its op") {
+  Var x = leaf({1});
+  bool freed_before = false;
+  auto held = std::make_shared<int>(0);
+  std::weak_ptr<int> watched = held;
+  const auto next = [&](Tensor dY) {
+    freed_before = watched.expired();
+    return dY;
+  };
+  Tape tape;
+  const Var y = record("two", Tensor::ones({1}), {{x, [held](Tensor dY) { return dY; }}, {x, next}});
+  held.reset();
+  tape.backward(y);
+  CHECK(freed_before);
+}
+
+TEST_CASE("a VJP for all inputs gets dY alone, and is dropped where no input needs a gradient") {
+  Var x = leaf({1});
+  bool unique = false;
+  auto held = std::make_shared<int>(0);
+  const auto vjp = [&unique, held](Tensor dY) {
+    unique = dY.unique();
+    return std::vector<Tensor>{dY, dY};
+  };
+  Tape tape;
+  const Var constant = Tensor::ones({1});
+  CHECK(!record("joint", Tensor::ones({1}), {constant, constant}, vjp).requires_grad());
+  CHECK(held.use_count() == 2);
+  tape.backward(record("joint", Tensor::ones({1}), {x, constant}, vjp));
+  CHECK(unique);
+  CHECK(held.use_count() == 2);
+}
+
 TEST_CASE("a hundred thousand ops deep, forward and backward") {
   Var x = leaf({1});
   Tape tape;

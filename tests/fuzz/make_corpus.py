@@ -47,16 +47,19 @@ def idx(*sizes):
     return bytes([0, 0, 8, len(sizes)]) + struct.pack(f">{len(sizes)}I", *sizes) + bytes(range(math.prod(sizes)))
 
 
-def checkpoint():
+def checkpoint(first_format=False):
     epoch = {"step": 2, "train_loss": 0.5, "val_loss": "inf", "val_acc": 0.25, "lr": 0.1, "img_per_s": 9.5, "seconds": 3}
+    sgd = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "nesterov": False}
     training = {
         "batch_size": 8,
-        "optimizer": {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "nesterov": False},
-        "streams": {"": [12345, 7], "blks.0.dropout": [18446744073709551615, 0]},
+        "optimizer": sgd if first_format else "adamw",
+        "streams": {"": [12345, 7], "blks.0.dropout" + ("" if first_format else ".rng"): [18446744073709551615, 0]},
         "progress": {"epochs": [epoch], "in_epoch": True, "first_step": 2, "images": 8, "loss_sum": "nan", "lr": 0.1,
                      "seconds": 1.5},
     }
-    return safetensors({"parameters.w": f32([2, 2]), "velocities.w": f32([2, 2]), "losses": f32([3])},
+    kept = {"velocities.w": f32([2, 2])} if first_format else {
+        "buffers.seen": f32([3]), "optimizer.exp_avg.w": f32([2, 2]), "optimizer.step.w": f32([])}
+    return safetensors({"parameters.w": f32([2, 2]), **kept, "losses": f32([3])},
                        {"format": "pt", "note.config": "{}", "training": json.dumps(training)})
 
 
@@ -133,6 +136,7 @@ def main():
         write("safetensors", name, (GOLDEN / f"{name}.safetensors").read_bytes())
     write("safetensors", "empty", safetensors({}, {}))
     write("checkpoint", "run", checkpoint())
+    write("checkpoint", "first-format", checkpoint(first_format=True))
 
     for name, (weights, config) in models().items():
         write("model", name, weights + (SPLIT + json.dumps(config).encode() if config else b""))

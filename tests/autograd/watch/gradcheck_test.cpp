@@ -7,7 +7,6 @@
 #include <set>
 
 #include "autograd/ops.h"
-#include "autograd/plain.h"
 #include "nn/models/vit.h"
 #include "tests/helpers.h"
 

@@ -117,9 +117,30 @@ TEST_CASE("fields: flags have the field's name, or their own") {
                                           "mean", "colour"});
 }
 
-TEST_CASE("fields: numbers may be given as text, as on a command line") {
+TEST_CASE("fields: words of a command line") {
   Config config;
-  for (const Field& field : fields_of(config))
-    if (field.name() == "rate") field.set("1e-3", "--rate");
+  const auto parse = [&](const std::string& name, const std::vector<std::string>& words) {
+    for (const Field& field : fields_of(config))
+      if (field.name() == name) field.parse(words, "--" + name);
+  };
+  parse("rate", {"1e-3"});
   CHECK(config.rate == 1e-3F);
+  parse("rate", {".5"});
+  CHECK(config.rate == 0.5F);
+  parse("mean", {"0.25", "-1"});
+  CHECK(config.mean == std::vector<real>{real(0.25), -1});
+  parse("mean", {"2"});
+  CHECK(config.mean == std::vector<real>{2});
+  parse("size", {"32", "48"});
+  CHECK(config.size == Size2(32, 48));
+  parse("seed", {"900719925474099"});
+  CHECK(config.seed == 900719925474099);
+  parse("colour", {"red"});
+  CHECK(config.colour == Colour::red);
+  parse("word", {"b"});
+  CHECK(config.word == "b");
+  for (const char* wrong : {"", "x", "0.5x", "nan", "inf", "2", "-1"})
+    CHECK(fails([&] { parse("rate", {wrong}); }, {"--rate should be a number from 0 to 1, got"}));
+  for (const char* wrong : {"2.5", "1e2", "99999999999999999999", "0"})
+    CHECK(fails([&] { parse("count", {wrong}); }, {"--count should be a whole number from 1 to 10, got"}));
 }

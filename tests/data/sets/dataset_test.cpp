@@ -42,27 +42,28 @@ TEST_CASE("a data set is read from two IDX files") {
   const auto three = write_file(folder / "three", idx({3}, {0, 1, 1}));
   const auto pair = write_file(folder / "pair", gzip(idx({2}, {1, 0})));
 
-  const ImageDataset grays = read_image_dataset(gray, three, two);
+  const ImageDataset grays = make_image_dataset(read_idx(gray), read_idx(three), two);
   CHECK(grays.channels == 1);
   CHECK(grays.height == 4);
   CHECK(grays.width == 5);
   CHECK(grays.labels == Labels{0, 1, 1});
   CHECK(grays.class_names == two);
-  const ImageDataset colours = read_image_dataset(rgb, pair, two);
+  const ImageDataset colours = make_image_dataset(read_idx(rgb), read_idx(pair), two);
   CHECK(colours.channels == 3);
   CHECK(colours.images == noise(120));
 
-  CHECK_THROWS_WITH_AS(read_image_dataset(gray, pair, two), Contains("gray\" has 3 images, but"), Error);
-  CHECK_THROWS_WITH_AS(read_image_dataset(gray, pair, two), Contains("pair\" has 2 labels"), Error);
-  CHECK_THROWS_WITH_AS(read_image_dataset(three, gray, two),
+  CHECK_THROWS_WITH_AS(make_image_dataset(read_idx(gray), read_idx(pair), two), Contains("gray\" has 3 images, but"),
+                       Error);
+  CHECK_THROWS_WITH_AS(make_image_dataset(read_idx(gray), read_idx(pair), two), Contains("pair\" has 2 labels"), Error);
+  CHECK_THROWS_WITH_AS(make_image_dataset(read_idx(three), read_idx(gray), two),
                        Contains("three\" holds an array of the shape (3), expected images"), Error);
-  CHECK_THROWS_WITH_AS(read_image_dataset(gray, gray, two), Contains("expected labels (N)"), Error);
+  CHECK_THROWS_WITH_AS(make_image_dataset(read_idx(gray), read_idx(gray), two), Contains("expected labels (N)"), Error);
 
   Bytes labels(20, 9);
   labels[17] = 10;
   const auto bad = write_file(folder / "bad", idx({20}, labels));
   const auto images = write_file(folder / "images", idx({20, 1, 1}, noise(20)));
-  CHECK_THROWS_WITH_AS(read_image_dataset(images, bad, std::vector<std::string>(10)),
+  CHECK_THROWS_WITH_AS(make_image_dataset(read_idx(images), read_idx(bad), std::vector<std::string>(10)),
                        Contains(("label 10 at index 17 of \"" + bad.string() + "\", there are 10 classes").c_str()),
                        Error);
 }

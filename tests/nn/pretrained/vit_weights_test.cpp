@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "data/files/safetensors.h"
-#include "nn/module.h"
+#include "nn/models/any_model.h"
 #include "tests/golden/golden.h"
 #include "tests/helpers.h"
 
@@ -29,9 +29,10 @@ Tensor golden_logits(const Safetensors& file, const std::string& name = "logits"
   return Tensor({1, static_cast<Index>(values.size())}, values);
 }
 
+AnyModel made(const VitWeights& weights) { return make_model(weights.config, weights.tensors); }
+
 Tensor logits(const VitWeights& weights, const std::string& input) {
-  ViT model = make_vit(weights);
-  return model(read("inputs").tensors.at(input)).value();
+  return made(weights)(read("inputs").tensors.at(input)).value();
 }
 
 // The tensors under names that `rename` gives them.
@@ -137,7 +138,7 @@ TEST_CASE("vit_weights: torchvision's old names, transformers' names in memory, 
   const VitWeights weights = vit_weights(state, {.num_heads = 2, .img_size = Size2(12, 8)});
   CHECK(weights.origin == VitOrigin::d2l);
   CHECK(weights.config.layer_norm_eps == real(1e-5));
-  check_golden("chapter", make_vit(weights)(chapter.tensor("X")).value(), chapter.tensor("logits"));
+  check_golden("chapter", made(weights)(chapter.tensor("X")).value(), chapter.tensor("logits"));
   CHECK(fails([&] { vit_weights(state, {.num_heads = 2, .trained_size = Size2(12, 10)}); },
               {"of 12 patches, which do not fit an image of 12 x 10"}));
 }
@@ -164,7 +165,7 @@ TEST_CASE("vit_weights: what is wrong is named") {
     NamedTensors tensors = good;
     tensors.erase(name);
     if (tensor.defined()) tensors.emplace(name, tensor);
-    return error_of([&] { make_vit(vit_weights(tensors, two_heads)); });
+    return error_of([&] { made(vit_weights(tensors, two_heads)); });
   };
   CHECK(with("cls_token", good.at("cls_token")) == "");
   CHECK(fails([] { vit_weights({}); }, {"among 0 tensors there is no patch_embedding.conv.weight"}));
@@ -181,10 +182,10 @@ TEST_CASE("vit_weights: what is wrong is named") {
   CHECK(contains(with("blocks.7.norm1.weight", Tensor::ones({16})), "unexpected: \"blks.7.ln1.weight\""));
   CHECK(contains(with("norm.weight", Tensor::ones({17})), "head.0.weight is (17), expected (16)"));
   CHECK(fails([&] { vit_weights(good, {.num_heads = -1}); }, {"num_heads must be 1 or more, got -1"}));
-  CHECK(fails([&] { make_vit(vit_weights(good, {.num_heads = 3})); }, {"3 heads do not divide"}));
+  CHECK(fails([&] { made(vit_weights(good, {.num_heads = 3})); }, {"3 heads do not divide"}));
   CHECK(fails([&] { vit_weights(good, {.num_heads = 2, .img_size = 25}); }, {"25 x 25", "8 x 8"}));
   // Shapes that would make an enormous model.
-  CHECK(contains(with("patch_embed.proj.weight", Tensor::ones({100000, 1, 1, 1})), "of width 100000 with 2 blocks"));
+  CHECK(contains(with("patch_embed.proj.weight", Tensor::ones({100000, 1, 1, 1})), "\"num_hiddens\":100000"));
 }
 
 TEST_CASE("resize_positions: as timm's resample_abs_pos_embed") {

@@ -233,6 +233,22 @@ TEST_CASE("checkpoint: every number survives, also those that JSON does not know
   CHECK(d.notes.model.empty());
 }
 
+TEST_CASE("checkpoint: the first format, which knew SGD alone and named streams by their layers, is read") {
+  const Checkpoint c = read_checkpoint("tests/optim/training/first_format.safetensors");
+  CHECK(c.optimizer == "sgd");
+  CHECK(c.parameters.size() == 20);
+  CHECK(c.optimizer_state.size() == 20);
+  CHECK(c.optimizer_state.at("momentum_buffer.head.1.weight").shape() == Shape{10, 8});
+  CHECK(c.buffers.empty());
+  CHECK(c.streams.size() == 5);
+  CHECK(c.streams.at("").peek().number == 2);
+  CHECK(c.streams.at("blks.0.mlp.dropout1.rng").peek().number == 7);
+  CHECK(c.progress.steps() == 7);
+  CHECK(c.progress.steps_in_epoch() == 2);
+  CHECK(c.notes.model.starts_with("{\"config\""));
+  CHECK(contains(c.notes.config, "\"program\": \"train_vit\""));
+}
+
 TEST_CASE("checkpoint: what is none, or lies, is refused with its name") {
   const TempFolder folder;
   const fs::path path = folder / "x.safetensors";

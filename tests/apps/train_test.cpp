@@ -15,23 +15,23 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::string train_vit = program("train_vit");
+const std::string train = program("train");
 
 bool have_data() { return fs::exists("/usr/share/datasets/fashion-mnist") || fs::exists("datasets/FashionMNIST/raw"); }
 
 }  // namespace
 
-TEST_CASE("train_vit: --help lists the flags with the defaults of the preset") {
-  const Result d2l = run(train_vit + " --help");
+TEST_CASE("train: --help lists the flags with the defaults of the preset") {
+  const Result d2l = run(train + " --help");
   CHECK(d2l.status == 0);
   for (const char* flag :
        {"--epochs", "--batch-size", "--lr", "--momentum", "--weight-decay", "--img-size", "--patch-size", "--seed",
         "--data-dir", "--output-dir", "--threads", "--max-steps", "=512", "=2048"})
     CHECK_MESSAGE(contains(d2l.output, flag), flag);
-  CHECK(contains(run(train_vit + " --preset quick --help").output, "=64"));
+  CHECK(contains(run(train + " --preset quick --help").output, "=64"));
 }
 
-TEST_CASE("train_vit: a wrong command line is one sentence and exit code 2") {
+TEST_CASE("train: a wrong command line is one sentence and exit code 2") {
   const struct {
     const char *flags, *says;
   } mistakes[] = {{"--epochs 0", "--epochs"},
@@ -69,18 +69,18 @@ TEST_CASE("train_vit: a wrong command line is one sentence and exit code 2") {
                   {"--std 0", "--std"},
                   {"--std 1 1 1 1", "--std"},
                   {"--data-dir", "--data-dir"}};
-  for (const auto& mistake : mistakes) check_refuses("train_vit", mistake.flags, 2, mistake.says);
+  for (const auto& mistake : mistakes) check_refuses("train", mistake.flags, 2, mistake.says);
 }
 
-TEST_CASE("train_vit: what cannot be run is one sentence and exit code 1") {
+TEST_CASE("train: what cannot be run is one sentence and exit code 1") {
   const TempFolder folder;
   std::ofstream(folder.path() / "file") << "x";
   const auto says = [](const std::string& flags, const std::string& part) {
-    const Result r = run(train_vit + " --preset quick --max-steps 1 " + flags);
+    const Result r = run(train + " --preset quick --max-steps 1 " + flags);
     INFO(flags, ": ", r.output);
     CHECK(r.status == 1);
     const std::string last =
-        r.output.substr(r.output.rfind("train_vit: ") == std::string::npos ? 0 : r.output.rfind("train_vit: "));
+        r.output.substr(r.output.rfind("train: ") == std::string::npos ? 0 : r.output.rfind("train: "));
     CHECK(contains(last, part));
     CHECK(std::count(last.begin(), last.end(), '\n') == 1);
   };
@@ -95,14 +95,14 @@ TEST_CASE("train_vit: what cannot be run is one sentence and exit code 1") {
   CHECK(!fs::exists(folder.path() / "run" / "losses.csv"));
 }
 
-TEST_CASE("train_vit: a few steps on the real data set, twice the same") {
+TEST_CASE("train: a few steps on the real data set, twice the same") {
   if (!have_data()) return;
   const TempFolder folder;
   std::string losses[2];
   for (int i = 0; i < 2; ++i) {
     const fs::path out = folder.path() / std::to_string(i);
     const Result r =
-        run(train_vit + " --preset quick --max-steps 5 --emb-dropout 0.1 --img-size 14 7 --patch-size 7 --output-dir " +
+        run(train + " --preset quick --max-steps 5 --emb-dropout 0.1 --img-size 14 7 --patch-size 7 --output-dir " +
             out.string() + (i == 1 ? " --profile" : ""));
     INFO(r.output);
     CHECK(r.status == 0);
@@ -116,11 +116,11 @@ TEST_CASE("train_vit: a few steps on the real data set, twice the same") {
   CHECK(losses[0] == losses[1]);
 }
 
-TEST_CASE("train_vit: --graph draws a training step, with Graphviz and without") {
+TEST_CASE("train: --graph draws a training step, with Graphviz and without") {
   if (!have_data()) return;
   const TempFolder folder;
   const auto draw = [&](const std::string& file, const std::string& path) {
-    return run("timeout=$(command -v timeout); PATH=" + path + " $timeout 60 " + binary("train_vit") +
+    return run("timeout=$(command -v timeout); PATH=" + path + " $timeout 60 " + binary("train") +
                " --preset quick --num-blks 1 --batch-size 3 --output-dir " + (folder / "run").string() + " --graph " +
                (folder / file).string());
   };
@@ -156,28 +156,25 @@ TEST_CASE("train_vit: --graph draws a training step, with Graphviz and without")
   CHECK(contains(nowhere.output, "no/such/folder/tape.dot"));
 }
 
-TEST_CASE("train_vit: --detect-anomaly names the op where a run that diverges first holds no number") {
+TEST_CASE("train: --detect-anomaly names the op where a run that diverges first holds no number") {
   if (!have_data()) return;
   const TempFolder folder;
   const std::string flags = " --preset quick --num-blks 1 --max-steps 20 --batch-size 8 --threads 1 --output-dir ";
-  const Result plain = run(program("train_vit") + flags + (folder / "plain").string() + " --lr 1e6");
+  const Result plain = run(program("train") + flags + (folder / "plain").string() + " --lr 1e6");
   INFO(plain.output);
   CHECK(plain.status == 1);
   CHECK(contains(plain.output, "diverged"));
-  const Result watched =
-      run(program("train_vit") + flags + (folder / "watched").string() + " --lr 1e6 --detect-anomaly");
+  const Result watched = run(program("train") + flags + (folder / "watched").string() + " --lr 1e6 --detect-anomaly");
   INFO(watched.output);
   CHECK(watched.status == 1);
-  CHECK(contains(watched.output, "train_vit: [detect_anomaly] "));
+  CHECK(contains(watched.output, "train: [detect_anomaly] "));
   CHECK((contains(watched.output, " of blks.0.") || contains(watched.output, " after blks.0.") ||
          contains(watched.output, "parameter ") || contains(watched.output, "head.")));
-  const Result healthy =
-      run(program("train_vit") + flags + (folder / "healthy").string() + " --lr 0.01 --detect-anomaly");
+  const Result healthy = run(program("train") + flags + (folder / "healthy").string() + " --lr 0.01 --detect-anomaly");
   CHECK(healthy.status == 0);
 }
 
-TEST_CASE(
-    "train_vit: a folder of pictures, varied and normalised, trains an epoch; a run that is resumed does the same") {
+TEST_CASE("train: a folder of pictures, varied and normalised, trains an epoch; a run that is resumed does the same") {
   const TempFolder folder;
   const fs::path data = folder / "data";
   for (int i = 0; i < 30; ++i) {
@@ -187,7 +184,7 @@ TEST_CASE(
                      std::vector<std::uint8_t>(static_cast<std::size_t>(3 * (10 + i) * 12),
                                                static_cast<std::uint8_t>(i % 2 == 0 ? 20 : 200))});
   }
-  const std::string flags = train_vit +
+  const std::string flags = train +
                             " --preset quick --img-size 14 --patch-size 7 --batch-size 4 --hflip 0.5 --crop-padding 2 "
                             "--mean 0.4 --std 0.2 0.3 0.4 --epochs 1 --data " +
                             data.string() + " --output-dir " + (folder / "").string();
@@ -198,13 +195,13 @@ TEST_CASE(
   CHECK(contains(whole.output, "  1.0000  "));  // the two validation images are right
 
   CHECK(run(flags + "part --max-steps 3").status == 0);
-  const Result resumed = run(train_vit + " --resume " + (folder / "part").string() + " --max-steps 0");
+  const Result resumed = run(train + " --resume " + (folder / "part").string() + " --max-steps 0");
   INFO(resumed.output);
   CHECK(resumed.status == 0);
   CHECK(content(folder / "part/losses.csv") == content(folder / "whole/losses.csv"));
 
   write_png(data / "dark" / "more.png", {1, 1, 1, {0}});
-  CHECK(contains(run(train_vit + " --resume " + (folder / "whole").string() + " --epochs 2").output,
+  CHECK(contains(run(train + " --resume " + (folder / "whole").string() + " --epochs 2").output,
                  "the data are not those that the run began with"));
   std::ofstream(data / "dark" / "4.png") << "no picture";
   const Result broken = run(flags + "broken");
@@ -212,11 +209,11 @@ TEST_CASE(
   CHECK(contains(broken.output, "/data/dark/4.png\" is neither a JPEG nor a PNG picture"));
 }
 
-TEST_CASE("train_vit: Ctrl-C ends it after the step, with exit code 130 and the losses so far") {
+TEST_CASE("train: Ctrl-C ends it after the step, with exit code 130 and the losses so far") {
   if (!have_data()) return;
   const TempFolder folder;
   const std::string out = (folder.path() / "run").string();
-  const Result r = run(train_vit + " --preset quick --epochs 1000 --output-dir " + out +
+  const Result r = run(train + " --preset quick --epochs 1000 --output-dir " + out +
                        " & pid=$!; "
                        "for i in $(seq 100); do sleep 0.1; test -s " +
                        out +

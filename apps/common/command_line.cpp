@@ -1,0 +1,149 @@
+#include "apps/common/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "tensor/check.h"
+
+namespace bobbin::command_line {
+namespace {
+
+// How many letters must be changed, added or left out to make b of a (Levenshtein's distance).
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t changed = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = std::exchange(row[j], std::min({changed, row[j] + 1, row[j - 1] + 1}));
+    }
+  }
+  return row[b.size()];
+}
+
+// The flag of the program nearest to an unknown one; none if all are far.
+std::string nearest_flag(const CLI::App& app, const std::string& unknown) {
+  std::string nearest;
+  std::size_t nearest_distance = 4;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames()) {
+      const std::string flag = std::string("--").append(name);
+      if (const std::size_t d = distance(flag, unknown.substr(0, unknown.find('='))); d < nearest_distance) {
+        nearest = flag;
+        nearest_distance = d;
+      }
+    }
+  return nearest;
+}
+
+// The value that a field has now, as it would be given.
+std::string as_words(const nlohmann::json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return value.dump();
+  std::vector<std::string> words;
+  for (const auto& one : value) words.push_back(one.dump());
+  return CLI::detail::join(words, " ");
+}
+
+// What --help calls the value of a field.
+std::string type_of(const Field& field) {
+  if (!field.about().choices.empty()) return "{" + CLI::detail::join(field.about().choices, ",") + "}";
+  const auto is = [&](auto... types) { return (std::holds_alternative<decltype(types)>(field.place()) || ...); };
+  std::string* const text = nullptr;
+  float* const single = nullptr;
+  double* const twice = nullptr;
+  std::vector<real>* const several = nullptr;
+  return is(text) ? "TEXT" : is(single, twice, several) ? "FLOAT" : "INT";
+}
+
+// Height and width, or a number for each of three channels.
+int most_words(const Field& field) {
+  return std::holds_alternative<Size2*>(field.place())               ? 2
+         : std::holds_alternative<std::vector<real>*>(field.place()) ? 3
+                                                                     : 1;
+}
+
+}  // namespace
+
+void add_flags(CLI::App& app, const Fields& fields) {
+  for (const Field& field : fields) {
+    if (field.flag().empty()) continue;
+    const About& about = field.about();
+    const std::string flag = "--" + field.flag(), names = about.alias ? flag + "," + about.alias : flag;
+    if (bool* const* on = std::get_if<bool*>(&field.place())) {
+      app.add_flag(names, **on, about.help);
+      continue;
+    }
+    const auto take = [field, flag](const std::vector<std::string>& words) {
+      try {
+        field.parse(words, flag);
+      } catch (const Error& error) {
+        const std::string text = error.what();
+        throw CLI::ValidationError(text.substr(text.find("] ") + 2));
+      }
+    };
+    CLI::Option* option = app.add_option_function<std::vector<std::string>>(names, take, about.help)
+                              ->default_str(as_words(field.value()))
+                              ->run_callback_for_default(false);
+    option->expected(1, most_words(field))->type_name(type_of(field));
+  }
+}
+
+CLI::Validator within(double low, double high) {
+  return CLI::Validator(
+      [=](const std::string& text) -> std::string {
+        double number = 0;
+        if (CLI::detail::lexical_cast(text, number) && number >= low && number <= high) return "";
+        char message[128];
+        std::snprintf(message, sizeof message, "must be %.12g to %.12g, got %.40s", low, high, text.c_str());
+        return message;
+      },
+      "");
+}
+
+CLI::Validator ends_in(const std::vector<std::string>& endings) {
+  return CLI::Validator(
+      [=](const std::string& file) -> std::string {
+        for (const std::string& ending : endings)
+          if (file.size() > ending.size() && file.ends_with(ending)) return "";
+        return "must end in " + CLI::detail::join(endings, " or ") + ", got " + file;
+      },
+      "");
+}
+
+void parse_or_exit(const CLI::App& app, const std::function<void()>& parse) {
+  try {
+    parse();
+  } catch (const CLI::CallForHelp& help) {
+    std::exit(app.exit(help));
+  } catch (const CLI::ParseError& error) {
+    std::string text = error.what();
+    if (const auto unknown = app.remaining(); !unknown.empty() && !app.get_allow_extras()) {
+      text = "unknown flag " + unknown[0];
+      if (const std::string flag = nearest_flag(app, unknown[0]); !flag.empty()) text += ", did you mean " + flag + "?";
+    }
+    std::fprintf(stderr, "%s: %s (--help lists the flags)\n", app.get_name().c_str(), text.c_str());
+    std::exit(2);
+  }
+}
+
+int exit_code(const char* program, const std::exception& error) {
+  std::fprintf(stderr, "%s: %s\n", program, error.what());
+  return dynamic_cast<const NoDevice*>(&error) ? 2 : 1;
+}
+
+void check_printed() {
+  errno = 0;
+  const bool whole = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  check(whole, "stdout", "not all that there is to say could be written: ",
+        errno != 0 ? std::strerror(errno) : "it broke off before the end");
+}
+
+}  // namespace bobbin::command_line

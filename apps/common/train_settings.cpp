@@ -1,0 +1,288 @@
+#include "apps/common/train_settings.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+
+#include "apps/common/command_line.h"
+#include "data/files/json.h"
+#include "optim/training/run_folder.h"
+#include "tensor/check.h"
+#include "tensor/text.h"
+
+namespace bobbin {
+namespace {
+
+using Json = nlohmann::json;
+namespace fs = std::filesystem;
+
+// --- Presets ----------------------------------------------------------------------------------------------
+
+// The chapter's numbers, exactly: those that a ViTConfig has at first.
+void d2l(Settings&) {}
+
+// A small model on images in their own size: shows learning in half a minute on two cores.
+void quick(Settings& s) {
+  s.model = ViTConfig{.img_size = 28,
+                      .patch_size = 7,
+                      .num_hiddens = 96,
+                      .mlp_num_hiddens = 192,
+                      .num_heads = 4,
+                      .emb_dropout = 0,
+                      .blk_dropout = 0};
+  s.optimizer = SGDOptions{.momentum = real(0.9)};
+  s.trainer.schedule.lr = 0.05;
+  s.trainer.epochs = 5;
+  s.trainer.batch_size = 64;
+}
+
+void mlp(Settings& s) {
+  s.model = MLPConfig();
+  s.trainer.batch_size = 256;
+}
+
+struct Preset {
+  const char *name, *help;
+  void (*apply)(Settings&);
+};
+constexpr Preset presets[] = {
+    {"d2l", "the chapter's ViT", d2l},
+    {"quick", "a small ViT, half a minute", quick},
+    {"mlp", "d2l's perceptron", mlp},
+};
+
+const std::string preset_help = [] {
+  std::string help = "what the other flags begin with";
+  for (const Preset& p : presets) help += std::string(&p == presets ? ": " : "; ") + p.name + ", " + p.help;
+  return help;
+}();
+
+Settings begin_with(const std::string& preset) {
+  Settings s;
+  s.preset = preset;
+  s.trainer.schedule.lr = 0.1;
+  for (const Preset& p : presets)
+    if (preset == p.name) p.apply(s);
+  s.model_name = s.model.name();
+  s.opt = name_of(s.optimizer);
+  return s;
+}
+
+std::vector<std::string> preset_names() {
+  std::vector<std::string> names;
+  for (const Preset& p : presets) names.emplace_back(p.name);
+  return names;
+}
+
+// The first preset of a model.
+std::string preset_of(const std::string& model) {
+  for (const Preset& p : presets)
+    if (begin_with(p.name).model.name() == model) return p.name;
+  return presets[0].name;
+}
+
+// --- A run that goes on -----------------------------------------------------------------------------------
+
+// The flags that the run of a checkpoint had.
+Json flags_of(const Checkpoint& checkpoint, const std::string& run) {
+  check(!checkpoint.notes.config.empty(), "train", run, " is not a run of this program: it does not know its flags");
+  const Json json = parse_json(checkpoint.notes.config, "what " + run + " says of its flags");
+  check(json.is_object() && json.contains("flags") && json["flags"].is_object(), "train", run,
+        " is damaged: its flags cannot be read");
+  return json["flags"];
+}
+
+// Those that it has of our fields. Runs of the program before noted some as the words that were given.
+void take_flags(Settings& s, const Json& flags, const std::string& run) {
+  for (const auto& [heading, fields] : s.fields())
+    for (const Field& field : fields) {
+      if (field.flag().empty() || !flags.contains(field.flag()) || flags[field.flag()] == "") continue;
+      const Json& value = flags[field.flag()];
+      const std::string where = run + ": --" + field.flag();
+      value.is_string() ? field.parse({value.get<std::string>()}, where) : field.set(value, where);
+    }
+}
+
+// What can be told a model beside what its file says: dropout, and how it is computed.
+void take_settings(AnyConfig& from, AnyConfig& to) {
+  if (from.name() != to.name()) return;
+  Fields old, now;
+  from.fields(old);
+  to.fields(now);
+  for (auto a = old.begin(), b = now.begin(); a != old.end(); ++a, ++b)
+    if (!a->about().fixed && !a->flag().empty()) b->set(a->value(), a->name());
+}
+
+// Makes the model, and how pictures are prepared for it, those of a file, whatever the flags say of its sizes.
+void take_model(Settings& s, AnyConfig config, Preprocess preprocess) {
+  take_settings(s.model, config);
+  s.model = std::move(config);
+  s.preprocess = std::move(preprocess);
+  s.channels = s.model.num_channels();
+}
+
+Settings go_on_with(const std::string& run) {
+  Checkpoint checkpoint = read_run(run);
+  const Json flags = flags_of(checkpoint, run);
+  Settings s = begin_with(flags.value("preset", "d2l"));
+  s.optimizer = optimizer_options(flags.value("opt", "sgd"));
+  take_flags(s, flags, run);
+  s.checkpoint = std::move(checkpoint);
+  return s;
+}
+
+// --- The command line -------------------------------------------------------------------------------------
+
+// What decides which flags there are, and their defaults.
+struct First {
+  std::string preset, model, opt, resume;
+};
+First parse_first(int argc, char** argv) {
+  First first;
+  CLI::App app("", "train");
+  app.allow_extras();
+  app.set_help_flag();
+  app.add_option("--preset", first.preset)->check(CLI::IsMember(preset_names()));
+  app.add_option("--model", first.model)->check(CLI::IsMember(AnyConfig::names()));
+  app.add_option("--opt", first.opt)->check(CLI::IsMember(optimizer_names()));
+  app.add_option("--resume", first.resume);
+  command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
+  return first;
+}
+
+Settings settings_of(const First& first) {
+  if (!first.resume.empty()) return go_on_with(first.resume);
+  Settings s = begin_with(!first.preset.empty() ? first.preset : preset_of(first.model));
+  check(first.model.empty() || first.model == s.model.name(), "train", "the preset ", s.preset, " is for the model ",
+        s.model.name(), ", not for ", first.model);
+  if (!first.opt.empty() && first.opt != name_of(s.optimizer)) s.optimizer = optimizer_options(first.opt);
+  return s;
+}
+
+// A new folder of its own for each run that names none.
+std::string new_folder(const std::string& preset) {
+  const auto candidate = [&](int i) { return "runs/" + preset + (i > 1 ? "-" + std::to_string(i) : ""); };
+  int i = 1;
+  while (fs::exists(candidate(i))) ++i;
+  return candidate(i);
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, Fields>> Settings::fields() {
+  Fields run, data, training;
+  run("preset", preset, {.help = preset_help.c_str(), .choices = preset_names(), .fixed = true});
+  run("seed", seed, {.help = "makes a run repeatable", .low = 0, .high = 1e15, .fixed = true});
+  run("threads", threads, {.help = "threads to compute on", .low = 1, .high = 1024});
+  run("tf32", tf32, {.help = "on a GPU: products in TF32, several times faster and good to three digits"});
+  run("profile", profile, {.help = "say at the end where the time went"});
+  run("finetune", finetune,
+      {.help =
+           "begin with the weights of this file, ours or of a ViT from timm, torchvision or Hugging Face, and a new "
+           "head; the model's sizes and --mean and --std are the file's",
+       .fixed = true});
+
+  data("data_dir", data_dir,
+       {.help = "folder with Fashion-MNIST, CIFAR-10, or a folder of pictures for each class; if not given, "
+                "Fashion-MNIST is looked for",
+        .alias = "--data"});
+  data("channels", channels,
+       {.help = "of pictures in folders: 1, grey, or 3; 0: as the data set has them",
+        .low = 0,
+        .high = 3,
+        .fixed = true});
+  trainer.augmentation.fields(data);
+  preprocess.fields(data);
+
+  trainer.fields(training);
+  trainer.schedule.fields(training);
+  training("smoothing", smoothing, {.help = "label smoothing", .low = 0, .high = 1});
+  training("opt", opt, {.help = "optimizer", .choices = optimizer_names(), .fixed = true});
+  std::visit([&](auto& options) { options.fields(training); }, optimizer);
+
+  Fields of_model;
+  of_model("model", model_name, {.help = "which model", .choices = AnyConfig::names(), .fixed = true});
+  model.fields(of_model);
+  return {{"Run", run}, {"Data", data}, {"Training", training}, {"Model", of_model}};
+}
+
+Settings parse_command_line(int argc, char** argv) {
+  Settings s = settings_of(parse_first(argc, argv));
+  const bool resumed = s.checkpoint.has_value();
+  std::string output_dir;
+
+  CLI::App app("Trains an image classifier: the Vision Transformer of d2l.ai's chapter, or another --model.", "train");
+  app.option_defaults()->always_capture_default();
+  app.option_defaults()->group("Run");
+  app.add_option("--output-dir", output_dir, "folder for metrics, weights and checkpoints [a new one in runs/]");
+  app.add_option("--resume", s.resume, "go on with a run: its folder, or one of its checkpoints; its flags hold");
+  app.add_option("--graph", s.graph,
+                 "draw a training step's tape into this file, .svg or, for Graphviz, .dot, and end without training")
+      ->check(command_line::ends_in({".svg", ".dot"}));
+  const auto groups = s.fields();
+  for (const auto& [heading, fields] : groups) {
+    app.option_defaults()->group(heading);
+    command_line::add_flags(app, fields);
+  }
+  command_line::parse_or_exit(app, [&] {
+    app.parse(argc, argv);
+    if (s.channels == 2) throw CLI::ValidationError("--channels should be 0, 1 or 3, got 2");
+  });
+
+  if (!s.data_dir.empty())  // whoever resumes may do so from another folder
+    s.data_dir = fs::absolute(s.data_dir).lexically_normal().string();
+  for (const auto& [heading, fields] : groups)
+    for (const Field& field : fields) {
+      if (field.flag().empty()) continue;
+      s.flags[field.flag()] = field.value();
+      if (app.get_option("--" + field.flag())->count() == 0) continue;
+      s.given.insert(field.flag());
+      check(!resumed || !field.about().fixed, "train", "--", field.flag(),
+            " cannot be chosen with --resume: the run has begun");
+    }
+
+  if (resumed) {
+    const fs::path folder = RunFolder::of(s.resume).path();
+    if (output_dir.empty()) output_dir = folder.string();
+    std::error_code absent;
+    if (!fs::equivalent(output_dir, folder, absent)) RunFolder(output_dir).check_is_free();
+    ModelDescription model = read_description(s.checkpoint->notes.model, s.resume);
+    take_model(s, std::move(model.config), std::move(model.preprocess));
+  }
+  s.trainer.output_dir = output_dir.empty() ? new_folder(s.preset) : output_dir;
+  return s;
+}
+
+NamedTensors begin_with_weights(Settings& s) {
+  Fields of_model;
+  s.model.fields(of_model);
+  for (const Field& field : of_model)
+    check(!s.given.contains(field.flag()) || !field.about().fixed || field.flag() == "img-size" ||
+              field.flag() == "num-heads",
+          "train", "--", field.flag(), " cannot be chosen with --finetune: the weights decide it");
+  for (const char* flag : {"model", "channels"})
+    check(!s.given.contains(flag), "train", "--", flag, " cannot be chosen with --finetune: the weights decide it");
+
+  ModelFileOptions options;
+  if (s.given.contains("img-size")) options.img_size = s.model.img_size();
+  if (s.given.contains("num-heads")) options.num_heads = s.model.as<ViTConfig>()->num_heads;
+  if (!s.preprocess.mean.empty()) options.mean = s.preprocess.mean;
+  if (!s.preprocess.std.empty()) options.std = s.preprocess.std;
+  ModelFile file = read_model_file(s.finetune, options);
+  take_model(s, std::move(file.config), std::move(file.preprocess));
+  return std::move(file.tensors);
+}
+
+std::string describe(const TrainAndTest& data) {
+  const auto text = [](Size2 size) { return std::to_string(size.height) + " x " + std::to_string(size.width); };
+  const ImageDataset& train = data.train;
+  const Size2 own_size(train.height, train.width), size = train.preprocess.size;
+  const std::string counts =
+      with_commas(train.count()) + " images to train on, " + with_commas(data.test.count()) + " to validate, ";
+  if (!train.files.empty())
+    return data.name + ", " + with_commas(train.num_classes()) + " classes, " + counts +
+           (train.channels == 1 ? "grey, " : "") + "resized to " + text(size);
+  return data.name + ", " + counts + text(own_size) + (size == own_size ? "" : " resized to " + text(size));
+}
+
+}  // namespace bobbin

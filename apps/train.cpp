@@ -1,0 +1,72 @@
+// Trains a model on Fashion-MNIST, or on pictures of your own: the tool around the loop of train_vit.cpp, with flags,
+// files, and runs that go on where they stopped.
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "apps/common/command_line.h"
+#include "apps/common/draw_tape.h"
+#include "apps/common/run_config.h"
+#include "apps/common/train_settings.h"
+#include "data/sets/open.h"
+#include "nn/loss.h"
+#include "nn/models/any_model.h"
+#include "optim/any_optimizer.h"
+#include "optim/training/interrupt.h"
+#include "optim/training/trainer.h"
+#include "tensor/backend.h"
+#include "tensor/profile.h"
+#include "tensor/text.h"
+#include "tensor/threads.h"
+
+using namespace bobbin;
+
+int main(int argc, char** argv) try {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a pipe, too, each line is there when it is printed
+  Settings settings = parse_command_line(argc, argv);
+  set_threads(settings.threads);
+  const std::optional<ProductsIn> in_tf32 = settings.tf32 ? std::optional<ProductsIn>(Precision::tf32) : std::nullopt;
+  Rng rng(settings.seed);
+
+  NamedTensors weights;
+  if (!settings.finetune.empty() && !settings.checkpoint) weights = begin_with_weights(settings);
+  settings.preprocess.size = settings.model.img_size();
+  const TrainAndTest data = image_data(settings.data_dir, settings.preprocess, settings.channels);
+  settings.model.num_classes() = data.train.num_classes();
+  settings.model.num_channels() = data.train.channels;
+  AnyModel model(settings.model, rng);
+  if (!weights.empty()) state_of(model).load(weights, settings.model.heads());  // the head is new
+  if (!settings.graph.empty()) return draw_step(model, settings.trainer.batch_size, settings.graph), 0;
+
+  const std::string description = describe_model({settings.model, data.train.class_names, data.train.preprocess});
+  settings.trainer.notes = {.model = description, .config = describe_run(settings.flags, description, data)};
+  const std::unique_ptr<Optimizer> optimizer = make_optimizer(settings.optimizer, named_parameters(model));
+  Trainer trainer(model, *optimizer, CrossEntropy{settings.smoothing}, rng, settings.trainer);
+  const bool resumed = settings.checkpoint.has_value();
+  if (resumed) {
+    check_same_data(settings.checkpoint->notes.config, settings.trainer.notes.config);
+    trainer.resume(std::move(*settings.checkpoint));
+  }
+
+  std::printf("model    %s, %s parameters\n", settings.model.title(),
+              with_commas(state_of(model).count_parameters()).c_str());
+  std::printf("blas     %s\n", backend::describe().c_str());
+  std::printf("threads  %d\n", threads());
+  std::printf("data     %s\n", describe(data).c_str());
+  std::printf("output   %s\n", settings.trainer.output_dir.c_str());
+  const Index steps_before = trainer.steps();
+  if (resumed) std::printf("resumed  after step %s\n", with_commas(steps_before).c_str());
+
+  if (settings.profile) profile::start();
+  const std::vector<EpochMetrics> epochs = trainer.fit(data);
+  if (settings.profile) std::fputs(profile::table().c_str(), stderr);
+
+  if (resumed && !epochs.empty() && epochs.back().step <= steps_before)
+    std::fprintf(stderr, "nothing was left to do after step %s; more --epochs give it more\n",
+                 with_commas(steps_before).c_str());
+  if (!Interrupt::received()) return 0;
+  std::fprintf(stderr, "go on with: train --resume %s\n", settings.trainer.output_dir.c_str());
+  return 128 + Interrupt::received();  // as shells report a signal
+} catch (const std::exception& error) {
+  return command_line::exit_code("train", error);
+}

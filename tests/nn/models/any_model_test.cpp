@@ -1,0 +1,75 @@
+#include "nn/models/any_model.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "tests/helpers.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+
+TEST_CASE("models: what is promised of each of them") {
+  for (const std::string& name : AnyConfig::names()) {
+    CAPTURE(name);
+    AnyConfig config = AnyConfig::of(name);
+    CHECK(config.name() == name);
+    config.img_size() = 32;
+    config.num_channels() = 3;
+    config.num_classes() = 7;
+    Rng rng(0);
+    AnyModel model(config, rng);
+    const State state = state_of(model);
+
+    // Images to logits, and no other images.
+    eval(model);
+    const Tensor X = Rng(1).uniform({2, 3, 32, 32});
+    CHECK(model(X).shape() == Shape{2, 7});
+    CHECK(fails([&] { model(X.reshape({2, 3, 64, 16})); }, {"needs images (B, 3, 32, 32), got (2, 3, 64, 16)"}));
+    CHECK(fails([&] { model(X[0]); }, {"needs images (B, 3, 32, 32), got (3, 32, 32)"}));
+
+    // The config says all that it takes to make the same model anew, and about how large it is.
+    const nlohmann::json written = nlohmann::json::parse(to_text(to_json(fields_of(config))));
+    AnyConfig again = AnyConfig::of(name);
+    read_json(fields_of(again), {written, "config"});
+    AnyModel copy = make_model(again, state.tensors());
+    eval(copy);
+    CHECK(copy(X).value().values() == model(X).value().values());
+    const auto count = static_cast<double>(state.count_parameters());
+    CHECK(config.weights() <= count);
+    CHECK(config.weights() >= 0.9 * count);
+
+    // What the heads name is what has a number for each class, and all that has.
+    again.num_classes() = 8;
+    AnyModel other(again, rng);
+    state_of(other).load(state.tensors(), again.heads());
+    CHECK(fails([&] { make_model(again, state.tensors()); }, {"of another shape"}));
+
+    // Every field is told on the command line, or comes from the data or a file.
+    for (const Field& field : fields_of(config)) {
+      CAPTURE(field.name());
+      CHECK((field.flag().empty() || std::string(field.about().help) != ""));
+    }
+  }
+}
+
+TEST_CASE("models: an unknown name, and a config that contradicts its weights") {
+  CHECK(fails([] { AnyConfig::of("vgg\n"); }, {"there is no model \"vgg?\"; there are vit, "}));
+  Rng rng(0);
+  MLP model({.img_size = 4, .num_hiddens = 5}, rng);
+  const auto tensors = state_of(model).tensors();
+  CHECK(make_model(MLPConfig{.img_size = 4, .num_hiddens = 5}, tensors).as<MLP>());
+  CHECK(!make_model(MLPConfig{.img_size = 4, .num_hiddens = 5}, tensors).as<ViT>());
+  CHECK(fails([&] { make_model(MLPConfig{.img_size = 4096, .num_hiddens = 65536}, tensors); },
+              {"\"num_hiddens\":65536", "weights, but only 145 are there"}));
+}
+
+TEST_CASE("MLP: d2l's, its names and its numbers") {
+  Rng rng(0);
+  MLP model({}, rng);
+  std::vector<std::string> names;
+  for (const auto& [name, parameter] : named_parameters(model)) names.push_back(name);
+  CHECK(names == std::vector<std::string>{"net.1.weight", "net.1.bias", "net.3.weight", "net.3.bias"});
+  CHECK(state_of(model).count_parameters() == 203530);
+}

@@ -233,7 +233,10 @@ PRECOMPILED = $(B)/precompiled.h.gch
 $(PRECOMPILED): .make/precompiled.h $(B)/command
 	@echo "$<"
 	$(Q)$(COMPILE) -MD -MP -x c++-header -c $< -o $@
-$(call object,float,$(TEST_SRC)) $(call object,double,$(DOUBLE_TEST_SRC)): $(PRECOMPILED)
+# The main functions hold doctest itself, which they ask for before they include it.
+begun = $(filter-out %/main.cpp,$(1))
+$(call object,float,$(call begun,$(TEST_SRC))): $(PRECOMPILED)
+$(call object,double,$(call begun,$(DOUBLE_TEST_SRC))): $(PRECOMPILED)
 # ccache takes part only if it is told that no test asks for the time of its compilation.
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 

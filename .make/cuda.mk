@@ -52,12 +52,12 @@ $(B)/test_cuda: $(call either,$(FOR_EMULATOR)) $(call emulated,$(CUDA_SRC))
 # sanitizer.
 $(B)/test_kernels: $(call either,$(KERNEL_TEST) $(EMULATOR_TEST) $(EMULATOR_SRC) \
                      $(wildcard tensor/*.cpp tensor/cpu/*.cpp)) $(call emulated,$(CUDA_SRC))
-$(call emulated,$(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST)): $(PRECOMPILED)
 $(B)/test_cuda $(B)/test_kernels: LDFLAGS += -rdynamic
 $(B)/test_kernels:
 	@echo "link $@"
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(call emulated,$(call begun,$(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST))): $(PRECOMPILED)
 EMULATED = -DBOBBIN_CUDA -Itests/cuda/emulator
 $(B)/emulated/%.o: %.cpp $(B)/command
 	@echo "$< (emulated)"; mkdir -p $(@D)

@@ -1,7 +1,8 @@
 # Bobbin. `make` shows what this machine has and builds the programs; `make help` lists the rest.
 #
-# Yours to set: CXX, ARCH (what -march gets), ARGS (for run and bench), PREFIX and DESTDIR (for install),
-# AUTO_DEPS=0 (install no packages), V=1 (show the commands), CUDA=1 (compute on an NVIDIA GPU).
+# Yours to set: CXX, ARCH (what -march gets), ARGS (for run and bench), T (for test), PREFIX and
+# DESTDIR (for install), AUTO_DEPS=0 (install no packages), V=1 (show the commands), CUDA=1 (compute
+# on an NVIDIA GPU).
 
 ARCH   ?= native
 PREFIX ?= /usr/local
@@ -14,14 +15,19 @@ Q = $(if $(V),,@)
 # As many jobs as cores, unless -j says otherwise.
 BUILD = $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(or $(shell nproc 2>/dev/null),2))
 
-# --- OpenBLAS ---------------------------------------------------------------------------------------------
-# We want its OpenMP build: then the threads of our loops and of its products are one and the same pool.
-# Debian keeps that build in a folder of its own; the rpath makes sure that no other build is loaded instead.
-# Fedora calls it libopenblaso. Elsewhere pkg-config knows.
+comma := ,
+empty :=
+space := $(empty) $(empty)
+
+# --- OpenBLAS -------------------------------------------------------------------------------------
+# We want its OpenMP build: then the threads of our loops and of its products are one and the same
+# pool. Debian keeps that build in a folder of its own; the rpath makes sure that no other build is
+# loaded instead. Fedora calls it libopenblaso. Elsewhere pkg-config knows.
 #
-# clang's OpenMP library (libomp) can also speak for GNU's (libgomp), for which OpenBLAS was built. The program
-# names libomp and OpenBLAS, but libgomp only through OpenBLAS, so libomp is found first and serves both. Hence:
-# never link libgomp by name, or there are two pools, and products become five times slower.
+# clang's OpenMP library (libomp) can also speak for GNU's (libgomp), for which OpenBLAS was built.
+# The program names libomp and OpenBLAS, but libgomp only through OpenBLAS, so libomp is found first
+# and serves both. Hence: never link libgomp by name, or there are two pools, and products become
+# five times slower.
 DEBIAN_BLAS := $(firstword $(wildcard /usr/lib/$(shell uname -m)-*/openblas-openmp))
 ifneq ($(DEBIAN_BLAS),)
   export BLAS_CFLAGS := -I$(patsubst /usr/lib/%,/usr/include/%,$(DEBIAN_BLAS))
@@ -34,40 +40,80 @@ else
   export BLAS_LIBS   := $(or $(shell pkg-config --libs openblas 2>/dev/null),-lopenblas)
 endif
 
-# --- Flags ------------------------------------------------------------------------------------------------
-# No -ffast-math: NaN and infinity must behave. The two -fno- flags give most of its speed and none of its harm.
+# --- Flags ----------------------------------------------------------------------------------------
+# No -ffast-math: NaN and infinity must behave. The two -fno- flags give most of its speed and none
+# of its harm.
 export CXX
 OPT      = -O3
-# Programs and tests have no loops worth optimising, and should compile fast: the library's are in its own files.
-APP_OPT  = -O1
+# Loops worth optimising are in tensor/ and data/ alone; everything else should compile fast.
+REST_OPT = -O1
 TEST_OPT = -O0 -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS
 # clang also warns of each `omp simd` loop that it leaves as it is: that is slower, but no mistake.
 WARN     = -Wall -Wextra -Werror $(if $(findstring clang,$(CXX)),-Wno-pass-failed)
 SANITIZE =
 CXXFLAGS = -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN) $(SANITIZE)
-COMPILE  = $(CXX) $(CXXFLAGS) $(if $(filter-out tests/cuda/emulator/%,$(filter tests/%,$<)),$(TEST_OPT),$(if $(filter apps/%,$<),$(APP_OPT),$(OPT))) -I. $(BLAS_CFLAGS) $(CPPFLAGS) \
+optimise = $(if $(filter tensor/% data/% tests/cuda/emulator/%,$(1)),$(OPT),$\
+             $(if $(filter tests/% .make/%,$(1)),$(TEST_OPT),$(REST_OPT)))
+COMPILE  = $(CXX) $(CXXFLAGS) $(call optimise,$<) -I. $(BLAS_CFLAGS) $(CPPFLAGS) \
            $(if $(filter apps/common/run_config.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
 LIBS     = $(BLAS_LIBS) -lz
 # Which sources these are: train notes it in config.json.
 COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-# --- Sources ----------------------------------------------------------------------------------------------
-# The library and the tests are built twice: real = float, and real = double to check gradients sharply.
+# --- Sources --------------------------------------------------------------------------------------
+# The library and the tests are built twice: real = float, and real = double to check gradients
+# sharply.
 FOLDERS  = tensor autograd nn data optim
 LIB_SRC  = $(wildcard $(FOLDERS:%=%/*.cpp) $(FOLDERS:%=%/*/*.cpp))
 APP_SRC  = $(wildcard apps/*.cpp)
+# What the programs have in common.
+COMMON_SRC = $(wildcard apps/common/*.cpp)
 FUZZ_SRC = tests/fuzz/fuzz.cpp
-TEST_SRC = $(filter-out $(FUZZ_SRC) tests/cuda/%,$(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp))
-# Programs are float, and files are bytes: their tests have nothing to say about double.
-DOUBLE_TEST_SRC = $(filter-out tests/apps/% tests/data/% tests/fuzz/%,$(TEST_SRC))
+TEST_SRC = $(filter-out $(FUZZ_SRC) tests/cuda/%,\
+             $(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp))
+# Programs are float, files are bytes, and math_test names its types itself: none of these has
+# anything to say about double.
+DOUBLE_TEST_SRC = $(filter-out tests/apps/% tests/data/% tests/fuzz/% tests/tensor/math_test.cpp,\
+                    $(TEST_SRC))
 
 FLOAT    = $(B)/float/libbobbin.a
 DOUBLE   = $(B)/double/libbobbin.a
+COMMON   = $(B)/float/libcommon.a
 PROGRAMS = $(APP_SRC:apps/%.cpp=$(B)/%)
 TESTS    = $(if $(CUDA),$(B)/test_gpu,$(B)/test_float $(B)/test_double $(B)/test_cuda)
 
-# --- What you ask for -------------------------------------------------------------------------------------
-.PHONY: all help run bench bench-peers test asan fuzz data format tidy install clean deps programs tests FORCE
+# --- Some of the tests ----------------------------------------------------------------------------
+# make test T=WORDS: the files that have WORDS in their paths, all of each, and of the others the
+# test cases that have WORDS in their names. Only these files are compiled and linked.
+ifneq ($(if $(filter command,$(origin T)),$(T)),)
+  quote = '$(subst ','\'',$(1))'
+  FOUND := $(shell T=$(call quote,$(T)) sh .make/find_tests.sh $(TEST_SRC))
+  whole  = $(patsubst whole:%,%,$(filter whole:%,$(FOUND)))
+  part   = $(patsubst part:%,%,$(filter part:%,$(FOUND)))
+  other  = $(patsubst other:%,%,$(filter other:%,$(FOUND)))
+  files  = $(subst $(space),$(comma),$(whole))
+  ifeq ($(whole)$(part),)
+    $(error T="$(T)" is in no test's name, and in no path of a file in tests/)
+  endif
+  CHOSEN = $(B)/test_chosen $(if $(filter tests/apps/%,$(whole) $(part)),programs)
+  RUNS   = $(if $(whole),'$(B)/test_chosen -sf=$(files)') \
+           $(if $(part),'$(B)/test_chosen -tc="$$NAMES" $(if $(whole),-sfe=$(files))')
+  export NAMES := *$(subst $(comma),*$(comma)*,$(T))*
+# Others may have been chosen the last time.
+.PHONY: $(B)/test_chosen
+else
+  RUNS   = $(if $(CUDA),,$(B)/test_float $(B)/test_double) $(CUDA_RUNS)
+endif
+
+# What make test-quick leaves out: it runs no programs, reads no broken files by the thousand, and
+# samples no functions by the million.
+SLOW = -sfe='*tests/apps/*,*tests/fuzz/*,*/math_test*' \
+  -tce='resize follows*,im2col shows*,large broadcasts*,safetensors: a hostile*,*a damaged PNG*,$\
+        json: neither*,safetensors: a note*'
+
+# --- What you ask for -----------------------------------------------------------------------------
+.PHONY: all help run bench bench-peers test test-quick asan fuzz data format tidy install clean
+.PHONY: deps programs tests FORCE
 .DEFAULT_GOAL = all
 
 all:
@@ -75,20 +121,22 @@ all:
 	@$(BUILD) programs
 
 help:
-	@echo 'make            show what was found, and build the programs'
-	@echo 'make run        train the Vision Transformer; make run ARGS="--help" shows what it can be told'
-	@echo 'make test       build and run all tests'
-	@echo 'make bench      measure speed; ARGS=--sweep shows how the cost grows'
-	@echo 'make bench-peers  measure beside PyTorch and JAX, where a Python has them; ARGS="--python PATH" names one'
-	@echo 'make data       fetch Fashion-MNIST, where no package has it'
-	@echo 'make check-cuda  run the CUDA kernels on the emulator with address, undefined-behaviour and thread sanitizers'
-	@echo 'make check-cuda-plants  show what the tests of the kernels notice, by mistakes planted in a copy'
-	@echo 'make asan       run all tests with address and undefined-behaviour sanitizers'
-	@echo 'make fuzz       throw made-up files at each reader for FUZZ_SECONDS=600; needs clang++'
-	@echo 'make format     lay out the sources with clang-format'
-	@echo 'make tidy       look for mistakes with clang-tidy'
-	@echo 'make install    headers, library and pkg-config file, into PREFIX=/usr/local'
-	@echo 'make clean      remove build/'
+	@echo 'make                    show what was found, and build the programs'
+	@echo 'make run                train the Vision Transformer; ARGS=--help shows what it can be told'
+	@echo 'make test               build and run all tests'
+	@echo 'make test T=WORDS       only those with WORDS in their name or their file'\''s path'
+	@echo 'make test-quick         the library in float and in double, without what is slow'
+	@echo 'make bench              measure speed; ARGS=--sweep shows how the cost grows'
+	@echo 'make bench-peers        measure beside PyTorch and JAX; ARGS="--python PATH" has them'
+	@echo 'make data               fetch Fashion-MNIST, where no package has it'
+	@echo 'make check-cuda         run the CUDA kernels on the emulator, with sanitizers'
+	@echo 'make check-cuda-plants  plant mistakes in a copy of the kernels: which are noticed?'
+	@echo 'make asan               run all tests with address and undefined-behaviour sanitizers'
+	@echo 'make fuzz               throw made-up files at each reader, for FUZZ_SECONDS=600'
+	@echo 'make format             lay out the sources with clang-format'
+	@echo 'make tidy               look for mistakes with clang-tidy'
+	@echo 'make install            headers, library and pkg-config file, into PREFIX=/usr/local'
+	@echo 'make clean              remove build/'
 	@echo 'Also: CUDA=1 (programs, run, bench and test for an NVIDIA GPU, in build/cuda)'
 	@echo '      CXX=clang++  ARCH=x86-64-v3  V=1 (show commands)  AUTO_DEPS=0 (install no packages)'
 
@@ -106,19 +154,25 @@ bench-peers: deps
 	@BOBBIN_BUILD=$(B) python3 apps/peers/bench_peers.py $(ARGS)
 
 test: deps
-	@$(BUILD) programs tests
-	@BOBBIN_BUILD=$(B) sh tests/run.sh $(if $(CUDA),,$(B)/test_float $(B)/test_double) $(CUDA_RUNS)
+	@$(BUILD) $(or $(CHOSEN),programs tests)
+	@BOBBIN_BUILD=$(B) sh tests/run.sh $(RUNS)
 
+test-quick: deps
+	@$(BUILD) $(B)/test_float $(B)/test_double
+	@sh tests/run.sh "$(B)/test_float $(SLOW)" "$(B)/test_double $(SLOW)"
+
+ASAN = -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 asan:
-	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) test B=build/asan OPT=-O1 \
-	  SANITIZE='-g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
+	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	  $(MAKE) test B=build/asan OPT=-O1 SANITIZE='$(ASAN)'
 
 # A library of its own, in which libFuzzer sees the way that an input takes.
 FUZZ_SECONDS = 600
 fuzz: deps
-	@command -v clang++ > /dev/null || { echo 'make fuzz needs clang++ with libFuzzer: apt-get install clang libomp-dev' >&2; exit 1; }
+	@command -v clang++ > /dev/null || \
+	  { echo 'make fuzz needs clang++: apt-get install clang libomp-dev' >&2; exit 1; }
 	@$(BUILD) build/fuzz/fuzz B=build/fuzz CXX=clang++ OPT=-O1 \
-	  SANITIZE='-g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
+	  SANITIZE='$(ASAN) -fsanitize=fuzzer-no-link'
 	@sh tests/fuzz/run.sh build/fuzz/fuzz $(FUZZ_SECONDS)
 
 data:
@@ -127,21 +181,21 @@ data:
 deps:
 	@sh .make/deps.sh
 
-SOURCES = $(LIB_SRC) $(APP_SRC) $(TEST_SRC) $(FUZZ_SRC)
+SOURCES = $(LIB_SRC) $(APP_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC)
 HEADERS = $(filter-out tensor/cuda/%,$(wildcard $(FOLDERS:%=%/*.h) $(FOLDERS:%=%/*/*.h)))
 format:
-	@clang-format -i $(SOURCES) $(HEADERS) $(CUDA_SRC) $(wildcard tensor/cuda/*.h apps/*/*.h tests/*.h tests/*/*.h \
-	  tests/cuda/*.cpp tests/cuda/*/*.*[hp])
+	@find $(FOLDERS) apps tests -name '*.cpp' -o -name '*.h' -o -name '*.cu' | xargs clang-format -i
 tidy:
 	clang-tidy --quiet $(SOURCES) -- $(CXXFLAGS) -I. $(BLAS_CFLAGS)
 
 install: $(FLOAT)
-	@CXXFLAGS='-fopenmp $(SANITIZE)' LIBS='$(LIBS)' sh .make/install.sh '$(DESTDIR)' '$(PREFIX)' $(FLOAT) $(HEADERS)
+	@CXXFLAGS='-fopenmp $(SANITIZE)' LIBS='$(LIBS)' \
+	  sh .make/install.sh '$(DESTDIR)' '$(PREFIX)' $(FLOAT) $(HEADERS)
 
 clean:
 	rm -rf build
 
-# --- How it is built --------------------------------------------------------------------------------------
+# --- How it is built ------------------------------------------------------------------------------
 programs: $(PROGRAMS) ; @:
 tests: $(TESTS) ; @:
 
@@ -149,29 +203,45 @@ object = $(2:%.cpp=$(B)/$(1)/%.o)
 
 $(FLOAT): $(call object,float,$(LIB_SRC))
 $(DOUBLE): $(call object,double,$(LIB_SRC))
-COMMON = $(call object,float,$(wildcard apps/common/*.cpp))
+$(COMMON): $(call object,float,$(COMMON_SRC))
 $(PROGRAMS): $(B)/%: $(B)/float/apps/%.o $(COMMON) $(FLOAT)
 $(B)/test_float: $(call object,float,$(TEST_SRC)) $(COMMON) $(FLOAT)
 $(B)/test_double: $(call object,double,$(DOUBLE_TEST_SRC)) $(DOUBLE)
+$(B)/test_chosen: $(call object,float,$(whole) $(part) $(other)) $(COMMON) $(FLOAT)
 $(B)/fuzz: $(call object,float,$(FUZZ_SRC)) $(FLOAT)
 $(B)/fuzz: LDFLAGS += -fsanitize=fuzzer
 
-$(FLOAT) $(DOUBLE):
-	$(Q)rm -f $@ && ar rcs $@ $^
+$(FLOAT) $(DOUBLE) $(COMMON):
+	$(Q)mkdir -p $(@D); rm -f $@ && ar rcs $@ $^
 
-$(PROGRAMS) $(TESTS) $(B)/fuzz:
+$(PROGRAMS) $(TESTS) $(B)/test_chosen $(B)/fuzz:
 	@echo "link $@"
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/float/%.o: %.cpp $(B)/command
 	@echo "$<"; mkdir -p $(@D)
-	$(Q)$(COMPILE) -MMD -MP -c $< -o $@
+	$(Q)$(COMPILE) $(COMPILED) -MMD -MP -c $< -o $@
 $(B)/double/%.o: %.cpp $(B)/command
 	@echo "$< (double)"; mkdir -p $(@D)
-	$(Q)$(COMPILE) -DBOBBIN_REAL=double -MMD -MP -c $< -o $@
+	$(Q)$(COMPILE) $(COMPILED) -DBOBBIN_REAL=double -MMD -MP -c $< -o $@
 
-# This file changes when the compiler or a flag does, and with it every object: they are never mixed.
-COMMAND = $(COMPILE) $(APP_OPT) $(TEST_OPT) $(shell $(CXX) --version 2>/dev/null | head -n 1)
+# The headers of doctest and of the standard library are a third of what it takes to compile a test.
+# They are compiled once, and an object that depends on the result begins with it. The library's own
+# objects do not: its optimised code would then make g++ 12 warn of mistakes that are none.
+COMPILED = $(patsubst %.gch,-Winvalid-pch -include %,$(filter %.gch,$^))
+PRECOMPILED = $(B)/precompiled.h.gch
+$(PRECOMPILED): .make/precompiled.h $(B)/command
+	@echo "$<"
+	$(Q)$(COMPILE) -MD -MP -x c++-header -c $< -o $@
+# The main functions hold doctest itself, which they ask for before they include it.
+begun = $(filter-out %/main.cpp,$(1))
+$(call object,float,$(call begun,$(TEST_SRC))): $(PRECOMPILED)
+$(call object,double,$(call begun,$(DOUBLE_TEST_SRC))): $(PRECOMPILED)
+# ccache takes part only if it is told that no test asks for the time of its compilation.
+export CCACHE_SLOPPINESS ?= pch_defines,time_macros
+
+# This file changes when the compiler or a flag does, and with it every object: they never mix.
+COMMAND = $(COMPILE) $(OPT) $(TEST_OPT) $(shell $(CXX) --version 2>/dev/null | head -n 1)
 $(B)/command: FORCE
 	@mkdir -p $(B); echo '$(COMMAND)' | cmp -s - $@ || echo '$(COMMAND)' > $@
 
@@ -181,4 +251,5 @@ $(B)/commit: FORCE
 
 include .make/cuda.mk
 
--include $(patsubst %.o,%.d,$(call object,float,$(SOURCES)) $(call object,double,$(LIB_SRC) $(DOUBLE_TEST_SRC)))
+-include $(PRECOMPILED:.gch=.d) $(patsubst %.o,%.d,\
+  $(call object,float,$(SOURCES)) $(call object,double,$(LIB_SRC) $(DOUBLE_TEST_SRC)))

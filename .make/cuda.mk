@@ -1,13 +1,13 @@
 # The kernels for NVIDIA's GPUs, tensor/cuda/*.cu. There are three builds of them:
 #   for GPUs          make CUDA=1: nvcc makes programs and tests that compute there, in build/cuda
-#   for the emulator  build/test_cuda, part of make test: the compiler of everything else makes them for the processor
-#   as PTX            build/ptx, part of make test where nvcc is found: the emulator interprets nvcc's code
+#   for the emulator  build/test_cuda, part of make test: the compiler of everything else makes them
+#                     for the processor
+#   as PTX            build/ptx, part of make test where nvcc is found: the emulator interprets
+#                     nvcc's code
 NVCC    := $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 CUDA_SRC = $(wildcard tensor/cuda/*.cu)
-comma   := ,
-empty   :=
 
-# --- Tests ------------------------------------------------------------------------------------------------
+# --- Tests ----------------------------------------------------------------------------------------
 # Each kernel beside the processor's. The emulator has tests of its own, which run nowhere else.
 EMULATOR_SRC  = $(wildcard tests/cuda/emulator/*.cpp)
 EMULATOR_TEST = $(wildcard tests/cuda/emulator_test.cpp tests/cuda/ptx_test.cpp)
@@ -16,11 +16,13 @@ KERNEL_TEST   = tests/cuda/main.cpp tests/cuda/kernels_test.cpp tests/cuda/devic
 ABOVE_TEST    = $(filter tests/golden/% tests/autograd/% tests/nn/% tests/optim/%,$(TEST_SRC))
 CUDA_TEST     = $(KERNEL_TEST) $(ABOVE_TEST)
 
-# What make test runs beside the tests for the processor. A kernel's threads come in another order for each seed.
+# What make test runs beside the tests for the processor. A kernel's threads come in another order
+# for each seed.
 KERNELS_ONLY = -sf='*/kernels_test*,*/device_test*'
 TOO_SLOW     = -tce='trainer: learns*,a hundred thousand*,model file: preprocessor*'
 ifeq ($(CUDA),)
-  CUDA_RUNS  = "$(B)/test_cuda $(TOO_SLOW)" $(foreach s,1 2 3,"CUDA_EMULATOR_SEED=$(s) $(B)/test_cuda $(KERNELS_ONLY)") \
+  CUDA_RUNS  = "$(B)/test_cuda $(TOO_SLOW)" \
+               $(foreach s,1 2 3,"CUDA_EMULATOR_SEED=$(s) $(B)/test_cuda $(KERNELS_ONLY)") \
                $(foreach t,$(PTX_TARGETS),$(call ptx_run,$(t)))
 else
   CUDA_RUNS  = $(B)/test_gpu $(if $(MEMCHECK),"$(MEMCHECK) $(B)/test_gpu $(KERNELS_ONLY)")
@@ -33,39 +35,44 @@ PTX_TEST     = -sf='*/kernels_test*,*/device_test*,*/dropout_training_test*'
 ifneq ($(NVCC),)
   ptx_run    = "CUDA_EMULATOR_PTX=$(subst $(empty) ,:,$(call ptx,$(1))) $(B)/test_cuda $(PTX_TEST)"
 else
-  ptx_run    = "echo 'skipped: without nvcc there is no PTX $(1)'; $(B)/test_cuda --count $(PTX_TEST)"
+  ptx_run    = "echo 'skipped: no nvcc, no PTX $(1)'; $(B)/test_cuda --count $(PTX_TEST)"
 endif
 
-# --- For the emulator -------------------------------------------------------------------------------------
-# What names the backend is compiled once more; all else is the same with either, and is taken from build/float.
+# --- For the emulator -----------------------------------------------------------------------------
+# What names the backend is compiled once more; all else is the same with either, and is taken from
+# build/float.
 NAMES_BACKEND := $(shell grep -l '"tensor/backend.h"' $(LIB_SRC))
 emulated = $(patsubst %,$(B)/emulated/%.o,$(basename $(1)))
 either   = $(call emulated,$(filter tests/cuda/% $(NAMES_BACKEND),$(1))) \
            $(call object,float,$(filter-out tests/cuda/% $(NAMES_BACKEND),$(1)))
 
-$(B)/test_cuda: $(call either,$(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST) $(EMULATOR_SRC) $(LIB_SRC)) $(call emulated,$(CUDA_SRC))
-# The kernels and the tensors alone: quicker to build where everything is built for it, with a sanitizer.
-$(B)/test_kernels: $(call either,$(KERNEL_TEST) $(EMULATOR_TEST) $(EMULATOR_SRC) $(wildcard tensor/*.cpp tensor/cpu/*.cpp)) \
-                   $(call emulated,$(CUDA_SRC))
+FOR_EMULATOR  = $(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST) $(EMULATOR_SRC) $(LIB_SRC)
+$(B)/test_cuda: $(call either,$(FOR_EMULATOR)) $(call emulated,$(CUDA_SRC))
+# The kernels and the tensors alone: quicker to build where everything is built for it, with a
+# sanitizer.
+$(B)/test_kernels: $(call either,$(KERNEL_TEST) $(EMULATOR_TEST) $(EMULATOR_SRC) \
+                     $(wildcard tensor/*.cpp tensor/cpu/*.cpp)) $(call emulated,$(CUDA_SRC))
 $(B)/test_cuda $(B)/test_kernels: LDFLAGS += -rdynamic
 $(B)/test_kernels:
 	@echo "link $@"
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(call emulated,$(call begun,$(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST))): $(PRECOMPILED)
 EMULATED = -DBOBBIN_CUDA -Itests/cuda/emulator
 $(B)/emulated/%.o: %.cpp $(B)/command
 	@echo "$< (emulated)"; mkdir -p $(@D)
-	$(Q)$(COMPILE) $(EMULATED) -MMD -MP -c $< -o $@
+	$(Q)$(COMPILE) $(COMPILED) $(EMULATED) -MMD -MP -c $< -o $@
 $(B)/emulated/%.o: %.cu $(B)/command
 	@echo "$< (emulated)"; mkdir -p $(@D)
 	$(Q)$(COMPILE) $(EMULATED) -Wno-unknown-pragmas -x c++ -MMD -MP -c $< -o $@
 
-# --- By nvcc ----------------------------------------------------------------------------------------------
-# For every GPU from Ampere on that this nvcc knows, and as PTX for those to come. A kernel whose registers do not suffice
-# is an error.
+# --- By nvcc --------------------------------------------------------------------------------------
+# For every GPU from Ampere on that this nvcc knows, and as PTX for those to come. A kernel whose
+# registers do not suffice is an error.
 CUDA_HOME   = $(patsubst %/bin/nvcc,%,$(realpath $(NVCC)))
 CUDA_ARCHS ?= $(filter sm_8% sm_9% sm_1%,$(shell $(NVCC) --list-gpu-code))
-NVCC_FLAGS  = -std=c++20 -O3 --expt-relaxed-constexpr -ccbin $(CXX) -I. -Werror all-warnings -Xptxas -warn-spills
+NVCC_FLAGS  = -std=c++20 -O3 --expt-relaxed-constexpr -ccbin $(CXX) -I. -Werror all-warnings \
+              -Xptxas -warn-spills
 GENCODE     = -gencode 'arch=compute_80,code=[$(subst $(empty) ,$(comma),$(CUDA_ARCHS) compute_80)]'
 
 ifneq ($(CUDA),)
@@ -91,15 +98,15 @@ endef
 $(foreach t,$(PTX_TARGETS),$(eval $(call ptx_rule,$(t))))
 tests: $(if $(CUDA),,$(if $(NVCC),$(foreach t,$(PTX_TARGETS),$(call ptx,$(t)))))
 
-# --- With sanitizers --------------------------------------------------------------------------------------
-# The kernels on the emulator: AddressSanitizer sees each byte beyond an array, also of shared memory, and clang's
-# ThreadSanitizer every two threads of a block that no barrier keeps apart.
-.PHONY: check-cuda check-cuda-asan check-cuda-tsan check-cuda-plants kernels-asan kernels-tsan $(PTX_TARGETS:%=ptx-%)
+# --- With sanitizers ------------------------------------------------------------------------------
+# The kernels on the emulator: AddressSanitizer sees each byte beyond an array, also of shared
+# memory, and clang's ThreadSanitizer every two threads of a block that no barrier keeps apart.
+.PHONY: check-cuda check-cuda-asan check-cuda-tsan check-cuda-plants kernels-asan kernels-tsan \
+        $(PTX_TARGETS:%=ptx-%)
 check-cuda: check-cuda-asan check-cuda-tsan ; @:
 
 kernels-asan:
-	@$(BUILD) build/asan/test_kernels B=build/asan OPT=-O1 \
-	  SANITIZE='-g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
+	@$(BUILD) build/asan/test_kernels B=build/asan OPT=-O1 SANITIZE='$(ASAN)'
 check-cuda-asan: deps
 	@$(BUILD) kernels-asan
 	@sh tests/run.sh build/asan/test_kernels "CUDA_EMULATOR_SEED=1 build/asan/test_kernels"
@@ -110,7 +117,8 @@ kernels-tsan:
 check-cuda-tsan: deps
 	@if command -v clang++ > /dev/null; then \
 	  $(BUILD) kernels-tsan && \
-	  OMP_NUM_THREADS=1 TSAN_OPTIONS=ignore_noninstrumented_modules=1 sh tests/run.sh build/tsan/test_kernels; \
+	  OMP_NUM_THREADS=1 TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
+	    sh tests/run.sh build/tsan/test_kernels; \
 	else echo 'skipped: ThreadSanitizer needs clang++'; fi
 
 # What all these notice, shown by mistakes that are planted in a copy of the kernels.
@@ -118,6 +126,6 @@ $(foreach t,$(PTX_TARGETS),$(eval ptx-$(t): $(call ptx,$(t)) ; @:))
 check-cuda-plants: deps
 	@sh tests/cuda/plants/run.sh
 
--include $(patsubst %.o,%.d,$(call emulated,$(CUDA_SRC) $(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST) $(EMULATOR_SRC) $(LIB_SRC)) \
+-include $(patsubst %.o,%.d,$(call emulated,$(CUDA_SRC) $(FOR_EMULATOR)) \
            $(patsubst %.cu,$(B)/float/%.o,$(CUDA_SRC))) \
          $(foreach t,$(PTX_TARGETS),$(patsubst %.ptx,%.d,$(call ptx,$(t))))

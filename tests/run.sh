@@ -1,8 +1,10 @@
 #!/bin/sh
-# run.sh COMMAND...: runs doctest programs and adds up their counts. The last line is "N passed, M failed"; before it comes
-# "K skipped", if a program cannot run here. A command may begin with settings: "SEED=1 build/test".
+# run.sh COMMAND...: runs doctest programs and adds up their counts. The last line is "N passed, M
+# failed"; before it comes "K skipped", if a program cannot run here. A command may begin with
+# settings: "SEED=1 build/test".
 
-# Threads that wait give their core away: on a busy machine spinning makes everything several times slower.
+# Threads that wait give their core away: on a busy machine spinning makes everything several times
+# slower.
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 
 passed=0
@@ -24,7 +26,8 @@ for command; do
     [ -n "$s" ] && continue
   fi
   # [doctest] test cases:  3 |  2 passed | 1 failed | 0 skipped
-  counts=$(sed -n 's/^\[doctest\] test cases: *[0-9]* *| *\([0-9]*\) passed *| *\([0-9]*\) failed.*/\1 \2/p' "$log" | tail -n 1)
+  counts=$(sed -n 's/^\[doctest\] test cases: *[0-9]* *| *\([0-9]*\) passed *| *\([0-9]*\) failed.*/\1 \2/p' \
+    "$log" | tail -n 1)
   p=${counts% *}
   f=${counts#* }
   # A program that crashed, or said nothing, or failed after its tests (a leak), is a failure of its own.

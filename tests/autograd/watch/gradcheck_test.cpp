@@ -246,9 +246,8 @@ TEST_CASE("gradcheck: the whole small ViT, and every op on its tape is in the ta
     auto leaves = named_parameters(model);
     leaves.emplace_back("images", images);
     const auto loss = [&] {
-      walk(model, [](const std::string& name, auto& node) {  // the same dropout each time
-        if constexpr (requires { node.rng; }) node.rng = Rng(std::hash<std::string>()(name));
-      });
+      for (auto& [name, rng] : state_of(model).streams)  // the same dropout each time
+        *rng = Rng(std::hash<std::string>()(name));
       return cross_entropy(model(images), {2, 0, 1}, real(0.1));
     };
     CHECK(error_of([&] { gradcheck("ViT", loss, leaves); }) == "");

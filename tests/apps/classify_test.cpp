@@ -182,7 +182,7 @@ TEST_CASE("train, classify, evaluate, attention: each of the models, by its name
     CAPTURE(m.name);
     const std::string out = (folder / m.name).string(), model = out + "/model.safetensors";
     const Result trained =
-        run(program("train") + " --model " + m.name + " --threads 1 --channels 1 --batch-size 6 --lr 0.1 " +
+        run(program("train") + " --model " + m.name + " --threads 1 --channels 1 --batch-size 6 " +
             "--epochs 3 --data-dir " + sides + " --output-dir " + out + " " + m.flags);
     INFO(trained.output);
     REQUIRE(trained.status == 0);

@@ -20,7 +20,7 @@ struct CrossEntropy {
 
   void fields(Fields& f) {
     f("smoothing", label_smoothing,
-      {.help = "label smoothing: the part of a label that is spread over all classes", .low = 0, .high = 1});
+      {.help = "label smoothing: share of each target that is spread over all classes", .low = 0, .high = 1});
   }
 
   Var operator()(const Var& logits, const Targets& targets) const {

@@ -21,17 +21,13 @@ struct AdamWOptions {
 
   void fields(Fields& f) {
     f("betas", betas,
-      {.help = "beta1 and beta2 of AdamW: how much stays, each step, of the mean gradient and of the mean square",
+      {.help = "beta1 and beta2, below 1: decay rates of the running means of gradient and squared gradient",
        .low = 0,
        .high = 1,
        .flag = "opt-betas"});
-    f("eps", eps,
-      {.help = "epsilon of AdamW, added to the root of the mean square", .low = 0, .high = 1, .flag = "opt-eps"});
+    f("eps", eps, {.help = "epsilon, added to the denominator", .low = 0, .high = 1, .flag = "opt-eps"});
     f("weight_decay", weight_decay,
-      {.help = "decoupled weight decay, times the learning rate, on matrices and filters: not on biases, norms, "
-               "positions and tokens, as timm",
-       .low = 0,
-       .high = 1e6});
+      {.help = "decoupled weight decay; not of biases, norms, position embeddings and tokens", .low = 0, .high = 1e6});
   }
 };
 

@@ -20,6 +20,8 @@ void add_flags(CLI::App& app, const Fields& fields);
 
 /// Accepts the numbers from low to high, and so no NaN.
 CLI::Validator within(double low, double high);
+/// Lets the option be one of these words, and --help list them.
+void choose_from(const std::vector<std::string>& words, CLI::Option* option);
 /// Accepts the names of files that end in one of these.
 CLI::Validator ends_in(const std::vector<std::string>& endings);
 

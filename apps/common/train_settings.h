@@ -6,6 +6,7 @@
 #include <string>
 
 #include "data/images/preprocess.h"
+#include "nn/loss.h"
 #include "nn/models/any_model.h"
 #include "nn/pretrained/model_file.h"
 #include "optim/any_optimizer.h"
@@ -32,7 +33,7 @@ struct Settings {
   AnyOptimizerOptions optimizer = SGDOptions();
   std::string opt = "sgd";
   TrainerOptions trainer;
-  real smoothing = 0;
+  CrossEntropy loss;
 
   std::string graph;                     ///< the picture to draw instead of training
   std::string resume;                    ///< the run to go on with: its folder, or a checkpoint

@@ -12,11 +12,9 @@ struct Augmentation {
                            ///< free is black: torchvision's RandomCrop(size, padding)
 
   void fields(Fields& f) {
-    f("hflip", hflip, {.help = "probability that a training picture is mirrored, left to right", .low = 0, .high = 1});
+    f("hflip", hflip, {.help = "probability of flipping a training image left to right", .low = 0, .high = 1});
     f("crop_padding", crop_padding,
-      {.help = "pixels by which a training picture is moved at most, up or down and left or right",
-       .low = 0,
-       .high = 4096});
+      {.help = "shift training images at random by up to this many pixels in each direction", .low = 0, .high = 4096});
   }
 
   bool on() const { return hflip > 0 || crop_padding > 0; }

@@ -22,15 +22,19 @@ struct Preprocess {
 
   void fields(Fields& f) {
     f("interpolation", interpolation,
-      {.help = "how pictures are resized", .choices = {"bilinear", "bicubic"}, .flag = ""});
+      {.help = "interpolation when images are resized", .choices = {"bilinear", "bicubic"}, .flag = ""});
     f("crop_pct", crop_pct, {.low = 0, .high = 1, .flag = ""});
     f("squash", squash, {.flag = ""});
     f("mean", mean,
-      {.help = "subtracted from the numbers from 0 to 1: one, or one for each channel",
+      {.help = "mean to subtract from pixel values in 0 to 1: one number, or one per channel",
        .low = -1e6,
        .high = 1e6,
        .fixed = true});
-    f("std", std, {.help = "and what they are then divided by", .low = 1e-6, .high = 1e6, .fixed = true});
+    f("std", std,
+      {.help = "standard deviation to divide by: one number, or one per channel",
+       .low = 1e-6,
+       .high = 1e6,
+       .fixed = true});
   }
 };
 

@@ -116,28 +116,32 @@ struct ViTConfig {
   void fields(Fields& f) {
     constexpr double most = 1 << 20;
     f("img_size", img_size,
-      {.help = "pixels that images are resized to: N, or height and width", .low = 1, .high = 4096, .fixed = true});
+      {.help = "size of images in pixels, after resizing: N, or height and width",
+       .low = 1,
+       .high = 4096,
+       .fixed = true});
     f("patch_size", patch_size,
-      {.help = "pixels of a patch: N, or height and width", .low = 1, .high = 4096, .fixed = true});
-    f("num_hiddens", num_hiddens, {.help = "width of a token", .low = 1, .high = 65536, .fixed = true});
-    f("mlp_num_hiddens", mlp_num_hiddens, {.help = "width inside the MLP", .low = 1, .high = most, .fixed = true});
+      {.help = "size of a patch in pixels: N, or height and width", .low = 1, .high = 4096, .fixed = true});
+    f("num_hiddens", num_hiddens, {.help = "dimension of a token", .low = 1, .high = 65536, .fixed = true});
+    f("mlp_num_hiddens", mlp_num_hiddens,
+      {.help = "hidden units of a block's MLP", .low = 1, .high = most, .fixed = true});
     f("num_heads", num_heads,
-      {.help = "attention heads; divides --num-hiddens", .low = 1, .high = 65536, .fixed = true});
-    f("num_blks", num_blks, {.help = "blocks", .low = 0, .high = 1000, .fixed = true});
-    f("emb_dropout", emb_dropout, {.help = "dropout on the embedding", .low = 0, .high = 0.9999});
-    f("blk_dropout", blk_dropout, {.help = "dropout inside the blocks", .low = 0, .high = 0.9999});
-    f("use_bias", use_bias, {.help = "biases in attention's projections", .fixed = true});
+      {.help = "attention heads; must divide --num-hiddens", .low = 1, .high = 65536, .fixed = true});
+    f("num_blks", num_blks, {.help = "Transformer blocks", .low = 0, .high = 1000, .fixed = true});
+    f("emb_dropout", emb_dropout, {.help = "dropout probability after the embedding", .low = 0, .high = 0.9999});
+    f("blk_dropout", blk_dropout, {.help = "dropout probability in the blocks", .low = 0, .high = 0.9999});
+    f("use_bias", use_bias, {.help = "biases in the query, key, value and output projections", .fixed = true});
     f("num_classes", num_classes, {.low = 1, .high = most, .flag = ""});
     f("num_channels", num_channels, {.low = 1, .high = most, .flag = ""});
     f("pool", pool,
-      {.help = "what the head sees: token, the class token; avg, the mean over the patches",
+      {.help = "input of the head: token, the class token; avg, the mean of the patch tokens",
        .choices = {"token", "avg"},
        .flag = "global-pool",
        .fixed = true});
     f("layer_norm_eps", layer_norm_eps, {.low = 1e-20, .high = 1, .flag = ""});
     f("distilled", distilled, {.flag = ""});
     f("whole_last_block", whole_last_block,
-      {.help = "compute all of the last block, not only what the head sees", .in_file = false});
+      {.help = "compute the last block for all tokens, not only for those that the head uses", .in_file = false});
   }
 
   /// How many patches lie below and beside each other.

@@ -4,7 +4,7 @@
 #include "tensor/size2.h"
 
 /// The differentiable operations. Each is one function that holds its derivation, its forward pass and
-/// its way back; to add one, write such a function: nothing is registered. Shapes that do not fit
+/// its VJPs; to add one, write such a function: nothing is registered. Shapes that do not fit
 /// throw Error with the op's name and the shapes. Values are computed at once, by tensor/functions.h;
 /// the same names there document shapes and formulas more closely.
 namespace bobbin {

@@ -3,7 +3,7 @@
 
 namespace bobbin {
 
-/// The chapter's multi-head attention: queries, keys and values are projected, each of num_heads heads
+/// d2l.ai's multi-head attention: queries, keys and values are projected, each of num_heads heads
 /// attends in its own num_hiddens/num_heads columns, and what they found is projected once more.
 struct MultiHeadAttention {
   int num_heads;

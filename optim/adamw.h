@@ -10,12 +10,13 @@
 /// Adam with decoupled weight decay.
 namespace bobbin {
 
-/// The settings of AdamW, with the defaults of torch.optim.AdamW.
+/// Options of AdamW, with the defaults of torch.optim.AdamW.
 struct AdamWOptions {
   using Rule = class AdamW;
   static constexpr const char* name = "adamw";
 
-  std::vector<real> betas{real(0.9), real(0.999)};  ///< how much of the old means stays: of gradients, of squares
+  std::vector<real> betas{real(0.9),
+                          real(0.999)};  ///< decay rates of the running means: of gradients, of their squares
   real eps = real(1e-8);
   real weight_decay = real(0.01);
 

@@ -9,7 +9,7 @@
 /// Stochastic gradient descent with momentum.
 namespace bobbin {
 
-/// The settings of SGD, named as torch.optim.SGD names them.
+/// Options of SGD, named as torch.optim.SGD names them.
 struct SGDOptions {
   using Rule = class SGD;
   static constexpr const char* name = "sgd";

@@ -43,7 +43,7 @@ Tensor dropout(Tensor x, real p, Draw draw);
 Tensor gelu(Tensor x, real p = 0, Draw draw = {});
 Tensor gelu_tanh(Tensor x, real p = 0, Draw draw = {});
 
-/// The same, and the derivative of both together: all that the way back needs. It takes the place of x.
+/// The same, and the derivative of both together: all that its VJP needs. It takes the place of x.
 struct Activated {
   Tensor y, derivative;
 };
@@ -57,7 +57,7 @@ Tensor mean(const Tensor& x);
 /// The sum along one axis (negative: from the back), which goes away.
 Tensor sum(const Tensor& x, int axis);
 Tensor mean(const Tensor& x, int axis);
-/// The way back of broadcasting: x summed over the axes in which `shape` is 1 or has none.
+/// The gradient of broadcasting: x summed over the axes in which `shape` is 1 or has none.
 Tensor sum_to(const Tensor& x, const Shape& shape);
 /// The Euclidean norm of all elements.
 double norm(const Tensor& x);
@@ -79,7 +79,7 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b);
 
 // --- softmax, and the cross entropy made of it ---------------------------------------------------
 /// Softmax along the last axis. valid_lens is empty or holds a number for each row of x: how many
-/// of its first elements count; the rest get 0. (The chapter sets scores to -10^6 instead; that is 0 in
+/// of its first elements count; the rest get 0. (d2l.ai sets scores to -10^6 instead; that is 0 in
 /// floating point, and equal weights for a row of which none counts: so here.)
 Tensor softmax(Tensor x, const std::vector<int>& valid_lens = {});
 Tensor softmax_backward(const Tensor& y, const std::vector<int>& valid_lens, Tensor dY);
@@ -111,7 +111,7 @@ LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, con
 /// keys it may look at. Dropout at p on the weights.
 struct Attended {
   Tensor y;     ///< (B, Tq, D)
-  Tensor kept;  ///< what the way back needs of the weights; on the processor these, before dropout: (B, heads, Tq, Tk)
+  Tensor kept;  ///< what backward needs of the weights; on the processor these, before dropout: (B, heads, Tq, Tk)
 };
 Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
                    const std::vector<int>& valid_lens, real p, Draw draw);
@@ -148,7 +148,7 @@ Tensor concat(const std::vector<Tensor>& parts, int axis);
 inline Tensor concat(std::initializer_list<Tensor> parts, int axis) { return concat(std::vector<Tensor>(parts), axis); }
 /// The indices start ... stop-1 along one axis.
 Tensor slice(const Tensor& x, int axis, Index start, Index stop);
-/// The way back of slice: zeros in `shape` but for dY at `start` ... along `axis`.
+/// The gradient of slice: zeros in `shape` but for dY at `start` ... along `axis`.
 Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index start);
 /// y[i] = x[i, index[i]] for x (N, C): torch.gather along the last axis, one for each row.
 Tensor gather(const Tensor& x, const Labels& index);

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 // --- Presets ----------------------------------------------------------------------------------------------
 
-// The chapter's numbers, exactly: those that a ViTConfig has at first.
+// d2l.ai's numbers, exactly: those that a ViTConfig has at first.
 void d2l(Settings&) {}
 
 // A small model on images in their own size: shows learning in half a minute on two cores.

@@ -14,7 +14,7 @@
 #include "optim/training/trainer.h"
 #include "tensor/threads.h"
 
-/// All that the program train can be told.
+/// The settings of the program train.
 namespace bobbin {
 
 struct Settings {

@@ -9,7 +9,7 @@
 
 namespace bobbin {
 
-/// How gradcheck() measures. The defaults suit `real`: in double gradients are checked to 1e-6; in float
+/// Options of gradcheck(). The defaults suit `real`: in double gradients are checked to 1e-6; in float
 /// finite differences have too few digits for more than a rough look.
 struct GradcheckOptions {
   double epsilon = sizeof(real) == 8 ? 1e-5 : 1e-2;    ///< step of the finite differences

@@ -25,7 +25,7 @@
 ///     };
 namespace bobbin {
 
-/// What there is to say of a field beside its name, its place and, as the value it has at first, its default.
+/// Attributes of a field beside its name and its default, the value that it has at first.
 struct About {
   const char* help = "";
   double low = std::numeric_limits<double>::lowest();  ///< the smallest and largest that a number may be

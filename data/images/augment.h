@@ -5,9 +5,9 @@
 
 namespace bobbin {
 
-/// How the pictures of a training set are varied, each time that they are seen.
+/// Augmentation of training pictures, drawn anew each time that they are seen.
 struct Augmentation {
-  double hflip = 0;        ///< the probability that left and right change places, as torchvision's RandomHorizontalFlip
+  double hflip = 0;        ///< the probability of a horizontal flip: torchvision's RandomHorizontalFlip
   Index crop_padding = 0;  ///< the picture moves by up to so many pixels up or down, and left or right; what is left
                            ///< free is black: torchvision's RandomCrop(size, padding)
 
@@ -20,7 +20,7 @@ struct Augmentation {
   bool on() const { return hflip > 0 || crop_padding > 0; }
 };
 
-/// The picture, varied by chance: by block i of the draw's random numbers, and by nothing else.
+/// The picture, augmented at random: a pure function of block i of the draw.
 Image augment(Image image, const Augmentation& augmentation, const Draw& draw, Index i);
 
 }  // namespace bobbin

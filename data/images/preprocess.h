@@ -8,11 +8,11 @@ namespace bobbin {
 
 enum class Interpolation { bilinear, bicubic };
 
-/// How a picture of any size becomes what a model looks at.
+/// Preprocessing of a picture for a model: size, crop and normalisation.
 struct Preprocess {
   Size2 size = 96;  ///< of what the model sees, in pixels
   Interpolation interpolation = Interpolation::bilinear;
-  /// 0: the picture is squashed to `size`, as the chapter does. Otherwise from 0.1 to 1, the share that is kept: the
+  /// 0: the picture is squashed to `size`, as d2l does. Otherwise from 0.1 to 1, the share that is kept: the
   /// picture is resized, its proportions kept, until it just covers floor(size / crop_pct), and `size` is cut out of
   /// its centre, as timm and torchvision do.
   double crop_pct = 0;

@@ -3,7 +3,7 @@
 #include "nn/layers.h"
 #include "nn/models/check_images.h"
 
-/// The multilayer perceptron of d2l.ai, section 5.2, after which the larger models are measured: one hidden layer.
+/// The multilayer perceptron of d2l.ai, section 5.2, with one hidden layer: a baseline for the larger models.
 namespace bobbin {
 
 struct MLPConfig {

@@ -102,7 +102,7 @@ TEST_CASE("golden: ViT, logits, loss and the gradient of every parameter") {
   }
 }
 
-TEST_CASE("golden: the chapter's ViTBlock on (2, 100, 24), with and without biases and valid_lens") {
+TEST_CASE("golden: d2l's ViTBlock on (2, 100, 24), with and without biases and valid_lens") {
   for (const std::string name : {"block", "block_bias"}) {
     const Golden golden(name);
     Rng rng(1);
@@ -123,7 +123,7 @@ TEST_CASE("golden: the chapter's ViTBlock on (2, 100, 24), with and without bias
   }
 }
 
-TEST_CASE("golden: the chapter's PatchEmbedding, (4, 36, 512) on 3 x 96 x 96") {
+TEST_CASE("golden: d2l's PatchEmbedding, (4, 36, 512) on 3 x 96 x 96") {
   const Golden golden("patch_embedding");
   // Too many numbers for a file: they come from a formula, and every stride-th result is compared.
   const auto formula = [](const Shape& shape, std::uint64_t salt, double scale) {
@@ -152,7 +152,7 @@ TEST_CASE("golden: the chapter's PatchEmbedding, (4, 36, 512) on 3 x 96 x 96") {
     CHECK(Y.shape() == Shape{4, 36, 512});
     check_golden("Y", sampled(Y), golden.tensor("Y"));
   }
-  SUBCASE("as the chapter writes it") {
+  SUBCASE("as d2l writes it") {
     const Tensor Y = backward_from([&] { return transpose(flatten(embed.conv(X), 2), 1, 2); }, dY);
     check_golden("Y", sampled(Y), golden.tensor("Y"));
   }
@@ -295,7 +295,7 @@ TEST_CASE("golden: 20 steps of SGD from the same weights on the same batches") {
   }
 }
 
-TEST_CASE("golden: the parameters have the names and shapes of the chapter's PyTorch class") {
+TEST_CASE("golden: the parameters have the names and shapes of d2l's PyTorch class") {
   Rng rng(1);
   ViT model({}, rng);
   std::ostringstream ours;

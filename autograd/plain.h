@@ -1,9 +1,9 @@
 #pragma once
 #include "autograd/ops.h"
 
-/// The fused ops, composed of single ops: to be read, and to be tested against. Each takes
-/// the same arguments and gives the same values and gradients as the op of its name, only slower; shapes that do
-/// not fit throw Error. gelu() is not among them: there is no erf on its own.
+/// The fused ops, composed of single ops: to be read, and to be tested against. Each takes the same arguments and gives
+/// the same values and gradients as the op of its name, only slower; shapes that do not fit throw Error. gelu() is not
+/// among them: there is no erf on its own.
 namespace bobbin::plain {
 
 Var linear(const Var& x, const Var& W, const Var& b);

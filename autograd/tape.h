@@ -26,9 +26,8 @@ struct GradSlot {
 
 struct Edge;
 
-/// A value and its place on the tape. Without a place it is a constant, for which no gradient is wanted:
-/// the data, or whatever is computed while no Tape is in scope. A handle: copies share the numbers
-/// and the place.
+/// A value and its place on the tape. Without a place it is a constant, for which no gradient is wanted: the data, or
+/// whatever is computed while no Tape is in scope. A handle: copies share the numbers and the place.
 class Var {
  public:
   Var() = default;
@@ -56,9 +55,9 @@ class Var {
   Tensor take_grad();
   /// Adds to the gradient, as backward() does. Throws Error for a constant and for another shape.
   void add_grad(Tensor gradient);
-  /// The numbers of a parameter, to be overwritten in place. Throws Error while a tape has recorded the
-  /// parameter and has not run backward: its gradients would belong to other numbers. What shares these
-  /// numbers otherwise is not watched: keep a clone() of what must stay, and do not keep this handle.
+  /// The numbers of a parameter, to be overwritten in place. Throws Error while a tape has recorded the parameter and
+  /// has not run backward: its gradients would belong to other numbers. What shares these numbers otherwise is not
+  /// watched: keep a clone() of what must stay, and do not keep this handle.
   Tensor mutable_value();
 
  private:
@@ -126,8 +125,8 @@ class Tape {
     std::shared_ptr<GradSlot> slot_;
   };
 
-  /// An op that was run. Ownership goes one way: tape, node, slots and the tensors that the VJPs hold; a
-  /// VJP holds tensors and never a Var, so no circle can be closed.
+  /// An op that was run. Ownership goes one way: tape, node, slots and the tensors that the VJPs hold; a VJP holds
+  /// tensors and never a Var, so no circle can be closed.
   struct Node {
     const char* op;
     std::shared_ptr<GradSlot> output;
@@ -153,9 +152,9 @@ class Tape {
   bool spent_ = false;
 };
 
-/// Notes on the current tape that `op` computed y, with a VJP for each input; returns y as a Var. What
-/// an input that needs no gradient would have kept alive is let go here. With no tape, or constants
-/// only, nothing is noted. This is all there is to a new op: see ops.h, and "add an op" in README.md.
+/// Notes on the current tape that `op` computed y, with a VJP for each input; returns y as a Var. What an input that
+/// needs no gradient would have kept alive is let go here. With no tape, or constants only, nothing is noted. This is
+/// all there is to a new op: see ops.h, and "add an op" in README.md.
 /// Throws Error for an input that was recorded on another tape.
 Var record(const char* op, Tensor y, std::initializer_list<Edge> edges);
 /// The same for an op that computes all its inputs' gradients together.
@@ -172,8 +171,8 @@ class TapeListener {
   /// While a tape records, `op` computed `result`, which is a constant if all inputs are. An input that the op has
   /// overwritten is undefined, and still has its shape.
   virtual void computed(const char* op, const std::vector<Var>& inputs, const Var& result);
-  /// In backward: dY, the gradient of a node's output, is complete, and its VJPs run now. While
-  /// a listener keeps dY, none of them can overwrite it. Not called for what the loss does not depend on.
+  /// In backward: dY, the gradient of a node's output, is complete, and its VJPs run now. While a listener keeps dY,
+  /// none of them can overwrite it. Not called for what the loss does not depend on.
   virtual void arrived(const Tape::Node& node, const Tensor& dY);
   /// A VJP of this node gave this gradient to this input, to which it will be added now.
   virtual void handed_on(const Tape::Node& from, const GradSlot& to, const Tensor& gradient);

@@ -4,9 +4,9 @@
 #include "tensor/size2.h"
 #include "tensor/tensor.h"
 
-/// The mathematics of tensors: checked, shape-aware functions over the kernels. Every one throws Error
-/// when the shapes do not fit, naming itself and them. Arguments taken by value are overwritten in
-/// place of a new tensor if they are moved in and nobody else holds them.
+/// The mathematics of tensors: checked, shape-aware functions over the kernels. Every one throws Error when the shapes
+/// do not fit, naming itself and them. Arguments taken by value are overwritten in place of a new tensor if they are
+/// moved in and nobody else holds them.
 namespace bobbin {
 
 // --- elementwise: broadcasting by NumPy's rule ---------------------------------------------------
@@ -71,8 +71,8 @@ Range range(const Tensor& x);
 struct Transposed {
   bool trans_a = false, trans_b = false;
 };
-/// (..., m, k) x (..., k, n) -> (..., m, n). The leading axes must agree; an operand of rank 2 is used
-/// with every matrix of the other.
+/// (..., m, k) x (..., k, n) -> (..., m, n). The leading axes must agree; an operand of rank 2 is used with every
+/// matrix of the other.
 Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed = {});
 /// x·Wᵀ + b: (..., in), (out, in), (out) -> (..., out). b may be undefined.
 Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b);
@@ -106,9 +106,9 @@ LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, con
                                        const Tensor& dY);
 
 // --- attention -----------------------------------------------------------------------------------
-/// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), heads side by
-/// side in D. valid_lens is empty, has a number for each image (B), or for each query (B·Tq): how many
-/// keys it may look at. Dropout at p on the weights.
+/// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), heads side by side in D.
+/// valid_lens is empty, has a number for each image (B), or for each query (B·Tq): how many keys it may look at.
+/// Dropout at p on the weights.
 struct Attended {
   Tensor y;     ///< (B, Tq, D)
   Tensor kept;  ///< what backward needs of the weights; on the processor these, before dropout: (B, heads, Tq, Tk)

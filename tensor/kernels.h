@@ -34,8 +34,8 @@ struct Product {
   Index batch = 1;
 };
 
-/// How a binary elementwise kernel walks: nested loops of these sizes, innermost last, and by how far
-/// a step of each moves in a and in b: 0 where the operand is repeated.
+/// How a binary elementwise kernel walks: nested loops of these sizes, innermost last, and by how far a step of each
+/// moves in a and in b: 0 where the operand is repeated.
 struct Broadcast {
   int rank = 0;
   Index size[Shape::max_rank], stride_a[Shape::max_rank], stride_b[Shape::max_rank];
@@ -51,8 +51,8 @@ struct Conv2dGeometry {
   BOBBIN_HD Index out_w() const { return (width + 2 * padding_w - dilation_w * (kernel_w - 1) - 1) / stride_w + 1; }
 };
 
-/// The sizes of multi-head attention: queries (B, Tq, H·d), keys and values (B, Tk, H·d), of which head
-/// h owns the columns h·d ... h·d + d-1; weights (B, H, Tq, Tk).
+/// The sizes of multi-head attention: queries (B, Tq, H·d), keys and values (B, Tk, H·d), of which head h owns the
+/// columns h·d ... h·d + d-1; weights (B, H, Tq, Tk).
 struct AttentionSizes {
   Index batch, heads, queries, keys, head_size;
 };
@@ -133,8 +133,8 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
 void im2col(const real* x, real* columns, Index batch, const Conv2dGeometry& g);
 /// Its gradient: dX is the sum of all the places in dcolumns that read it.
 void col2im(const real* dcolumns, real* dX, Index batch, const Conv2dGeometry& g);
-/// x (batch, C, H, W) -> y (batch, H/kernel_h · W/kernel_w, C·kernel_h·kernel_w): each patch a row, for
-/// kernel = stride. A reordering: patches_backward is its inverse.
+/// x (batch, C, H, W) -> y (batch, H/kernel_h · W/kernel_w, C·kernel_h·kernel_w): each patch a row, for kernel =
+/// stride. A reordering: patches_backward is its inverse.
 void patches(const real* x, real* y, Index batch, const Conv2dGeometry& g);
 void patches_backward(const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
 

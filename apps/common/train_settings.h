@@ -45,8 +45,8 @@ struct Settings {
   std::vector<std::pair<std::string, Fields>> fields();
 };
 
-/// Reads the flags. Ends the program after --help (exit code 0), and, with one sentence on stderr, when a
-/// flag or its value is wrong (exit code 2). Throws Error if the run of --resume cannot be read.
+/// Reads the flags. Ends the program after --help (exit code 0), and, with one sentence on stderr, when a flag or its
+/// value is wrong (exit code 2). Throws Error if the run of --resume cannot be read.
 Settings parse_command_line(int argc, char** argv);
 
 /// --finetune: makes the model, and how pictures are prepared for it, those of the file, but for what the command line

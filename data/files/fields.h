@@ -19,8 +19,8 @@
 ///       Index num_hiddens = 256;
 ///
 ///       void fields(Fields& f) {
-///         f("img_size", img_size, {.help = "pixels that images are resized to", .low = 1, .high = 4096, .fixed =
-///         true}); f("num_hiddens", num_hiddens, {.help = "width inside", .low = 1, .high = 65536, .fixed = true});
+///         f("img_size", img_size, {.help = "size of images in pixels", .low = 1, .high = 4096});
+///         f("num_hiddens", num_hiddens, {.help = "hidden units", .low = 1, .high = 65536});
 ///       }
 ///     };
 namespace bobbin {

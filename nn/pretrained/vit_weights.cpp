@@ -209,8 +209,8 @@ ViTConfig config_of(const VitWeights& weights, const VitHints& hints, bool avera
   return config;
 }
 
-// The (to, from) matrix that resizes a row of numbers: by the bicubic filter, which is as
-// wide as four of the coarser ones of the old and the new pixels, so that nothing aliases, and is cut off at the ends.
+// The (to, from) matrix that resizes a row of numbers: by the bicubic filter, which is as wide as four of the coarser
+// ones of the old and the new pixels, so that nothing aliases, and is cut off at the ends.
 Tensor bicubic_matrix(Index from, Index to) {
   const double scale = static_cast<double>(from) / static_cast<double>(to), width = std::max(scale, 1.0);
   std::vector<real> matrix;

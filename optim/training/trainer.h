@@ -36,8 +36,8 @@ struct TrainerOptions {
   void fields(Fields& f);
 };
 
-/// The training loop: epochs of shuffled batches, validation after each, a TrainingLog, and the files
-/// of a RunFolder in output_dir. Ctrl-C ends it after the step.
+/// The training loop: epochs of shuffled batches, validation after each, a TrainingLog, and the files of a RunFolder in
+/// output_dir. Ctrl-C ends it after the step.
 ///
 ///     SGD sgd(named_parameters(model));
 ///     Trainer trainer(model, sgd, CrossEntropy(), rng, {.epochs = 10, .schedule = {.lr = 0.1}});

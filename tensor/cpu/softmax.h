@@ -44,8 +44,7 @@ void softmax_rows(const real* x, real* y, Index rows, Index cols, const Len& len
   }
 }
 
-/// dX = y ⊙ (dY - Σ y ⊙ dY) for one row, from ∂y_i/∂x_j = y_i (δ_ij - y_j); 0 for what does not count.
-/// dX may be dY.
+/// dX = y ⊙ (dY - Σ y ⊙ dY) for one row, from ∂y_i/∂x_j = y_i (δ_ij - y_j); 0 for what does not count. dX may be dY.
 inline void softmax_row_backward(const real* y, const real* dY, real* dX, Index len, Index n) {
   len = std::clamp<Index>(len, 0, n);
   real dot = 0;

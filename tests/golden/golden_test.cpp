@@ -1,10 +1,12 @@
-// Values and gradients against PyTorch's (make_golden.py).
+// Values and gradients against PyTorch's (make_golden.py, make_models.py).
 #include "tests/golden/golden.h"
 
-#include <algorithm>
+#include <map>
 #include <sstream>
 
 #include "autograd/ops.h"
+#include "nn/models/lenet.h"
+#include "nn/models/mlp.h"
 #include "nn/models/vit.h"
 #include "optim/clip.h"
 #include "optim/sgd.h"
@@ -100,6 +102,32 @@ TEST_CASE("golden: ViT, logits, loss and the gradient of every parameter") {
     tape.backward(loss);
     check_gradients(model, golden, "grads/");
   }
+}
+
+TEST_CASE("golden: LeNet and MLP, logits, loss and the gradient of every parameter") {
+  const auto compare = [](const Golden& golden, auto model) {
+    std::map<std::string, Tensor> weights;
+    for (const auto& [name, parameter] : named_parameters(model)) weights[name] = golden.tensor("weights/" + name);
+    state_of(model).load(weights);
+    Tape tape;
+    const Var logits = model(golden.tensor("X"));
+    const Var loss = cross_entropy(logits, golden.ints("y"));
+    check_golden("logits", logits.value(), golden.tensor("logits"));
+    check_golden("loss", loss.value(), scalar_of(golden, "loss"));
+    tape.backward(loss);
+    check_gradients(model, golden, "grads/");
+  };
+  Rng rng(1);
+  const Golden lenet("lenet"), mlp("mlp");
+  compare(lenet, LeNet({.img_size = size2(lenet.meta("img_size")),
+                        .num_classes = lenet.meta_int("num_classes"),
+                        .num_channels = lenet.meta_int("num_channels")},
+                       rng));
+  compare(mlp, MLP({.img_size = size2(mlp.meta("img_size")),
+                    .num_hiddens = mlp.meta_int("num_hiddens"),
+                    .num_classes = mlp.meta_int("num_classes"),
+                    .num_channels = mlp.meta_int("num_channels")},
+                   rng));
 }
 
 TEST_CASE("golden: d2l's ViTBlock on (2, 100, 24), with and without biases and valid_lens") {

@@ -3,7 +3,6 @@
 #include <functional>
 #include <string>
 #include <type_traits>
-#include <utility>
 
 #include "nn/state.h"
 

@@ -1,7 +1,6 @@
 #include "apps/common/train_settings.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <filesystem>
 
 #include "apps/common/command_line.h"

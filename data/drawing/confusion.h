@@ -23,11 +23,9 @@ class ConfusionMatrix {
   Index of(Index c) const;
   Index taken_for(Index c) const;
 
-  /// The share of images predicted correctly; NaN if there are none, as below.
-  double accuracy() const;
-  /// Of the images predicted as the class, the share that is of it.
+  /// Of the images predicted as the class, the share that is of it; NaN if there are none.
   double precision(Index c) const;
-  /// Of the images of the class, the share predicted as it.
+  /// Of the images of the class, the share predicted as it; NaN if there are none.
   double recall(Index c) const;
 
  private:

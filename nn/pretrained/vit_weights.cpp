@@ -4,7 +4,6 @@
 #include <cctype>
 #include <cmath>
 #include <string_view>
-#include <utility>
 
 #include "nn/module.h"
 #include "tensor/check.h"

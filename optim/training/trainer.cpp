@@ -9,6 +9,7 @@
 #include "data/files/write_file.h"
 #include "data/sets/batches.h"
 #include "optim/log/training_log.h"
+#include "optim/training/interrupt.h"
 #include "tensor/check.h"
 
 namespace bobbin {

@@ -11,7 +11,6 @@
 #include "optim/schedule.h"
 #include "optim/training/checkpoint.h"
 #include "optim/training/evaluate.h"
-#include "optim/training/interrupt.h"
 #include "optim/training/run_folder.h"
 #include "optim/training/step.h"
 

@@ -1,7 +1,6 @@
 // Weights of timm, torchvision and transformers: their logits from our model (tests/golden/make_weights.py).
 #include "nn/pretrained/vit_weights.h"
 
-#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <functional>

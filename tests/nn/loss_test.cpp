@@ -4,7 +4,6 @@
 
 #include "autograd/watch/gradcheck.h"
 #include "tensor/rng.h"
-#include "tests/helpers.h"
 
 using namespace bobbin;
 using namespace bobbin::test;

@@ -6,7 +6,6 @@
 #include "tensor/rng.h"
 
 using namespace bobbin;
-using namespace bobbin::test;
 
 TEST_CASE("loss: cross entropy of labels is that of the probabilities that stand for them, smoothed or not") {
   const Tensor logits = Rng(1).normal({3, 4});

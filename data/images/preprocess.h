@@ -26,15 +26,12 @@ struct Preprocess {
     f("crop_pct", crop_pct, {.low = 0, .high = 1, .flag = ""});
     f("squash", squash, {.flag = ""});
     f("mean", mean,
-      {.help = "mean to subtract from pixel values in 0 to 1: one number, or one per channel",
+      {.help = "mean to subtract from pixel values in 0 to 1: one, or one per channel",
        .low = -1e6,
        .high = 1e6,
        .fixed = true});
     f("std", std,
-      {.help = "standard deviation to divide by: one number, or one per channel",
-       .low = 1e-6,
-       .high = 1e6,
-       .fixed = true});
+      {.help = "standard deviation to divide by: one, or one per channel", .low = 1e-6, .high = 1e6, .fixed = true});
   }
 };
 

@@ -17,10 +17,7 @@ struct LeNetConfig {
 
   void fields(Fields& f) {
     f("img_size", img_size,
-      {.help = "size of images in pixels, after resizing: N, or height and width",
-       .low = 12,
-       .high = 4096,
-       .fixed = true});
+      {.help = "image size in pixels: N, or height and width", .low = 12, .high = 4096, .fixed = true});
     f("num_classes", num_classes, {.low = 1, .high = 1 << 20, .flag = ""});
     f("num_channels", num_channels, {.low = 1, .high = 1 << 20, .flag = ""});
   }

@@ -116,12 +116,9 @@ struct ViTConfig {
   void fields(Fields& f) {
     constexpr double most = 1 << 20;
     f("img_size", img_size,
-      {.help = "size of images in pixels, after resizing: N, or height and width",
-       .low = 1,
-       .high = 4096,
-       .fixed = true});
+      {.help = "image size in pixels: N, or height and width", .low = 1, .high = 4096, .fixed = true});
     f("patch_size", patch_size,
-      {.help = "size of a patch in pixels: N, or height and width", .low = 1, .high = 4096, .fixed = true});
+      {.help = "patch size in pixels: N, or height and width", .low = 1, .high = 4096, .fixed = true});
     f("num_hiddens", num_hiddens, {.help = "dimension of a token", .low = 1, .high = 65536, .fixed = true});
     f("mlp_num_hiddens", mlp_num_hiddens,
       {.help = "hidden units of a block's MLP", .low = 1, .high = most, .fixed = true});

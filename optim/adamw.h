@@ -14,9 +14,9 @@ namespace bobbin {
 struct AdamWOptions {
   using Rule = class AdamW;
   static constexpr const char* name = "adamw";
+  static constexpr double usual_lr = 1e-3;
 
-  std::vector<real> betas{real(0.9),
-                          real(0.999)};  ///< decay rates of the running means: of gradients, of their squares
+  std::vector<real> betas{real(0.9), real(0.999)};  ///< decay rates of the means: of gradients, of their squares
   real eps = real(1e-8);
   real weight_decay = real(0.01);
 

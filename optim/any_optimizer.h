@@ -37,6 +37,11 @@ inline std::string name_of(const AnyOptimizerOptions& options) {
   return std::visit([](const auto& o) { return std::string(o.name); }, options);
 }
 
+/// The learning rate to begin with where none is given: d2l.ai's 0.1 for SGD, torch's 1e-3 for AdamW.
+inline double usual_lr(const AnyOptimizerOptions& options) {
+  return std::visit([](const auto& o) { return o.usual_lr; }, options);
+}
+
 /// The names of all.
 inline std::vector<std::string> optimizer_names() {
   std::vector<std::string> names;

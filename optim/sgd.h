@@ -13,6 +13,7 @@ namespace bobbin {
 struct SGDOptions {
   using Rule = class SGD;
   static constexpr const char* name = "sgd";
+  static constexpr double usual_lr = 0.1;
 
   real momentum = 0;
   real weight_decay = 0;

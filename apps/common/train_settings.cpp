@@ -157,7 +157,10 @@ Settings settings_of(const First& first) {
   Settings s = begin_with(!first.preset.empty() ? first.preset : preset_of(first.model));
   check(first.model.empty() || first.model == s.model.name(), "train", "the preset ", s.preset, " is for the model ",
         s.model.name(), ", not for ", first.model);
-  if (!first.opt.empty() && first.opt != name_of(s.optimizer)) s.optimizer = optimizer_options(first.opt);
+  if (!first.opt.empty() && first.opt != s.opt) {
+    s.optimizer = optimizer_options(first.opt);
+    s.trainer.schedule.lr = usual_lr(s.optimizer);
+  }
   return s;
 }
 

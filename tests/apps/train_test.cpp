@@ -29,6 +29,9 @@ TEST_CASE("train: --help lists the flags with the defaults of the preset") {
         "--data-dir", "--output-dir", "--threads", "--max-steps", "=512", "=2048"})
     CHECK_MESSAGE(contains(d2l.output, flag), flag);
   CHECK(contains(run(train + " --preset quick --help").output, "=64"));
+  CHECK(contains(run(train + " --preset quick --help").output, "--lr FLOAT=0.05"));
+  CHECK(contains(run(train + " --preset quick --opt adamw --help").output, "--lr FLOAT=0.001"));
+  CHECK(!contains(run(train + " --opt adamw --help").output, "--nesterov"));
 }
 
 TEST_CASE("train: a wrong command line is one sentence and exit code 2") {

@@ -128,4 +128,5 @@ check-cuda-plants: deps
 	@sh tests/cuda/plants/run.sh
 
 -include $(patsubst %.o,%.d,$(call emulated,$(CUDA_SRC) $(FOR_EMULATOR)) \
-           $(patsubst %.cu,$(B)/float/%.o,$(CUDA_SRC)))
+           $(patsubst %.cu,$(B)/float/%.o,$(CUDA_SRC))) \
+         $(foreach t,$(PTX_TARGETS),$(patsubst %.ptx,%.d,$(call ptx,$(t))))

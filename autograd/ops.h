@@ -9,7 +9,7 @@
 /// the same names there document shapes and formulas more closely.
 namespace bobbin {
 
-// --- elementwise.cpp: with broadcasting by NumPy's rule ---------------------------------------------
+// --- elementwise: broadcasting by NumPy's rule ---------------------------------------------------
 Var operator+(Var a, Var b);
 Var operator-(Var a, Var b);
 Var operator*(const Var& a, const Var& b);
@@ -28,6 +28,9 @@ Var log(const Var& x);
 Var sqrt(Var x);
 Var tanh(Var x);
 Var relu(const Var& x);
+Var sigmoid(Var x);
+
+// --- dropout, and functions that fuse it ---------------------------------------------------------
 /// Each element is 0 with probability p, else divided by 1-p, as the draw decides; 0 <= p < 1.
 Var dropout(Var x, real p, Draw draw);
 /// The Gaussian error linear unit, x·Φ(x) by erf, and its approximation by tanh (PyTorch's approximate='tanh'); with
@@ -35,7 +38,60 @@ Var dropout(Var x, real p, Draw draw);
 Var gelu(Var x, real p = 0, Draw draw = {});
 Var gelu_tanh(Var x, real p = 0, Draw draw = {});
 
-// --- shapes.cpp: numbers moved, none changed --------------------------------------------------------
+// --- reduce --------------------------------------------------------------------------------------
+/// Of all elements: a scalar of rank 0.
+Var sum(const Var& x);
+Var mean(const Var& x);
+/// Along one axis, which goes away.
+Var sum(const Var& x, int axis);
+Var mean(const Var& x, int axis);
+
+// --- products ------------------------------------------------------------------------------------
+/// (..., m, k) x (..., k, n) -> (..., m, n); `transposed` says which operands are stored transposed.
+Var matmul(const Var& a, const Var& b, Transposed transposed = {});
+/// x·Wᵀ + b: (..., in), (out, in), (out) -> (..., out). b may be undefined.
+Var linear(const Var& x, const Var& W, const Var& b);
+
+// --- softmax, and the cross entropy made of it ---------------------------------------------------
+/// exp(x) / Σ exp(x) along the last axis. valid_lens is empty or has a number for each row: how
+/// many of its elements count; the others get the weight 0.
+Var softmax(const Var& x, const std::vector<int>& valid_lens = {});
+/// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), a scalar, as torch.nn.functional.cross_entropy:
+/// q is a row of targets (N, C), a distribution; or for labels 1 - label_smoothing at the label plus label_smoothing/C
+/// everywhere.
+Var cross_entropy(const Var& logits, const Tensor& targets);
+Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing = 0);
+
+// --- layer_norm ----------------------------------------------------------------------------------
+/// (x - mean) / sqrt(variance + eps) · gamma + beta along the last axis (Ba, Kiros, Hinton, 2016).
+Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5));
+
+// --- attention -----------------------------------------------------------------------------------
+/// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), the heads side by
+/// side in D; -> (B, Tq, D). valid_lens is empty or says how many keys may be looked at: a number for
+/// each image (B), or for each query (B·Tq). Dropout on the weights, with probability p, by the draw.
+Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,
+              const std::vector<int>& valid_lens = {}, real p = 0, Draw draw = {});
+
+// --- conv2d --------------------------------------------------------------------------------------
+struct Conv2dOptions {
+  Size2 stride = 1, padding = 0, dilation = 1;
+  Index groups = 1;
+};
+/// The cross-correlation of images X (B, C, H, W) with kernels W (out, C/groups, h, w), as
+/// torch.nn.functional.conv2d: (B, out, H', W'), where H' = (H + 2·padding - dilation·(h-1) - 1)/stride + 1.
+/// b (out) may be undefined.
+Var conv2d(const Var& X, const Var& W, const Var& b, const Conv2dOptions& options = {});
+/// What the kernel sees at each place: (B, C, H, W) -> (B, C·h·w, H'·W').
+Var im2col(const Var& X, const Conv2dGeometry& geometry);
+/// Images cut into patches of h x w: (B, C, H, W) -> (B, number of patches, C·h·w), left to right, then down.
+Var patches(const Var& X, Size2 size);
+
+// --- pool ------------------------------------------------------------------------------------------
+/// The mean over each window of images: (B, C, H, W) -> (B, C, H', W'), H' = (H - kernel)/stride + 1, rounded down.
+Var avg_pool2d(const Var& X, Size2 kernel, Size2 stride);
+
+// --- shapes: numbers moved, none changed ---------------------------------------------------------
 /// The same numbers in another shape of the same size.
 Var reshape(Var x, const Shape& shape);
 /// The axes from `start` on made one: (B, C, H, W) -> (B, C·H·W), with start 2 (B, C, H·W).
@@ -53,52 +109,5 @@ Var slice(const Var& x, int axis, Index start, Index stop);
 Var select(const Var& x, int axis, Index index);
 /// x[i, index[i]] for each row of x (N, C).
 Var gather(const Var& x, const Labels& index);
-
-// --- reduce.cpp -------------------------------------------------------------------------------------
-/// Of all elements: a scalar of rank 0.
-Var sum(const Var& x);
-Var mean(const Var& x);
-/// Along one axis, which goes away.
-Var sum(const Var& x, int axis);
-Var mean(const Var& x, int axis);
-
-// --- products.cpp -----------------------------------------------------------------------------------
-/// (..., m, k) x (..., k, n) -> (..., m, n); `transposed` says which operands are stored transposed.
-Var matmul(const Var& a, const Var& b, Transposed transposed = {});
-/// x·Wᵀ + b: (..., in), (out, in), (out) -> (..., out). b may be undefined.
-Var linear(const Var& x, const Var& W, const Var& b);
-
-// --- softmax.cpp ------------------------------------------------------------------------------------
-/// exp(x) / Σ exp(x) along the last axis. valid_lens is empty or has a number for each row: how
-/// many of its elements count; the others get the weight 0.
-Var softmax(const Var& x, const std::vector<int>& valid_lens = {});
-/// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits): q is 1 - label_smoothing at the
-/// label plus label_smoothing/C everywhere, as torch.nn.functional.cross_entropy. A scalar.
-Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing = 0);
-
-// --- layer_norm.cpp ---------------------------------------------------------------------------------
-/// (x - mean) / sqrt(variance + eps) · gamma + beta along the last axis (Ba, Kiros, Hinton, 2016).
-Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5));
-
-// --- conv2d.cpp -------------------------------------------------------------------------------------
-struct Conv2dOptions {
-  Size2 stride = 1, padding = 0, dilation = 1;
-  Index groups = 1;
-};
-/// The cross-correlation of images X (B, C, H, W) with kernels W (out, C/groups, h, w), as
-/// torch.nn.functional.conv2d: (B, out, H', W'), where H' = (H + 2·padding - dilation·(h-1) - 1)/stride + 1.
-/// b (out) may be undefined.
-Var conv2d(const Var& X, const Var& W, const Var& b, const Conv2dOptions& options = {});
-/// What the kernel sees at each place: (B, C, H, W) -> (B, C·h·w, H'·W').
-Var im2col(const Var& X, const Conv2dGeometry& geometry);
-/// Images cut into patches of h x w: (B, C, H, W) -> (B, number of patches, C·h·w), left to right, then down.
-Var patches(const Var& X, Size2 size);
-
-// --- attention.cpp ----------------------------------------------------------------------------------
-/// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), the heads side by
-/// side in D; -> (B, Tq, D). valid_lens is empty or says how many keys may be looked at: a number for
-/// each image (B), or for each query (B·Tq). Dropout on the weights, with probability p, by the draw.
-Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,
-              const std::vector<int>& valid_lens = {}, real p = 0, Draw draw = {});
 
 }  // namespace bobbin

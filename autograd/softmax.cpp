@@ -11,6 +11,12 @@ Var softmax(const Var& x, const std::vector<int>& valid_lens) {
 }
 
 // loss = -Σ_c q_c·log softmax(x)_c with Σ q = 1 has the simplest of all gradients: softmax(x) - q.
+Var cross_entropy(const Var& logits, const Tensor& targets) {
+  const Tensor X = logits.value();
+  return record("cross_entropy", cross_entropy(X, targets),
+                {{logits, [X, targets](Tensor dY) { return cross_entropy_backward(X, targets, dY); }}});
+}
+
 Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing) {
   const Tensor X = logits.value();
   return record("cross_entropy", cross_entropy(X, labels, label_smoothing),

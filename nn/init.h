@@ -13,4 +13,14 @@ inline Var uniform_by_fan_in(const Shape& shape, Index fan_in, Rng& rng) {
   return Var::parameter(rng.uniform(shape, -bound, bound));
 }
 
+/// Draws the numbers of a weight (out, in) or (out, in, h, w) anew: evenly distributed within ±√(6 / (fan_in +
+/// fan_out)), as torch.nn.init.xavier_uniform_ (Glorot and Bengio, "Understanding the difficulty of training deep
+/// feedforward neural networks", 2010).
+inline void xavier_uniform(Var& weight, Rng& rng) {
+  const Shape& shape = weight.shape();
+  const Index area = shape.product(2, shape.rank());
+  const real bound = std::sqrt(6 / static_cast<real>((shape[0] + shape[1]) * area));
+  weight.mutable_value().assign(rng.uniform(shape, -bound, bound));
+}
+
 }  // namespace bobbin

@@ -82,6 +82,18 @@ struct ReLU {
   Var operator()(const Var& x) { return relu(x); }
 };
 
+struct Sigmoid {
+  Var operator()(Var x) { return sigmoid(std::move(x)); }
+};
+
+/// The mean over each window of images (B, C, H, W); see avg_pool2d().
+struct AvgPool2d {
+  Size2 kernel_size, stride;
+
+  AvgPool2d(Size2 kernel_size, Size2 stride) : kernel_size(kernel_size), stride(stride) {}
+  Var operator()(const Var& x) { return avg_pool2d(x, kernel_size, stride); }
+};
+
 /// Along the last axis.
 struct Softmax {
   Var operator()(const Var& x) { return softmax(x); }
@@ -92,9 +104,10 @@ struct Flatten {
   Var operator()(Var x) { return flatten(std::move(x)); }
 };
 
-/// Layers one after the other, named "0", "1", ...:
+/// Layers one after the other, named "0", "1", ... Braces make the layers in this order, so that with one generator
+/// they begin with the same numbers on every compiler:
 ///
-///     Sequential head(LayerNorm(512), Linear(512, 10, rng));
+///     Sequential net{Linear(784, 256, rng), ReLU(), Linear(256, 10, rng)};
 template <class... Layers>
 struct Sequential {
   std::tuple<Layers...> layers;

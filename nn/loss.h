@@ -25,8 +25,7 @@ struct CrossEntropy {
 
   Var operator()(const Var& logits, const Targets& targets) const {
     if (const auto* labels = std::get_if<Labels>(&targets)) return cross_entropy(logits, *labels, label_smoothing);
-    const Tensor& q = std::get<Tensor>(targets);
-    return sum(Var(q) * log(softmax(logits))) * (real(-1) / static_cast<real>(q.shape()[0]));
+    return cross_entropy(logits, std::get<Tensor>(targets));
   }
 };
 

@@ -28,7 +28,7 @@ Optimizer::Optimizer(std::vector<NamedParameter> parameters, const Decays& decay
 void Optimizer::step(StepSize size) {
   check(std::isfinite(size.lr) && size.lr >= 0, name(), "lr must be 0 or more, got ", size.lr);
   const real momentum = size.momentum.value_or(0);
-  check(momentum >= 0 && momentum <= 1, name(), "the momentum of a step must be from 0 to 1, got ", momentum);
+  check(momentum >= 0 && momentum < 1, name(), "the momentum of a step must be in [0, 1), got ", momentum);
   for (auto& [name, parameter] : parameters_)  // refused as a whole, before anything has moved
     if (parameter.grad().defined()) parameter.mutable_value();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {

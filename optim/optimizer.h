@@ -40,7 +40,7 @@ class Optimizer {
 
   /// Moves every parameter that has a gradient, and takes the gradient: the next one starts afresh.
   /// Throws Error, before anything has moved, while a tape still needs one of the parameters, and unless lr is 0 or
-  /// more and the momentum from 0 to 1.
+  /// more and the momentum in [0, 1).
   void step(StepSize size);
 
   /// What the rule remembers, under torch.optim's names and the parameter's: "exp_avg.head.weight". The tensors share

@@ -8,48 +8,84 @@
 #include "tensor/real.h"
 
 /// What the elementwise kernels compute for one element: once, for the loops of the processor and for those of a GPU.
+/// The kernels, unary(), binary() and dropout(), are compiled for each formula of the lists Unary, Binary and Dropped:
+/// a new one goes into a list, and is a kernel on both.
 namespace bobbin::formula {
 
-struct Add {
-  BOBBIN_HD real operator()(real a, real b) const { return a + b; }
-};
-struct Sub {
-  BOBBIN_HD real operator()(real a, real b) const { return a - b; }
-};
-struct Mul {
-  BOBBIN_HD real operator()(real a, real b) const { return a * b; }
-};
-struct Div {
-  BOBBIN_HD real operator()(real a, real b) const { return a / b; }
-};
+template <class... F>
+struct List {};
 
+// --- of one number ---------------------------------------------------------------------------------
 struct Exp {
+  static constexpr auto name = "exp";
   BOBBIN_HD real operator()(real x) const { return math::exp(x); }
 };
 struct Log {
+  static constexpr auto name = "log";
   BOBBIN_HD real operator()(real x) const { return std::log(x); }
 };
 struct Sqrt {
+  static constexpr auto name = "sqrt";
   BOBBIN_HD real operator()(real x) const { return std::sqrt(x); }
 };
 struct Tanh {
+  static constexpr auto name = "tanh";
   BOBBIN_HD real operator()(real x) const { return math::tanh(x); }
 };
 struct Relu {
+  static constexpr auto name = "relu";
   BOBBIN_HD real operator()(real x) const { return x <= 0 ? real{0} : x; }  // so that NaN stays NaN
 };
+struct Sigmoid {
+  static constexpr auto name = "sigmoid";
+  // 1 / (1 + e^-x) for x >= 0, and the same times e^x / e^x below: no exponential overflows.
+  BOBBIN_HD real operator()(real x) const {
+    const real e = math::exp(-std::fabs(x)), v = 1 / (1 + e);
+    return x < 0 ? e * v : v;
+  }
+};
+using Unary = List<Exp, Log, Sqrt, Tanh, Relu, Sigmoid>;
+
+// --- of two numbers --------------------------------------------------------------------------------
+struct Add {
+  static constexpr auto name = "add";
+  BOBBIN_HD real operator()(real a, real b) const { return a + b; }
+};
+struct Sub {
+  static constexpr auto name = "sub";
+  BOBBIN_HD real operator()(real a, real b) const { return a - b; }
+};
+struct Mul {
+  static constexpr auto name = "mul";
+  BOBBIN_HD real operator()(real a, real b) const { return a * b; }
+};
+struct Div {
+  static constexpr auto name = "div";
+  BOBBIN_HD real operator()(real a, real b) const { return a / b; }
+};
 struct ReluBackward {
+  static constexpr auto name = "relu_backward";
   BOBBIN_HD real operator()(real x, real dY) const { return x <= 0 ? real{0} : dY; }
 };
+using Binary = List<Add, Sub, Mul, Div, ReluBackward>;
 
+// --- with their derivative, and followed by dropout -------------------------------------------------
+struct Identity {
+  static constexpr auto name = "dropout";
+  BOBBIN_HD real operator()(real x) const { return x; }
+  BOBBIN_HD math::WithDerivative<real> with_derivative(real x) const { return {x, 1}; }
+};
 struct Gelu {
+  static constexpr auto name = "gelu";
   BOBBIN_HD real operator()(real x) const { return math::gelu(x); }
   BOBBIN_HD math::WithDerivative<real> with_derivative(real x) const { return math::gelu_with_derivative(x); }
 };
 struct GeluTanh {
+  static constexpr auto name = "gelu_tanh";
   BOBBIN_HD real operator()(real x) const { return math::gelu_tanh(x); }
   BOBBIN_HD math::WithDerivative<real> with_derivative(real x) const { return math::gelu_tanh_with_derivative(x); }
 };
+using Dropped = List<Identity, Gelu, GeluTanh>;
 
 /// Which elements a dropout keeps: element i stays, and is scaled up, if word i of the draw is p·2^32 or more.
 struct Dropout {
@@ -66,6 +102,7 @@ struct Dropout {
   BOBBIN_HD real operator()(std::uint32_t word, real x) const { return word >= drop_below ? x * scale : real{0}; }
 };
 
+// --- the steps of optimizers ------------------------------------------------------------------------
 /// A step of stochastic gradient descent, as torch.optim.SGD, for one number w of a parameter: g = dW + weight_decay·w,
 /// velocity = momentum·velocity + g, w -= lr·(nesterov ? g + momentum·velocity : velocity); without momentum w -= lr·g.
 struct Sgd {

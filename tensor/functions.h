@@ -9,7 +9,7 @@
 /// place of a new tensor if they are moved in and nobody else holds them.
 namespace bobbin {
 
-// --- elementwise, broadcasting by NumPy's rule -----------------------------------------------------
+// --- elementwise: broadcasting by NumPy's rule ---------------------------------------------------
 Tensor operator+(Tensor a, Tensor b);
 Tensor operator-(Tensor a, Tensor b);
 Tensor operator*(Tensor a, Tensor b);
@@ -29,9 +29,12 @@ Tensor log(Tensor x);
 Tensor sqrt(Tensor x);
 Tensor tanh(Tensor x);
 Tensor relu(Tensor x);
+/// The logistic function, 1 / (1 + exp(-x)).
+Tensor sigmoid(Tensor x);
 /// dX from dY for y = relu(x), all of one shape.
 Tensor relu_backward(const Tensor& x, Tensor dY);
 
+// --- dropout, and functions that fuse it ---------------------------------------------------------
 /// x / (1-p) where the draw keeps an element, 0 elsewhere; 0 <= p < 1.
 Tensor dropout(Tensor x, real p, Draw draw);
 
@@ -47,7 +50,7 @@ struct Activated {
 Activated gelu_with_derivative(Tensor x, real p = 0, Draw draw = {});
 Activated gelu_tanh_with_derivative(Tensor x, real p = 0, Draw draw = {});
 
-// --- reductions ------------------------------------------------------------------------------------
+// --- reduce --------------------------------------------------------------------------------------
 /// The sum of all elements, a tensor of rank 0; the mean likewise.
 Tensor sum(const Tensor& x);
 Tensor mean(const Tensor& x);
@@ -63,7 +66,7 @@ Labels argmax(const Tensor& x);
 /// The smallest and largest finite number, and how many are none.
 Range range(const Tensor& x);
 
-// --- products --------------------------------------------------------------------------------------
+// --- products ------------------------------------------------------------------------------------
 /// Which operands of a product are stored transposed (their last two axes swapped).
 struct Transposed {
   bool trans_a = false, trans_b = false;
@@ -74,13 +77,23 @@ Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed = {});
 /// x·Wᵀ + b: (..., in), (out, in), (out) -> (..., out). b may be undefined.
 Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b);
 
-// --- rows ------------------------------------------------------------------------------------------
+// --- softmax, and the cross entropy made of it ---------------------------------------------------
 /// Softmax along the last axis. valid_lens is empty or holds a number for each row of x: how many
 /// of its first elements count; the rest get 0. (The chapter sets scores to -10^6 instead; that is 0 in
 /// floating point, and equal weights for a row of which none counts: so here.)
 Tensor softmax(Tensor x, const std::vector<int>& valid_lens = {});
 Tensor softmax_backward(const Tensor& y, const std::vector<int>& valid_lens, Tensor dY);
 
+/// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), where q is a row of targets (N, C), a
+/// distribution, as torch.nn.functional.cross_entropy with probabilities. A class with q = 0 may have the logit -inf.
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets);
+/// dloss, of one element, is the gradient of that mean.
+Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& dloss);
+/// The same for labels 0 ... C-1: q is 1-smoothing at the label plus smoothing/C everywhere; 0 <= smoothing <= 1.
+Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing);
+Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, const Tensor& dloss);
+
+// --- layer_norm ----------------------------------------------------------------------------------
 /// Layer normalisation along the last axis; gamma and beta have its size.
 struct LayerNormed {
   Tensor y, mean, rstd;  ///< rstd = 1 / sqrt(variance + eps); mean and rstd have a number a row
@@ -92,39 +105,7 @@ struct LayerNormGradients {
 LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, const LayerNormed& forward,
                                        const Tensor& dY);
 
-/// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), where q is 1-smoothing at the
-/// label plus smoothing/C everywhere. Labels are 0 ... C-1; 0 <= smoothing <= 1.
-Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing);
-/// dloss, of one element, is the gradient of that mean.
-Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, const Tensor& dloss);
-
-// --- moving ----------------------------------------------------------------------------------------
-/// Axis i of the result is axis axes[i] of x: (B, T, C) with axes 0, 2, 1 is (B, C, T). A copy.
-Tensor permute(const Tensor& x, const std::vector<int>& axes);
-/// x with two axes swapped. A copy.
-Tensor transpose(const Tensor& x, int axis_a, int axis_b);
-/// Parts that differ only along `axis`, one after the other.
-Tensor concat(const std::vector<Tensor>& parts, int axis);
-inline Tensor concat(std::initializer_list<Tensor> parts, int axis) { return concat(std::vector<Tensor>(parts), axis); }
-/// The indices start ... stop-1 along one axis.
-Tensor slice(const Tensor& x, int axis, Index start, Index stop);
-/// The way back of slice: zeros in `shape` but for dY at `start` ... along `axis`.
-Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index start);
-/// y[i] = x[i, index[i]] for x (N, C): torch.gather along the last axis, one for each row.
-Tensor gather(const Tensor& x, const Labels& index);
-Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape);
-
-// --- images ----------------------------------------------------------------------------------------
-/// Throws Error, in the name of `op`, unless kernels of this geometry fit into its images.
-void check_geometry(const char* op, const Conv2dGeometry& g);
-/// x (B, C, H, W) -> (B, C·kernel_h·kernel_w, out_h·out_w), what each place of the kernel sees.
-Tensor im2col(const Tensor& x, const Conv2dGeometry& g);
-Tensor col2im(const Tensor& dcolumns, const Conv2dGeometry& g);
-/// x (B, C, H, W) -> (B, patches, C·height·width), the patches from left to right and top to bottom.
-Tensor patches(const Tensor& x, Size2 size);
-Tensor patches_backward(const Tensor& dY, const Shape& shape, Size2 size);
-
-// --- attention -------------------------------------------------------------------------------------
+// --- attention -----------------------------------------------------------------------------------
 /// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), heads side by
 /// side in D. valid_lens is empty, has a number for each image (B), or for each query (B·Tq): how many
 /// keys it may look at. Dropout at p on the weights.
@@ -141,7 +122,39 @@ AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys,
                                       const std::vector<int>& valid_lens, real p, Draw draw, const Attended& forward,
                                       const Tensor& dY);
 
-// --- update ----------------------------------------------------------------------------------------
+// --- conv2d: images rearranged for products ------------------------------------------------------
+/// Throws Error, in the name of `op`, unless kernels of this geometry fit into its images.
+void check_geometry(const char* op, const Conv2dGeometry& g);
+/// x (B, C, H, W) -> (B, C·kernel_h·kernel_w, out_h·out_w), what each place of the kernel sees.
+Tensor im2col(const Tensor& x, const Conv2dGeometry& g);
+Tensor col2im(const Tensor& dcolumns, const Conv2dGeometry& g);
+/// x (B, C, H, W) -> (B, patches, C·height·width), the patches from left to right and top to bottom.
+Tensor patches(const Tensor& x, Size2 size);
+Tensor patches_backward(const Tensor& dY, const Shape& shape, Size2 size);
+
+// --- pool ------------------------------------------------------------------------------------------
+/// The mean over each window of images (B, C, H, W), as torch.nn.functional.avg_pool2d: (B, C, H', W'), where
+/// H' = (H - kernel)/stride + 1, rounded down. Windows may overlap.
+Tensor avg_pool2d(const Tensor& x, Size2 kernel, Size2 stride);
+Tensor avg_pool2d_backward(const Tensor& dY, const Shape& shape, Size2 kernel, Size2 stride);
+
+// --- shapes: numbers moved, none changed ---------------------------------------------------------
+/// Axis i of the result is axis axes[i] of x: (B, T, C) with axes 0, 2, 1 is (B, C, T). A copy.
+Tensor permute(const Tensor& x, const std::vector<int>& axes);
+/// x with two axes swapped. A copy.
+Tensor transpose(const Tensor& x, int axis_a, int axis_b);
+/// Parts that differ only along `axis`, one after the other.
+Tensor concat(const std::vector<Tensor>& parts, int axis);
+inline Tensor concat(std::initializer_list<Tensor> parts, int axis) { return concat(std::vector<Tensor>(parts), axis); }
+/// The indices start ... stop-1 along one axis.
+Tensor slice(const Tensor& x, int axis, Index start, Index stop);
+/// The way back of slice: zeros in `shape` but for dY at `start` ... along `axis`.
+Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index start);
+/// y[i] = x[i, index[i]] for x (N, C): torch.gather along the last axis, one for each row.
+Tensor gather(const Tensor& x, const Labels& index);
+Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape);
+
+// --- update --------------------------------------------------------------------------------------
 /// One step of an optimizer, by the formulas of tensor/formulas.h: dW moves w. What the optimizer keeps of the steps
 /// before is overwritten, too: undefined before the first step, it begins as zeros in w's shape. Without momentum SGD
 /// keeps nothing.

@@ -14,6 +14,26 @@
 /// Nothing is checked here: the functions of tensor/functions.h do that and are what one calls.
 namespace bobbin {
 
+/// An operand of a product, its rows `ld` numbers apart: a head of attention is a few columns of many. `transposed`
+/// says that the product reads it by columns. Those of a batch lie `stride` apart; 0 is one matrix for all.
+struct Matrix {
+  const real* at;
+  Index ld;
+  bool transposed = false;
+  Index stride = 0;
+};
+struct ResultMatrix {
+  real* at;
+  Index ld;
+  Index stride = 0;
+};
+/// `batch` products of m x k by k x n matrices, these sizes after transposition. With beta = 0 the result is not read.
+struct Product {
+  Index m, n, k;
+  real alpha = 1, beta = 0;
+  Index batch = 1;
+};
+
 /// How a binary elementwise kernel walks: nested loops of these sizes, innermost last, and by how far
 /// a step of each moves in a and in b: 0 where the operand is repeated.
 struct Broadcast {
@@ -48,35 +68,20 @@ struct Range {
 
 namespace cpu {
 
-// --- products ------------------------------------------------------------------------------------
-/// C = alpha · op(A)·op(B) + beta · C, where op(A) is m x k and op(B) is k x n; trans_a says that A
-/// is stored as k x m, trans_b that B is stored as n x k. With beta = 0, C is not read.
-void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, real alpha, const real* a, Index lda, const real* b,
-          Index ldb, real beta, real* c, Index ldc);
-/// The same for `batch` products whose operands lie stride_a, stride_b and stride_c apart.
-void batched_gemm(Index batch, bool trans_a, bool trans_b, Index m, Index n, Index k, real alpha, const real* a,
-                  Index lda, Index stride_a, const real* b, Index ldb, Index stride_b, real beta, real* c, Index ldc,
-                  Index stride_c);
-
 // --- elementwise ---------------------------------------------------------------------------------
-void add(const Broadcast& walk, const real* a, const real* b, real* y);
-void sub(const Broadcast& walk, const real* a, const real* b, real* y);
-void mul(const Broadcast& walk, const real* a, const real* b, real* y);
-void div(const Broadcast& walk, const real* a, const real* b, real* y);
-void exp(const real* x, real* y, Index n);
-void log(const real* x, real* y, Index n);
-void sqrt(const real* x, real* y, Index n);
-void tanh(const real* x, real* y, Index n);
-void relu(const real* x, real* y, Index n);
-void relu_backward(const real* x, const real* dY, real* dX, Index n);
-/// y = x / (1-p) where the draw's word i is p·2^32 or more, else 0. It is its own backward.
-void dropout(const real* x, real* y, Index n, real p, Draw draw);
-/// y = dropout(x·Φ(x)), Φ by erf or by the approximation by tanh; and, unless null, derivative = dropout(Φ(x) + x·φ(x))
-/// with the same mask. x may be y or derivative.
-void gelu(const real* x, real* y, real* derivative, Index n, real p, Draw draw);
-void gelu_tanh(const real* x, real* y, real* derivative, Index n, real p, Draw draw);
+/// y = f(x) and y = f(a, b), for each formula of formula::Unary and formula::Binary.
+template <class F>
+void unary(const F& f, const real* x, real* y, Index n);
+template <class F>
+void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y);
 
-// --- reductions ----------------------------------------------------------------------------------
+// --- dropout -------------------------------------------------------------------------------------
+/// y = f(x) / (1-p) where the draw's word i is p·2^32 or more, else 0; and, unless null, derivative = f'(x) / (1-p)
+/// with the same mask. For each formula of formula::Dropped. x may be y or derivative. Dropout is its own backward.
+template <class F>
+void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw);
+
+// --- reduce --------------------------------------------------------------------------------------
 /// x (outer, n, inner) -> y (outer, inner), summed over n. The same result for any number of threads.
 void sum(const real* x, real* y, Index outer, Index n, Index inner);
 /// The square root of the sum of squares; in double.
@@ -85,47 +90,30 @@ double norm(const real* x, Index n);
 void argmax(const real* x, int* y, Index rows, Index cols);
 Range range(const real* x, Index n);
 
-// --- rows ----------------------------------------------------------------------------------------
+// --- products ------------------------------------------------------------------------------------
+/// C = alpha · op(A)·op(B) + beta · C.
+void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c);
+
+// --- softmax -------------------------------------------------------------------------------------
 /// Softmax over each row of (rows, cols). `lens` is null or has a number for each row: how many of
 /// its columns count; the others get the weight 0. A row of which none counts gets equal weights.
 void softmax(const real* x, const int* lens, real* y, Index rows, Index cols);
 void softmax_backward(const real* y, const int* lens, const real* dY, real* dX, Index rows, Index cols);
+/// loss[i] = -Σ_c q_c · log softmax(logits_i)_c, where row i of targets, q, is a distribution. What has q_c = 0 costs
+/// nothing, even if its logit is -inf.
+void cross_entropy(const real* logits, const real* targets, real* loss, Index rows, Index cols);
+/// dlogits_i = dloss/rows · (softmax(logits_i) - q), where dloss, one number, is the gradient of the mean of the
+/// losses.
+void cross_entropy_backward(const real* logits, const real* targets, const real* dloss, real* dlogits, Index rows,
+                            Index cols);
+
+// --- layer_norm ----------------------------------------------------------------------------------
 /// y = (x - mean) · rstd · gamma + beta over each row, rstd = 1 / sqrt(variance + eps).
 /// mean and rstd (rows) are kept for backward.
 void layer_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* rstd,
                 Index rows, Index cols);
 void layer_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY, real* dX,
                          real* dgamma, real* dbeta, Index rows, Index cols);
-/// loss[i] = -Σ_c q_c · log softmax(logits_i)_c, where q is 1-smoothing at the label, plus
-/// smoothing/cols everywhere.
-void cross_entropy(const real* logits, const int* labels, real smoothing, real* loss, Index rows, Index cols);
-/// dlogits_i = dloss/rows · (softmax(logits_i) - q), where dloss, one number, is the gradient of the mean of the
-/// losses.
-void cross_entropy_backward(const real* logits, const int* labels, real smoothing, const real* dloss, real* dlogits,
-                            Index rows, Index cols);
-
-// --- moving --------------------------------------------------------------------------------------
-/// y_i = value.
-void fill(real* y, real value, Index n);
-/// y, of the given sizes, from x: stride[i] says how far a step along axis i of y moves in x.
-void permute(const real* x, real* y, int rank, const Index* sizes, const Index* strides);
-/// `rows` runs of `cols` numbers, from x to y, that lie ldx and ldy apart.
-void copy_rows(const real* x, Index ldx, real* y, Index ldy, Index rows, Index cols);
-/// y[i] = x[i, index[i]] for x (rows, cols).
-void gather(const real* x, const int* index, real* y, Index rows, Index cols);
-/// The way back: dX is 0 but for dX[i, index[i]] = dY[i].
-void gather_backward(const real* dY, const int* index, real* dX, Index rows, Index cols);
-
-// --- images --------------------------------------------------------------------------------------
-/// x (batch, C, H, W) -> columns (batch, C·kernel_h·kernel_w, out_h·out_w): column p holds what the
-/// kernel sees at place p, with 0 for the padding, so that a convolution is a product.
-void im2col(const real* x, real* columns, Index batch, const Conv2dGeometry& g);
-/// The way back: dX is the sum of all the places in dcolumns that read it.
-void col2im(const real* dcolumns, real* dX, Index batch, const Conv2dGeometry& g);
-/// x (batch, C, H, W) -> y (batch, H/kernel_h · W/kernel_w, C·kernel_h·kernel_w): each patch a row, for
-/// kernel = stride. A reordering: patches_backward is its inverse.
-void patches(const real* x, real* y, Index batch, const Conv2dGeometry& g);
-void patches_backward(const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
 
 // --- attention -----------------------------------------------------------------------------------
 /// For each image and head: weights = softmax(Q·Kᵀ/√d), y = dropout(weights)·V.  lens is null or
@@ -138,6 +126,36 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
 void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
                         const real* kept, const real* y, const real* dY, real* dQ, real* dK, real* dV,
                         const AttentionSizes& s);
+
+// --- conv2d --------------------------------------------------------------------------------------
+/// x (batch, C, H, W) -> columns (batch, C·kernel_h·kernel_w, out_h·out_w): column p holds what the
+/// kernel sees at place p, with 0 for the padding, so that a convolution is a product.
+void im2col(const real* x, real* columns, Index batch, const Conv2dGeometry& g);
+/// The way back: dX is the sum of all the places in dcolumns that read it.
+void col2im(const real* dcolumns, real* dX, Index batch, const Conv2dGeometry& g);
+/// x (batch, C, H, W) -> y (batch, H/kernel_h · W/kernel_w, C·kernel_h·kernel_w): each patch a row, for
+/// kernel = stride. A reordering: patches_backward is its inverse.
+void patches(const real* x, real* y, Index batch, const Conv2dGeometry& g);
+void patches_backward(const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
+
+// --- pool ----------------------------------------------------------------------------------------
+/// x (batch, C, H, W) -> y (batch, C, out_h, out_w): the mean of what the kernel sees at each place; for a geometry
+/// without padding and dilation.
+void avg_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g);
+/// The way back: dX is the sum of its shares in all the places in dY that saw it.
+void avg_pool2d_backward(const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
+
+// --- shapes --------------------------------------------------------------------------------------
+/// y_i = value.
+void fill(real* y, real value, Index n);
+/// y, of the given sizes, from x: stride[i] says how far a step along axis i of y moves in x.
+void permute(const real* x, real* y, int rank, const Index* sizes, const Index* strides);
+/// `rows` runs of `cols` numbers, from x to y, that lie ldx and ldy apart.
+void copy_rows(const real* x, Index ldx, real* y, Index ldy, Index rows, Index cols);
+/// y[i] = x[i, index[i]] for x (rows, cols).
+void gather(const real* x, const int* index, real* y, Index rows, Index cols);
+/// The way back: dX is 0 but for dX[i, index[i]] = dY[i].
+void gather_backward(const real* dY, const int* index, real* dX, Index rows, Index cols);
 
 // --- update --------------------------------------------------------------------------------------
 /// One step of an optimizer over a parameter w: w and what is kept of the steps before are overwritten. The formulas

@@ -3,8 +3,6 @@
 #include <vector>
 
 #include "nn/models/vit.h"
-#include "tensor/backend.h"
-#include "tensor/parallel.h"
 
 namespace bobbin {
 
@@ -14,85 +12,16 @@ namespace bobbin {
 /// takes the place of the weights.)
 class ProductsOfStep {
  public:
-  ProductsOfStep(const ViTConfig& c, Index batch) {
-    const Index D = c.num_hiddens, M = c.mlp_num_hiddens;
-    const Index pixels = c.patch_size.height * c.patch_size.width * c.num_channels;  // of a patch
-    const Index patches = c.img_size.height * c.img_size.width * c.num_channels / pixels, tokens = patches + 1;
-    linear(batch * patches, pixels, D, /*input_is_data=*/true);
-    for (int i = 0; i < c.num_blks; ++i) {
-      const bool only_class_token = i + 1 == c.num_blks && c.pool == Pool::token && !c.whole_last_block;
-      const Index queries = only_class_token ? 1 : tokens;
-      linear(batch * queries, D, D);  // W_q
-      linear(batch * tokens, D, D);   // W_k
-      linear(batch * tokens, D, D);   // W_v
-      attention({batch, c.num_heads, queries, tokens, D / c.num_heads});
-      linear(batch * queries, D, D);  // W_o
-      linear(batch * queries, D, M);
-      linear(batch * queries, M, D);
-    }
-    linear(batch, D, c.num_classes);
-  }
+  ProductsOfStep(const ViTConfig& c, Index batch);
 
-  void run() const {
-    for (const auto& products : forward_) products();
-    for (auto products = backward_.rbegin(); products != backward_.rend(); ++products) (*products)();
-  }
-
+  void run() const;
   /// The floating-point operations of run(): two for a multiplication and its addition.
   double flops() const { return flops_; }
 
  private:
-  // Y = X·Wᵀ, and back: dX = dY·W, dW = dYᵀ·X. Y's numbers serve as dY's.
-  void linear(Index rows, Index in, Index out, bool input_is_data = false) {
-    const Tensor X = noise({rows, in}), W = noise({out, in});
-    Tensor Y({rows, out}), dW({out, in});
-    forward_.push_back(
-        [=]() mutable { backend::gemm(false, true, rows, out, in, 1, X.data(), in, W.data(), in, 0, Y.data(), out); });
-    backward_.push_back([=]() mutable {
-      if (!input_is_data) {
-        Tensor dX({rows, in});
-        backend::gemm(false, false, rows, in, out, 1, Y.data(), out, W.data(), in, 0, dX.data(), in);
-      }
-      backend::gemm(true, false, out, in, rows, 1, Y.data(), out, X.data(), in, 0, dW.data(), in);
-    });
-    flops_ += (input_is_data ? 4.0 : 6.0) * static_cast<double>(rows * in * out);
-  }
-
-  // The products of tensor/cpu/attention.cpp, head by head on all threads.
-  void attention(const AttentionSizes& s) {
-    const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d;
-    const Tensor Q = noise({s.batch, Tq, D}), K = noise({s.batch, Tk, D}), V = noise({s.batch, Tk, D});
-    Tensor weights({s.batch, s.heads, Tq, Tk}), Y({s.batch, Tq, D});
-    const auto for_each_head = [=](const auto& products) {
-      parallel_for(s.batch * s.heads, 1, [&](Index begin, Index end) {
-        for (Index i = begin; i < end; ++i) {
-          const Index column = i % s.heads * d, b = i / s.heads;
-          products(b * Tq * D + column, b * Tk * D + column, i * Tq * Tk);
-        }
-      });
-    };
-    forward_.push_back([=]() mutable {
-      for_each_head([&](Index query, Index key, Index w) {
-        backend::gemm(false, true, Tq, Tk, d, 1, Q.data() + query, D, K.data() + key, D, 0, weights.data() + w, Tk);
-        backend::gemm(false, false, Tq, d, Tk, 1, weights.data() + w, Tk, V.data() + key, D, 0, Y.data() + query, D);
-      });
-    });
-    backward_.push_back([=]() mutable {
-      Tensor dQ(Q.shape()), dK(K.shape()), dV(V.shape());
-      for_each_head([&](Index query, Index key, Index w) {
-        real* const A = weights.data() + w;
-        real* const dY = Y.data() + query;
-        backend::gemm(false, true, Tq, Tk, d, 1, dY, D, V.data() + key, D, 0, A, Tk);
-        backend::gemm(true, false, Tk, d, Tq, 1, A, Tk, dY, D, 0, dV.data() + key, D);
-        backend::gemm(false, false, Tq, d, Tk, 1, A, Tk, K.data() + key, D, 0, dQ.data() + query, D);
-        backend::gemm(true, false, Tk, d, Tq, 1, A, Tk, Q.data() + query, D, 0, dK.data() + key, D);
-      });
-    });
-    flops_ += 12.0 * static_cast<double>(s.batch * s.heads * Tq * Tk * d);
-  }
-
-  // Small, so that products of products neither overflow nor vanish.
-  Tensor noise(const Shape& shape) { return rng_.uniform(shape, real(-0.1), real(0.1)); }
+  void linear(Index rows, Index in, Index out, bool input_is_data = false);
+  void attention(const AttentionSizes& s);
+  Tensor noise(const Shape& shape);
 
   Rng rng_{0};
   std::vector<std::function<void()>> forward_, backward_;

@@ -36,6 +36,8 @@ void quick(Settings& s) {
   s.trainer.batch_size = 64;
 }
 
+void lenet(Settings& s) { s.model = LeNetConfig(); }
+
 void mlp(Settings& s) {
   s.model = MLPConfig();
   s.trainer.batch_size = 256;
@@ -48,6 +50,7 @@ struct Preset {
 constexpr Preset presets[] = {
     {"d2l", "the chapter's ViT", d2l},
     {"quick", "a small ViT, half a minute", quick},
+    {"lenet", "d2l's LeNet", lenet},
     {"mlp", "d2l's perceptron", mlp},
 };
 

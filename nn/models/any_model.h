@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/files/fields.h"
+#include "nn/models/lenet.h"
 #include "nn/models/mlp.h"
 #include "nn/models/vit.h"
 #include "nn/module.h"
@@ -21,7 +22,7 @@
 namespace bobbin {
 
 /// Every model that there is, by its config: to add one, write its file and name it here.
-using Configs = std::variant<ViTConfig, MLPConfig>;
+using Configs = std::variant<ViTConfig, LeNetConfig, MLPConfig>;
 
 /// The config of any of them.
 class AnyConfig {

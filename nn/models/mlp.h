@@ -34,7 +34,7 @@ struct MLP {
 
   MLP(const MLPConfig& c, Rng& rng)
       : config(c),
-        net(Flatten(), Linear(c.num_inputs(), c.num_hiddens, rng), ReLU(), Linear(c.num_hiddens, c.num_classes, rng)) {}
+        net{Flatten(), Linear(c.num_inputs(), c.num_hiddens, rng), ReLU(), Linear(c.num_hiddens, c.num_classes, rng)} {}
 
   Var operator()(const Var& X) {
     check_images("MLP", X, config);

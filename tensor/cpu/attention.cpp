@@ -74,11 +74,11 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
     real* dropped = workspace.mine();  // (Tq, Tk)
     for (Index task = begin; task < end; ++task) {
       const Head head(task, lens, s);
-      real* w = weights + head.weight;                                                    // (Tq, Tk)
-      gemm(false, true, Tq, Tk, d, scale, q + head.query, D, k + head.key, D, 0, w, Tk);  // Q·Kᵀ/√d
+      real* w = weights + head.weight;                                                  // (Tq, Tk)
+      gemm({Tq, Tk, d, scale}, {q + head.query, D}, {k + head.key, D, true}, {w, Tk});  // Q·Kᵀ/√d
       softmax_rows(w, w, Tq, Tk, [&](Index t) { return head.len(t, s); });
       if (p > 0) for_each_weight(mask, head.weight, n, [=](const auto& kept, Index i) { dropped[i] = kept(w[i]); });
-      gemm(false, false, Tq, d, Tk, 1, p > 0 ? dropped : w, Tk, v + head.key, D, 0, y + head.query, D);  // A·V
+      gemm({Tq, d, Tk}, {p > 0 ? dropped : w, Tk}, {v + head.key, D}, {y + head.query, D});  // A·V
     }
   });
 }
@@ -100,16 +100,16 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
     for (Index task = begin; task < end; ++task) {
       const Head head(task, lens, s);
       const real* w = weights + head.weight;
-      gemm(false, true, Tq, Tk, d, 1, dY + head.query, D, v + head.key, D, 0, dS, Tk);
+      gemm({Tq, Tk, d}, {dY + head.query, D}, {v + head.key, D, true}, {dS, Tk});
       if (p > 0)
         for_each_weight(mask, head.weight, n, [=](const auto& kept, Index i) {
           dropped[i] = kept(w[i]);
           dS[i] = kept(dS[i]);
         });
-      gemm(true, false, Tk, d, Tq, 1, p > 0 ? dropped : w, Tk, dY + head.query, D, 0, dV + head.key, D);
+      gemm({Tk, d, Tq}, {p > 0 ? dropped : w, Tk, true}, {dY + head.query, D}, {dV + head.key, D});
       for (Index t = 0; t < Tq; ++t) softmax_row_backward(w + t * Tk, dS + t * Tk, dS + t * Tk, head.len(t, s), Tk);
-      gemm(false, false, Tq, d, Tk, scale, dS, Tk, k + head.key, D, 0, dQ + head.query, D);
-      gemm(true, false, Tk, d, Tq, scale, dS, Tk, q + head.query, D, 0, dK + head.key, D);
+      gemm({Tq, d, Tk, scale}, {dS, Tk}, {k + head.key, D}, {dQ + head.query, D});
+      gemm({Tk, d, Tq, scale}, {dS, Tk, true}, {q + head.query, D}, {dK + head.key, D});
     }
   });
 }

@@ -3,15 +3,40 @@
 // write it to memory and read it again.
 #include "tensor/cpu/dropout.h"
 
+#include <tuple>
+
 #include "tensor/kernels.h"
 
 namespace bobbin::cpu {
 
-void dropout(const real* x, real* y, Index n, real p, Draw draw) {
+// f's derivative needs the same exponential as f; and when both have gone through the same mask, the way back is one
+// product.
+template <class F>
+void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
   for_each_chunk(n, p, draw, [=](const DropoutMask& mask, Index begin, Index length) {
+    if (!derivative) {
 #pragma omp simd
-    for (Index i = 0; i < length; ++i) y[begin + i] = mask(i, x[begin + i]);
+      for (Index i = 0; i < length; ++i) y[begin + i] = mask(i, f(x[begin + i]));
+      return;
+    }
+#pragma omp simd
+    for (Index i = 0; i < length; ++i) {
+      const auto at = f.with_derivative(x[begin + i]);
+      y[begin + i] = mask(i, at.value);
+      derivative[begin + i] = mask(i, at.derivative);
+    }
   });
 }
+
+namespace {
+
+// As in elementwise.cpp: a kernel for each formula of the list.
+template <class... F>
+constexpr auto kernels(formula::List<F...>) {
+  return std::tuple{&dropout<F>...};
+}
+[[gnu::used, maybe_unused]] constexpr auto compiled = kernels(formula::Dropped{});
+
+}  // namespace
 
 }  // namespace bobbin::cpu

@@ -1,4 +1,6 @@
 // One pass over memory each: read, compute, write.
+#include <tuple>
+
 #include "tensor/formulas.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
@@ -8,19 +10,20 @@ namespace {
 
 constexpr Index grain = 1 << 13;  // elements a thread should have at least
 
-// y[i] = f(x[i]) for all i.
+}  // namespace
+
 template <class F>
-void map(const real* x, real* y, Index n, const F& f) {
+void unary(const F& f, const real* x, real* y, Index n) {
   parallel_for(n, grain, [=](Index begin, Index end) {
 #pragma omp simd
     for (Index i = begin; i < end; ++i) y[i] = f(x[i]);
   });
 }
 
-// y = f(a, b) with broadcasting. The innermost loop is one of three plain ones: no step is ever
-// other than 0 or 1 there, and 0 and 0 cannot occur together.
+// The innermost loop is one of three plain ones: no step is ever other than 0 or 1 there, and 0 and 0 cannot occur
+// together.
 template <class F>
-void broadcast(const Broadcast& walk, const real* a, const real* b, real* y, const F& f) {
+void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y) {
   const int inner = walk.rank - 1;
   const Index cols = walk.size[inner];
   const auto row = [=, step_a = walk.stride_a[inner], step_b = walk.stride_b[inner]](const real* a, const real* b,
@@ -59,24 +62,15 @@ void broadcast(const Broadcast& walk, const real* a, const real* b, real* y, con
   });
 }
 
-}  // namespace
+namespace {
 
-void add(const Broadcast& walk, const real* a, const real* b, real* y) { broadcast(walk, a, b, y, formula::Add{}); }
-void sub(const Broadcast& walk, const real* a, const real* b, real* y) { broadcast(walk, a, b, y, formula::Sub{}); }
-void mul(const Broadcast& walk, const real* a, const real* b, real* y) { broadcast(walk, a, b, y, formula::Mul{}); }
-void div(const Broadcast& walk, const real* a, const real* b, real* y) { broadcast(walk, a, b, y, formula::Div{}); }
-
-void exp(const real* x, real* y, Index n) { map(x, y, n, formula::Exp{}); }
-void log(const real* x, real* y, Index n) { map(x, y, n, formula::Log{}); }
-void sqrt(const real* x, real* y, Index n) { map(x, y, n, formula::Sqrt{}); }
-void tanh(const real* x, real* y, Index n) { map(x, y, n, formula::Tanh{}); }
-void relu(const real* x, real* y, Index n) { map(x, y, n, formula::Relu{}); }
-
-void relu_backward(const real* x, const real* dY, real* dX, Index n) {
-  parallel_for(n, grain, [=](Index begin, Index end) {
-#pragma omp simd
-    for (Index i = begin; i < end; ++i) dX[i] = formula::ReluBackward{}(x[i], dY[i]);
-  });
+// Of a function whose address is taken there has to be code: so the list has all its kernels compiled.
+template <class... U, class... B>
+constexpr auto kernels(formula::List<U...>, formula::List<B...>) {
+  return std::tuple{&unary<U>..., &binary<B>...};
 }
+[[gnu::used, maybe_unused]] constexpr auto compiled = kernels(formula::Unary{}, formula::Binary{});
+
+}  // namespace
 
 }  // namespace bobbin::cpu

@@ -19,49 +19,47 @@ void blas_gemm(CBLAS_TRANSPOSE trans_a, CBLAS_TRANSPOSE trans_b, blasint m, blas
     cblas_dgemm(CblasRowMajor, trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
-}  // namespace
-
-// Each thread multiplies a part of its own: a range of C's rows, or of its columns. Inside a parallel region OpenBLAS
-// stays on its thread; left to itself it would share a product out
-// in a finer way, in which threads wait for one another, and would keep one of few rows on a single thread; so a
-// product of 37 rows takes a quarter less time here, one of 8 half, and large ones as much as there.
+// One product. Each thread multiplies a part of its own: a range of C's rows, or of its columns. Inside a parallel
+// region OpenBLAS stays on its thread; left to itself it would share a product out in a finer way, in which threads
+// wait for one another, and would keep one of few rows on a single thread; so a product of 37 rows takes a quarter less
+// time here, one of 8 half, and large ones as much as there.
 //
 // A range of columns reads only its part of B, so a short A, that is a small batch, is multiplied that way. Where A is
 // transposed the product is the gradient of a weight, and its sum over all tokens, k, is what takes long; then whole
 // rows of C are written in one go.
-void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, real alpha, const real* a, Index lda, const real* b,
-          Index ldb, real beta, real* c, Index ldc) {
+void multiply(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c) {
   constexpr Index grain = 1 << 16;  // multiplications that are worth a thread
-  const auto part = [=](Index rows, Index columns, const real* a, const real* b, real* c) {
-    const auto flag = [](bool trans) { return trans ? CblasTrans : CblasNoTrans; };
+  const auto part = [=](Index rows, Index columns, const real* at_a, const real* at_b, real* at_c) {
+    const auto flag = [](bool transposed) { return transposed ? CblasTrans : CblasNoTrans; };
     const auto size = [](Index i) { return static_cast<blasint>(i); };
-    blas_gemm(flag(trans_a), flag(trans_b), size(rows), size(columns), size(k), alpha, a, size(lda), b, size(ldb), beta,
-              c, size(ldc));
+    blas_gemm(flag(a.transposed), flag(b.transposed), size(rows), size(columns), size(p.k), p.alpha, at_a, size(a.ld),
+              at_b, size(b.ld), p.beta, at_c, size(c.ld));
   };
-  if (trans_a || m >= n)
-    parallel_for(m, grain / (n * k) + 1, [=](Index begin, Index end) {
-      part(end - begin, n, trans_a ? a + begin : a + begin * lda, b, c + begin * ldc);
+  if (a.transposed || p.m >= p.n)
+    parallel_for(p.m, grain / (p.n * p.k) + 1, [=](Index begin, Index end) {
+      part(end - begin, p.n, a.at + begin * (a.transposed ? 1 : a.ld), b.at, c.at + begin * c.ld);
     });
   else
-    parallel_for(n, grain / (m * k) + 1, [=](Index begin, Index end) {
-      part(m, end - begin, a, trans_b ? b + begin * ldb : b + begin, c + begin);
+    parallel_for(p.n, grain / (p.m * p.k) + 1, [=](Index begin, Index end) {
+      part(p.m, end - begin, a.at, b.at + begin * (b.transposed ? b.ld : 1), c.at + begin);
     });
 }
 
-void batched_gemm(Index batch, bool trans_a, bool trans_b, Index m, Index n, Index k, real alpha, const real* a,
-                  Index lda, Index stride_a, const real* b, Index ldb, Index stride_b, real beta, real* c, Index ldc,
-                  Index stride_c) {
+}  // namespace
+
+void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c) {
   const auto products = [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i)
-      gemm(trans_a, trans_b, m, n, k, alpha, a + i * stride_a, lda, b + i * stride_b, ldb, beta, c + i * stride_c, ldc);
+      multiply(p, {a.at + i * a.stride, a.ld, a.transposed}, {b.at + i * b.stride, b.ld, b.transposed},
+               {c.at + i * c.stride, c.ld});
   };
   // A large product keeps all threads busy by itself. Small ones do not repay waking them for each: they are shared out
   // whole.
   constexpr Index large = 1 << 22;
-  if (m * n * k >= large)
-    products(0, batch);
+  if (p.m * p.n * p.k >= large)
+    products(0, p.batch);
   else
-    parallel_for(batch, 1, products);
+    parallel_for(p.batch, 1, products);
 }
 
 }  // namespace bobbin::cpu

@@ -1,4 +1,4 @@
-// Kernels that only move numbers.
+// Numbers moved, none changed.
 #include <algorithm>
 
 #include "tensor/kernels.h"

@@ -29,34 +29,30 @@ void softmax_backward(const real* y, const int* lens, const real* dY, real* dX, 
   });
 }
 
-// The logarithm of a softmax is x_c - max - log Σ exp(x - max): no small probability is ever formed
-// whose logarithm would be -inf. With the target q = 1-s at the label plus s/C everywhere,
-//     loss = logsumexp - (1-s)·x_label - s·mean(x).
-void cross_entropy(const real* logits, const int* labels, real smoothing, real* loss, Index rows, Index cols) {
+// The logarithm of a softmax is x_c - max - log Σ exp(x - max): no small probability is ever formed whose logarithm
+// would be -inf. All in double, so that of a loss near 0 no digit is lost.
+void cross_entropy(const real* logits, const real* targets, real* loss, Index rows, Index cols) {
   for (Index row = 0; row < rows; ++row) {
-    const real* x = logits + row * cols;
+    const real *x = logits + row * cols, *q = targets + row * cols;
     const double max = *std::max_element(x, x + cols);
-    double exps = 0, sum = 0;
-    for (Index c = 0; c < cols; ++c) {
-      exps += std::exp(x[c] - max);
-      sum += x[c];
-    }
-    // A class of -inf that is not asked for costs nothing; but 0 · -inf would be NaN.
-    double target = 0;  // Σ q·x
-    if (smoothing < 1) target += (1 - double{smoothing}) * x[labels[row]];
-    if (smoothing > 0) target += smoothing * sum / static_cast<double>(cols);
-    loss[row] = static_cast<real>(max + std::log(exps) - target);
+    double exps = 0, total = 0;
+    for (Index c = 0; c < cols; ++c) exps += std::exp(x[c] - max);
+    const double log_sum = max + std::log(exps);
+    for (Index c = 0; c < cols; ++c)
+      if (q[c] != 0) total += q[c] * (log_sum - x[c]);  // 0 · inf would be NaN
+    loss[row] = static_cast<real>(total);
   }
 }
 
-void cross_entropy_backward(const real* logits, const int* labels, real smoothing, const real* dloss, real* dlogits,
-                            Index rows, Index cols) {
+void cross_entropy_backward(const real* logits, const real* targets, const real* dloss, real* dlogits, Index rows,
+                            Index cols) {
   const real scale = *dloss / static_cast<real>(rows);
   for (Index row = 0; row < rows; ++row) {
+    const real* q = targets + row * cols;
     real* dX = dlogits + row * cols;
     softmax_rows(logits + row * cols, dX, 1, cols, [=](Index) { return cols; });
-    for (Index c = 0; c < cols; ++c) dX[c] = scale * (dX[c] - smoothing / static_cast<real>(cols));
-    dX[labels[row]] -= scale * (1 - smoothing);
+    for (Index c = 0; c < cols; ++c) dX[c] *= scale;
+    for (Index c = 0; c < cols; ++c) dX[c] -= scale * q[c];
   }
 }
 

@@ -1,22 +1,47 @@
-// Dropout, the same elements as on the processor: the mask is a function of the draw alone. A thread has the four
-// elements of a block of random words.
+// Dropout, alone and behind the functions that fuse it, in one pass: the same elements as on the processor, as the mask
+// is a function of the draw alone. A thread has the four elements of a block of random words.
 #include "tensor/cuda/dropout.h"
+
+#include <tuple>
 
 #include "tensor/cuda/launch.h"
 
 namespace bobbin::cuda {
 
-__global__ void dropout_kernel(const real* x, real* y, Index n, formula::Dropout dropout) {
+template <class F>
+__global__ void dropout_kernel(F f, const real* x, real* y, real* derivative, Index n, formula::Dropout dropout) {
   const Index block = thread_number();
   if (4 * block >= n) return;
   const std::array<std::uint32_t, 4> four = words(dropout, block);
 #pragma unroll
-  for (int j = 0; j < 4; ++j)
-    if (const Index i = 4 * block + j; i < n) y[i] = dropout(four[j], x[i]);
+  for (int j = 0; j < 4; ++j) {
+    const Index i = 4 * block + j;
+    if (i >= n) return;
+    if (derivative) {
+      const auto at = f.with_derivative(x[i]);
+      y[i] = dropout(four[j], at.value);
+      derivative[i] = dropout(four[j], at.derivative);
+    } else {
+      y[i] = dropout(four[j], f(x[i]));
+    }
+  }
 }
 
-void dropout(const real* x, real* y, Index n, real p, Draw draw) {
-  launch("dropout", dropout_kernel, blocks(n, 4 * block_size), block_size, x, y, n, formula::Dropout(p, draw));
+template <class F>
+void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
+  launch(F::name, dropout_kernel<F>, blocks(n, 4 * block_size), block_size, f, x, y, derivative, n,
+         formula::Dropout(p, draw));
 }
+
+namespace {
+
+// As in tensor/cpu/elementwise.cpp: a kernel for each formula of the list.
+template <class... F>
+constexpr auto kernels(formula::List<F...>) {
+  return std::tuple{&dropout<F>...};
+}
+[[gnu::used, maybe_unused]] constexpr auto compiled = kernels(formula::Dropped{});
+
+}  // namespace
 
 }  // namespace bobbin::cuda

@@ -10,43 +10,37 @@
 /// Error, with the name of the call, if CUDA or cuBLAS reports one.
 namespace bobbin::cuda {
 
-decltype(cpu::gemm) gemm;
-decltype(cpu::batched_gemm) batched_gemm;
-decltype(cpu::add) add;
-decltype(cpu::sub) sub;
-decltype(cpu::mul) mul;
-decltype(cpu::div) div;
-decltype(cpu::exp) exp;
-decltype(cpu::log) log;
-decltype(cpu::sqrt) sqrt;
-decltype(cpu::tanh) tanh;
-decltype(cpu::relu) relu;
-decltype(cpu::relu_backward) relu_backward;
-decltype(cpu::dropout) dropout;
-decltype(cpu::gelu) gelu;
-decltype(cpu::gelu_tanh) gelu_tanh;
+template <class F>
+void unary(const F& f, const real* x, real* y, Index n);
+template <class F>
+void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y);
+template <class F>
+void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw);
 decltype(cpu::sum) sum;
 decltype(cpu::norm) norm;
 decltype(cpu::argmax) argmax;
 decltype(cpu::range) range;
+decltype(cpu::gemm) gemm;
 decltype(cpu::softmax) softmax;
 decltype(cpu::softmax_backward) softmax_backward;
-decltype(cpu::layer_norm) layer_norm;
-decltype(cpu::layer_norm_backward) layer_norm_backward;
 decltype(cpu::cross_entropy) cross_entropy;
 decltype(cpu::cross_entropy_backward) cross_entropy_backward;
+decltype(cpu::layer_norm) layer_norm;
+decltype(cpu::layer_norm_backward) layer_norm_backward;
+decltype(cpu::attention_keeps) attention_keeps;
+decltype(cpu::attention) attention;
+decltype(cpu::attention_backward) attention_backward;
+decltype(cpu::im2col) im2col;
+decltype(cpu::col2im) col2im;
+decltype(cpu::patches) patches;
+decltype(cpu::patches_backward) patches_backward;
+decltype(cpu::avg_pool2d) avg_pool2d;
+decltype(cpu::avg_pool2d_backward) avg_pool2d_backward;
 decltype(cpu::fill) fill;
 decltype(cpu::permute) permute;
 decltype(cpu::copy_rows) copy_rows;
 decltype(cpu::gather) gather;
 decltype(cpu::gather_backward) gather_backward;
-decltype(cpu::im2col) im2col;
-decltype(cpu::col2im) col2im;
-decltype(cpu::patches) patches;
-decltype(cpu::patches_backward) patches_backward;
-decltype(cpu::attention_keeps) attention_keeps;
-decltype(cpu::attention) attention;
-decltype(cpu::attention_backward) attention_backward;
 decltype(cpu::sgd) sgd;
 decltype(cpu::adamw) adamw;
 

@@ -1,4 +1,4 @@
-// Kernels that only move numbers: a thread for each number that is written.
+// Numbers moved, none changed: a thread for each number that is written.
 #include <algorithm>
 
 #include "tensor/cuda/launch.h"

@@ -48,40 +48,32 @@ __global__ void softmax_backward_kernel(const real* y, const int* lens, const re
   for (Index c = threadIdx.x; c < cols; c += warp_size) dX[c] = c < len ? y[c] * (dY[c] - dot) : real{0};
 }
 
-// logsumexp - (1-s)·x_label - s·mean(x), in double, as on the processor: of a loss near 0 no digit is lost.
-__global__ void cross_entropy_kernel(const real* logits, const int* labels, real smoothing, real* loss, Index rows,
-                                     Index cols) {
+// In double, as on the processor: of a loss near 0 no digit is lost.
+__global__ void cross_entropy_kernel(const real* logits, const real* targets, real* loss, Index rows, Index cols) {
   const Index row = warp_number();
   if (row >= rows) return;
-  const real* x = logits + row * cols;
+  const real *x = logits + row * cols, *q = targets + row * cols;
   const double largest = largest_of(x, cols);
-  double exps = 0, sum = 0;
-  for (Index c = threadIdx.x; c < cols; c += warp_size) {
-    exps += std::exp(x[c] - largest);
-    sum += x[c];
-  }
-  exps = warp_sum(exps);
-  sum = warp_sum(sum);
-  // A class of -inf that is not asked for costs nothing; but 0 · -inf would be NaN.
-  double target = 0;
-  if (smoothing < 1) target += (1 - double{smoothing}) * x[labels[row]];
-  if (smoothing > 0) target += smoothing * sum / static_cast<double>(cols);
-  if (threadIdx.x == 0) loss[row] = static_cast<real>(largest + std::log(exps) - target);
+  double exps = 0, total = 0;
+  for (Index c = threadIdx.x; c < cols; c += warp_size) exps += std::exp(x[c] - largest);
+  const double log_sum = largest + std::log(warp_sum(exps));
+  for (Index c = threadIdx.x; c < cols; c += warp_size)
+    if (q[c] != 0) total += q[c] * (log_sum - x[c]);  // 0 · inf would be NaN
+  total = warp_sum(total);
+  if (threadIdx.x == 0) loss[row] = static_cast<real>(total);
 }
 
-__global__ void cross_entropy_backward_kernel(const real* logits, const int* labels, real smoothing, const real* dloss,
-                                              real* dlogits, Index rows, Index cols) {
+__global__ void cross_entropy_backward_kernel(const real* logits, const real* targets, const real* dloss, real* dlogits,
+                                              Index rows, Index cols) {
   const Index row = warp_number();
   if (row >= rows) return;
-  const real* x = logits + row * cols;
+  const real *x = logits + row * cols, *q = targets + row * cols;
   const real largest = largest_of(x, cols), scale = *dloss / static_cast<real>(rows);
   real sum = 0;
   for (Index c = threadIdx.x; c < cols; c += warp_size) sum += math::exp(x[c] - largest);
   sum = warp_sum(sum);
-  for (Index c = threadIdx.x; c < cols; c += warp_size) {
-    const real target = smoothing / static_cast<real>(cols) + (c == labels[row] ? 1 - smoothing : real{0});
-    dlogits[row * cols + c] = scale * (math::exp(x[c] - largest) / sum - target);
-  }
+  for (Index c = threadIdx.x; c < cols; c += warp_size)
+    dlogits[row * cols + c] = scale * (math::exp(x[c] - largest) / sum - q[c]);
 }
 
 void softmax(const real* x, const int* lens, real* y, Index rows, Index cols) {
@@ -95,17 +87,14 @@ void softmax_backward(const real* y, const int* lens, const real* dY, real* dX, 
          rows, cols);
 }
 
-void cross_entropy(const real* logits, const int* labels, real smoothing, real* loss, Index rows, Index cols) {
-  const auto device_labels = ints(labels, rows);
-  launch("cross_entropy", cross_entropy_kernel, blocks(rows, warps), block_of_warps, logits, device_labels.get(),
-         smoothing, loss, rows, cols);
+void cross_entropy(const real* logits, const real* targets, real* loss, Index rows, Index cols) {
+  launch("cross_entropy", cross_entropy_kernel, blocks(rows, warps), block_of_warps, logits, targets, loss, rows, cols);
 }
 
-void cross_entropy_backward(const real* logits, const int* labels, real smoothing, const real* dloss, real* dlogits,
-                            Index rows, Index cols) {
-  const auto device_labels = ints(labels, rows);
-  launch("cross_entropy_backward", cross_entropy_backward_kernel, blocks(rows, warps), block_of_warps, logits,
-         device_labels.get(), smoothing, dloss, dlogits, rows, cols);
+void cross_entropy_backward(const real* logits, const real* targets, const real* dloss, real* dlogits, Index rows,
+                            Index cols) {
+  launch("cross_entropy_backward", cross_entropy_backward_kernel, blocks(rows, warps), block_of_warps, logits, targets,
+         dloss, dlogits, rows, cols);
 }
 
 }  // namespace bobbin::cuda

@@ -60,6 +60,23 @@ struct Fixture {
   }
 };
 
+// Pictures of 8 x 8, 20 of each class, in a folder for each; those of a class are bright on another side.
+std::string bright_sides(const fs::path& folder, const std::vector<std::string>& classes) {
+  for (std::size_t c = 0; c < classes.size(); ++c) {
+    fs::create_directories(folder / classes[c]);
+    for (int i = 0; i < 20; ++i) {
+      Image image{1, 8, 8, {}};
+      for (int y = 0; y < 8; ++y)
+        for (int x = 0; x < 8; ++x) {
+          const bool bright[] = {x < 4, x >= 4, y < 4};
+          image.bytes.push_back(static_cast<std::uint8_t>((bright[c] ? 200 : 0) + (7 * x + 5 * y + 3 * i) % 50));
+        }
+      write_png(folder / classes[c] / (std::to_string(i) + ".png"), image);
+    }
+  }
+  return folder.string();
+}
+
 }  // namespace
 
 TEST_CASE("classify: what it prints is what the model computes") {
@@ -153,24 +170,57 @@ TEST_CASE("attention: a picture of all heads, and one of the rollout") {
   CHECK(tile(20) != tile(heads.width / 2 + 20));
 }
 
+TEST_CASE("train, classify, evaluate, attention: each of the models, by its name") {
+  const TempFolder folder;
+  const std::string sides = bright_sides(folder / "sides", {"left", "right"});
+  const struct {
+    const char *name, *title, *flags;
+  } models[] = {{"vit", "ViT", "--img-size 16 --patch-size 8 --num-hiddens 8 --mlp-num-hiddens 16 --num-heads 2"},
+                {"lenet", "LeNet", "--img-size 16 --opt adamw --lr 0.01 --sched cosine --warmup-epochs 1"},
+                {"mlp", "MLP", "--img-size 8 --num-hiddens 5"}};
+  for (const auto& m : models) {
+    CAPTURE(m.name);
+    const std::string out = (folder / m.name).string(), model = out + "/model.safetensors";
+    const Result trained =
+        run(program("train") + " --model " + m.name + " --threads 1 --channels 1 --batch-size 6 " +
+            "--epochs 3 --data-dir " + sides + " --output-dir " + out + " " + m.flags);
+    INFO(trained.output);
+    REQUIRE(trained.status == 0);
+    CHECK(contains(trained.output, std::string("model    ") + m.title + ", "));
+    CHECK(run(program("train") + " --resume " + out + " --epochs 4").status == 0);
+    const Result judged = run(program("evaluate") + " " + model + " --data-dir " + sides);
+    CHECK(judged.status == 0);
+    CHECK(contains(judged.output, "images    4\n"));
+    const Result said = run(program("classify") + " " + model + " " + sides + "/left/1.png --format csv");
+    CHECK(said.status == 0);
+    CHECK(contains(said.output, "1.png,left,"));
+    CHECK(contains(said.output, "1.png,right,"));
+    CHECK(run(program("plot") + " " + out + " -o " + out + "/again.svg").status == 0);
+    const std::string attention = model + " " + sides + "/left/1.png --output-dir " + out;
+    if (std::string(m.name) == "vit")
+      CHECK(run(program("attention") + " " + attention).status == 0);
+    else
+      check_refuses("attention", attention, 1, std::string("is a ") + m.title + ", which has no attention to draw");
+    if (std::string(m.name) != "vit")
+      check_refuses("classify", model + " " + sides + "/left/1.png --num-heads 2", 1, "has no attention heads");
+  }
+  // A new head on another model's file, which says which model it is.
+  const Result tuned =
+      run(program("train") + " --threads 1 --epochs 1 --batch-size 6 --finetune " +
+          (folder / "mlp/model.safetensors").string() + " --data-dir " +
+          bright_sides(folder / "more", {"a", "b", "c"}) + " --output-dir " + (folder / "tuned").string());
+  INFO(tuned.output);
+  CHECK(tuned.status == 0);
+  CHECK(contains(tuned.output, "model    MLP, "));
+  check_refuses("train", "--model lenet --preset quick", 1, "the preset quick is for the model vit, not for lenet");
+  check_refuses("train", "--model vgg", 2, "vgg");
+}
+
 TEST_CASE("train, evaluate: pictures in folders, a new head, and a run that goes on") {
   const TempFolder folder;
   const auto path = [&](const std::string& name) { return (folder / name).string(); };
-  // Two sets of classes; every picture of a class is bright on another side.
   const auto make_set = [&](const std::string& set, const std::vector<std::string>& classes) {
-    for (std::size_t c = 0; c < classes.size(); ++c) {
-      fs::create_directories(folder / set / classes[c]);
-      for (int i = 0; i < 20; ++i) {
-        Image image{1, 8, 8, {}};
-        for (int y = 0; y < 8; ++y)
-          for (int x = 0; x < 8; ++x) {
-            const bool bright[] = {x < 4, x >= 4, y < 4};
-            image.bytes.push_back(static_cast<std::uint8_t>((bright[c] ? 200 : 0) + (7 * x + 5 * y + 3 * i) % 50));
-          }
-        write_png(folder / set / classes[c] / (std::to_string(i) + ".png"), image);
-      }
-    }
-    return path(set);
+    return bright_sides(folder / set, classes);
   };
   const std::string sides = make_set("sides", {"left", "right"}), more = make_set("more", {"a", "b", "c"});
   const std::string

@@ -38,12 +38,10 @@ void write_data(const fs::path& folder) {
   }
 }
 
-// train, started and not waited for; what it says goes to a file.
+// A program, started and not waited for; what it says goes to a file.
 class Process {
  public:
-  Process(const std::vector<std::string>& arguments, const fs::path& output, rlim_t file_size = RLIM_INFINITY) {
-    std::vector<std::string> words{binary("train")};
-    words.insert(words.end(), arguments.begin(), arguments.end());
+  Process(std::vector<std::string> words, const fs::path& output, rlim_t file_size = RLIM_INFINITY) {
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
@@ -81,25 +79,35 @@ class Process {
 // A training run of a tiny model, in a folder of its own.
 class Run {
  public:
-  Run(const TempFolder& folder, const std::string& name, int save_every)
+  Run(const TempFolder& folder, const std::string& name, int save_every, const std::vector<std::string>& flags = sgd)
       : path_(folder / name), output_(folder / (name + ".txt")) {
     if (const fs::path data = folder / "data"; !fs::exists(data)) write_data(data);
-    flags_ = {"--data-dir", (folder / "data").string()};
-    for (const char* word : {"--img-size",        "8",   "--patch-size",  "4",   "--num-hiddens", "8",
-                             "--mlp-num-hiddens", "16",  "--num-heads",   "2",   "--num-blks",    "1",
-                             "--emb-dropout",     "0.1", "--blk-dropout", "0.1", "--hflip",       "0.5",
-                             "--batch-size",      "8",   "--epochs",      "4",   "--lr",          "0.05",
-                             "--momentum",        "0.9", "--threads",     "1",   "--save-every"})
-      flags_.push_back(word);
-    flags_.push_back(std::to_string(save_every));
+    start_ = {binary("train"), "--data-dir", (folder / "data").string(), "--output-dir", path_.string()};
+    for (const char* word :
+         {"--img-size",  "8",   "--patch-size", "4", "--num-hiddens", "8",   "--mlp-num-hiddens", "16",
+          "--num-heads", "2",   "--num-blks",   "1", "--emb-dropout", "0.1", "--blk-dropout",     "0.1",
+          "--hflip",     "0.5", "--batch-size", "8", "--epochs",      "4",   "--threads",         "1"})
+      start_.push_back(word);
+    start_.insert(start_.end(), {"--save-every", std::to_string(save_every)});
+    start_.insert(start_.end(), flags.begin(), flags.end());
+    resume_ = {binary("train"), "--resume", path_.string()};
+  }
+  // The model of tests/optim/training/own_model_test.cpp, which has buffers, trained by this very program.
+  static Run of_own_model(const TempFolder& folder, const std::string& name) {
+    Run run(folder, name, 3);
+    run.start_ = run.resume_ = {"/proc/self/exe", "--no-skip", "-tc=own model: trains in a process of its own"};
+    run.own_ = true;
+    return run;
   }
 
-  Process start(rlim_t file_size = RLIM_INFINITY) const {
-    std::vector<std::string> arguments = flags_;
-    arguments.insert(arguments.end(), {"--output-dir", path_.string()});
-    return Process(arguments, output_, file_size);
-  }
-  Process resume() const { return Process({"--resume", path_.string()}, output_); }
+  inline static const std::vector<std::string> sgd{"--lr", "0.05", "--momentum", "0.9"},
+      adamw{"--opt",   "adamw",  "--weight-decay",  "0.1",  "--lr",     "0.01",
+            "--sched", "cosine", "--warmup-epochs", "0.75", "--min-lr", "0.001"};
+
+  Process start(rlim_t file_size = RLIM_INFINITY) const { return process(start_, file_size); }
+  Process resume() const { return process(resume_, RLIM_INFINITY); }
+  // Whether it begins anew by itself where there is no checkpoint.
+  bool begins_anew() const { return own_; }
 
   const fs::path& path() const { return path_; }
   std::string output() const { return content(output_); }
@@ -133,8 +141,14 @@ class Run {
   }
 
  private:
+  Process process(const std::vector<std::string>& words, rlim_t file_size) const {
+    if (own_) setenv("BOBBIN_OWN_MODEL", path_.c_str(), 1);
+    return Process(words, output_, file_size);
+  }
+
   fs::path path_, output_;
-  std::vector<std::string> flags_;
+  std::vector<std::string> start_, resume_;
+  bool own_ = false;
 };
 
 // Whether the program's last words are one sentence that begins with its name.
@@ -145,48 +159,63 @@ bool says(const std::string& output, const std::string& part) {
   return contains(last, part) && std::count(last.begin(), last.end(), '\n') == 1;
 }
 
+// Kills the run so many times, at random moments, and resumes it: it must end as `whole`, which was left alone.
+void kill_and_compare(const Run& whole, const Run& run, int all_kills) {
+  static std::mt19937 random(1);
+  const auto begin = Clock::now();
+  REQUIRE(whole.start().wait() == 0);
+  const auto duration = Clock::now() - begin;
+  const std::string result = whole.result();
+
+  int kills = 0, finished = 0, resumed = 0;
+  while (kills < all_kills || finished == 0) {
+    const std::size_t before = run.checkpoints().size();
+    const bool going_on = before > 0;
+    if (!going_on && fs::exists(run.path())) {  // too soon for a checkpoint
+      if (!run.begins_anew()) {
+        CHECK(run.resume().wait() == 1);
+        CHECK(says(run.output(), "no checkpoint"));
+      }
+      run.forget();
+    }
+    resumed += going_on;
+    Process process = going_on ? run.resume() : run.start();
+    if (kills < all_kills) std::this_thread::sleep_for(duration * (random() % 1000) / 2000);
+    const int status = kills < all_kills ? process.kill() : process.wait();
+    kills += status == 128 + SIGKILL;
+    INFO("kill ", kills, ": ", run.output());
+    // Two are kept, and there is one more between the writing of the newest and the removal of the oldest.
+    CHECK(run.checkpoints().size() <= std::max<std::size_t>(before, 2) + 1);
+    CHECK(run.files("checkpoint-", ".tmp").size() <= 1);
+    if (status == 128 + SIGKILL) continue;
+    REQUIRE(status == 0);
+    ++finished;
+    CHECK(run.result() == result);
+    CHECK(run.checkpoints().size() == 2);
+    CHECK(run.files("", ".tmp").empty());
+    run.forget();
+  }
+  CHECK(resumed > 0);
+}
+
 }  // namespace
 
 TEST_CASE("resume: a run that is killed a hundred times is the run that never was") {
   const TempFolder folder;
-  std::mt19937 random(1);
-  for (const int save_every : {1, 3}) {
-    CAPTURE(save_every);
-    const Run whole(folder, "whole" + std::to_string(save_every), save_every);
-    const auto begin = Clock::now();
-    REQUIRE(whole.start().wait() == 0);
-    const auto duration = Clock::now() - begin;
-    const std::string result = whole.result();
-
-    const Run run(folder, "killed" + std::to_string(save_every), save_every);
-    int kills = 0, finished = 0, resumed = 0;
-    while (kills < 50 || finished == 0) {
-      const std::size_t before = run.checkpoints().size();
-      const bool going_on = before > 0;
-      if (!going_on && fs::exists(run.path())) {  // too soon for a checkpoint
-        CHECK(run.resume().wait() == 1);
-        CHECK(says(run.output(), "no checkpoint"));
-        run.forget();
-      }
-      resumed += going_on;
-      Process process = going_on ? run.resume() : run.start();
-      if (kills < 50) std::this_thread::sleep_for(duration * (random() % 1000) / 2000);
-      const int status = kills < 50 ? process.kill() : process.wait();
-      kills += status == 128 + SIGKILL;
-      INFO("kill ", kills, ": ", run.output());
-      // Two are kept, and there is one more between the writing of the newest and the removal of the oldest.
-      CHECK(run.checkpoints().size() <= std::max<std::size_t>(before, 2) + 1);
-      CHECK(run.files("checkpoint-", ".tmp").size() <= 1);
-      if (status == 128 + SIGKILL) continue;
-      REQUIRE(status == 0);
-      ++finished;
-      CHECK(run.result() == result);
-      CHECK(run.checkpoints().size() == 2);
-      CHECK(run.files("", ".tmp").empty());
-      run.forget();
-    }
-    CHECK(resumed > 0);
+  const struct {
+    const char* name;
+    int save_every, kills;
+    const std::vector<std::string>& flags;
+  } runs[] = {{"sgd1", 1, 20, Run::sgd},
+              {"sgd3", 3, 20, Run::sgd},
+              {"adamw1", 1, 20, Run::adamw},
+              {"adamw3", 3, 20, Run::adamw}};
+  for (const auto& r : runs) {
+    CAPTURE(r.name);
+    kill_and_compare(Run(folder, std::string("whole-") + r.name, r.save_every, r.flags),
+                     Run(folder, std::string("killed-") + r.name, r.save_every, r.flags), r.kills);
   }
+  kill_and_compare(Run::of_own_model(folder, "whole-own"), Run::of_own_model(folder, "killed-own"), 20);
 }
 
 TEST_CASE("resume: a disk that fills up in the middle of a run costs nothing but the time") {

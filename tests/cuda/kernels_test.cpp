@@ -31,6 +31,12 @@ std::vector<int> random_ints(Index n, std::uint64_t seed, int low, int high) {
 
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
+// Calls body with each formula of a list.
+template <class... F, class Body>
+void for_each(formula::List<F...>, const Body& body) {
+  (body(F{}), ...);
+}
+
 // A shape of rows and columns, small enough that all of them take seconds.
 constexpr std::array<Index, 2> some_shapes[] = {{1, 1},  {1, 1003}, {3, 31},  {33, 1},  {31, 32},
                                                 {7, 33}, {65, 37},  {37, 65}, {131, 3}, {2, 2500}};
@@ -38,48 +44,23 @@ constexpr std::array<Index, 2> some_shapes[] = {{1, 1},  {1, 1003}, {3, 31},  {3
 }  // namespace
 
 TEST_CASE("cuda: functions of one number") {
-  const struct {
-    const char* name;
-    decltype(&cpu::exp) on_cpu, on_gpu;
-    real low;
-  } functions[] = {{"exp", cpu::exp, cuda::exp, -90},
-                   {"log", cpu::log, cuda::log, 0},
-                   {"sqrt", cpu::sqrt, cuda::sqrt, 0},
-                   {"tanh", cpu::tanh, cuda::tanh, -9},
-                   {"relu", cpu::relu, cuda::relu, -9}};
-  for (const auto& f : functions)
+  for_each(formula::Unary{}, [](const auto& f) {
     for (const Index n : some_sizes)
       for (const Index offset : {0, 1}) {
         CAPTURE(std::string(f.name));
         CAPTURE(n);
         CAPTURE(offset);
-        Numbers x = random(n, 1, f.low, 9), y(count(n));
+        Numbers x = random(n, 1, -9, 9), y(count(n));
         x[count(n / 2)] = not_a_number;
-        if (n > 2) x[0] = infinity, x[1] = -infinity;
+        if (n > 4) x[0] = infinity, x[1] = -infinity, x[2] = -90, x[3] = 0;
         OnDevice X(x, offset), Y(n, offset);
-        f.on_cpu(x.data(), y.data(), n);
-        f.on_gpu(X, Y, n);
+        cpu::unary(f, x.data(), y.data(), n);
+        cuda::unary(f, X, Y, n);
         check_each(Y.values(), y, 5 * epsilon);
-        f.on_gpu(X, X, n);  // in place
+        cuda::unary(f, X, X, n);  // in place
         check_each(X.values(), y, 5 * epsilon);
       }
-}
-
-TEST_CASE("cuda: relu's way back") {
-  for (const Index n : some_sizes) {
-    Numbers x = random(n, 1), dY = random(n, 2), dX(count(n));
-    x[0] = not_a_number;
-    x[count(n / 2)] = 0;
-    OnDevice X(x), DY(dY, 1), DX(n, 1);
-    cpu::relu_backward(x.data(), dY.data(), dX.data(), n);
-    cuda::relu_backward(X, DY, DX, n);
-    CHECK(DX.values() == dX);
-    cuda::relu_backward(X, DY, X, n);  // in the place of either
-    CHECK(X.values() == dX);
-    OnDevice again(x);
-    cuda::relu_backward(again, DY, DY, n);
-    CHECK(DY.values() == dX);
-  }
+  });
 }
 
 TEST_CASE("cuda: binary functions, broadcast") {
@@ -94,14 +75,7 @@ TEST_CASE("cuda: binary functions, broadcast") {
       {4, {3, 2, 5, 4}, {0, 4, 0, 1}, {20, 0, 4, 1}},
       {6, {2, 3, 2, 2, 3, 2}, {72, 0, 12, 0, 2, 1}, {0, 24, 0, 6, 0, 1}},
   };
-  const struct {
-    const char* name;
-    decltype(&cpu::add) on_cpu, on_gpu;
-  } functions[] = {{"add", cpu::add, cuda::add},
-                   {"sub", cpu::sub, cuda::sub},
-                   {"mul", cpu::mul, cuda::mul},
-                   {"div", cpu::div, cuda::div}};
-  for (const auto& f : functions)
+  for_each(formula::Binary{}, [&](const auto& f) {
     for (const Broadcast& walk : walks) {
       CAPTURE(std::string(f.name));
       CAPTURE(walk.size[0]);
@@ -111,17 +85,23 @@ TEST_CASE("cuda: binary functions, broadcast") {
         reach_a += (walk.size[axis] - 1) * walk.stride_a[axis];
         reach_b += (walk.size[axis] - 1) * walk.stride_b[axis];
       }
-      const Numbers a = random(reach_a, 1), b = random(reach_b, 2);
-      Numbers y(count(n));
+      Numbers a = random(reach_a, 1), b = random(reach_b, 2), y(count(n));
+      a[0] = not_a_number, b[count(reach_b / 2)] = 0, a[count(reach_a / 2)] = 0;
       OnDevice A(a), B(b, 1), Y(n, 1);
-      f.on_cpu(walk, a.data(), b.data(), y.data());
-      f.on_gpu(walk, A, B, Y);
-      CHECK(Y.values() == y);
-      if (reach_a == n) {  // in the place of an operand of the same size
-        f.on_gpu(walk, A, B, A);
-        CHECK(A.values() == y);
+      cpu::binary(f, walk, a.data(), b.data(), y.data());
+      cuda::binary(f, walk, A, B, Y);
+      check_each(Y.values(), y, 0);
+      if (reach_b == n) {  // in the place of an operand of the same size
+        OnDevice in_place(b);
+        cuda::binary(f, walk, A, in_place, in_place);
+        check_each(in_place.values(), y, 0);
+      }
+      if (reach_a == n) {
+        cuda::binary(f, walk, A, B, A);
+        check_each(A.values(), y, 0);
       }
     }
+  });
 }
 
 TEST_CASE("cuda: dropout keeps the same elements") {
@@ -133,22 +113,18 @@ TEST_CASE("cuda: dropout keeps the same elements") {
         const Numbers x = random(n, 1, 1, 2);
         Numbers y(count(n));
         OnDevice X(x), Y(n, 1);
-        cpu::dropout(x.data(), y.data(), n, p, draw);
-        cuda::dropout(X, Y, n, p, draw);
+        cpu::dropout(formula::Identity{}, x.data(), y.data(), nullptr, n, p, draw);
+        cuda::dropout(formula::Identity{}, X, Y, nullptr, n, p, draw);
         CHECK(Y.values() == y);
-        cuda::dropout(X, X, n, p, draw);
+        cuda::dropout(formula::Identity{}, X, X, nullptr, n, p, draw);
         CHECK(X.values() == y);
       }
 }
 
 TEST_CASE("cuda: GELU with dropout, and its derivative") {
-  const struct {
-    const char* name;
-    decltype(&cpu::gelu) on_cpu, on_gpu;
-    double floor;  // down to which its digits are right; those of the derivatives are down to 1/8 (tensor/math.h)
-  } functions[] = {{"gelu", cpu::gelu, cuda::gelu, std::numeric_limits<real>::min()},
-                   {"gelu_tanh", cpu::gelu_tanh, cuda::gelu_tanh, 0.125}};
-  for (const auto& f : functions)
+  for_each(formula::Dropped{}, [](const auto& f) {
+    // Down to where their digits are right; those of the derivatives are down to 1/8 (tensor/math.h).
+    const double floor = std::string(f.name) == "gelu_tanh" ? 0.125 : std::numeric_limits<real>::min();
     for (const Index n : some_sizes_in_fours)
       for (const real p : {real{0}, real(0.3)}) {
         CAPTURE(std::string(f.name));
@@ -158,20 +134,21 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
         Numbers x = random(n, 1, -6, 6), y(count(n)), derivative(count(n));
         if (n > 2) x[1] = infinity, x[2] = not_a_number;
         OnDevice X(x, 1), Y(n, 1), D(n, 1);
-        f.on_cpu(x.data(), y.data(), derivative.data(), n, p, draw);
-        f.on_gpu(X, Y, D, n, p, draw);
-        check_each(Y.values(), y, 16 * epsilon, f.floor);
+        cpu::dropout(f, x.data(), y.data(), derivative.data(), n, p, draw);
+        cuda::dropout(f, X, Y, D, n, p, draw);
+        check_each(Y.values(), y, 16 * epsilon, floor);
         check_each(D.values(), derivative, 16 * epsilon, 0.125);
         OnDevice alone(n);
-        f.on_gpu(X, alone, nullptr, n, p, draw);
-        check_each(alone.values(), y, 16 * epsilon, f.floor);
-        f.on_gpu(X, Y, X, n, p, draw);  // the derivative in the place of x
+        cuda::dropout(f, X, alone, nullptr, n, p, draw);
+        check_each(alone.values(), y, 16 * epsilon, floor);
+        cuda::dropout(f, X, Y, X, n, p, draw);  // the derivative in the place of x
         check_each(X.values(), derivative, 16 * epsilon, 0.125);
         OnDevice in_place(x);
-        f.on_gpu(in_place, in_place, D, n, p, draw);
-        check_each(in_place.values(), y, 16 * epsilon, f.floor);
+        cuda::dropout(f, in_place, in_place, D, n, p, draw);
+        check_each(in_place.values(), y, 16 * epsilon, floor);
         check_each(D.values(), derivative, 16 * epsilon, 0.125);
       }
+  });
 }
 
 TEST_CASE("cuda: sums") {
@@ -315,24 +292,27 @@ TEST_CASE("cuda: layer norm of numbers far from zero") {
 
 TEST_CASE("cuda: cross entropy and its way back") {
   for (const auto& shape : some_shapes)
-    for (const real smoothing : {real{0}, real(0.1), real{1}}) {
+    for (const bool soft : {false, true}) {
       const Index rows = shape[0], cols = shape[1];
       CAPTURE(rows);
       CAPTURE(cols);
-      CAPTURE(smoothing);
+      CAPTURE(soft);
       Numbers x = random(rows * cols, 1, -20, 20), loss(count(rows)), dX(x.size());
       const std::vector<int> labels = random_ints(rows, 2, 0, static_cast<int>(cols) - 1);
-      if (cols > 2) x[count(labels[0] == 0 ? 1 : 0)] = -infinity;
+      Numbers q = random(rows * cols, 3, 0, soft ? 2 / static_cast<real>(cols) : real{0});
+      for (Index row = 0; row < rows; ++row) q[count(row * cols + labels[count(row)])] += soft ? real(0.1) : real{1};
+      // A class of -inf that is not asked for costs nothing; 0 · -inf would be NaN.
+      if (cols > 2) x[count(labels[0] == 0 ? 1 : 0)] = -infinity, q[count(labels[0] == 0 ? 1 : 0)] = 0;
       if (rows > 1) x[count(cols)] = not_a_number;
-      if (rows > 2) x[count(2 * cols + labels[2])] = -infinity;  // an infinite loss, which 0 · -inf would make NaN
+      if (rows > 2) x[count(2 * cols + labels[2])] = -infinity;  // an infinite loss
       for (Index i = (rows - 1) * cols; i < rows * cols; ++i) x[count(i)] -= 1000;
       const Numbers dloss{3};
-      OnDevice X(x, 1), L(rows), D(dloss), DX(rows * cols, 1);
-      cpu::cross_entropy(x.data(), labels.data(), smoothing, loss.data(), rows, cols);
-      cuda::cross_entropy(X, labels.data(), smoothing, L, rows, cols);
+      OnDevice X(x, 1), Q(q), L(rows), D(dloss), DX(rows * cols, 1);
+      cpu::cross_entropy(x.data(), q.data(), loss.data(), rows, cols);
+      cuda::cross_entropy(X, Q, L, rows, cols);
       check_each(L.values(), loss, 16 * epsilon, 20);
-      cpu::cross_entropy_backward(x.data(), labels.data(), smoothing, dloss.data(), dX.data(), rows, cols);
-      cuda::cross_entropy_backward(X, labels.data(), smoothing, D, DX, rows, cols);
+      cpu::cross_entropy_backward(x.data(), q.data(), dloss.data(), dX.data(), rows, cols);
+      cuda::cross_entropy_backward(X, Q, D, DX, rows, cols);
       check_same(DX.values(), dX, 16 * epsilon, 3 / static_cast<double>(rows));  // times p - q, each up to 1
     }
 }
@@ -340,20 +320,22 @@ TEST_CASE("cuda: cross entropy and its way back") {
 TEST_CASE("cuda: a row of 50,000") {
   const Index cols = 50000;
   const Numbers x = random(cols, 1, -20, 20), dY = random(cols, 2), dloss{3};
-  const int label = 49999, len = 40001;
+  const int len = 40001;
+  Numbers q(count(cols), real(0.1) / static_cast<real>(cols));
+  q[49999] += real(0.9);
   Numbers y(count(cols)), dX(count(cols)), loss(1);
-  OnDevice X(x, 1), Y(cols), DY(dY), DX(cols), L(1), D(dloss);
+  OnDevice X(x, 1), Y(cols), DY(dY), DX(cols), L(1), D(dloss), Q(q);
   cpu::softmax(x.data(), &len, y.data(), 1, cols);
   cuda::softmax(X, &len, Y, 1, cols);
   check_each(Y.values(), y, 128 * epsilon);
   cpu::softmax_backward(y.data(), &len, dY.data(), dX.data(), 1, cols);
   cuda::softmax_backward(Y, &len, DY, DX, 1, cols);
   check_same(DX.values(), dX, 128 * epsilon);
-  cpu::cross_entropy(x.data(), &label, real(0.1), loss.data(), 1, cols);
-  cuda::cross_entropy(X, &label, real(0.1), L, 1, cols);
+  cpu::cross_entropy(x.data(), q.data(), loss.data(), 1, cols);
+  cuda::cross_entropy(X, Q, L, 1, cols);
   check_same(L.values(), loss, 64 * epsilon);
-  cpu::cross_entropy_backward(x.data(), &label, real(0.1), dloss.data(), dX.data(), 1, cols);
-  cuda::cross_entropy_backward(X, &label, real(0.1), D, DX, 1, cols);
+  cpu::cross_entropy_backward(x.data(), q.data(), dloss.data(), dX.data(), 1, cols);
+  cuda::cross_entropy_backward(X, Q, D, DX, 1, cols);
   check_same(DX.values(), dX, 16 * epsilon);
   int want = 0, got = 0;
   cpu::argmax(x.data(), &want, 1, cols);
@@ -362,10 +344,8 @@ TEST_CASE("cuda: a row of 50,000") {
 }
 
 TEST_CASE("cuda: a loss near zero keeps its digits") {
-  const Numbers x{20, 0, 0, 0};
-  const int label = 0;
-  OnDevice X(x), L(1);
-  cuda::cross_entropy(X, &label, 0, L, 1, 4);
+  OnDevice X(Numbers{20, 0, 0, 0}), Q(Numbers{1, 0, 0, 0}), L(1);
+  cuda::cross_entropy(X, Q, L, 1, 4);
   check_each(L.values(), {static_cast<real>(std::log1p(3 * std::exp(-20.0)))}, 1e-5);
 }
 
@@ -449,6 +429,28 @@ TEST_CASE("cuda: images as columns, and back") {
   }
 }
 
+TEST_CASE("cuda: average pooling and its way back") {
+  //                              C  H  W  kernel stride
+  const Conv2dGeometry some[] = {{1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1},
+                                 {3, 8, 6, 2, 2, 2, 2, 0, 0, 1, 1},
+                                 {2, 9, 33, 3, 4, 1, 2, 0, 0, 1, 1},
+                                 {5, 7, 5, 2, 2, 3, 4, 0, 0, 1, 1}};
+  for (const Conv2dGeometry& g : some)
+    for (const Index batch : {1, 3}) {
+      const Index pixels = batch * g.channels * g.height * g.width;
+      const Index places = batch * g.channels * g.out_h() * g.out_w();
+      const Numbers x = random(pixels, 1), dY = random(places, 2);
+      Numbers y(count(places)), dX(count(pixels));
+      OnDevice X(x, 1), Y(places, 1), DY(dY), DX(pixels);
+      cpu::avg_pool2d(x.data(), y.data(), batch, g);
+      cuda::avg_pool2d(X, Y, batch, g);
+      check_same(Y.values(), y, 4 * epsilon);
+      cpu::avg_pool2d_backward(dY.data(), dX.data(), batch, g);
+      cuda::avg_pool2d_backward(DY, DX, batch, g);
+      check_same(DX.values(), dX, 4 * epsilon);
+    }
+}
+
 TEST_CASE("cuda: a step of SGD") {
   for (const Index n : some_sizes)
     for (const real momentum : {real{0}, real(0.9)})
@@ -490,8 +492,9 @@ TEST_CASE("cuda: products") {
               const Numbers a = random((trans_a ? k : m) * lda, 1), b = random((trans_b ? n : k) * ldb, 2);
               Numbers c(count(m * ldc), beta == 0 ? not_a_number : real{1});  // with beta = 0 it is not read
               OnDevice A(a), B(b, 1), C(c, 1);
-              cpu::gemm(trans_a, trans_b, m, n, k, 2, a.data(), lda, b.data(), ldb, beta, c.data(), ldc);
-              cuda::gemm(trans_a, trans_b, m, n, k, 2, A, lda, B, ldb, beta, C, ldc);
+              const Product p{m, n, k, 2, beta};
+              cpu::gemm(p, {a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, {c.data(), ldc});
+              cuda::gemm(p, {A, lda, trans_a}, {B, ldb, trans_b}, {C, ldc});
               check_same(C.values(), c, 16 * epsilon);
             }
 }
@@ -502,9 +505,9 @@ TEST_CASE("cuda: batched products") {
     const Numbers a = random(batch * (m * k + 2), 1), b = random(batch * (k * n + 1), 2);
     Numbers c(count(batch * m * n));
     OnDevice A(a), B(b), C(batch * m * n);
-    cpu::batched_gemm(batch, false, false, m, n, k, 1, a.data(), k, m * k + 2, b.data(), n, stride_b, 0, c.data(), n,
-                      m * n);
-    cuda::batched_gemm(batch, false, false, m, n, k, 1, A, k, m * k + 2, B, n, stride_b, 0, C, n, m * n);
+    const Product p{.m = m, .n = n, .k = k, .batch = batch};
+    cpu::gemm(p, {a.data(), k, false, m * k + 2}, {b.data(), n, false, stride_b}, {c.data(), n, m * n});
+    cuda::gemm(p, {A, k, false, m * k + 2}, {B, n, false, stride_b}, {C, n, m * n});
     check_same(C.values(), c, 16 * epsilon);
   }
 }

@@ -19,7 +19,7 @@ using namespace bobbin::test;
 namespace {
 
 // A model whose steps take batches and labels from the program, and draw dropout masks.
-struct Training {
+struct TinyRun {
   Rng rng{1};
   ViT model{{.img_size = 8,
              .patch_size = 4,
@@ -44,7 +44,7 @@ struct Training {
 }  // namespace
 
 TEST_CASE("cuda: a step of training waits once, to read the loss, and takes no memory") {
-  Training training;
+  TinyRun training;
   for (int i = 0; i < 3; ++i) training.step();
   const char* const names[] = {"cudaMalloc",       "cudaFree",
                                "cudaMallocHost",   "cudaFreeHost",
@@ -83,7 +83,7 @@ TEST_CASE("cuda: whichever call fails, an Error says which") {
       CAPTURE(function);
       CAPTURE(which);
       memory::release_cached();
-      Training training;
+      TinyRun training;
       const unsigned long before = emulator::calls_of(function);
       std::string text;
       {

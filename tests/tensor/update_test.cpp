@@ -1,16 +1,10 @@
 // The steps of optimizers against plain loops in double.
-#include <cmath>
-
-#include "tensor/functions.h"
-#include "tests/helpers.h"
+#include "tests/tensor/numbers.h"
 
 using namespace bobbin;
 using namespace bobbin::test;
 
 namespace {
-
-constexpr double epsilon = std::numeric_limits<real>::epsilon();
-constexpr Index odd_sizes[] = {1, 3, 17, 37, 65, 129, 8191, 8192, 30001};  // a thread has 8192 or more
 
 Tensor random(const Shape& shape, std::uint64_t seed) { return Rng(seed).uniform(shape, -2, 2); }
 

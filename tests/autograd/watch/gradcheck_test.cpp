@@ -37,6 +37,7 @@ const std::vector<Case>& cases() {
       {"log", [](const Inputs& x) { return log(x[0] * x[0] + real(0.5)); }, {{3, 5}}},
       {"sqrt", [](const Inputs& x) { return sqrt(x[0] * x[0] + real(0.5)); }, {{3, 5}}},
       {"tanh", [](const Inputs& x) { return tanh(x[0]); }, {{3, 5}}},
+      {"sigmoid", [](const Inputs& x) { return sigmoid(x[0]); }, {{3, 5}}},
       {"relu", [](const Inputs& x) { return relu(x[0]); }, {{3, 5}}},
       {"gelu", [](const Inputs& x) { return gelu(x[0] * 2); }, {{3, 37}}},
       {"gelu_tanh", [](const Inputs& x) { return gelu_tanh(x[0] * 2); }, {{3, 37}}},
@@ -55,6 +56,11 @@ const std::vector<Case>& cases() {
          return reshape(x[0], {5, 3});
        },
        {{3, 5}}},
+      {"avg_pool2d",
+       [](const Inputs& x) {
+         return avg_pool2d(x[0], {3, 2}, {2, 1});
+       },
+       {{2, 3, 8, 5}}},
       {"permute",
        [](const Inputs& x) {
          return permute(x[0], {2, 0, 3, 1});
@@ -103,6 +109,9 @@ const std::vector<Case>& cases() {
          return softmax(x[0], {5, 0, 9});
        },
        {{3, 7}}},
+      {"cross_entropy",
+       [](const Inputs& x) { return cross_entropy(x[0], softmax(Rng(3).normal(x[0].shape()))); },
+       {{3, 5}}},
       {"cross_entropy",
        [](const Inputs& x) {
          return cross_entropy(x[0], {4, 0, 2});
@@ -237,9 +246,8 @@ TEST_CASE("gradcheck: the whole small ViT, and every op on its tape is in the ta
     auto leaves = named_parameters(model);
     leaves.emplace_back("images", images);
     const auto loss = [&] {
-      walk(model, [](const std::string& name, auto& node) {  // the same dropout each time
-        if constexpr (requires { node.rng; }) node.rng = Rng(std::hash<std::string>()(name));
-      });
+      for (auto& [name, rng] : state_of(model).streams)  // the same dropout each time
+        *rng = Rng(std::hash<std::string>()(name));
       return cross_entropy(model(images), {2, 0, 1}, real(0.1));
     };
     CHECK(error_of([&] { gradcheck("ViT", loss, leaves); }) == "");

@@ -53,7 +53,7 @@ plant 'scratch memory is added to, though nobody has made it 0' reduce.cu 'sums,
   '  if (threadIdx.x == 0) y[p.number] = sum;' \
   '  if (threadIdx.x == 0) y[p.number] += sum;'
 
-plant 'the grid has a block too few' gelu.cu 'GELU*' \
+plant 'the grid has a block too few' dropout.cu 'GELU*' \
   'blocks(n, 4 * block_size)' \
   'std::max(blocks(n, 4 * block_size), 2u) - 1'
 
@@ -96,16 +96,16 @@ plant 'a broadcast takes the stride of the other operand' elementwise.cu 'binary
   'at_a += index * walk.stride_a[axis];' 'at_a += index * walk.stride_b[axis];'
 
 plant 'the leading dimensions are exchanged' products.cu '*products' \
-  'b, size(ldb), stride_b, a,
-                    size(lda), stride_a,' \
-  'b, size(lda), stride_b, a,
-                    size(ldb), stride_a,'
+  'b.at, size(b.ld), b.stride, a.at,
+                         size(a.ld), a.stride,' \
+  'b.at, size(a.ld), b.stride, a.at,
+                         size(b.ld), a.stride,'
 
 plant 'a batch goes on by the stride of the other matrix' products.cu '*products' \
-  'b, size(ldb), stride_b, a,
-                    size(lda), stride_a,' \
-  'b, size(ldb), stride_a, a,
-                    size(lda), stride_b,'
+  'b.at, size(b.ld), b.stride, a.at,
+                         size(a.ld), a.stride,' \
+  'b.at, size(b.ld), a.stride, a.at,
+                         size(a.ld), b.stride,'
 
 plant 'a query sees one key too many' attention.cu 'attention*' \
   '    return u < len(t) ? product' '    return u <= len(t) ? product'
@@ -117,7 +117,7 @@ plant 'the last queries give no gradient to the keys' attention.cu 'attention*' 
 plant 'the way back drops other weights' attention.cu 'attention*' \
   'weight = head.weight(t, u);' 'weight = head.weight(u, t);'
 
-plant 'four random words in the wrong order' gelu.cu 'GELU*' \
+plant 'four random words in the wrong order' dropout.cu 'GELU*' \
   'derivative[i] = dropout(four[j], at.derivative);' \
   'derivative[i] = dropout(four[3 - j], at.derivative);'
 

@@ -73,3 +73,19 @@ TEST_CASE("MLP: d2l's, its names and its numbers") {
   CHECK(names == std::vector<std::string>{"net.1.weight", "net.1.bias", "net.3.weight", "net.3.bias"});
   CHECK(state_of(model).count_parameters() == 203530);
 }
+
+TEST_CASE("LeNet: d2l's, its names, its numbers and how it begins") {
+  Rng rng(0);
+  LeNet model({}, rng);
+  std::vector<std::string> names;
+  for (const auto& [name, parameter] : named_parameters(model)) names.push_back(name);
+  CHECK(names == std::vector<std::string>{"net.0.weight", "net.0.bias", "net.3.weight", "net.3.bias", "net.7.weight",
+                                          "net.7.bias", "net.9.weight", "net.9.bias", "net.11.weight", "net.11.bias"});
+  CHECK(state_of(model).count_parameters() == 61706);
+  const auto widest = [](const Tensor& weight) { return std::max(range(weight).max, -range(weight).min); };
+  const Tensor conv = std::get<3>(model.net.layers).weight.value();  // √(6 / ((6 + 16)·25))
+  CHECK(widest(conv) <= real(0.104447));
+  CHECK(widest(conv) > real(0.104));
+  CHECK(fails([&] { LeNet({.img_size = {12, 11}}, rng); }, {"images of 12 x 11 are too small"}));
+  CHECK(LeNet({.img_size = {13, 12}}, rng)(rng.uniform({1, 1, 13, 12})).shape() == Shape{1, 10});
+}

@@ -2,12 +2,14 @@
 // a run that is killed and resumed is the run that never was.
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <stdexcept>
 
 #include "data/files/safetensors.h"
 #include "nn/layers.h"
 #include "optim/any_optimizer.h"
 #include "optim/training/trainer.h"
+#include "tensor/threads.h"
 #include "tests/helpers.h"
 
 using namespace bobbin;
@@ -133,4 +135,14 @@ TEST_CASE("trainer: a checkpoint has the state of the model by its kind") {
 
   Program other(folder / "other", SGDOptions{}, {.lr = 0.01});
   CHECK(fails([&] { other.trainer.resume(c); }, {"the optimizer \"adamw\", with which it has to go on, not sgd"}));
+}
+
+// For tests/apps/resume_test.cpp, which kills it.
+TEST_CASE("own model: trains in a process of its own" * doctest::skip()) {
+  const char* folder = std::getenv("BOBBIN_OWN_MODEL");
+  REQUIRE(folder != nullptr);
+  set_threads(1);
+  Program program(folder, AdamWOptions{}, {.sched = "cosine", .lr = 0.02, .warmup_epochs = 0.5});
+  if (fs::exists(fs::path(folder) / "metrics.csv")) program.trainer.resume(read_run(folder));
+  program.trainer.fit(program.data);
 }

@@ -13,6 +13,7 @@
 #include "nn/models/vit.h"
 #include "optim/log/training_log.h"
 #include "optim/sgd.h"
+#include "tensor/functions.h"
 #include "tensor/storage.h"
 #include "tests/helpers.h"
 
@@ -150,6 +151,42 @@ TEST_CASE("trainer: dropout is on in every training step, also after a validatio
   CHECK(steps == 4);
   CHECK(in_training == 4);
   CHECK(!model.blks[0].mlp.dropout1.training.on);
+}
+
+TEST_CASE("trainer: each step has the learning rate of the schedule over all epochs, also where max_steps ends them") {
+  const TrainAndTest data = halves();
+  const ScheduleOptions cosine{.sched = "cosine", .lr = 0.1, .warmup_epochs = 0.5};
+  const Schedule schedule(cosine, 16, 48);
+  Rng rng(5);
+  ViT model(small(), rng);
+  SGD sgd(named_parameters(model));
+  Trainer trainer(model, sgd, CrossEntropy(), rng,
+                  {.epochs = 3, .batch_size = 16, .max_steps = 40, .schedule = cosine});
+  const auto history = trainer.fit(data);
+  REQUIRE(history.size() == 3);
+  for (const EpochMetrics& epoch : history) CHECK(epoch.lr == double{schedule(epoch.step - 1).lr});
+}
+
+TEST_CASE("trainer: clips the gradients, and finds where NaN comes from, if told so") {
+  const TrainAndTest data = halves();
+  const auto fit = [&](TrainerOptions options, const Loss& loss) {
+    Rng rng(5);
+    ViT model(small(), rng);
+    SGD sgd(named_parameters(model));
+    options.epochs = options.max_steps = 1;
+    double moved = 0;
+    std::vector<Tensor> before;
+    for (const auto& [name, parameter] : sgd.parameters()) before.push_back(parameter.value().clone());
+    Trainer(model, sgd, loss, rng, options).fit(data);
+    for (std::size_t i = 0; i < before.size(); ++i)
+      moved += std::pow(norm(sgd.parameters()[i].second.value() - before[i]), 2);
+    return std::sqrt(moved);
+  };
+  CHECK(fit({.schedule = {.lr = 0.5}}, CrossEntropy()) > 0.1);
+  CHECK(fit({.schedule = {.lr = 0.5}, .clip_grad = 0.01}, CrossEntropy()) == doctest::Approx(0.005).epsilon(1e-3));
+  const auto bad = [](const Var& logits, const Targets&) { return mean(log(logits * real(0) - real(1))); };
+  CHECK(fails([&] { fit({}, bad); }, {"the loss is ", "at step 1"}));
+  CHECK(fails([&] { fit({.detect_anomaly = true}, bad); }, {"[detect_anomaly] log"}));
 }
 
 TEST_CASE("trainer: max_steps ends within an epoch, validates and writes") {

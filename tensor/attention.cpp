@@ -1,0 +1,66 @@
+// Attention with several heads.
+#include "tensor/backend.h"
+#include "tensor/common.h"
+
+namespace bobbin {
+namespace {
+
+AttentionSizes attention_sizes(const char* op, const Shape& q, const Shape& k, const Shape& v, Index num_heads,
+                               const std::vector<int>& valid_lens, real p) {
+  check(q.rank() == 3 && k.rank() == 3 && k == v && q[0] == k[0] && q[2] == k[2], op,
+        "needs queries (B, Tq, D) and keys and values (B, Tk, D), got ", q, ", ", k, " and ", v);
+  check(num_heads >= 1 && q[2] % num_heads == 0, op, num_heads, " heads do not divide the ", q[2],
+        " columns of the queries ", q);
+  check_dropout(op, p);
+  const Index lens = static_cast<Index>(valid_lens.size());
+  check(lens == 0 || lens == q[0] || lens == q[0] * q[1], op, "valid_lens must have a number for each of the ", q[0],
+        " images or of the ", q[0] * q[1], " queries, got ", lens);
+  return {q[0], num_heads, q[1], k[1], q[2] / num_heads};
+}
+
+// One number for each query; a number for each image holds for all its queries.
+std::vector<int> for_each_query(const std::vector<int>& valid_lens, const AttentionSizes& s) {
+  if (static_cast<Index>(valid_lens.size()) == s.batch * s.queries) return valid_lens;
+  std::vector<int> lens;
+  for (const int len : valid_lens) lens.insert(lens.end(), static_cast<std::size_t>(s.queries), len);
+  return lens;
+}
+
+// Of the two products of the forward pass; the way back has four.
+double flops_of_attention(const AttentionSizes& s) {
+  return 4 * static_cast<double>(s.batch * s.heads * s.queries * s.keys * s.head_size);
+}
+
+}  // namespace
+
+Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
+                   const std::vector<int>& valid_lens, real p, Draw draw) {
+  const AttentionSizes s =
+      attention_sizes("attention", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
+  Attended result{Tensor(queries.shape()), Tensor(backend::attention_keeps(s))};
+  const Timed timed("attention", elements(queries, keys, values, result.kept, result.y), flops_of_attention(s));
+  backend::attention(queries.data(), keys.data(), values.data(), pointer(for_each_query(valid_lens, s)), p, draw,
+                     result.kept.data(), result.y.data(), s);
+  return result;
+}
+
+AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
+                                      const std::vector<int>& valid_lens, real p, Draw draw, const Attended& forward,
+                                      const Tensor& dY) {
+  const AttentionSizes s =
+      attention_sizes("attention_backward", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
+  const Shape kept = backend::attention_keeps(s);
+  check(forward.kept.shape() == kept && forward.y.shape() == queries.shape() && dY.shape() == queries.shape(),
+        "attention_backward", "what was kept ", forward.kept.shape(), ", y ", forward.y.shape(), " or dY ", dY.shape(),
+        " does not fit the queries ", queries.shape(), " and keys ", keys.shape(), ": expected ", kept, " and ",
+        queries.shape());
+  AttentionGradients result{Tensor(queries.shape()), Tensor(keys.shape()), Tensor(keys.shape())};
+  const Timed timed("attention_backward", 2 * elements(queries, keys, values) + elements(forward.kept, dY),
+                    2 * flops_of_attention(s));
+  backend::attention_backward(queries.data(), keys.data(), values.data(), pointer(for_each_query(valid_lens, s)), p,
+                              draw, forward.kept.data(), forward.y.data(), dY.data(), result.dqueries.data(),
+                              result.dkeys.data(), result.dvalues.data(), s);
+  return result;
+}
+
+}  // namespace bobbin

@@ -1,0 +1,41 @@
+#pragma once
+#include "tensor/check.h"
+#include "tensor/functions.h"
+#include "tensor/profile.h"
+
+/// What the families of tensor/functions.h, each a file of its own, have in common.
+namespace bobbin {
+
+using profile::Timed;
+
+/// How many numbers there are in all of these.
+template <class... Tensors>
+double elements(const Tensors&... tensors) {
+  return (static_cast<double>(tensors.size()) + ...);
+}
+
+/// A tensor for a result that may take the place of x, which was moved in: x, if nobody else holds its numbers.
+inline Tensor in_place_of(const Tensor& x) { return x.unique() ? x : Tensor(x.shape()); }
+
+/// How many rows there are, with the last axis as their columns.
+inline Index rows_of(const Shape& shape) { return shape.product(0, shape.rank() - 1); }
+
+/// The axis as 0 ... rank-1. Throws Error, in the name of `op`, if there is none.
+inline int wrap(const char* op, const Shape& shape, int axis) {
+  check(axis >= -shape.rank() && axis < shape.rank(), op, "there is no axis ", axis, " in the shape ", shape);
+  return shape.wrap(axis);
+}
+
+/// By how much an index along each axis moves in memory.
+std::array<Index, Shape::max_rank> strides(const Shape& shape);
+
+/// Throw Error, in the name of `op`, unless these fit.
+inline void check_dropout(const char* op, real p) {
+  check(p >= 0 && p < 1, op, "the dropout probability must be in [0, 1), got ", p);
+}
+void check_labels(const char* op, const Tensor& x, const Labels& labels);
+
+/// The numbers for a kernel, to which none is null.
+inline const int* pointer(const std::vector<int>& lens) { return lens.empty() ? nullptr : lens.data(); }
+
+}  // namespace bobbin

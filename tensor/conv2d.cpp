@@ -1,0 +1,85 @@
+// Images rearranged so that a convolution becomes a matrix product.
+#include <algorithm>
+#include <initializer_list>
+
+#include "tensor/backend.h"
+#include "tensor/common.h"
+
+namespace bobbin {
+
+void check_geometry(const char* op, const Conv2dGeometry& g) {
+  constexpr Index most = 1 << 30;  // beyond any image, and no product of two overflows
+  const auto within = [](Index low, std::initializer_list<Index> numbers) {
+    return std::all_of(numbers.begin(), numbers.end(), [low](Index n) { return n >= low && n <= most; });
+  };
+  check(within(1, {g.kernel_h, g.kernel_w, g.stride_h, g.stride_w, g.dilation_h, g.dilation_w}) &&
+            within(0, {g.padding_h, g.padding_w}),
+        op, "kernel, stride and dilation must be 1 or more, padding 0 or more, and none beyond ", most);
+  check(g.dilation_h * (g.kernel_h - 1) < g.height + 2 * g.padding_h &&
+            g.dilation_w * (g.kernel_w - 1) < g.width + 2 * g.padding_w,
+        op, "a kernel of ", g.kernel_h, " x ", g.kernel_w, " with dilation ", g.dilation_h, ", ", g.dilation_w,
+        " does not fit into images of ", g.height, " x ", g.width, " with padding ", g.padding_h, ", ", g.padding_w);
+}
+
+namespace {
+
+Shape columns_shape(const char* op, Index batch, const Conv2dGeometry& g) {
+  check_geometry(op, g);
+  return {batch, g.channels * g.kernel_h * g.kernel_w, g.out_h() * g.out_w()};
+}
+
+}  // namespace
+
+Tensor im2col(const Tensor& x, const Conv2dGeometry& g) {
+  check(x.rank() == 4 && x.shape() == Shape{x.shape()[0], g.channels, g.height, g.width}, "im2col",
+        "needs images (B, C, H, W) = (B, ", g.channels, ", ", g.height, ", ", g.width, "), got ", x.shape());
+  const Index batch = x.shape()[0];
+  Tensor columns(columns_shape("im2col", batch, g));
+  const Timed timed("im2col", elements(x, columns));
+  backend::im2col(x.data(), columns.data(), batch, g);
+  return columns;
+}
+
+Tensor col2im(const Tensor& dcolumns, const Conv2dGeometry& g) {
+  check(dcolumns.rank() == 3, "col2im", "needs columns (B, C·h·w, places), got ", dcolumns.shape());
+  const Index batch = dcolumns.shape()[0];
+  const Shape columns = columns_shape("col2im", batch, g);
+  check(dcolumns.shape() == columns, "col2im", "the columns must be ", columns, ", got ", dcolumns.shape());
+  Tensor dX({batch, g.channels, g.height, g.width});
+  const Timed timed("col2im", elements(dcolumns, dX));
+  backend::col2im(dcolumns.data(), dX.data(), batch, g);
+  return dX;
+}
+
+namespace {
+
+// The geometry of patches side by side, in images of `shape` (B, C, H, W).
+Conv2dGeometry side_by_side(const char* op, const Shape& shape, Size2 size) {
+  check(shape.rank() == 4, op, "needs images (B, C, H, W), got ", shape);
+  const auto [h, w] = size;
+  check(h >= 1 && w >= 1 && shape[2] % h == 0 && shape[3] % w == 0, op, "images of ", shape[2], " x ", shape[3],
+        " cannot be cut into patches of ", h, " x ", w, ": the patch size must divide the image size");
+  return {shape[1], shape[2], shape[3], h, w, h, w, 0, 0, 1, 1};
+}
+
+}  // namespace
+
+Tensor patches(const Tensor& x, Size2 size) {
+  const Conv2dGeometry g = side_by_side("patches", x.shape(), size);
+  Tensor y({x.shape()[0], g.out_h() * g.out_w(), g.channels * size.height * size.width});
+  const Timed timed("patches", elements(x, y));
+  backend::patches(x.data(), y.data(), x.shape()[0], g);
+  return y;
+}
+
+Tensor patches_backward(const Tensor& dY, const Shape& shape, Size2 size) {
+  const Conv2dGeometry g = side_by_side("patches_backward", shape, size);
+  check(dY.shape() == Shape{shape[0], g.out_h() * g.out_w(), g.channels * size.height * size.width}, "patches_backward",
+        "dY ", dY.shape(), " are not the patches of ", size.height, " x ", size.width, " of images ", shape);
+  Tensor dX(shape);
+  const Timed timed("patches_backward", elements(dY, dX));
+  backend::patches_backward(dY.data(), dX.data(), shape[0], g);
+  return dX;
+}
+
+}  // namespace bobbin

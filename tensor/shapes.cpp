@@ -1,0 +1,119 @@
+// Numbers moved, none changed.
+#include <algorithm>
+#include <numeric>
+
+#include "tensor/backend.h"
+#include "tensor/common.h"
+
+namespace bobbin {
+
+std::array<Index, Shape::max_rank> strides(const Shape& shape) {
+  std::array<Index, Shape::max_rank> result{};
+  Index stride = 1;
+  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+    result[static_cast<std::size_t>(axis)] = stride;
+    stride *= shape[axis];
+  }
+  return result;
+}
+
+void check_labels(const char* op, const Tensor& x, const Labels& labels) {
+  check(x.rank() == 2 && static_cast<Index>(labels.size()) == x.shape()[0], op,
+        "needs (rows, classes) and a label for each row, got ", x.shape(), " and ", labels.size(), " labels");
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    check(labels[i] >= 0 && labels[i] < x.shape()[1], op, "the label ", labels[i], " of row ", i, " is not one of the ",
+          x.shape()[1], " classes 0 ... ", x.shape()[1] - 1);
+}
+
+Tensor permute(const Tensor& x, const std::vector<int>& axes) {
+  std::vector<int> sorted = axes;
+  std::sort(sorted.begin(), sorted.end());
+  std::vector<int> all(static_cast<std::size_t>(x.rank()));
+  std::iota(all.begin(), all.end(), 0);
+  check(sorted == all, "permute", "needs each axis of ", x.shape(), " once, as 0 ... ", x.rank() - 1);
+  if (x.rank() == 0) return x.clone();
+  const auto strides_x = strides(x.shape());
+  Index sizes[Shape::max_rank], steps[Shape::max_rank];
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    sizes[i] = x.shape()[axes[i]];
+    steps[i] = strides_x[static_cast<std::size_t>(axes[i])];
+  }
+  Tensor y(Shape(sizes, x.rank()));
+  const Timed timed("permute", elements(x, y));
+  backend::permute(x.data(), y.data(), x.rank(), sizes, steps);
+  return y;
+}
+
+Tensor transpose(const Tensor& x, int axis_a, int axis_b) {
+  std::vector<int> axes(static_cast<std::size_t>(x.rank()));
+  std::iota(axes.begin(), axes.end(), 0);
+  std::swap(axes[static_cast<std::size_t>(wrap("transpose", x.shape(), axis_a))],
+            axes[static_cast<std::size_t>(wrap("transpose", x.shape(), axis_b))]);
+  return permute(x, axes);
+}
+
+Tensor concat(const std::vector<Tensor>& parts, int axis) {
+  check(!parts.empty(), "concat", "needs one part or more, got none");
+  const Shape& first = parts[0].shape();
+  axis = wrap("concat", first, axis);
+  Index total = 0;
+  for (const Tensor& part : parts) {
+    check(part.rank() == first.rank() && part.shape().with(axis, 1) == first.with(axis, 1), "concat", "the parts ",
+          first, " and ", part.shape(), " differ in more than axis ", axis);
+    total += part.shape()[axis];
+  }
+  Tensor y(first.with(axis, total));
+  const Index outer = first.product(0, axis), inner = first.product(axis + 1, first.rank());
+  Index done = 0;
+  const Timed timed("concat", 2 * elements(y));
+  for (const Tensor& part : parts) {
+    const Index run = part.shape()[axis] * inner;
+    backend::copy_rows(part.data(), run, y.data() + done, total * inner, outer, run);
+    done += run;
+  }
+  return y;
+}
+
+Tensor slice(const Tensor& x, int axis, Index start, Index stop) {
+  const Shape& shape = x.shape();
+  axis = wrap("slice", shape, axis);
+  check(start >= 0 && start < stop && stop <= shape[axis], "slice", "there are no indices ", start, " ... ", stop - 1,
+        " along axis ", axis, " of ", shape);
+  Tensor y(shape.with(axis, stop - start));
+  const Index inner = shape.product(axis + 1, shape.rank()), run = (stop - start) * inner;
+  const Timed timed("slice", 2 * elements(y));
+  backend::copy_rows(x.data() + start * inner, shape[axis] * inner, y.data(), run, shape.product(0, axis), run);
+  return y;
+}
+
+Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index start) {
+  axis = wrap("slice_backward", shape, axis);
+  check(dY.rank() == shape.rank() && dY.shape().with(axis, 1) == shape.with(axis, 1) && start >= 0 &&
+            start <= shape[axis] - dY.shape()[axis],
+        "slice_backward", "dY ", dY.shape(), " is no slice of ", shape, " from index ", start, " of axis ", axis);
+  const Timed timed("slice_backward", elements(dY, dY) + static_cast<double>(shape.size()));
+  Tensor dX = Tensor::zeros(shape);
+  const Index inner = shape.product(axis + 1, shape.rank()), run = dY.shape()[axis] * inner;
+  backend::copy_rows(dY.data(), run, dX.data() + start * inner, shape[axis] * inner, shape.product(0, axis), run);
+  return dX;
+}
+
+Tensor gather(const Tensor& x, const Labels& index) {
+  check_labels("gather", x, index);
+  Tensor y({x.shape()[0]});
+  const Timed timed("gather", 2 * elements(y));
+  backend::gather(x.data(), index.data(), y.data(), x.shape()[0], x.shape()[1]);
+  return y;
+}
+
+Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape) {
+  check(dY.shape() == Shape{static_cast<Index>(index.size())}, "gather_backward", "dY ", dY.shape(),
+        " does not have a number for each of the ", index.size(), " indices");
+  Tensor dX(shape);
+  check_labels("gather_backward", dX, index);
+  const Timed timed("gather_backward", elements(dY, dX));
+  backend::gather_backward(dY.data(), index.data(), dX.data(), shape[0], shape[1]);
+  return dX;
+}
+
+}  // namespace bobbin

@@ -1,0 +1,57 @@
+#include "optim/training/evaluate.h"
+
+#include <doctest/doctest.h>
+
+#include "nn/layers.h"
+#include "tests/helpers.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+
+namespace {
+
+// Says of an image of one pixel that it is of class 1 as firmly as it is bright, and counts in which mode it was asked.
+struct Bright {
+  Training training;
+  int asked_in_training = 0;
+
+  Var operator()(const Var& X) {
+    asked_in_training += training.on;
+    const Var x = flatten(X);
+    return concat({x * real(0), x * real(4) - real(2)}, 1);
+  }
+  void visit(auto&& v) { v("training", training); }
+};
+
+const ImageDataset data({5, 1, 1, 1}, {255, 0, 255, 255, 0}, {1, 0, 0, 1, 0}, {"dark", "bright"});
+
+}  // namespace
+
+TEST_CASE("evaluate: mean loss and accuracy, whatever the size of the batches; each batch is told of") {
+  const double right = std::log(1 + std::exp(-2)), wrong = std::log(1 + std::exp(2));
+  for (const Index batch_size : {1, 2, 3, 5, 100}) {
+    Bright model;
+    Labels labels;
+    Index rows = 0;
+    const Evaluation e = evaluate(model, data, batch_size, [&](const Tensor& logits, const Labels& y) {
+      CHECK(logits.shape() == Shape{static_cast<Index>(y.size()), 2});
+      labels.insert(labels.end(), y.begin(), y.end());
+      ++rows;
+    });
+    CHECK(e.accuracy == doctest::Approx(0.8));
+    CHECK(e.loss == doctest::Approx((4 * right + wrong) / 5).epsilon(1e-5));
+    CHECK(labels == data.labels);
+    CHECK(rows == (5 - 1) / batch_size + 1);
+    CHECK(model.asked_in_training == 0);
+    CHECK(!model.training.on);
+  }
+}
+
+TEST_CASE("evaluate: ends early, with what it has") {
+  Bright model;
+  int batches = 0;
+  const Evaluation e = evaluate(
+      model, data, 1, [&](const Tensor&, const Labels&) { ++batches; }, [&] { return batches == 3; });
+  CHECK(batches == 3);
+  CHECK(e.accuracy == doctest::Approx(2.0 / 3));
+}

@@ -1,4 +1,4 @@
-// Draws where a Vision Transformer looks.
+// Draws the attention maps of a Vision Transformer over an image.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -31,17 +31,17 @@ struct Settings {
 Settings parse_command_line(int argc, char** argv) {
   Settings s;
   CLI::App app(
-      "Draws where a Vision Transformer looks in a picture. NAME-attention.png has the attention of the class token "
-      "(of "
-      "all patches, if the head takes their mean), a row for each block and a column for each head; NAME-rollout.png "
-      "has the attention rollout of all blocks.",
+      "Draws the attention maps of a Vision Transformer over an image. NAME-attention.png: the attention of the class "
+      "token (with average pooling, the mean over the patches), one row per block and one column per head. "
+      "NAME-rollout.png: attention rollout over all blocks.",
       "attention");
   command_line::add_model(app, s.model, s.options);
   app.option_defaults()->always_capture_default();
-  app.add_option("IMAGE", s.picture, "a JPEG or PNG file")->required();
+  app.add_option("IMAGE", s.picture, "JPEG or PNG file")->required();
   app.add_option("--output-dir", s.output_dir, "folder for the two pictures");
-  app.add_option("--opacity", s.opacity, "of the maps on the picture")->check(command_line::within(0, 1));
-  app.add_option("--threads", s.threads, "threads to compute on")->check(command_line::within(1, 1024));
+  app.add_option("--opacity", s.opacity, "opacity of the maps over the image, 0 to 1")
+      ->check(command_line::within(0, 1));
+  app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   return s;
 }

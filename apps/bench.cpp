@@ -216,21 +216,25 @@ int main(int argc, char** argv) try {
   int rounds = 7, count = threads();
   Index batch_size = 128;
   bool in_lockstep = false, in_sweep = false, whole = false, tf32 = false;
-  CLI::App app("Measures the training step and the evaluation of the chapter's Vision Transformer.", "bench");
-  app.add_option("--rounds", rounds, "of which the median is printed")
-      ->check(CLI::Range(1, 1000))
+  CLI::App app("Measures training and evaluation of d2l.ai's Vision Transformer.", "bench");
+  app.add_option("--rounds", rounds, "number of rounds, whose medians are printed")
+      ->check(command_line::within(1, 1000))
       ->capture_default_str();
-  app.add_option("-b,--batch-size", batch_size, "images in a step")->check(CLI::Range(1, 60000))->capture_default_str();
-  app.add_option("--threads", count, "threads to compute on")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("-b,--batch-size", batch_size, "images per step")
+      ->check(command_line::within(1, 60000))
+      ->capture_default_str();
+  app.add_option("--threads", count, "number of CPU threads")
+      ->check(command_line::within(1, 1024))
+      ->capture_default_str();
   CLI::Option* lock = app.add_flag("--lockstep", in_lockstep,
-                                   "make a step for each line on stdin, \"train\" or \"eval\", and print its seconds");
-  app.add_flag("--sweep", in_sweep, "a table of how the cost grows with batch, image, depth, heads and threads")
+                                   "run a step for each line on stdin, \"train\" or \"eval\", and print its seconds");
+  app.add_flag("--sweep", in_sweep, "print a table of the cost over batch size, image size, depth, heads and threads")
       ->excludes(lock)
       ->excludes("--batch-size");
   app.add_flag("--whole-last-block", whole,
-               "with --lockstep: compute all of the last block, not only what the head sees")
+               "compute the last block for all tokens, not only for those that the head uses")
       ->needs(lock);
-  app.add_flag("--tf32", tf32, "on a GPU: products in TF32, several times faster and good to three digits");
+  app.add_flag("--tf32", tf32, "on a GPU: matrix products in TF32, faster, with 10 bits of mantissa");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   const Precision precision = tf32 ? Precision::tf32 : Precision::fp32;
   if (!in_lockstep && !in_sweep) return measure(batch_size, count, precision, rounds), 0;

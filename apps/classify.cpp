@@ -1,4 +1,4 @@
-// Says what is in pictures.
+// Classifies images.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -31,16 +31,15 @@ struct Settings {
 
 Settings parse_command_line(int argc, char** argv) {
   Settings s;
-  CLI::App app("Says what is in pictures: the most probable classes, or the logits of all.", "classify");
+  CLI::App app("Classifies images: the most probable classes of each, or the logits of all classes.", "classify");
   command_line::add_model(app, s.model, s.options);
-  app.add_option("IMAGE", s.pictures, "JPEG and PNG files, folders of them, or - for a list of them on stdin")
+  app.add_option("IMAGE", s.pictures, "JPEG or PNG files, folders of them, or - to read their names from stdin")
       ->required();
   app.option_defaults()->always_capture_default();
-  app.add_option("-k,--top-k", s.top_k, "how many classes to show for each picture")
-      ->check(command_line::within(1, 1e6));
-  app.add_option("--format", s.format, "table, csv or json")->check(CLI::IsMember({"table", "csv", "json"}));
-  app.add_flag("--logits", s.logits, "what the model computes, exactly, for every class in the model's order");
-  app.add_option("--threads", s.threads, "threads to compute on")->check(command_line::within(1, 1024));
+  app.add_option("-k,--top-k", s.top_k, "number of classes to print per image")->check(command_line::within(1, 1e6));
+  command_line::choose_from({"table", "csv", "json"}, app.add_option("--format", s.format, "output format"));
+  app.add_flag("--logits", s.logits, "print the logits of all classes, in the model's order");
+  app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   return s;
 }

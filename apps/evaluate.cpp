@@ -1,4 +1,4 @@
-// Says how well a model does on a data set, class by class, and shows its worst mistakes.
+// Evaluates a model on a data set: metrics, confusion matrix and the worst mistakes.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
@@ -35,19 +35,18 @@ struct Settings {
 Settings parse_command_line(int argc, char** argv) {
   Settings s;
   CLI::App app(
-      "Says how well a model does on a data set: accuracy, precision and recall of each class, the confusion matrix "
-      "(also as confusion.png), and the worst mistakes (mistakes.png).",
+      "Evaluates a model on a data set: accuracy, loss, precision and recall of each class, the confusion matrix (also "
+      "as confusion.png), and the worst mistakes (mistakes.png).",
       "evaluate");
   command_line::add_model(app, s.model, s.options);
   app.option_defaults()->always_capture_default();
-  app.add_option("--data-dir,--data", s.data_dir, "folder of the data set; if not given, Fashion-MNIST is looked for");
-  app.add_option("--split", s.split, "test or train")->check(CLI::IsMember({"test", "train"}));
-  app.add_option("--output-dir", s.output_dir, "folder for the two pictures [the model's]");
-  app.add_option("--mistakes", s.mistakes, "how many mistakes to show")->check(command_line::within(0, 1000));
-  app.add_option("-b,--batch-size", s.batch_size, "images at a time")->check(command_line::within(1, 4096));
-  app.add_option("--threads", s.threads, "threads to compute on")->check(command_line::within(1, 1024));
-  app.add_flag("--by-number", s.by_number,
-               "take the classes of the data set by their number, whatever their names are");
+  app.add_option("--data-dir,--data", s.data_dir, "folder of the data set [Fashion-MNIST, if found]");
+  command_line::choose_from({"test", "train"}, app.add_option("--split", s.split, "part of the data set"));
+  app.add_option("--output-dir", s.output_dir, "folder for confusion.png and mistakes.png [the model's]");
+  app.add_option("--mistakes", s.mistakes, "number of mistakes to draw")->check(command_line::within(0, 1000));
+  app.add_option("-b,--batch-size", s.batch_size, "images per batch")->check(command_line::within(1, 4096));
+  app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
+  app.add_flag("--by-number", s.by_number, "match classes of model and data set by number, not by name");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   if (s.output_dir.empty()) s.output_dir = fs::path(s.model).parent_path().string();
   if (s.output_dir.empty()) s.output_dir = ".";

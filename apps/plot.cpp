@@ -1,4 +1,4 @@
-// Draws the training curves of one run, or of several over one another.
+// Draws the training curves of one or more runs.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -28,12 +28,11 @@ Curves read_run(const fs::path& path) {
 int main(int argc, char** argv) try {
   std::vector<std::string> paths;
   std::string output = "curves.svg";
-  CLI::App app("Draws the training curves of one run, or of several over one another, as an SVG picture.", "plot");
-  app.add_option("RUN", paths, "folders of runs, or files like their metrics.csv")->required()->type_name("");
-  app.add_option("-o,--output", output, "the picture")
+  CLI::App app("Draws the training curves of one or more runs as an SVG picture.", "plot");
+  app.add_option("RUN", paths, "folders of runs, or their metrics.csv files")->required();
+  app.add_option("-o,--output", output, "SVG file to write")
       ->check(command_line::ends_in({".svg"}))
-      ->capture_default_str()
-      ->type_name("FILE");
+      ->capture_default_str();
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
 
   std::vector<Curves> runs;

@@ -9,7 +9,6 @@
 #include "apps/common/run_config.h"
 #include "apps/common/train_settings.h"
 #include "data/sets/open.h"
-#include "nn/loss.h"
 #include "nn/models/any_model.h"
 #include "optim/any_optimizer.h"
 #include "optim/training/interrupt.h"
@@ -41,7 +40,7 @@ int main(int argc, char** argv) try {
   const std::string description = describe_model({settings.model, data.train.class_names, data.train.preprocess});
   settings.trainer.notes = {.model = description, .config = describe_run(settings.flags, description, data)};
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(settings.optimizer, named_parameters(model));
-  Trainer trainer(model, *optimizer, CrossEntropy{settings.smoothing}, rng, settings.trainer);
+  Trainer trainer(model, *optimizer, settings.loss, rng, settings.trainer);
   const bool resumed = settings.checkpoint.has_value();
   if (resumed) {
     check_same_data(settings.checkpoint->notes.config, settings.trainer.notes.config);

@@ -1,5 +1,5 @@
-// Trains the Vision Transformer of d2l.ai's chapter "Transformers for Vision" on Fashion-MNIST: the whole of it,
-// without flags or files. The tool with these is train.cpp.
+// Trains the Vision Transformer of d2l.ai's chapter "Transformers for Vision" on Fashion-MNIST, without flags or
+// files. The tool with these is train.cpp.
 #include <cstdio>
 
 #include "data/sets/batches.h"

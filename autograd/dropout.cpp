@@ -3,7 +3,7 @@
 
 namespace bobbin {
 
-Var dropout(Var x, real p, Draw draw) {  // linear, so it is its own way back, with the same mask drawn again
+Var dropout(Var x, real p, Draw draw) {  // linear, so it is its own VJP, with the same mask drawn again
   Tensor Y = dropout(std::move(x).value(), p, draw);
   return record("dropout", std::move(Y), {{x, [p, draw](Tensor dY) { return dropout(std::move(dY), p, draw); }}});
 }

@@ -1,4 +1,4 @@
-// Operations that treat each element alike, and the way back of broadcasting: an element that was used several times
+// Operations that treat each element alike, and the gradient of broadcasting: an element that was used several times
 // has the sum of the gradients, sum_to().
 #include "autograd/ops.h"
 

@@ -3,10 +3,10 @@
 #include "tensor/functions.h"
 #include "tensor/size2.h"
 
-/// The differentiable operations. Each is one function that holds its derivation, its forward pass and
-/// its way back; to add one, write such a function: nothing is registered. Shapes that do not fit
-/// throw Error with the op's name and the shapes. Values are computed at once, by tensor/functions.h;
-/// the same names there document shapes and formulas more closely.
+/// The differentiable operations. Each is one function that holds its derivation, its forward pass and its VJPs; to add
+/// one, write such a function: nothing is registered. Shapes that do not fit throw Error with the op's name and the
+/// shapes. Values are computed at once, by tensor/functions.h; the same names there document shapes and formulas more
+/// closely.
 namespace bobbin {
 
 // --- elementwise: broadcasting by NumPy's rule ---------------------------------------------------
@@ -67,9 +67,9 @@ Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing 
 Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5));
 
 // --- attention -----------------------------------------------------------------------------------
-/// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), the heads side by
-/// side in D; -> (B, Tq, D). valid_lens is empty or says how many keys may be looked at: a number for
-/// each image (B), or for each query (B·Tq). Dropout on the weights, with probability p, by the draw.
+/// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), the heads side by side in D; ->
+/// (B, Tq, D). valid_lens is empty or says how many keys may be looked at: a number for each image (B), or for each
+/// query (B·Tq). Dropout on the weights, with probability p, by the draw.
 Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,
               const std::vector<int>& valid_lens = {}, real p = 0, Draw draw = {});
 
@@ -78,9 +78,8 @@ struct Conv2dOptions {
   Size2 stride = 1, padding = 0, dilation = 1;
   Index groups = 1;
 };
-/// The cross-correlation of images X (B, C, H, W) with kernels W (out, C/groups, h, w), as
-/// torch.nn.functional.conv2d: (B, out, H', W'), where H' = (H + 2·padding - dilation·(h-1) - 1)/stride + 1.
-/// b (out) may be undefined.
+/// The cross-correlation of images X (B, C, H, W) with kernels W (out, C/groups, h, w), as torch.nn.functional.conv2d:
+/// (B, out, H', W'), where H' = (H + 2·padding - dilation·(h-1) - 1)/stride + 1. b (out) may be undefined.
 Var conv2d(const Var& X, const Var& W, const Var& b, const Conv2dOptions& options = {});
 /// What the kernel sees at each place: (B, C, H, W) -> (B, C·h·w, H'·W').
 Var im2col(const Var& X, const Conv2dGeometry& geometry);

@@ -1,9 +1,9 @@
 #pragma once
 #include "autograd/ops.h"
 
-/// What the fused ops compute, written in single ops: to be read, and to be tested against. Each takes
-/// the same arguments and gives the same values and gradients as the op of its name, only slower; shapes that do
-/// not fit throw Error. gelu() is not among them: there is no erf on its own.
+/// The fused ops, composed of single ops: to be read, and to be tested against. Each takes the same arguments and gives
+/// the same values and gradients as the op of its name, only slower; shapes that do not fit throw Error. gelu() is not
+/// among them: there is no erf on its own.
 namespace bobbin::plain {
 
 Var linear(const Var& x, const Var& W, const Var& b);
@@ -12,7 +12,8 @@ Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(
 Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing = 0);
 Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,
               const std::vector<int>& valid_lens = {}, real p = 0, Draw draw = {});
-/// How much each query looks at each key, which the fused op does not keep: (B, num_heads, Tq, Tk), rows of sum 1.
+/// The attention weights of each query over the keys, which the fused op does not keep: (B, num_heads, Tq, Tk), rows of
+/// sum 1.
 Var attention_weights(const Var& queries, const Var& keys, int num_heads, const std::vector<int>& valid_lens = {});
 
 }  // namespace bobbin::plain

@@ -1,4 +1,4 @@
-// Operations that move numbers and change none: the way back moves the gradients to where they came from.
+// Operations that move numbers and change none: their VJPs move the gradients back.
 #include "autograd/ops.h"
 #include "tensor/check.h"
 

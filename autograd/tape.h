@@ -1,5 +1,5 @@
-// The tape: Var, a value with its place on it; record(), by which an op notes its way back; Tape::backward(), a loop of
-// a dozen lines; and TapeListener, for those who watch.
+// The tape: Var, a value with its place on it; record(), by which an op notes its VJPs; Tape::backward(), a loop of a
+// dozen lines; and TapeListener, for those who watch.
 #pragma once
 #include <functional>
 #include <initializer_list>
@@ -12,7 +12,7 @@
 
 namespace bobbin {
 
-/// Where the gradient of one value arrives. A parameter's slot lives as long as the parameter, and
+/// The gradient of one value, as it accumulates. A parameter's slot lives as long as the parameter, and
 /// gradients of several tapes add up in it; the slot of a result lives on its tape.
 struct GradSlot {
   Shape shape;
@@ -26,19 +26,18 @@ struct GradSlot {
 
 struct Edge;
 
-/// A value and its place on the tape. Without a place it is a constant, for which no gradient is wanted:
-/// the data, or whatever is computed while no Tape is in scope. A handle: copies share the numbers
-/// and the place.
+/// A value and its place on the tape. Without a place it is a constant, for which no gradient is wanted: the data, or
+/// whatever is computed while no Tape is in scope. A handle: copies share the numbers and the place.
 class Var {
  public:
   Var() = default;
   /// A constant. Implicit, so that an op takes tensors and variables alike.
   Var(Tensor value) : value_(std::move(value)) {}
-  /// Something to be learned: a leaf that collects gradients. Throws Error for an undefined tensor.
+  /// A parameter: a leaf that accumulates gradients. Throws Error for an undefined tensor.
   static Var parameter(Tensor value);
 
   const Tensor& value() const& { return value_; }
-  /// The value of a temporary, moved out: an op that needs no operand for its way back may overwrite it.
+  /// The value of a temporary, moved out: an op whose VJPs do not need the operand may overwrite it.
   Tensor value() && { return std::move(value_); }
   const Shape& shape() const { return value_.shape(); }
   int rank() const { return value_.rank(); }
@@ -50,15 +49,15 @@ class Var {
   /// Whether both are handles of the same parameter or result.
   bool is(const Var& other) const { return slot_ && slot_ == other.slot_; }
 
-  /// What has arrived so far; undefined if nothing. Throws Error for a constant.
+  /// The gradient so far; undefined if none has arrived. Throws Error for a constant.
   const Tensor& grad() const;
   /// The gradient moved out, so that the next one starts afresh. Throws Error for a constant.
   Tensor take_grad();
   /// Adds to the gradient, as backward() does. Throws Error for a constant and for another shape.
   void add_grad(Tensor gradient);
-  /// The numbers of a parameter, to be overwritten in place. Throws Error while a tape has recorded the
-  /// parameter and has not run backward: its gradients would belong to other numbers. What shares these
-  /// numbers otherwise is not watched: keep a clone() of what must stay, and do not keep this handle.
+  /// The numbers of a parameter, to be overwritten in place. Throws Error while a tape has recorded the parameter and
+  /// has not run backward: its gradients would belong to other numbers. What shares these numbers otherwise is not
+  /// watched: keep a clone() of what must stay, and do not keep this handle.
   Tensor mutable_value();
 
  private:
@@ -73,7 +72,7 @@ using Vjp = std::function<Tensor(Tensor dY)>;
 /// All inputs' gradients at once, in the inputs' order, for an op that computes them together.
 using JointVjp = std::function<std::vector<Tensor>(Tensor dY)>;
 
-/// The way back from an op's result to one input, or to several whose gradients are computed together.
+/// The VJP from an op's result to one input, or to several whose gradients are computed together.
 struct Edge {
   std::vector<Var> inputs;
   JointVjp vjp;
@@ -82,8 +81,8 @@ struct Edge {
   Edge(std::vector<Var> inputs, JointVjp vjp) : inputs(std::move(inputs)), vjp(std::move(vjp)) {}
 };
 
-/// The record of one forward pass. While a Tape is in scope, every op notes how to go back; backward()
-/// then walks the notes from the last to the first, which is an order in which every node comes
+/// The record of one forward pass. While a Tape is in scope, every op records its VJPs; backward()
+/// then walks the record from the last to the first, which is an order in which every node comes
 /// after all that use it: no search, no recursion. Each node is freed as soon as it has run.
 ///
 ///     Tape tape;                                   // recording starts here
@@ -126,8 +125,8 @@ class Tape {
     std::shared_ptr<GradSlot> slot_;
   };
 
-  /// An op that was run. Ownership goes one way: tape, node, slots and the tensors that the VJPs hold; a
-  /// VJP holds tensors and never a Var, so no circle can be closed.
+  /// An op that was run. Ownership goes one way: tape, node, slots and the tensors that the VJPs hold; a VJP holds
+  /// tensors and never a Var, so no circle can be closed.
   struct Node {
     const char* op;
     std::shared_ptr<GradSlot> output;
@@ -136,7 +135,7 @@ class Tape {
 
   /// Whether backward() or take_nodes() was called.
   bool spent() const { return spent_; }
-  /// What was recorded, in order, for who wants to look at it instead of going back: the tape is spent then.
+  /// What was recorded, in order, to be looked at instead of running backward(): the tape is spent then.
   std::vector<Node> take_nodes() &&;
 
  private:
@@ -153,16 +152,16 @@ class Tape {
   bool spent_ = false;
 };
 
-/// Notes on the current tape that `op` computed y, with a VJP for each input; returns y as a Var. What
-/// an input that needs no gradient would have kept alive is let go here. With no tape, or constants
-/// only, nothing is noted. This is all there is to a new op: see ops.h, and "add an op" in README.md.
+/// Notes on the current tape that `op` computed y, with a VJP for each input; returns y as a Var. What an input that
+/// needs no gradient would have kept alive is let go here. With no tape, or constants only, nothing is noted. This is
+/// all there is to a new op: see ops.h, and "add an op" in README.md.
 /// Throws Error for an input that was recorded on another tape.
 Var record(const char* op, Tensor y, std::initializer_list<Edge> edges);
 /// The same for an op that computes all its inputs' gradients together.
 Var record(const char* op, Tensor y, const std::vector<Var>& inputs, JointVjp vjp);
 
-/// Hears what the tapes of its thread do, from its construction to its end: derive from it and override what you
-/// want to hear. Of several the youngest hears first. An Error that is thrown here ends the op or backward().
+/// Observes the tapes of its thread, from its construction to its end: derive from it and override what you want to
+/// hear. Of several the youngest hears first. An Error that is thrown here ends the op or backward().
 /// It may compute with tensors, and must not call ops on Vars.
 class TapeListener {
  public:
@@ -172,8 +171,8 @@ class TapeListener {
   /// While a tape records, `op` computed `result`, which is a constant if all inputs are. An input that the op has
   /// overwritten is undefined, and still has its shape.
   virtual void computed(const char* op, const std::vector<Var>& inputs, const Var& result);
-  /// On the way back: all that there is of the gradient of a node's output is there, dY, and its VJPs run now. While
-  /// a listener keeps dY, none of them can overwrite it. Not called for what the loss does not depend on.
+  /// In backward: dY, the gradient of a node's output, is complete, and its VJPs run now. While a listener keeps dY,
+  /// none of them can overwrite it. Not called for what the loss does not depend on.
   virtual void arrived(const Tape::Node& node, const Tensor& dY);
   /// A VJP of this node gave this gradient to this input, to which it will be added now.
   virtual void handed_on(const Tape::Node& from, const GradSlot& to, const Tensor& gradient);

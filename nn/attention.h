@@ -3,7 +3,7 @@
 
 namespace bobbin {
 
-/// The chapter's multi-head attention: queries, keys and values are projected, each of num_heads heads
+/// d2l.ai's multi-head attention: queries, keys and values are projected, each of num_heads heads
 /// attends in its own num_hiddens/num_heads columns, and what they found is projected once more.
 struct MultiHeadAttention {
   int num_heads;
@@ -22,8 +22,8 @@ struct MultiHeadAttention {
           " heads do not divide num_hiddens ", num_hiddens);
   }
 
-  /// (B, Tq, num_hiddens) and twice (B, Tk, num_hiddens) -> (B, Tq, num_hiddens). valid_lens is empty or
-  /// says how many keys may be looked at: a number for each image (B), or for each query (B·Tq).
+  /// (B, Tq, num_hiddens) and twice (B, Tk, num_hiddens) -> (B, Tq, num_hiddens). valid_lens is empty or says how many
+  /// keys may be looked at: a number for each image (B), or for each query (B·Tq).
   Var operator()(const Var& queries, const Var& keys, const Var& values, const std::vector<int>& valid_lens = {}) {
     const Var Q = W_q(queries), K = W_k(keys), V = W_v(values);
     return W_o(dropout.active() ? attention(Q, K, V, num_heads, valid_lens, dropout.p, dropout.rng.draw())

@@ -7,10 +7,10 @@
 
 namespace bobbin {
 
-/// What a model should say of a batch: the class of each image, or how probable each class is, (N, C).
+/// Targets of a batch: a label for each image, or class probabilities (N, C).
 using Targets = std::variant<Labels, Tensor>;
 
-/// How far logits (N, C) are from their targets: a scalar to be made small. Whatever can be called so is a loss.
+/// A loss: a scalar from logits (N, C) and targets. Any function of this signature is one.
 using Loss = std::function<Var(const Var& logits, const Targets& targets)>;
 
 /// The mean of -Σ q·log softmax(logits), as torch.nn.CrossEntropyLoss. For a label, q is 1 - label_smoothing at its
@@ -20,7 +20,7 @@ struct CrossEntropy {
 
   void fields(Fields& f) {
     f("smoothing", label_smoothing,
-      {.help = "label smoothing: the part of a label that is spread over all classes", .low = 0, .high = 1});
+      {.help = "label smoothing: share of each target that is spread over all classes", .low = 0, .high = 1});
   }
 
   Var operator()(const Var& logits, const Targets& targets) const {

@@ -3,7 +3,6 @@
 #include <functional>
 #include <string>
 #include <type_traits>
-#include <utility>
 
 #include "nn/state.h"
 
@@ -49,7 +48,7 @@ void walk(Node& node, const F& f, const std::string& name = "") {
     if (node) walk(*node, f, name);
 }
 
-/// All the state of a module; what is reached on two ways counts once, under its first name.
+/// All the state of a module; what is reached twice counts once, under its first name.
 template <class Module>
 State state_of(Module& module) {
   State state;
@@ -57,13 +56,13 @@ State state_of(Module& module) {
   return state;
 }
 
-/// The learned part of it. A member that is undefined (no bias) is left out.
+/// The parameters of a module. One that is undefined (no bias) is left out.
 template <class Module>
 std::vector<NamedParameter> named_parameters(Module& module) {
   return state_of(module).parameters;
 }
 
-/// Switches dropout, and whatever else behaves differently in training, on; eval() switches it off.
+/// Puts the module into training mode (dropout on); eval(), into evaluation mode.
 template <class Module>
 void train(Module& module, bool on = true) {
   state_of(module).train(on);
@@ -73,7 +72,7 @@ void eval(Module& module) {
   train(module, false);
 }
 
-/// Any module that makes logits of images, behind one door: what the training loop asks of it. Refers to
+/// A type-erased reference to a module from images to logits, for the training loop. Refers to
 /// the module, which must outlive it.
 class ModuleRef {
  public:

@@ -9,7 +9,7 @@
 
 namespace bobbin {
 
-/// Whether a layer trains or evaluates. A layer that asks has a member of this type, named in visit().
+/// Training or evaluation mode. A layer that depends on it has a member of this type, named in visit().
 struct Training {
   bool on = true;
 };
@@ -28,7 +28,7 @@ struct State {
   void add(const std::string& name, Rng& stream);
   void add(const std::string& name, Training& training);
 
-  /// How many numbers there are to learn.
+  /// The number of learnable numbers.
   Index count_parameters() const;
   /// Switches to training or, with false, to evaluation.
   void train(bool on) const;

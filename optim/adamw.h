@@ -10,28 +10,25 @@
 /// Adam with decoupled weight decay.
 namespace bobbin {
 
-/// The settings of AdamW, with the defaults of torch.optim.AdamW.
+/// Options of AdamW, with the defaults of torch.optim.AdamW.
 struct AdamWOptions {
   using Rule = class AdamW;
   static constexpr const char* name = "adamw";
 
-  std::vector<real> betas{real(0.9), real(0.999)};  ///< how much of the old means stays: of gradients, of squares
+  std::vector<real> betas{real(0.9),
+                          real(0.999)};  ///< decay rates of the running means: of gradients, of their squares
   real eps = real(1e-8);
   real weight_decay = real(0.01);
 
   void fields(Fields& f) {
     f("betas", betas,
-      {.help = "beta1 and beta2 of AdamW: how much stays, each step, of the mean gradient and of the mean square",
+      {.help = "beta1 and beta2, below 1: decay rates of the running means of gradient and squared gradient",
        .low = 0,
        .high = 1,
        .flag = "opt-betas"});
-    f("eps", eps,
-      {.help = "epsilon of AdamW, added to the root of the mean square", .low = 0, .high = 1, .flag = "opt-eps"});
+    f("eps", eps, {.help = "epsilon, added to the denominator", .low = 0, .high = 1, .flag = "opt-eps"});
     f("weight_decay", weight_decay,
-      {.help = "decoupled weight decay, times the learning rate, on matrices and filters: not on biases, norms, "
-               "positions and tokens, as timm",
-       .low = 0,
-       .high = 1e6});
+      {.help = "decoupled weight decay; not of biases, norms, position embeddings and tokens", .low = 0, .high = 1e6});
   }
 };
 

@@ -8,7 +8,7 @@
 #include "optim/sgd.h"
 #include "tensor/check.h"
 
-/// The optimizers by their names, as a command line chooses one. A new one is a file and a line here.
+/// The optimizers by name, for the command line. A new one is a file and a line here.
 namespace bobbin {
 
 using AnyOptimizerOptions = std::variant<  //
@@ -25,7 +25,7 @@ inline std::unique_ptr<Optimizer> make_optimizer(const AnyOptimizerOptions& opti
       options);
 }
 
-/// The default settings of each, in order.
+/// The default options of each, in order.
 inline std::vector<AnyOptimizerOptions> all_optimizer_options() {
   return []<class... Options>(const std::variant<Options...>&) {
     return std::vector<AnyOptimizerOptions>{Options()...};

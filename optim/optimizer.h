@@ -7,10 +7,10 @@
 
 #include "autograd/watch/names.h"
 
-/// What all optimizers share: parameters with names, which of them decay, and what is remembered of each.
+/// The base of all optimizers: named parameters, which of them decay, and the state of each.
 namespace bobbin {
 
-/// How far one step goes. A number alone is the learning rate: sgd.step(0.1).
+/// Learning rate, and momentum, of one step. A number alone is the learning rate: sgd.step(0.1).
 struct StepSize {
   real lr;
   std::optional<real> momentum;  ///< in place of the rule's own: SGD's momentum, AdamW's beta1; OneCycleLR cycles it
@@ -26,25 +26,25 @@ bool decay_all(const std::string& name, const Shape& shape);
 /// nor tokens (pos_embedding, cls_token, dist_token).
 bool decay_matrices(const std::string& name, const Shape& shape);
 
-/// What moves parameters along their gradients. SGD and AdamW derive from it and say how one parameter moves; the rest
-/// is here: which gradients there are, and what the rule remembers of each parameter from step to step.
+/// An optimizer: updates parameters by their gradients. SGD and AdamW derive from it and implement the update of one
+/// parameter; the state of each parameter is kept here.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// Of the rule: "sgd", "adamw".
+  /// "sgd", "adamw".
   virtual const char* name() const = 0;
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
 
-  /// Moves every parameter that has a gradient, and takes the gradient: the next one starts afresh.
-  /// Throws Error, before anything has moved, while a tape still needs one of the parameters, and unless lr is 0 or
+  /// Updates every parameter that has a gradient, and clears the gradient.
+  /// Throws Error, before any update, while a tape still needs one of the parameters, and unless lr is 0 or
   /// more and the momentum in [0, 1).
   void step(StepSize size);
 
-  /// What the rule remembers, under torch.optim's names and the parameter's: "exp_avg.head.weight". The tensors share
-  /// its numbers. "step.head.weight", where steps are counted, is a scalar. A parameter that never moved has nothing.
+  /// The state, under torch.optim's names and the parameter's: "exp_avg.head.weight". The tensors share its numbers.
+  /// "step.head.weight", where steps are counted, is a scalar. A parameter without updates has none.
   std::map<std::string, Tensor> state() const;
   /// Throws Error unless load_state() would take the tensors.
   void check_state(const std::map<std::string, Tensor>& tensors) const { memories_from(tensors); }
@@ -53,10 +53,10 @@ class Optimizer {
   void load_state(const std::map<std::string, Tensor>& tensors);
 
  protected:
-  /// What is remembered of one parameter.
+  /// State of one parameter.
   struct Memory {
     bool decays = true;
-    Index steps = 0;              ///< that it has moved
+    Index steps = 0;              ///< number of updates
     std::vector<Tensor> tensors;  ///< each undefined before the first step
   };
 
@@ -65,7 +65,7 @@ class Optimizer {
   Optimizer(std::vector<NamedParameter> parameters, const Decays& decays, std::vector<std::string> names,
             bool counts_steps = false);
 
-  /// Moves one parameter, whose numbers are w and whose gradient is dW. This step is counted in memory.steps.
+  /// Updates one parameter, w, by its gradient dW. memory.steps counts this step already.
   virtual void update(Tensor w, const Tensor& dW, Memory& memory, const StepSize& size) = 0;
 
  private:

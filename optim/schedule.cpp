@@ -19,14 +19,13 @@ double cosine(double from, double to, double part) {
 
 void ScheduleOptions::fields(Fields& f) {
   f("sched", sched,
-    {.help = "how the learning rate changes over the epochs: constant; cosine, timm's; onecycle, torch's OneCycleLR",
+    {.help = "learning rate schedule: constant; cosine, as in timm; onecycle, as PyTorch's OneCycleLR",
      .choices = {"constant", "cosine", "onecycle"}});
-  f("lr", lr, {.help = "learning rate, the highest of the schedule", .low = 0, .high = 1e6});
-  f("warmup_epochs", warmup_epochs,
-    {.help = "epochs, or parts of one, in which the learning rate rises in a line", .low = 0, .high = 1e6});
-  f("warmup_lr", warmup_lr, {.help = "learning rate at which the warm-up begins", .low = 0, .high = 1e6});
-  f("min_lr", min_lr, {.help = "learning rate in which cosine ends", .low = 0, .high = 1e6});
-  f("warmup_prefix", warmup_prefix, {.help = "begin the cosine after the warm-up, not with it"});
+  f("lr", lr, {.help = "learning rate, the peak of the schedule", .low = 0, .high = 1e6});
+  f("warmup_epochs", warmup_epochs, {.help = "epochs of linear warm-up, fractions included", .low = 0, .high = 1e6});
+  f("warmup_lr", warmup_lr, {.help = "learning rate at the start of the warm-up", .low = 0, .high = 1e6});
+  f("min_lr", min_lr, {.help = "learning rate at the end of cosine", .low = 0, .high = 1e6});
+  f("warmup_prefix", warmup_prefix, {.help = "start the cosine after the warm-up, not at step 0"});
 }
 
 Schedule::Schedule(const ScheduleOptions& options, Index steps_per_epoch, Index total_steps)

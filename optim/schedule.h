@@ -4,16 +4,16 @@
 #include "data/files/fields.h"
 #include "optim/optimizer.h"
 
-/// The learning rate of each step.
+/// Learning rate schedules.
 namespace bobbin {
 
-/// How the learning rate changes over a run; named as timm names its flags.
+/// Options of the learning rate schedule, named as timm names its flags.
 struct ScheduleOptions {
   std::string sched = "constant";  ///< "constant", "cosine" or "onecycle"
-  double lr = 0.1;                 ///< the highest
-  double warmup_epochs = 0;        ///< in which it rises from warmup_lr in a line; parts of an epoch count
+  double lr = 0.1;                 ///< the peak
+  double warmup_epochs = 0;        ///< of linear warm-up from warmup_lr; fractions of an epoch count
   double warmup_lr = 1e-6;
-  double min_lr = 0;           ///< in which cosine ends
+  double min_lr = 0;           ///< at the end of cosine
   bool warmup_prefix = false;  ///< cosine begins after the warm-up, and not below it
 
   void fields(Fields& f);

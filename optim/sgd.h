@@ -9,7 +9,7 @@
 /// Stochastic gradient descent with momentum.
 namespace bobbin {
 
-/// The settings of SGD, named as torch.optim.SGD names them.
+/// Options of SGD, named as torch.optim.SGD names them.
 struct SGDOptions {
   using Rule = class SGD;
   static constexpr const char* name = "sgd";
@@ -19,10 +19,9 @@ struct SGDOptions {
   bool nesterov = false;
 
   void fields(Fields& f) {
-    f("momentum", momentum, {.help = "momentum of SGD", .low = 0, .high = 1});
-    f("nesterov", nesterov, {.help = "Nesterov's momentum"});
-    f("weight_decay", weight_decay,
-      {.help = "L2 penalty, on all parameters alike, as torch.optim.SGD", .low = 0, .high = 1e6});
+    f("momentum", momentum, {.help = "momentum, below 1", .low = 0, .high = 1});
+    f("nesterov", nesterov, {.help = "Nesterov momentum"});
+    f("weight_decay", weight_decay, {.help = "weight decay (L2 penalty) of all parameters", .low = 0, .high = 1e6});
   }
 };
 

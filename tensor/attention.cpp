@@ -26,7 +26,7 @@ std::vector<int> for_each_query(const std::vector<int>& valid_lens, const Attent
   return lens;
 }
 
-// Of the two products of the forward pass; the way back has four.
+// Of the two products of the forward pass; backward has four.
 double flops_of_attention(const AttentionSizes& s) {
   return 4 * static_cast<double>(s.batch * s.heads * s.queries * s.keys * s.head_size);
 }

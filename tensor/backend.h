@@ -5,7 +5,7 @@
 #include "tensor/cuda/kernels.h"
 #endif
 
-/// What the library runs on: the processor, or with `make CUDA=1` a GPU.
+/// The backend of the library: the processor, or with `make CUDA=1` a GPU.
 namespace bobbin {
 #ifdef BOBBIN_CUDA
 namespace backend = cuda;

@@ -5,13 +5,13 @@
 
 namespace bobbin {
 
-/// What every function of the library throws on bad input: one sentence for a person,
+/// The exception for bad input, which every function of the library throws: one sentence for a person,
 /// "[matmul] inner sizes differ: (128, 17) x (256, 512)".
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// What a build for a GPU throws where there is none, or no driver.
+/// The exception of a GPU build where there is no GPU, or no driver.
 struct NoDevice : Error {
   using Error::Error;
 };
@@ -37,8 +37,8 @@ template <class... Parts>
   throw Error(text.str());
 }
 
-/// What f returns. The text of an Error that it throws gets `op` for its own, and `place`, such as a file, in front.
-auto naming(const char* op, const auto& place, const auto& f) {
+/// Returns f(). An Error that it throws is thrown again in the name of `op`, with `place`, such as a file, in front.
+auto with_context(const char* op, const auto& place, const auto& f) {
   try {
     return f();
   } catch (const Error& error) {

@@ -3,12 +3,12 @@
 #include "tensor/functions.h"
 #include "tensor/profile.h"
 
-/// What the families of tensor/functions.h, each a file of its own, have in common.
+/// Helpers of the families of tensor/functions.h, each of which is a file.
 namespace bobbin {
 
 using profile::Timed;
 
-/// How many numbers there are in all of these.
+/// The number of elements of all of these.
 template <class... Tensors>
 double elements(const Tensors&... tensors) {
   return (static_cast<double>(tensors.size()) + ...);
@@ -17,7 +17,7 @@ double elements(const Tensors&... tensors) {
 /// A tensor for a result that may take the place of x, which was moved in: x, if nobody else holds its numbers.
 inline Tensor in_place_of(const Tensor& x) { return x.unique() ? x : Tensor(x.shape()); }
 
-/// How many rows there are, with the last axis as their columns.
+/// The number of rows, with the last axis as their columns.
 inline Index rows_of(const Shape& shape) { return shape.product(0, shape.rank() - 1); }
 
 /// The axis as 0 ... rank-1. Throws Error, in the name of `op`, if there is none.

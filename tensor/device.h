@@ -27,7 +27,7 @@ class ProductsIn {
   ProductsIn(const ProductsIn&) = delete;
   ProductsIn& operator=(const ProductsIn&) = delete;
 
-  /// What holds now.
+  /// The current one.
   static Precision current() { return current_; }
 
  private:
@@ -40,7 +40,7 @@ namespace cpu {
 /// Memory for the numbers of tensors, a multiple of 64 bytes, aligned as much; null if so much cannot be had.
 void* allocate(std::size_t bytes);
 void release(void* block);
-/// How many bytes there are in all.
+/// The size of the memory in bytes.
 std::size_t memory_size();
 /// A block of n numbers that the program itself can write, on their way into a tensor; and that way. To the
 /// processor both are one. A GPU has memory of its own: there the copy is under way when to_device() returns.
@@ -50,8 +50,8 @@ std::shared_ptr<real> to_device(std::shared_ptr<real> block, Index n);
 void to_host(const real* x, real* host, Index n);
 /// Waits until all that was begun is done.
 void wait();
-/// What computes, for the first lines of a program: "OpenBLAS 0.3.21 (OpenMP), core type SkylakeX". With another build
-/// than the OpenMP one, which has threads of its own that fight with ours, it says so.
+/// A description of the hardware and libraries, for the first lines of a program: "OpenBLAS 0.3.21 (OpenMP), core type
+/// SkylakeX". With another build than the OpenMP one, which has threads of its own that fight with ours, it says so.
 std::string describe();
 /// Whether products can be computed in this precision.
 bool has(Precision precision);

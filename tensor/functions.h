@@ -4,9 +4,9 @@
 #include "tensor/size2.h"
 #include "tensor/tensor.h"
 
-/// The mathematics of tensors: checked, shape-aware functions over the kernels. Every one throws Error
-/// when the shapes do not fit, naming itself and them. Arguments taken by value are overwritten in
-/// place of a new tensor if they are moved in and nobody else holds them.
+/// The mathematics of tensors: checked, shape-aware functions over the kernels. Every one throws Error when the shapes
+/// do not fit, naming itself and them. Arguments taken by value are overwritten in place of a new tensor if they are
+/// moved in and nobody else holds them.
 namespace bobbin {
 
 // --- elementwise: broadcasting by NumPy's rule ---------------------------------------------------
@@ -43,7 +43,7 @@ Tensor dropout(Tensor x, real p, Draw draw);
 Tensor gelu(Tensor x, real p = 0, Draw draw = {});
 Tensor gelu_tanh(Tensor x, real p = 0, Draw draw = {});
 
-/// The same, and the derivative of both together: all that the way back needs. It takes the place of x.
+/// The same, and the derivative of both together: all that its VJP needs. It takes the place of x.
 struct Activated {
   Tensor y, derivative;
 };
@@ -57,7 +57,7 @@ Tensor mean(const Tensor& x);
 /// The sum along one axis (negative: from the back), which goes away.
 Tensor sum(const Tensor& x, int axis);
 Tensor mean(const Tensor& x, int axis);
-/// The way back of broadcasting: x summed over the axes in which `shape` is 1 or has none.
+/// The gradient of broadcasting: x summed over the axes in which `shape` is 1 or has none.
 Tensor sum_to(const Tensor& x, const Shape& shape);
 /// The Euclidean norm of all elements.
 double norm(const Tensor& x);
@@ -71,15 +71,15 @@ Range range(const Tensor& x);
 struct Transposed {
   bool trans_a = false, trans_b = false;
 };
-/// (..., m, k) x (..., k, n) -> (..., m, n). The leading axes must agree; an operand of rank 2 is used
-/// with every matrix of the other.
+/// (..., m, k) x (..., k, n) -> (..., m, n). The leading axes must agree; an operand of rank 2 is used with every
+/// matrix of the other.
 Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed = {});
 /// x·Wᵀ + b: (..., in), (out, in), (out) -> (..., out). b may be undefined.
 Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b);
 
 // --- softmax, and the cross entropy made of it ---------------------------------------------------
 /// Softmax along the last axis. valid_lens is empty or holds a number for each row of x: how many
-/// of its first elements count; the rest get 0. (The chapter sets scores to -10^6 instead; that is 0 in
+/// of its first elements count; the rest get 0. (d2l.ai sets scores to -10^6 instead; that is 0 in
 /// floating point, and equal weights for a row of which none counts: so here.)
 Tensor softmax(Tensor x, const std::vector<int>& valid_lens = {});
 Tensor softmax_backward(const Tensor& y, const std::vector<int>& valid_lens, Tensor dY);
@@ -106,12 +106,12 @@ LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, con
                                        const Tensor& dY);
 
 // --- attention -----------------------------------------------------------------------------------
-/// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), heads side by
-/// side in D. valid_lens is empty, has a number for each image (B), or for each query (B·Tq): how many
-/// keys it may look at. Dropout at p on the weights.
+/// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), heads side by side in D.
+/// valid_lens is empty, has a number for each image (B), or for each query (B·Tq): how many keys it may look at.
+/// Dropout at p on the weights.
 struct Attended {
   Tensor y;     ///< (B, Tq, D)
-  Tensor kept;  ///< what the way back needs of the weights; on the processor these, before dropout: (B, heads, Tq, Tk)
+  Tensor kept;  ///< what backward needs of the weights; on the processor these, before dropout: (B, heads, Tq, Tk)
 };
 Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
                    const std::vector<int>& valid_lens, real p, Draw draw);
@@ -148,7 +148,7 @@ Tensor concat(const std::vector<Tensor>& parts, int axis);
 inline Tensor concat(std::initializer_list<Tensor> parts, int axis) { return concat(std::vector<Tensor>(parts), axis); }
 /// The indices start ... stop-1 along one axis.
 Tensor slice(const Tensor& x, int axis, Index start, Index stop);
-/// The way back of slice: zeros in `shape` but for dY at `start` ... along `axis`.
+/// The gradient of slice: zeros in `shape` but for dY at `start` ... along `axis`.
 Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index start);
 /// y[i] = x[i, index[i]] for x (N, C): torch.gather along the last axis, one for each row.
 Tensor gather(const Tensor& x, const Labels& index);

@@ -34,8 +34,8 @@ struct Product {
   Index batch = 1;
 };
 
-/// How a binary elementwise kernel walks: nested loops of these sizes, innermost last, and by how far
-/// a step of each moves in a and in b: 0 where the operand is repeated.
+/// How a binary elementwise kernel walks: nested loops of these sizes, innermost last, and by how far a step of each
+/// moves in a and in b: 0 where the operand is repeated.
 struct Broadcast {
   int rank = 0;
   Index size[Shape::max_rank], stride_a[Shape::max_rank], stride_b[Shape::max_rank];
@@ -51,13 +51,13 @@ struct Conv2dGeometry {
   BOBBIN_HD Index out_w() const { return (width + 2 * padding_w - dilation_w * (kernel_w - 1) - 1) / stride_w + 1; }
 };
 
-/// The sizes of multi-head attention: queries (B, Tq, H·d), keys and values (B, Tk, H·d), of which head
-/// h owns the columns h·d ... h·d + d-1; weights (B, H, Tq, Tk).
+/// The sizes of multi-head attention: queries (B, Tq, H·d), keys and values (B, Tk, H·d), of which head h owns the
+/// columns h·d ... h·d + d-1; weights (B, H, Tq, Tk).
 struct AttentionSizes {
   Index batch, heads, queries, keys, head_size;
 };
 
-/// What numbers there are: the smallest and largest of the finite ones (infinity and -infinity if there are none), and
+/// The range of an array: the smallest and largest of the finite ones (infinity and -infinity if there are none), and
 /// how many are NaN or infinite.
 struct Range {
   real min, max;
@@ -118,7 +118,7 @@ void layer_norm_backward(const real* x, const real* gamma, const real* mean, con
 // --- attention -----------------------------------------------------------------------------------
 /// For each image and head: weights = softmax(Q·Kᵀ/√d), y = dropout(weights)·V.  lens is null or
 /// (B, Tq): how many keys each query sees. Dropout at p = 0 is none.
-/// `kept` is what the way back needs of the weights, in the shape that attention_keeps() says: here all of them,
+/// `kept` is what backward needs of the weights, in the shape that attention_keeps() says: here all of them,
 /// (B, H, Tq, Tk); a backend that makes them again keeps less.
 Shape attention_keeps(const AttentionSizes& s);
 void attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* kept, real* y,
@@ -131,10 +131,10 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
 /// x (batch, C, H, W) -> columns (batch, C·kernel_h·kernel_w, out_h·out_w): column p holds what the
 /// kernel sees at place p, with 0 for the padding, so that a convolution is a product.
 void im2col(const real* x, real* columns, Index batch, const Conv2dGeometry& g);
-/// The way back: dX is the sum of all the places in dcolumns that read it.
+/// Its gradient: dX is the sum of all the places in dcolumns that read it.
 void col2im(const real* dcolumns, real* dX, Index batch, const Conv2dGeometry& g);
-/// x (batch, C, H, W) -> y (batch, H/kernel_h · W/kernel_w, C·kernel_h·kernel_w): each patch a row, for
-/// kernel = stride. A reordering: patches_backward is its inverse.
+/// x (batch, C, H, W) -> y (batch, H/kernel_h · W/kernel_w, C·kernel_h·kernel_w): each patch a row, for kernel =
+/// stride. A reordering: patches_backward is its inverse.
 void patches(const real* x, real* y, Index batch, const Conv2dGeometry& g);
 void patches_backward(const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
 
@@ -142,7 +142,7 @@ void patches_backward(const real* dY, real* dX, Index batch, const Conv2dGeometr
 /// x (batch, C, H, W) -> y (batch, C, out_h, out_w): the mean of what the kernel sees at each place; for a geometry
 /// without padding and dilation.
 void avg_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g);
-/// The way back: dX is the sum of its shares in all the places in dY that saw it.
+/// Its gradient: dX is the sum of its shares in all the places in dY that saw it.
 void avg_pool2d_backward(const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
 
 // --- shapes --------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ void permute(const real* x, real* y, int rank, const Index* sizes, const Index* 
 void copy_rows(const real* x, Index ldx, real* y, Index ldy, Index rows, Index cols);
 /// y[i] = x[i, index[i]] for x (rows, cols).
 void gather(const real* x, const int* index, real* y, Index rows, Index cols);
-/// The way back: dX is 0 but for dX[i, index[i]] = dY[i].
+/// Its gradient: dX is 0 but for dX[i, index[i]] = dY[i].
 void gather_backward(const real* dY, const int* index, real* dX, Index rows, Index cols);
 
 // --- update --------------------------------------------------------------------------------------

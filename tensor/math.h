@@ -20,11 +20,10 @@
 /// into vector code by itself (g++ wants -fno-math-errno -fno-trapping-math, which change no
 /// result). They build on one another: exp and erf and tanh on one polynomial, GELU on exp.
 ///
-/// Errors are in ulp, the distance of two neighbouring floats at the true value. Each bound was
-/// measured over all 2^32 floats against double precision, with and without fused multiply-add,
-/// and tests/tensor/math_test.cpp samples it. The polynomials have the smallest maximal error, found by
-/// Remez's exchange in 40 digits; then the coefficients were rounded to floats, each so that it makes
-/// up for the rounding of the others.
+/// Errors are in ulp, the distance of two neighbouring floats at the true value. Each bound was measured over all 2^32
+/// floats against double precision, with and without fused multiply-add, and tests/tensor/math_test.cpp samples it. The
+/// polynomials have the smallest maximal error, found by Remez's exchange in 40 digits; then the coefficients were
+/// rounded to floats, each so that it makes up for the rounding of the others.
 ///
 /// The double overloads are libm's. They serve the build in which gradients are checked.
 namespace bobbin::math {
@@ -155,11 +154,10 @@ BOBBIN_HD inline Normal<double> normal(double x) {
 
 /// Error up to 2.25 ulp for φ; up to 5.00 ulp for Φ, and 7.00 ulp at x < -5.
 ///
-/// By erf, Φ(-5) would be (1 - 0.9999994) / 2: nearly all digits cancel. So we compute the tail
-/// Φ(-t) = e^(-t²/2) M(t), where t = |x|, and take 1 minus it for x > 0. M, but for a factor Mills' ratio,
-/// falls gently: from 1/2 at 0, later as 1/t. Thus M(t) = p(w) / (t + k), where w = t / (t + k) takes [0, ∞)
-/// to [0, 1), and p is fitted to relative error 2^-25.4 for t <= 14.4, beyond which Φ(-t) is 0. Of the
-/// k that we tried, 27/8 gave the smallest error.
+/// By erf, Φ(-5) would be (1 - 0.9999994) / 2: nearly all digits cancel. So we compute the tail Φ(-t) = e^(-t²/2) M(t),
+/// where t = |x|, and take 1 minus it for x > 0. M, but for a factor Mills' ratio, falls gently: from 1/2 at 0, later
+/// as 1/t. Thus M(t) = p(w) / (t + k), where w = t / (t + k) takes [0, ∞) to [0, 1), and p is fitted to relative error
+/// 2^-25.4 for t <= 14.4, beyond which Φ(-t) is 0. Of the k that we tried, 27/8 gave the smallest error.
 BOBBIN_HD inline Normal<float> normal(float x) {
   const float t = detail::at_most(std::fabs(x), 18.75f);  // there n = -254 and the exponential is 0
 
@@ -178,9 +176,9 @@ BOBBIN_HD inline Normal<float> normal(float x) {
   return {0.398942280f * exponential, x > 0.0f ? 1.0f - tail : tail};
 }
 
-/// The logistic curve close to Φ that "GELU by tanh" takes: s = (1 + tanh u) / 2 = 1 / (1 + e^-2u),
-/// where u = √(2/π) (x + 0.044715 x³), and its derivative s (1 - s) 2u'. Written by e = e^-|2u|, no
-/// exponential overflows and nothing cancels: s is 1 / (1 + e) or e / (1 + e), s (1 - s) is e / (1 + e)².
+/// The logistic curve close to Φ that "GELU by tanh" takes: s = (1 + tanh u) / 2 = 1 / (1 + e^-2u), where u = √(2/π) (x
+/// + 0.044715 x³), and its derivative s (1 - s) 2u'. Written by e = e^-|2u|, no exponential overflows and nothing
+/// cancels: s is 1 / (1 + e) or e / (1 + e), s (1 - s) is e / (1 + e)².
 /// The density wants |x| < 1e18.
 template <class T>
 BOBBIN_HD inline Normal<T> normal_by_tanh(T x) {
@@ -193,8 +191,8 @@ BOBBIN_HD inline Normal<T> normal_by_tanh(T x) {
 /// GELU (Hendrycks and Gimpel, 2016): x Φ(x), PyTorch's nn.GELU().
 /// Error up to 5.50 ulp; up to 8.10 ulp at x < -5; and below x = -12.9, where Φ is a denormal, up to 13 denormals.
 ///
-/// gelu(-inf) is NaN, as it is in PyTorch. The limit would be 0, but an activation of -inf comes from
-/// an overflow, which is better seen than covered up.
+/// gelu(-inf) is NaN, as it is in PyTorch. The limit would be 0, but an activation of -inf comes from an overflow,
+/// which is better seen than covered up.
 template <class T>
 BOBBIN_HD inline T gelu(T x) {
   return x * normal(x).cdf;

@@ -6,7 +6,7 @@
 
 #include "tensor/real.h"
 
-/// Where the time goes. While a profile is on, every function of tensor/functions.h that runs a loop notes how long it
+/// A profiler. While a profile is on, every function of tensor/functions.h that runs a loop notes how long it
 /// took, and the least that it had to do: its floating-point operations, and the bytes of its operands and results.
 /// Off, as it is at first, it costs a few nanoseconds a call.
 ///
@@ -29,7 +29,7 @@ struct Row {
 void start();
 void stop();
 
-/// What was noted since start(), the function that took longest first.
+/// The rows since start(), the slowest function first.
 std::vector<Row> rows();
 /// The same as a text: calls, time, share of the time since start(), GFLOP/s and GB/s. The last row, "between", is
 /// the time outside these functions; with calls on several threads at once it can be negative.

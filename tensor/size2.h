@@ -3,7 +3,7 @@
 
 namespace bobbin {
 
-/// A height and a width; a single number stands for both, as in the chapter's img_size=96.
+/// A height and a width; a single number stands for both, as in d2l.ai's img_size=96.
 struct Size2 {
   Index height, width;
 

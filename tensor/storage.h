@@ -17,7 +17,7 @@ namespace memory {
 std::shared_ptr<real> allocate(Index count);
 
 struct Stats {
-  std::size_t system_allocations = 0;  ///< how often a block had to come from the system
+  std::size_t system_allocations = 0;  ///< number of blocks that came from the system
   std::size_t in_use = 0;              ///< bytes in blocks that tensors hold now
   std::size_t peak_in_use = 0;         ///< the largest in_use since the last reset_peak()
   std::size_t cached = 0;              ///< bytes that wait in the free lists

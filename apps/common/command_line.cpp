@@ -52,9 +52,11 @@ std::string as_words(const nlohmann::json& value) {
   return CLI::detail::join(words, " ");
 }
 
+std::string one_of(const std::vector<std::string>& words) { return "{" + CLI::detail::join(words, ",") + "}"; }
+
 // What --help calls the value of a field.
 std::string type_of(const Field& field) {
-  if (!field.about().choices.empty()) return "{" + CLI::detail::join(field.about().choices, ",") + "}";
+  if (!field.about().choices.empty()) return one_of(field.about().choices);
   const auto is = [&](auto... types) { return (std::holds_alternative<decltype(types)>(field.place()) || ...); };
   std::string* const text = nullptr;
   float* const single = nullptr;
@@ -106,6 +108,10 @@ CLI::Validator within(double low, double high) {
         return message;
       },
       "");
+}
+
+void choose_from(const std::vector<std::string>& words, CLI::Option* option) {
+  option->check(CLI::IsMember(words).description(""))->type_name(one_of(words));
 }
 
 CLI::Validator ends_in(const std::vector<std::string>& endings) {

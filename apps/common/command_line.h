@@ -12,7 +12,7 @@ class Option;
 class Validator;
 }  // namespace CLI
 
-/// What the command lines of all programs share. <CLI/CLI.hpp> comes with the sources that use it.
+/// The common part of the programs' command lines. <CLI/CLI.hpp> comes with the sources that use it.
 namespace bobbin::command_line {
 
 /// Adds a flag for each field that has one, with its help and range; the default is the value that it has now.
@@ -20,17 +20,20 @@ void add_flags(CLI::App& app, const Fields& fields);
 
 /// Accepts the numbers from low to high, and so no NaN.
 CLI::Validator within(double low, double high);
+/// Lets the option be one of these words, and --help list them.
+void choose_from(const std::vector<std::string>& words, CLI::Option* option);
 /// Accepts the names of files that end in one of these.
 CLI::Validator ends_in(const std::vector<std::string>& endings);
 
 /// Runs parse(); ends the program after --help, and with exit code 2 and one sentence after a mistake.
 void parse_or_exit(const CLI::App& app, const std::function<void()>& parse);
 
-/// Says what ended the program, and with which code it ends: 2 without the GPU for which it is built, otherwise 1.
+/// Prints the error that ended the program, and returns its exit code: 2 without the GPU for which it is built,
+/// otherwise 1.
 int exit_code(const char* program, const std::exception& error);
 
-/// For the end of a program whose answer is what it prints: throws Error unless all of it went out, as it does not
-/// where stdout is a file on a full disk.
+/// For the end of a program whose result is its output: throws Error unless all of it was written, as it is not where
+/// stdout is a file on a full disk.
 void check_printed();
 
 }  // namespace bobbin::command_line

@@ -32,32 +32,33 @@ void add_word(CLI::App& app, const std::string& flag, char separator, std::size_
 
 void add_model(CLI::App& app, std::string& path, ModelFileOptions& options) {
   app.add_option("MODEL", path,
-                 "a safetensors file: a run's model.safetensors or best.safetensors, or weights of a ViT from timm, "
+                 "safetensors file: model.safetensors or best.safetensors of a run, or weights of a ViT from timm, "
                  "torchvision or Hugging Face")
       ->required();
-  app.option_defaults()->group("What the file of a model may not say");
-  app.add_option("--num-heads", options.num_heads, "attention heads")->check(within(1, 65536));
+  app.option_defaults()->group("Where the model's file does not say it, or to override it");
+  app.add_option("--num-heads", options.num_heads, "attention heads of a ViT")->check(within(1, 65536));
   add_word(
       app, "--img-size", 'x', 2, 1, 4096,
       [&](const auto& n) { options.img_size = Size2(static_cast<Index>(n.front()), static_cast<Index>(n.back())); },
-      "other images than the model was trained on: N, or HEIGHTxWIDTH");
-  app.add_option_function<std::string>(
-         "--interpolation",
-         [&](const std::string& name) {
-           options.interpolation = name == "bicubic" ? Interpolation::bicubic : Interpolation::bilinear;
-         },
-         "how pictures are resized: bilinear or bicubic")
-      ->check(CLI::IsMember({"bilinear", "bicubic"}));
+      "image size of a ViT, other than it was trained on: N, or HEIGHTxWIDTH");
+  choose_from({"bilinear", "bicubic"}, app.add_option_function<std::string>(
+                                           "--interpolation",
+                                           [&](const std::string& name) {
+                                             options.interpolation =
+                                                 name == "bicubic" ? Interpolation::bicubic : Interpolation::bilinear;
+                                           },
+                                           "interpolation when images are resized"));
   app.add_option_function<double>(
          "--crop-pct", [&](double share) { options.crop_pct = share; },
-         "the share of a picture's shorter side that is kept, 0.1 to 1; 0: the picture is squashed")
+         "share of an image's shorter side that the center crop keeps, 0.1 to 1; 0: squash, do not crop")
       ->check(within(0, 1));
   const auto numbers_of = [](std::optional<std::vector<real>>& to) {
     return [&to](const std::vector<double>& n) { to.emplace(n.begin(), n.end()); };
   };
   add_word(app, "--mean", ',', 3, -1e6, 1e6, numbers_of(options.mean),
-           "what is taken from each channel, whose numbers go from 0 to 1: R,G,B, or one for all");
-  add_word(app, "--std", ',', 3, 1e-6, 1e6, numbers_of(options.std), "what each channel is then divided by");
+           "mean to subtract from pixel values in 0 to 1: R,G,B, or one number");
+  add_word(app, "--std", ',', 3, 1e-6, 1e6, numbers_of(options.std),
+           "standard deviation to divide by: R,G,B, or one number");
   app.option_defaults()->group("Options");
 }
 

@@ -4,7 +4,7 @@
 
 #include "data/sets/dataset.h"
 
-/// config.json: all that one must know to repeat a run.
+/// config.json: what it takes to repeat a run.
 namespace bobbin {
 
 /// The text of config.json: the flags, the model (`description` is what describe_model() says of it), checksums of the

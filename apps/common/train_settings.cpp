@@ -1,7 +1,6 @@
 #include "apps/common/train_settings.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <filesystem>
 
 #include "apps/common/command_line.h"
@@ -18,7 +17,7 @@ namespace fs = std::filesystem;
 
 // --- Presets ----------------------------------------------------------------------------------------------
 
-// The chapter's numbers, exactly: those that a ViTConfig has at first.
+// d2l.ai's numbers, exactly: those that a ViTConfig has at first.
 void d2l(Settings&) {}
 
 // A small model on images in their own size: shows learning in half a minute on two cores.
@@ -48,14 +47,14 @@ struct Preset {
   void (*apply)(Settings&);
 };
 constexpr Preset presets[] = {
-    {"d2l", "the chapter's ViT", d2l},
+    {"d2l", "d2l.ai's ViT", d2l},
     {"quick", "a small ViT, half a minute", quick},
-    {"lenet", "d2l's LeNet", lenet},
-    {"mlp", "d2l's perceptron", mlp},
+    {"lenet", "d2l.ai's LeNet", lenet},
+    {"mlp", "d2l.ai's MLP", mlp},
 };
 
 const std::string preset_help = [] {
-  std::string help = "what the other flags begin with";
+  std::string help = "defaults of the other flags";
   for (const Preset& p : presets) help += std::string(&p == presets ? ": " : "; ") + p.name + ", " + p.help;
   return help;
 }();
@@ -175,22 +174,21 @@ std::string new_folder(const std::string& preset) {
 std::vector<std::pair<std::string, Fields>> Settings::fields() {
   Fields run, data, training;
   run("preset", preset, {.help = preset_help.c_str(), .choices = preset_names(), .fixed = true});
-  run("seed", seed, {.help = "makes a run repeatable", .low = 0, .high = 1e15, .fixed = true});
-  run("threads", threads, {.help = "threads to compute on", .low = 1, .high = 1024});
-  run("tf32", tf32, {.help = "on a GPU: products in TF32, several times faster and good to three digits"});
-  run("profile", profile, {.help = "say at the end where the time went"});
+  run("seed", seed, {.help = "random seed", .low = 0, .high = 1e15, .fixed = true});
+  run("threads", threads, {.help = "number of CPU threads", .low = 1, .high = 1024});
+  run("tf32", tf32, {.help = "on a GPU: matrix products in TF32, faster, with 10 bits of mantissa"});
+  run("profile", profile, {.help = "print the time spent in each function at the end"});
   run("finetune", finetune,
       {.help =
-           "begin with the weights of this file, ours or of a ViT from timm, torchvision or Hugging Face, and a new "
-           "head; the model's sizes and --mean and --std are the file's",
+           "start from the weights of this file, ours or of a ViT from timm, torchvision or Hugging Face, with a new "
+           "head; the model's sizes and, unless given, --mean and --std are the file's",
        .fixed = true});
 
   data("data_dir", data_dir,
-       {.help = "folder with Fashion-MNIST, CIFAR-10, or a folder of pictures for each class; if not given, "
-                "Fashion-MNIST is looked for",
+       {.help = "folder of Fashion-MNIST or CIFAR-10, or with one folder of images per class [Fashion-MNIST, if found]",
         .alias = "--data"});
   data("channels", channels,
-       {.help = "of pictures in folders: 1, grey, or 3; 0: as the data set has them",
+       {.help = "channels of images in folders: 1 (grey) or 3 (RGB); 0: as in the data set",
         .low = 0,
         .high = 3,
         .fixed = true});
@@ -199,12 +197,12 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
 
   trainer.fields(training);
   trainer.schedule.fields(training);
-  training("smoothing", smoothing, {.help = "label smoothing", .low = 0, .high = 1});
+  loss.fields(training);
   training("opt", opt, {.help = "optimizer", .choices = optimizer_names(), .fixed = true});
   std::visit([&](auto& options) { options.fields(training); }, optimizer);
 
   Fields of_model;
-  of_model("model", model_name, {.help = "which model", .choices = AnyConfig::names(), .fixed = true});
+  of_model("model", model_name, {.help = "architecture", .choices = AnyConfig::names(), .fixed = true});
   model.fields(of_model);
   return {{"Run", run}, {"Data", data}, {"Training", training}, {"Model", of_model}};
 }
@@ -214,13 +212,12 @@ Settings parse_command_line(int argc, char** argv) {
   const bool resumed = s.checkpoint.has_value();
   std::string output_dir;
 
-  CLI::App app("Trains an image classifier: the Vision Transformer of d2l.ai's chapter, or another --model.", "train");
+  CLI::App app("Trains an image classifier: the Vision Transformer of d2l.ai, or another --model.", "train");
   app.option_defaults()->always_capture_default();
   app.option_defaults()->group("Run");
   app.add_option("--output-dir", output_dir, "folder for metrics, weights and checkpoints [a new one in runs/]");
-  app.add_option("--resume", s.resume, "go on with a run: its folder, or one of its checkpoints; its flags hold");
-  app.add_option("--graph", s.graph,
-                 "draw a training step's tape into this file, .svg or, for Graphviz, .dot, and end without training")
+  app.add_option("--resume", s.resume, "continue a run, given its folder or one of its checkpoints, with its flags");
+  app.add_option("--graph", s.graph, "draw the tape of one training step into this .svg or .dot file, and exit")
       ->check(command_line::ends_in({".svg", ".dot"}));
   const auto groups = s.fields();
   for (const auto& [heading, fields] : groups) {

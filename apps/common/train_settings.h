@@ -1,11 +1,11 @@
 #pragma once
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string>
 
 #include "data/images/preprocess.h"
+#include "nn/loss.h"
 #include "nn/models/any_model.h"
 #include "nn/pretrained/model_file.h"
 #include "optim/any_optimizer.h"
@@ -13,7 +13,7 @@
 #include "optim/training/trainer.h"
 #include "tensor/threads.h"
 
-/// All that the program train can be told.
+/// The settings of the program train.
 namespace bobbin {
 
 struct Settings {
@@ -32,7 +32,7 @@ struct Settings {
   AnyOptimizerOptions optimizer = SGDOptions();
   std::string opt = "sgd";
   TrainerOptions trainer;
-  real smoothing = 0;
+  CrossEntropy loss;
 
   std::string graph;                     ///< the picture to draw instead of training
   std::string resume;                    ///< the run to go on with: its folder, or a checkpoint
@@ -44,8 +44,8 @@ struct Settings {
   std::vector<std::pair<std::string, Fields>> fields();
 };
 
-/// Reads the flags. Ends the program after --help (exit code 0), and, with one sentence on stderr, when a
-/// flag or its value is wrong (exit code 2). Throws Error if the run of --resume cannot be read.
+/// Reads the flags. Ends the program after --help (exit code 0), and, with one sentence on stderr, when a flag or its
+/// value is wrong (exit code 2). Throws Error if the run of --resume cannot be read.
 Settings parse_command_line(int argc, char** argv);
 
 /// --finetune: makes the model, and how pictures are prepared for it, those of the file, but for what the command line

@@ -84,9 +84,9 @@ void DetectAnomaly::handed_on(const Tape::Node& node, const GradSlot& input, con
   const Range sum = range(dY_);
   const Known *from = find(node.output.get()), *to = find(&input);
   const std::string name = from ? from->name : node.op, arrived = describe(dY_.shape(), sum);
-  check(sum.finite(), "detect_anomaly", "on the way back, the gradients that arrived at the result of ", name,
+  check(sum.finite(), "detect_anomaly", "in backward, the gradients that arrived at the result of ", name,
         " are finite, and their sum is not: ", arrived);
-  fail("detect_anomaly", "on the way back, ", name, " gave the first gradient that is not finite, to ",
+  fail("detect_anomaly", "in backward, ", name, " gave the first gradient that is not finite, to ",
        to ? to->name : "an input", ":\n  gradient: ", describe(gradient.shape(), numbers), "\n  dY: ", arrived,
        from ? "\n  result: " + from->values + from->inputs : "");
 }

@@ -10,7 +10,7 @@
 namespace bobbin {
 
 /// Finds the operation that makes the first NaN or infinity. While one is in scope, whatever an op computes while a
-/// tape records is looked at, and so is every gradient on the way back. At the first number that is not finite an Error
+/// tape records is looked at, and so is every gradient in backward. At the first number that is not finite an Error
 /// is thrown that names the op and the layer it belongs to or comes after, with shapes and ranges of all that went in:
 ///
 ///     DetectAnomaly detect(named_parameters(model));  // for a step, before it
@@ -44,7 +44,7 @@ class DetectAnomaly : public TapeListener {
 
   std::unordered_map<const GradSlot*, Known> known_;
   std::size_t computed_ = 0;
-  Tensor dY_;  // of the op whose way back runs
+  Tensor dY_;  // of the op whose VJPs run
 };
 
 }  // namespace bobbin

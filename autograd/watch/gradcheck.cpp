@@ -49,9 +49,9 @@ struct Comparison {
   double backward, finite_difference, error;
 };
 
-// Both sides of the identity and their relative error. The scale is what the two products are made of,
-// so that terms that cancel do not magnify it. What y's own rounding, divided by epsilon, can make of a
-// gradient of zero must stay within the tolerance: that is the last of the three scales.
+// Both sides of the identity and their relative error. The scale is what the two products are made of, so that terms
+// that cancel do not magnify it. What y's own rounding, divided by epsilon, can make of a gradient of zero must stay
+// within the tolerance: that is the last of the three scales.
 Comparison compare(const std::function<Var()>& f, Var& leaf, const Numbers& gradient, const Tensor& direction,
                    const Numbers& u, const Numbers& y, const GradcheckOptions& options) {
   const Numbers v = direction.values(), Jv = difference(f, leaf, direction, static_cast<real>(options.epsilon));

@@ -141,7 +141,7 @@ std::string draw(const Nodes& nodes) {
          "fillcolor=\"#e9eff5\", margin=\"0.12,0.05\", height=0.3];\n"
          "edge [color=\"#5b6f82\", arrowsize=0.6];\n"
       << "label="
-      << quoted(std::to_string(ops) + " ops, which keep " + describe_bytes(kept) + " for the way back; " +
+      << quoted(std::to_string(ops) + " ops, which keep " + describe_bytes(kept) + " for backward; " +
                 with_commas(numbers) + " numbers in the parameters (square)")
       << ";\n";
   draw_frame(out, "", frames, nodes);

@@ -12,8 +12,8 @@ namespace bobbin {
 ///     const Var loss = cross_entropy(model(X), y);
 ///     write_file("tape.dot", to_dot(std::move(tape), named_parameters(model)));  // dot -Tsvg tape.dot > tape.svg
 ///
-/// A box is an op, with the shape of its result and the memory that it keeps for its way back; a small square
-/// is a parameter. What several ops keep is counted at the first of them, where backward() lets go of it. What needs no
+/// A box is an op, with the shape of its result and the memory that it keeps for backward; a small square is a
+/// parameter. What several ops keep is counted at the first of them, where backward() lets go of it. What needs no
 /// gradient, such as the images, is not on the tape. Frames are modules, known by the parameters' names: an op that
 /// uses parameters stands where the layer does that has them, any other where its neighbours stand.
 ///

@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -12,7 +11,7 @@ namespace bobbin {
 /// A parameter with its name.
 using NamedParameter = std::pair<std::string, Var>;
 
-/// What a name stands in: "blks.0.ln1" for "blks.0.ln1.weight"; "" for a name without a dot.
+/// The module of a name: "blks.0.ln1" for "blks.0.ln1.weight"; "" for a name without a dot.
 inline std::string parent(const std::string& name) {
   const std::size_t dot = name.rfind('.');
   return dot == std::string::npos ? "" : name.substr(0, dot);

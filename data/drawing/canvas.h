@@ -29,7 +29,7 @@ void paste(Image& image, Index x, Index y, const Image& picture, Index scale = 1
 /// printable ASCII becomes a question mark.
 void draw_text(Image& image, Index x, Index y, const std::string& text, Color color = black, Index scale = 1);
 
-/// What draw_text() needs.
+/// The size of the text that draw_text() draws.
 Size2 text_size(const std::string& text, Index scale = 1);
 
 /// The picture turned to the left by 90 degrees: text in it runs upwards.

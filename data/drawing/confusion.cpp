@@ -83,12 +83,6 @@ Index ConfusionMatrix::taken_for(Index c) const {
   return sum;
 }
 
-double ConfusionMatrix::accuracy() const {
-  Index right = 0;
-  for (std::size_t c = 0; c < counts_.size(); ++c) right += counts_[c][c];
-  return share(right, total());
-}
-
 double ConfusionMatrix::precision(Index c) const {
   const auto at = static_cast<std::size_t>(c);
   return share(counts_.at(at)[at], taken_for(c));

@@ -8,13 +8,13 @@ namespace bobbin {
 /// Values over the epochs: (epoch, value). Where a value is not finite the line has a gap.
 using Points = std::vector<std::pair<double, double>>;
 
-/// What is drawn of one training run.
+/// The curves of one training run.
 struct Curves {
   std::string name;
   Points train_loss{}, val_loss{}, val_acc{};
 };
 
-/// Draws a run as the chapter does (d2l.ProgressBoard): over the epochs, on one axis, train_loss solid, val_loss dashed
+/// Draws a run as d2l.ai does (d2l.ProgressBoard): over the epochs, on one axis, train_loss solid, val_loss dashed
 /// and val_acc dash-dotted, in matplotlib's colours. Of several runs, each has a colour of its own, and the accuracies
 /// an axis of their own, on which small differences can be seen. Returns an SVG picture on a white ground.
 ///

@@ -19,13 +19,13 @@
 ///       Index num_hiddens = 256;
 ///
 ///       void fields(Fields& f) {
-///         f("img_size", img_size, {.help = "pixels that images are resized to", .low = 1, .high = 4096, .fixed =
-///         true}); f("num_hiddens", num_hiddens, {.help = "width inside", .low = 1, .high = 65536, .fixed = true});
+///         f("img_size", img_size, {.help = "size of images in pixels", .low = 1, .high = 4096});
+///         f("num_hiddens", num_hiddens, {.help = "hidden units", .low = 1, .high = 65536});
 ///       }
 ///     };
 namespace bobbin {
 
-/// What there is to say of a field beside its name, its place and, as the value it has at first, its default.
+/// Attributes of a field beside its name and its default, the value that it has at first.
 struct About {
   const char* help = "";
   double low = std::numeric_limits<double>::lowest();  ///< the smallest and largest that a number may be

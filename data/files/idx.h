@@ -8,7 +8,7 @@
 
 namespace bobbin {
 
-/// What a file in IDX holds, the format of MNIST and Fashion-MNIST: bytes in a shape.
+/// The content of an IDX file, the format of MNIST and Fashion-MNIST: bytes in a shape.
 struct IdxArray {
   Shape shape;                      ///< (N, H, W) for grey images, (N) for labels
   std::vector<std::uint8_t> bytes;  ///< shape.size() of them, the last axis innermost

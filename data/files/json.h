@@ -1,5 +1,4 @@
 #pragma once
-#include <limits>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>

@@ -10,7 +10,7 @@ namespace bobbin {
 /// Tensors with their names, as a file of weights holds them.
 using NamedTensors = std::map<std::string, Tensor>;
 
-/// What a safetensors file holds.
+/// The content of a safetensors file.
 struct Safetensors {
   NamedTensors tensors;
   std::map<std::string, std::string> metadata;  ///< notes of whoever wrote it; {"format", "pt"} is PyTorch's

@@ -4,8 +4,8 @@
 
 namespace bobbin {
 
-/// Writes a file so that at any moment, a power failure included, either the old or the whole new one is
-/// there: beside it under another name, forced to the disk, then renamed.
+/// Writes a file so that at any moment, a power failure included, either the old or the whole new one is there: beside
+/// it under another name, forced to the disk, then renamed.
 /// Throws Error with the path and the system's reason (no space left, permission denied, no such
 /// directory); what was there before stays.
 void write_file(const std::filesystem::path& path, std::string_view content);

@@ -5,8 +5,8 @@
 
 namespace bobbin {
 
-/// What must be looked at before stb_image decodes a file: whether it is whole, and what stb_image trusts though it
-/// should not. Both throw Error, which names the file; `path` is for that only.
+/// Checks before stb_image decodes a file: that it is complete, and what stb_image trusts though it should not. Both
+/// throw Error, which names the file; `path` is for that only.
 
 /// Every checksum of a PNG, up to its end.
 void check_png(std::span<const std::uint8_t> bytes, const std::filesystem::path& path);

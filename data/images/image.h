@@ -18,8 +18,8 @@ struct Image {
 /// Throws Error for a crop_pct out of its range, and where resize() does.
 Image fit(Image image, const Preprocess& preprocess);
 
-/// The numbers of the picture, as torchvision's ToTensor and Normalize compute them: byte / 255, then
-/// (number - mean) / std for each channel. Writes one to `out` for each byte.
+/// The numbers of the picture, as torchvision's ToTensor and Normalize compute them: byte / 255, then (number - mean) /
+/// std for each channel. Writes one to `out` for each byte.
 /// Throws Error unless mean and std are empty or have a number for each channel, and std is positive.
 void to_numbers(const Image& image, const Preprocess& preprocess, real* out);
 

@@ -8,11 +8,11 @@ namespace bobbin {
 
 enum class Interpolation { bilinear, bicubic };
 
-/// How a picture of any size becomes what a model looks at.
+/// Preprocessing of a picture for a model: size, crop and normalisation.
 struct Preprocess {
   Size2 size = 96;  ///< of what the model sees, in pixels
   Interpolation interpolation = Interpolation::bilinear;
-  /// 0: the picture is squashed to `size`, as the chapter does. Otherwise from 0.1 to 1, the share that is kept: the
+  /// 0: the picture is squashed to `size`, as d2l does. Otherwise from 0.1 to 1, the share that is kept: the
   /// picture is resized, its proportions kept, until it just covers floor(size / crop_pct), and `size` is cut out of
   /// its centre, as timm and torchvision do.
   double crop_pct = 0;
@@ -22,15 +22,16 @@ struct Preprocess {
 
   void fields(Fields& f) {
     f("interpolation", interpolation,
-      {.help = "how pictures are resized", .choices = {"bilinear", "bicubic"}, .flag = ""});
+      {.help = "interpolation when images are resized", .choices = {"bilinear", "bicubic"}, .flag = ""});
     f("crop_pct", crop_pct, {.low = 0, .high = 1, .flag = ""});
     f("squash", squash, {.flag = ""});
     f("mean", mean,
-      {.help = "subtracted from the numbers from 0 to 1: one, or one for each channel",
+      {.help = "mean to subtract from pixel values in 0 to 1: one, or one per channel",
        .low = -1e6,
        .high = 1e6,
        .fixed = true});
-    f("std", std, {.help = "and what they are then divided by", .low = 1e-6, .high = 1e6, .fixed = true});
+    f("std", std,
+      {.help = "standard deviation to divide by: one, or one per channel", .low = 1e-6, .high = 1e6, .fixed = true});
   }
 };
 

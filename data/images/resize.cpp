@@ -10,8 +10,8 @@
 #include "tensor/cubic.h"
 #include "tensor/parallel.h"
 
-// Two passes, first along the rows, then along the columns. Each makes every output pixel o of a line
-// from some neighbours in the input line,
+// Two passes, first along the rows, then along the columns. Each makes every output pixel o of a line from some
+// neighbours in the input line,
 //
 //     out[o] = Σₖ weight[k][o] · in[first[o] + k].
 //
@@ -21,16 +21,15 @@
 //
 //     w(i) = filter(|i + ½ − c| / r),    r = max(1, scale).
 //
-// The bilinear filter is a triangle, 1 − x up to x = 1. When the image grows, r is 1 and only the two
-// nearest pixels count. When it shrinks, the triangle is as wide as two output pixels, so that every
-// input pixel has its say: without that, fine patterns turn into false coarse ones (aliasing). The
-// bicubic filter (tensor/cubic.h) reaches up to x = 2. It is negative beyond 1, which sharpens edges, and can lead out
-// of 0 ... 255. Beyond the border there are no pixels; the weights that remain are divided by their sum, so that a grey
-// area keeps its grey.
+// The bilinear filter is a triangle, 1 − x up to x = 1. When the image grows, r is 1 and only the two nearest pixels
+// count. When it shrinks, the triangle is as wide as two output pixels, so that every input pixel has its say: without
+// that, fine patterns turn into false coarse ones (aliasing). The bicubic filter (tensor/cubic.h) reaches up to x = 2.
+// It is negative beyond 1, which sharpens edges, and can lead out of 0 ... 255. Beyond the border there are no pixels;
+// the weights that remain are divided by their sum, so that a grey area keeps its grey.
 //
-// Pillow computes with integers: weights are multiples of 2⁻²², and each pass rounds its sums to
-// bytes. We do the same to get the same. (From version 13 on it begins with the columns where the height
-// shrinks much more than the width; then the rounding in between is another.)
+// Pillow computes with integers: weights are multiples of 2⁻²², and each pass rounds its sums to bytes. We do the same
+// to get the same. (From version 13 on it begins with the columns where the height shrinks much more than the width;
+// then the rounding in between is another.)
 
 namespace bobbin {
 namespace {
@@ -63,8 +62,8 @@ Weights make_weights(Index size_in, Index size_out, const Filter& filter) {
   std::vector<double> w(static_cast<std::size_t>(taps));
   for (Index o = 0; o < size_out; ++o) {
     const double c = (static_cast<double>(o) + 0.5) * scale;
-    // The first pixel with its centre right of c - reach. At the border all taps are moved inside, and
-    // those out of reach weigh 0.
+    // The first pixel with its centre right of c - reach. At the border all taps are moved inside, and those out of
+    // reach weigh 0.
     Index i = std::clamp(static_cast<Index>(std::floor(c - reach + 0.5)), Index{0}, size_in - taps);
     result.first[static_cast<std::size_t>(o)] = i;
     for (double& tap : w) tap = filter.weight(std::abs(static_cast<double>(i++) + 0.5 - c) / r);
@@ -77,8 +76,8 @@ Weights make_weights(Index size_in, Index size_out, const Filter& filter) {
   return result;
 }
 
-// out[j] = Σₖ weight(k, j)·in(k, j) for 0 <= j < count <= block. The loop over j is inside, where the
-// compiler turns it into vector instructions.
+// out[j] = Σₖ weight(k, j)·in(k, j) for 0 <= j < count <= block. The loop over j is inside, where the compiler turns it
+// into vector instructions.
 template <class Weight, class In>
 void weighted_sums(std::uint8_t* out, Index count, Index taps, const Weight& weight, const In& in) {
   std::array<std::int32_t, block> array;

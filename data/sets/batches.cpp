@@ -70,7 +70,7 @@ Batches::Prepared Batches::make(Staging images, Index first, int threads) const 
       if (data_->files.empty())
         prepare();
       else
-        naming("batches", data_->files[static_cast<std::size_t>(index)], prepare);
+        with_context("batches", data_->files[static_cast<std::size_t>(index)], prepare);
     }
   };
   std::vector<std::future<void>> others;

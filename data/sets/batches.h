@@ -35,7 +35,7 @@ class Batches {
   Batches(const ImageDataset& data, Index batch_size, std::vector<Index> order, const Augmentation& augmentation = {},
           const Draw& draw = {});
 
-  /// How many batches there are.
+  /// The number of batches.
   Index size() const;
   /// Throws Error unless 0 <= i < size(), and where image(), fit() and to_numbers() do.
   Batch operator[](Index i) const;

@@ -35,7 +35,7 @@ struct ImageDataset {
   std::vector<std::string> class_names;
 };
 
-/// What a model is trained on, and what it is validated on.
+/// A data set: its training and test images.
 struct TrainAndTest {
   ImageDataset train, test;
   std::string name;  ///< for people

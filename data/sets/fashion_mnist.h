@@ -10,7 +10,7 @@ struct FashionMnistOptions {
   Size2 resize = 28;  ///< the size of the images in a batch, in pixels
 };
 
-/// 60,000 images to train on, and 10,000, which the chapter validates on.
+/// 60,000 images to train on, and 10,000, which d2l.ai validates on.
 using FashionMnist = TrainAndTest;
 
 /// Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017): grey images of 28 x 28, clothes of ten kinds.

@@ -12,24 +12,24 @@
 #include "nn/models/vit.h"
 #include "nn/module.h"
 
-/// The models by their names. A model is a file beside this one, with
+/// The models by name. A model is a file beside this one, with
 ///   - a config: its name and title, the type of its Model, fields(), and among these img_size, num_classes and
 ///   num_channels;
-///     `heads`, how the names of the layers begin that a new set of classes replaces; and weights(), about how many
-///     numbers there are to learn;
+///     `heads`, the name prefixes of the layers that a new set of classes replaces; and weights(), about how many
+///     parameters there are;
 ///   - the model: a constructor from config and Rng, its config, operator(): images (B, C, H, W) -> logits
 ///     (B, classes), and visit().
 namespace bobbin {
 
-/// Every model that there is, by its config: to add one, write its file and name it here.
+/// All models, by their configs: to add one, write its file and name it here.
 using Configs = std::variant<ViTConfig, LeNetConfig, MLPConfig>;
 
-/// The config of any of them.
+/// The config of any model.
 class AnyConfig {
  public:
   template <class Config>
   requires std::constructible_from<Configs, Config> AnyConfig(Config config) : config_(std::move(config)) {}
-  /// What the model of this name is at first. Throws Error, which lists the names, if there is none.
+  /// The default config of the model of this name. Throws Error, which lists the names, if there is none.
   static AnyConfig of(const std::string& name);
   /// "vit", "mlp", ...
   static std::vector<std::string> names();

@@ -4,7 +4,7 @@
 #include "autograd/plain.h"
 #include "nn/models/vit.h"
 
-/// Where a Vision Transformer looks.
+/// Attention maps of a Vision Transformer.
 namespace bobbin {
 
 /// The attention weights of each block: (B, num_heads, T, T); the row of a query sums up to 1. Query 0 is the class
@@ -40,8 +40,8 @@ inline Tensor attention_rollout(const std::vector<Tensor>& maps) {
   return rollout;
 }
 
-/// What the head looks at of the image, by attention weights or a rollout (T, T): the row of the class token, or with
-/// Pool::avg the mean over the rows of the patches; and of it the patches, as they lie in the image.
+/// The map of the head over the patches, from attention weights or a rollout (T, T): the row of the class token, or
+/// with Pool::avg the mean over the rows of the patches; and of it the patches, as they lie in the image.
 inline Tensor over_patches(const Tensor& map, const ViT& model) {
   const ViTConfig& c = model.config;
   const Index T = map.shape()[0], first = model.head_tokens();

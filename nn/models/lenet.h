@@ -17,11 +17,11 @@ struct LeNetConfig {
 
   void fields(Fields& f) {
     f("img_size", img_size,
-      {.help = "pixels that images are resized to: N, or height and width", .low = 12, .high = 4096, .fixed = true});
+      {.help = "image size in pixels: N, or height and width", .low = 12, .high = 4096, .fixed = true});
     f("num_classes", num_classes, {.low = 1, .high = 1 << 20, .flag = ""});
     f("num_channels", num_channels, {.low = 1, .high = 1 << 20, .flag = ""});
   }
-  /// What is left of an image's height and width after two convolutions, the first padded, and two poolings.
+  /// Height and width of the last feature map: after two convolutions, the first padded, and two poolings.
   Size2 map_size() const { return {(img_size.height / 2 - 4) / 2, (img_size.width / 2 - 4) / 2}; }
   double weights() const {
     const double map = static_cast<double>(map_size().height) * static_cast<double>(map_size().width);

@@ -3,7 +3,7 @@
 #include "nn/layers.h"
 #include "nn/models/check_images.h"
 
-/// The multilayer perceptron of d2l.ai, section 5.2, after which the larger models are measured: one hidden layer.
+/// The multilayer perceptron of d2l.ai, section 5.2, with one hidden layer: a baseline for the larger models.
 namespace bobbin {
 
 struct MLPConfig {
@@ -17,8 +17,8 @@ struct MLPConfig {
 
   void fields(Fields& f) {
     f("img_size", img_size,
-      {.help = "pixels that images are resized to: N, or height and width", .low = 1, .high = 4096, .fixed = true});
-    f("num_hiddens", num_hiddens, {.help = "width of the hidden layer", .low = 1, .high = 65536, .fixed = true});
+      {.help = "image size in pixels: N, or height and width", .low = 1, .high = 4096, .fixed = true});
+    f("num_hiddens", num_hiddens, {.help = "hidden units", .low = 1, .high = 65536, .fixed = true});
     f("num_classes", num_classes, {.low = 1, .high = 1 << 20, .flag = ""});
     f("num_channels", num_channels, {.low = 1, .high = 1 << 20, .flag = ""});
   }

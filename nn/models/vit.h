@@ -5,8 +5,8 @@
 #include "nn/attention.h"
 #include "nn/models/check_images.h"
 
-/// The Vision Transformer of the chapter "Transformers for Vision" (d2l.ai, after Dosovitskiy et al.,
-/// 2021: "An image is worth 16x16 words"): its classes, names and arguments, in its order.
+/// The Vision Transformer of d2l.ai's chapter "Transformers for Vision" (after Dosovitskiy et al., 2021: "An image is
+/// worth 16x16 words"): its classes, names and arguments, in its order.
 namespace bobbin {
 
 /// An image cut into patches, each of them projected to num_hiddens numbers: a sentence of patches.
@@ -23,7 +23,7 @@ struct PatchEmbedding {
 
   /// (B, num_channels, H, W) -> (B, num_patches, num_hiddens).
   Var operator()(const Var& X) {
-    // The chapter writes conv(X).flatten(2).transpose(1, 2). As kernel = stride, that is one product
+    // d2l writes conv(X).flatten(2).transpose(1, 2). As kernel = stride, that is one product
     // of the patches with the kernels, which comes out in the order we want.
     return linear(patches(X, patch_size), flatten(conv.weight), conv.bias);
   }
@@ -88,10 +88,10 @@ struct ViTBlock {
   void visit(auto&& v) { v("ln1", ln1), v("attention", attention), v("ln2", ln2), v("mlp", mlp); }
 };
 
-/// What the head looks at: the class token, or the mean over the patches (the chapter's second exercise).
+/// Input of the head: the class token, or the mean over the patches (d2l's second exercise).
 enum class Pool { token, avg };
 
-/// The chapter's arguments of ViT, with its values, and what other Vision Transformers have instead.
+/// Hyperparameters of a ViT. The defaults are d2l's.
 struct ViTConfig {
   using Model = struct ViT;
   static constexpr const char *name = "vit", *title = "ViT";
@@ -109,38 +109,39 @@ struct ViTConfig {
   /// A second token with a head of its own, which learns from a teacher (DeiT, Touvron et al., 2021).
   bool distilled = false;
   /// Of the last block the head sees the class token only (two tokens if distilled), so nothing else is computed there:
-  /// the same function, so without dropout the same logits and gradients, for 1.67 times less work in the chapter's
-  /// model. True computes all of it, as the chapter's code does.
+  /// the same function, so without dropout the same logits and gradients, for 1.67 times less work in d2l's
+  /// model. True computes all of it, as d2l's code does.
   bool whole_last_block = false;
 
   void fields(Fields& f) {
     constexpr double most = 1 << 20;
     f("img_size", img_size,
-      {.help = "pixels that images are resized to: N, or height and width", .low = 1, .high = 4096, .fixed = true});
+      {.help = "image size in pixels: N, or height and width", .low = 1, .high = 4096, .fixed = true});
     f("patch_size", patch_size,
-      {.help = "pixels of a patch: N, or height and width", .low = 1, .high = 4096, .fixed = true});
-    f("num_hiddens", num_hiddens, {.help = "width of a token", .low = 1, .high = 65536, .fixed = true});
-    f("mlp_num_hiddens", mlp_num_hiddens, {.help = "width inside the MLP", .low = 1, .high = most, .fixed = true});
+      {.help = "patch size in pixels: N, or height and width", .low = 1, .high = 4096, .fixed = true});
+    f("num_hiddens", num_hiddens, {.help = "dimension of a token", .low = 1, .high = 65536, .fixed = true});
+    f("mlp_num_hiddens", mlp_num_hiddens,
+      {.help = "hidden units of a block's MLP", .low = 1, .high = most, .fixed = true});
     f("num_heads", num_heads,
-      {.help = "attention heads; divides --num-hiddens", .low = 1, .high = 65536, .fixed = true});
-    f("num_blks", num_blks, {.help = "blocks", .low = 0, .high = 1000, .fixed = true});
-    f("emb_dropout", emb_dropout, {.help = "dropout on the embedding", .low = 0, .high = 0.9999});
-    f("blk_dropout", blk_dropout, {.help = "dropout inside the blocks", .low = 0, .high = 0.9999});
-    f("use_bias", use_bias, {.help = "biases in attention's projections", .fixed = true});
+      {.help = "attention heads; must divide --num-hiddens", .low = 1, .high = 65536, .fixed = true});
+    f("num_blks", num_blks, {.help = "Transformer blocks", .low = 0, .high = 1000, .fixed = true});
+    f("emb_dropout", emb_dropout, {.help = "dropout probability after the embedding", .low = 0, .high = 0.9999});
+    f("blk_dropout", blk_dropout, {.help = "dropout probability in the blocks", .low = 0, .high = 0.9999});
+    f("use_bias", use_bias, {.help = "biases in the query, key, value and output projections", .fixed = true});
     f("num_classes", num_classes, {.low = 1, .high = most, .flag = ""});
     f("num_channels", num_channels, {.low = 1, .high = most, .flag = ""});
     f("pool", pool,
-      {.help = "what the head sees: token, the class token; avg, the mean over the patches",
+      {.help = "input of the head: token, the class token; avg, the mean of the patch tokens",
        .choices = {"token", "avg"},
        .flag = "global-pool",
        .fixed = true});
     f("layer_norm_eps", layer_norm_eps, {.low = 1e-20, .high = 1, .flag = ""});
     f("distilled", distilled, {.flag = ""});
     f("whole_last_block", whole_last_block,
-      {.help = "compute all of the last block, not only what the head sees", .in_file = false});
+      {.help = "compute the last block for all tokens, not only for those that the head uses", .in_file = false});
   }
 
-  /// How many patches lie below and beside each other.
+  /// The patches in a column and in a row.
   Size2 grid() const { return {img_size.height / patch_size.height, img_size.width / patch_size.width}; }
   double weights() const {
     const auto D = static_cast<double>(num_hiddens), M = static_cast<double>(mlp_num_hiddens);
@@ -150,7 +151,7 @@ struct ViTConfig {
   }
 };
 
-/// Images (B, num_channels, H, W) -> logits (B, num_classes): if distilled, the mean of what the two heads say.
+/// Images (B, num_channels, H, W) -> logits (B, num_classes): if distilled, the mean of both heads.
 struct ViT {
   ViTConfig config;
   PatchEmbedding patch_embedding;
@@ -188,7 +189,7 @@ struct ViT {
     if (only_first) X = blks.back().first_tokens(X, head_tokens());
     return classify(X);
   }
-  /// What the first block sees: (B, num_channels, H, W) -> (B, T, num_hiddens).
+  /// The input of the first block: (B, num_channels, H, W) -> (B, T, num_hiddens).
   Var tokens(const Var& images) {
     check_images("ViT", images, config);
     const Index B = images.shape()[0];
@@ -198,7 +199,7 @@ struct ViT {
                          : concat({repeated(cls_token), X}, 1);  // (B, T, C)
     return dropout(std::move(X) + pos_embedding);
   }
-  /// How many tokens precede the patches.
+  /// The number of tokens before the patches.
   Index head_tokens() const { return config.distilled ? 2 : 1; }
   void visit(auto&& v) {
     v("cls_token", cls_token), v("dist_token", dist_token), v("pos_embedding", pos_embedding),

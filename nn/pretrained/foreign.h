@@ -5,7 +5,7 @@
 
 namespace bobbin {
 
-/// Makes of tensors that vit_weights() knows a model's file as ours are. What they do not say comes from the
+/// Converts weights that vit_weights() recognises to a model file of ours. What they do not say comes from the
 /// config.json beside the file at `path`, if it is timm's or transformers', and how pictures are prepared from what
 /// timm has there and transformers in preprocessor_config.json. Without these it is a guess, what is usual there:
 ///
@@ -15,11 +15,12 @@ namespace bobbin {
 /// | timm, DeiT (distilled)   | config.json              | bicubic, crop_pct 0.9    | ImageNet's                   |
 /// | torchvision              | nowhere                  | bilinear, crop_pct 0.875 | ImageNet's                   |
 /// | transformers             | preprocessor_config.json | bilinear, squashed       | 0.5, 0.5                     |
-/// | the chapter              | nowhere                  | bilinear, squashed       | none                         |
+/// | d2l                      | nowhere                  | bilinear, squashed       | none                         |
 ///
 /// A DeiT that is not distilled cannot be told from a ViT without these files. Where transformers would cut half a
 /// pixel more off one side than off the other, the cut may be at torchvision's place, a pixel from transformers'.
-/// Classes without names are "0", "1", ... Throws Error for whatever is wrong with the tensors or those files.
+/// Classes without names are "0", "1", ... Throws Error where vit_weights() does, and unless those files are JSON that
+/// fits the weights.
 ModelFile read_foreign(NamedTensors tensors, const std::filesystem::path& path, const ModelFileOptions& options);
 
 }  // namespace bobbin

@@ -78,13 +78,14 @@ ModelDescription read_description(const std::string& text, const std::string& pl
   for (const Field& field : fields_of(result.preprocess))
     if (field.name() != "squash" || about_pictures.has("squash"))  // not in the first files
       field.set(about_pictures.at(field.name().c_str()), about_pictures.place() + "." + field.name());
-  naming("read_description", place, [&] { check_description(result.config, result.class_names, result.preprocess); });
+  with_context("read_description", place,
+               [&] { check_description(result.config, result.class_names, result.preprocess); });
   return result;
 }
 
 ModelFile read_model_file(const fs::path& path, const ModelFileOptions& options) {
   Safetensors content = read_safetensors(path);
-  return naming("read_model_file", path, [&] {
+  return with_context("read_model_file", path, [&] {
     const auto note = content.metadata.find("bobbin");
     const auto read = [&]() -> ModelFile {
       if (note == content.metadata.end()) return read_foreign(std::move(content.tensors), path, options);
@@ -101,7 +102,7 @@ ModelFile read_model_file(const fs::path& path, const ModelFileOptions& options)
 
 Classifier read_classifier(const fs::path& path, const ModelFileOptions& options) {
   ModelFile file = read_model_file(path, options);
-  Classifier classifier{naming("read_model_file", path, [&] { return make_model(file.config, file.tensors); }),
+  Classifier classifier{with_context("read_model_file", path, [&] { return make_model(file.config, file.tensors); }),
                         std::move(file.class_names), std::move(file.preprocess)};
   eval(classifier.model);
   return classifier;

@@ -11,14 +11,14 @@
 /// A model in one file: its weights under PyTorch's names, and in the metadata what it takes to use them.
 namespace bobbin {
 
-/// What our files say about a model, as text in their metadata.
+/// The metadata of a model file.
 struct ModelDescription {
   AnyConfig config;
   std::vector<std::string> class_names;  ///< one for each class
   Preprocess preprocess;                 ///< its size is the config's img_size
 };
 
-/// A file of a model, before a model is made of it: to be given another size, or another head.
+/// The content of a model file, before a model is built from it: to be given another size, or another head.
 struct ModelFile {
   AnyConfig config;
   NamedTensors tensors;
@@ -26,14 +26,14 @@ struct ModelFile {
   Preprocess preprocess;
 };
 
-/// All that it takes to say what is in a picture.
+/// A model in evaluation mode with its class names and preprocessing.
 struct Classifier {
   AnyModel model;
   std::vector<std::string> class_names;  ///< one for each logit
   Preprocess preprocess;
 };
 
-/// What a file does not say, or what is to be otherwise.
+/// What a model file does not say, or overrides of what it says.
 struct ModelFileOptions {
   int num_heads = 0;                ///< of a ViT; 0: as the file says, or else as VitHints
   std::optional<Size2> img_size{};  ///< of a ViT: other images than it was trained on; see set_img_size()
@@ -48,15 +48,15 @@ struct ModelFileOptions {
 std::string describe_model(const ModelDescription& description);
 
 /// Reads what describe_model() writes; without `model`, as in the first files, it is a ViT. `place` says in errors
-/// where the text is from. Throws Error for whatever is wrong with it; whether a model of this config could be made,
-/// the text cannot prove.
+/// where the text is from. Throws Error unless it is JSON with all fields, each in its range; whether a model of this
+/// config can be made is not checked.
 ModelDescription read_description(const std::string& json, const std::string& place);
 
-/// Reads a file of ours, or one that read_foreign() knows. Throws Error, which names the file, for whatever is wrong
-/// with it, and for options that its model does not have.
+/// Reads a file of ours, or one that read_foreign() knows. Throws Error, which names the file, if it is damaged or its
+/// config contradicts its weights, and for options that its model does not have.
 ModelFile read_model_file(const std::filesystem::path& path, const ModelFileOptions& options = {});
 
-/// The same with its model, in evaluation mode.
+/// The same, with the model built, in evaluation mode.
 Classifier read_classifier(const std::filesystem::path& path, const ModelFileOptions& options = {});
 
 }  // namespace bobbin

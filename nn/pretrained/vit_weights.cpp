@@ -4,7 +4,6 @@
 #include <cctype>
 #include <cmath>
 #include <string_view>
-#include <utility>
 
 #include "nn/module.h"
 #include "tensor/check.h"
@@ -16,7 +15,8 @@ namespace {
 
 using Tensors = std::map<std::string, Tensor>;
 
-// One thing, and what it is called. A # stands for the number of the block; ".weight" or ".bias" may follow.
+// A tensor of ViT, and its name in another library. A # stands for the number of the block; ".weight" or ".bias" may
+// follow.
 struct Name {
   const char *d2l, *other;
 };
@@ -96,7 +96,7 @@ std::optional<Match> match(std::string_view pattern, std::string_view name) {
   return Match{number, name.substr(after.size())};
 }
 
-// The chapter's name, or the name itself if the table does not have it.
+// d2l's name, or the name itself if the table does not have it.
 template <std::size_t n>
 std::string translated(const std::string& name, const Name (&names)[n]) {
   for (const Name& row : names) {
@@ -208,8 +208,8 @@ ViTConfig config_of(const VitWeights& weights, const VitHints& hints, bool avera
   return config;
 }
 
-// The (to, from) matrix that resizes a row of numbers: by the bicubic filter, which is as
-// wide as four of the coarser ones of the old and the new pixels, so that nothing aliases, and is cut off at the ends.
+// The (to, from) matrix that resizes a row of numbers: by the bicubic filter, which is as wide as four of the coarser
+// ones of the old and the new pixels, so that nothing aliases, and is cut off at the ends.
 Tensor bicubic_matrix(Index from, Index to) {
   const double scale = static_cast<double>(from) / static_cast<double>(to), width = std::max(scale, 1.0);
   std::vector<real> matrix;
@@ -232,7 +232,7 @@ VitOrigin vit_origin(const Tensors& tensors) {
   if (tensors.contains("patch_embed.proj.weight")) return VitOrigin::timm;
   if (tensors.contains("conv_proj.weight")) return VitOrigin::torchvision;
   if (tensors.contains("vit.embeddings.patch_embeddings.projection.weight")) return VitOrigin::hugging_face;
-  fail("vit_weights", "these are not weights of a Vision Transformer with the names of the chapter, timm, torchvision ",
+  fail("vit_weights", "these are not weights of a Vision Transformer with the names of d2l.ai, timm, torchvision ",
        "or transformers: among ", tensors.size(), " tensors ",
        "there is no patch_embedding.conv.weight, patch_embed.proj.weight, conv_proj.weight or ",
        "vit.embeddings.patch_embeddings.projection.weight");

@@ -2,14 +2,13 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "nn/models/vit.h"
 
-/// Weights of Vision Transformers that others have trained, under the chapter's names.
+/// Pretrained Vision Transformers of other libraries, under d2l.ai's names.
 namespace bobbin {
 
-/// Whose names the tensors had: the chapter's (PyTorch), timm's VisionTransformer (ViT, DeiT), torchvision's
+/// The origin of the tensors' names: d2l's class in PyTorch, timm's VisionTransformer (ViT, DeiT), torchvision's
 /// VisionTransformer, or transformers' ViTForImageClassification.
 enum class VitOrigin { d2l, timm, torchvision, hugging_face };
 
@@ -17,7 +16,7 @@ enum class VitOrigin { d2l, timm, torchvision, hugging_face };
 struct VitHints {
   /// 0: heads of width 64, and for widths of 1152, 1280, 1408 and 1664 16 heads, as in all published models.
   int num_heads = 0;
-  /// 0: that of the origin; 1e-5 in the chapter, 1e-6 in timm and torchvision, 1e-12 in transformers.
+  /// 0: that of the origin; 1e-5 in d2l, 1e-6 in timm and torchvision, 1e-12 in transformers.
   real layer_norm_eps = 0;
   /// The size of the images that the position embeddings are for. Nothing: a square, or img_size if it is none.
   std::optional<Size2> trained_size{};
@@ -34,13 +33,13 @@ struct VitWeights {
 /// Throws Error if none of the four has such names.
 VitOrigin vit_origin(const std::map<std::string, Tensor>& tensors);
 
-/// Recognises the weights by their names, gives them the chapter's, cuts what is stored as one (qkv) in three, and
+/// Recognises the weights by their names, gives them d2l's, cuts what is stored as one (qkv) in three, and
 /// finds the model's sizes in the shapes. Where timm leaves out the biases of qkv only, they become zeros.
 /// Throws Error as vit_origin() does, where shapes contradict each other, and where a hint is missing.
 VitWeights vit_weights(std::map<std::string, Tensor> tensors, const VitHints& hints = {});
 
-/// Makes the weights those of a model for images of another size: the position embeddings of the patches become an
-/// image of another size, the others stay. Throws Error if there are none, or if the patch size does not divide the
+/// Converts the weights to those of a model for images of another size: the position embeddings of the patches are
+/// resized as an image, the others stay. Throws Error if there are none, or if the patch size does not divide the
 /// image size.
 void set_img_size(ViTConfig& config, std::map<std::string, Tensor>& tensors, Size2 img_size);
 

@@ -11,7 +11,7 @@
 
 namespace bobbin {
 
-/// A number that TensorBoard draws over the steps, in the picture that is called `tag`.
+/// A scalar for TensorBoard: one point of the curve called `tag`.
 struct Scalar {
   std::string tag;
   double value;

@@ -8,7 +8,7 @@
 
 namespace bobbin {
 
-/// What an epoch of training came to: a row of metrics.csv. Losses and accuracy are means over the images.
+/// Metrics of one epoch: a row of metrics.csv. Losses and accuracy are means over the images.
 struct EpochMetrics {
   int epoch = 0;
   Index step = 0;  ///< steps done since the beginning
@@ -20,14 +20,14 @@ struct EpochMetrics {
   bool operator==(const EpochMetrics&) const = default;
 };
 
-/// The content of metrics.csv: a line with the names of the fields, and a line for each epoch.
+/// The content of metrics.csv: a header, and a line for each epoch.
 std::string metrics_csv(const std::vector<EpochMetrics>& epochs);
 
 /// Reads what metrics_csv made. Epochs and steps rise from line to line; a loss may be nan or inf.
 /// Throws Error, with the file and the number of the line, for anything else, and for a last line that has no end.
 std::vector<EpochMetrics> read_metrics(const std::filesystem::path& path);
 
-/// The curves of a run with these metrics. As in the chapter's pictures, a mean over an epoch's steps stands in the
+/// The curves of a run with these metrics. As in d2l's pictures, a mean over an epoch's steps stands in the
 /// middle of them, at 0.5, 1.5, ..., and what is measured after an epoch at its end, at 1, 2, ...
 Curves curves(const std::string& name, const std::vector<EpochMetrics>& epochs);
 

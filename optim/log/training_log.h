@@ -9,9 +9,9 @@
 
 namespace bobbin {
 
-/// What people see of a training run: a progress line while an epoch runs (on stderr, if that is a terminal), a row for
+/// Log of a training run: a progress line while an epoch runs (on stderr, if that is a terminal), a row for
 /// each epoch on stdout, and, where there is a folder, metrics.csv, losses.csv, curves.svg and events.out.* in it. It
-/// is told of each event together with how far the run has come then.
+/// is told of each event together with the progress so far.
 class TrainingLog {
  public:
   /// Begins metrics.csv, so that what cannot be written is known before the first step: it holds the epochs of `now`,
@@ -25,7 +25,7 @@ class TrainingLog {
   void epoch_ended(const Progress& now);
   /// Training stops within an epoch.
   void stopped(const Progress& now);
-  /// It stops because of an error, of which others speak.
+  /// It stops because of an error, which is reported elsewhere.
   void failed(const Progress& now);
 
   /// "epoch 2/10   37%  loss 0.6512  95.2 images/s  9:12 left"

@@ -7,10 +7,10 @@
 #include "optim/training/progress.h"
 #include "tensor/rng.h"
 
-/// All that a run needs to go on to the bit, as a file.
+/// Checkpoints: the full state of a training run, in one file.
 namespace bobbin {
 
-/// What whoever starts a run says of it, for those who read its files.
+/// Notes of the program about a run, kept in its files.
 struct RunNotes {
   std::string model{};   ///< what the model's files have as "bobbin" in their metadata; see describe_model()
   std::string config{};  ///< config.json: the flags, and what else it takes to repeat the run
@@ -19,7 +19,7 @@ struct RunNotes {
 /// The notes as the metadata of a file, each under its name ("bobbin", "config") behind the prefix, unless it is "".
 std::map<std::string, std::string> to_metadata(const RunNotes& notes, const std::string& prefix = "");
 
-/// Everything that a training run needs to go on as if it had never stopped: to the bit, on the same processor and
+/// The full state of a training run: it resumes as if it had never stopped, to the bit on the same processor and
 /// number of threads.
 struct Checkpoint {
   NamedTensors parameters{}, buffers{};  ///< of the model, by their dotted names
@@ -35,7 +35,7 @@ struct Checkpoint {
 /// in the metadata "training", and the notes as "note.bobbin" and "note.config". Throws Error as write_file() does.
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
-/// Throws Error, which names the file and what is wrong with it, unless it is whole and a checkpoint. Reads the first
+/// Throws Error, which names the file and the fault, unless it is a complete checkpoint. Reads the first
 /// format, too, which knew SGD alone and named a stream by the layer that drew from it.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
 

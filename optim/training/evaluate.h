@@ -6,13 +6,13 @@
 
 namespace bobbin {
 
-/// How well a model does on a data set, as means over its images.
+/// Metrics of a model on a data set: means over its images.
 struct Evaluation {
   double loss = 0;  ///< cross entropy
   double accuracy = 0;
 };
 
-/// Is told the logits (B, classes) and labels of each batch, in the order of the data set.
+/// Callback with the logits (B, classes) and labels of each batch, in the order of the data set.
 using EachBatch = std::function<void(const Tensor& logits, const Labels& labels)>;
 
 /// Runs the model in evaluation mode over the whole data set, and leaves it in that mode. Ends early, with what it has,

@@ -5,7 +5,7 @@
 
 namespace bobbin {
 
-/// How far a training run has come and what it saw: all that its log shows, and what a checkpoint keeps of it.
+/// Progress of a training run: what its log shows and its checkpoints keep.
 struct Progress {
   std::vector<EpochMetrics> epochs{};  ///< the finished ones
   std::vector<double> losses{};        ///< of every step
@@ -35,7 +35,7 @@ struct Progress {
     lr = step_lr;
     seconds = time;
   }
-  /// Closes the epoch, which has taken so many seconds, validation included.
+  /// Ends the epoch, which took `time` seconds, validation included.
   void end_epoch(double val_loss, double val_acc, double time) {
     in_epoch = false;
     epochs.push_back({.epoch = static_cast<int>(epochs.size()) + 1,

@@ -10,13 +10,13 @@
 /// The training step.
 namespace bobbin {
 
-/// What a training step does besides.
+/// Options of a training step.
 struct StepOptions {
-  double clip_grad = 0;         ///< the largest norm of all gradients together; 0: any
+  double clip_grad = 0;         ///< the largest global norm of the gradients; 0: no clipping
   bool detect_anomaly = false;  ///< stop at the first op that makes NaN or infinity, and name it
 };
 
-/// One step of training on images X and what the model should say of them. Returns the loss before the update.
+/// One training step on images X with targets y. Returns the loss before the update.
 inline real training_step(const ModuleRef& model, Optimizer& optimizer, const Loss& loss, const Tensor& X,
                           const Targets& y, StepSize size, const StepOptions& options = {}) {
   std::optional<DetectAnomaly> detect;

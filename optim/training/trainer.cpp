@@ -9,6 +9,7 @@
 #include "data/files/write_file.h"
 #include "data/sets/batches.h"
 #include "optim/log/training_log.h"
+#include "optim/training/interrupt.h"
 #include "tensor/check.h"
 
 namespace bobbin {
@@ -30,18 +31,18 @@ class Stopwatch {
 
 void TrainerOptions::fields(Fields& f) {
   constexpr int many = std::numeric_limits<int>::max();
-  f("epochs", epochs, {.help = "times that each image is seen", .low = 1, .high = 1000000});
-  f("batch_size", batch_size, {.help = "images in a step", .low = 1, .high = 60000, .alias = "-b"});
+  f("epochs", epochs, {.help = "passes over the training set", .low = 1, .high = 1000000});
+  f("batch_size", batch_size, {.help = "images per step", .low = 1, .high = 60000, .alias = "-b"});
   f("max_steps", max_steps,
-    {.help = "stop after this many steps, whatever the schedule; 0: only after the epochs", .low = 0, .high = many});
+    {.help = "stop after this many steps, the schedule unchanged; 0: no limit", .low = 0, .high = many});
   f("clip_grad", clip_grad,
-    {.help = "scale the gradients so that their norm, taken together, is at most this; 0: never",
-     .low = 0,
-     .high = 1e6});
-  f("detect_anomaly", detect_anomaly, {.help = "stop at the first op that makes NaN or infinity, and name it"});
+    {.help = "clip the L2 norm of all gradients together to this; 0: no clipping", .low = 0, .high = 1e6});
+  f("detect_anomaly", detect_anomaly, {.help = "stop at the first op that computes NaN or infinity, and name it"});
   f("save_every", save_every,
-    {.help = "steps between checkpoints; 0: one after each epoch and where training stops", .low = 0, .high = many});
-  f("checkpoint_hist", checkpoint_hist, {.help = "how many checkpoints to keep, the newest", .low = 1, .high = many});
+    {.help = "save a checkpoint every this many steps, too; 0: only after each epoch and where training stops",
+     .low = 0,
+     .high = many});
+  f("checkpoint_hist", checkpoint_hist, {.help = "number of checkpoints to keep, the newest", .low = 1, .high = many});
 }
 
 Trainer::Trainer(ModuleRef model, Optimizer& optimizer, Loss loss, Rng& rng, TrainerOptions options)

@@ -11,33 +11,32 @@
 #include "optim/schedule.h"
 #include "optim/training/checkpoint.h"
 #include "optim/training/evaluate.h"
-#include "optim/training/interrupt.h"
 #include "optim/training/run_folder.h"
 #include "optim/training/step.h"
 
-/// The loop around the training step, and how a run is resumed.
+/// The training loop, and resuming it.
 namespace bobbin {
 
 /// The settings of a training run.
 struct TrainerOptions {
   int epochs = 10;
   Index batch_size = 128;
-  Index max_steps = 0;                 ///< stop after so many steps; 0: only after the epochs
+  Index max_steps = 0;                 ///< stop after so many steps; 0: no limit
   ScheduleOptions schedule{};          ///< runs over all the epochs, also where max_steps ends them sooner
-  double clip_grad = 0;                ///< the largest norm of all gradients together; 0: any
+  double clip_grad = 0;                ///< the largest global norm of the gradients; 0: no clipping
   bool detect_anomaly = false;         ///< stop at the first op that makes NaN or infinity, and name it
   std::filesystem::path output_dir{};  ///< for the files of a RunFolder; empty: none are written
   Index save_every = 0;                ///< steps between checkpoints; 0: one after each epoch, and where training stops
-  int checkpoint_hist = 2;             ///< so many checkpoints stay
-  Augmentation augmentation{};         ///< how the images to train on are varied
+  int checkpoint_hist = 2;             ///< number of checkpoints to keep
+  Augmentation augmentation{};         ///< of the training images
   RunNotes notes{};                    ///< kept with the weights and the checkpoints; `config` is also config.json
 
   /// All but those of schedule and augmentation, which have their own.
   void fields(Fields& f);
 };
 
-/// The loop around the training step: epochs of shuffled batches, validation after each, a TrainingLog, and the files
-/// of a RunFolder in output_dir. Ctrl-C ends it after the step.
+/// The training loop: epochs of shuffled batches, validation after each, a TrainingLog, and the files of a RunFolder in
+/// output_dir. Ctrl-C ends it after the step.
 ///
 ///     SGD sgd(named_parameters(model));
 ///     Trainer trainer(model, sgd, CrossEntropy(), rng, {.epochs = 10, .schedule = {.lr = 0.1}});
@@ -48,12 +47,12 @@ class Trainer {
   /// Throws Error unless there is an epoch and a batch size of 1 or more, and no option is negative.
   Trainer(ModuleRef model, Optimizer& optimizer, Loss loss, Rng& rng, TrainerOptions options);
 
-  /// Lets fit() go on from the checkpoint: with the same data, options and kind of optimizer, what follows is bit for
-  /// bit what would have followed. Throws Error, and changes nothing, if it is of another model, optimizer or batch
+  /// Resumes fit() from the checkpoint: with the same data, options and kind of optimizer, what follows is bit for bit
+  /// what would have followed. Throws Error, and changes nothing, if it is of another model, optimizer or batch
   /// size.
   void resume(Checkpoint checkpoint);
 
-  /// The steps done, in this run and before it was resumed.
+  /// Number of steps done, those before resuming included.
   Index steps() const { return progress_.steps(); }
 
   /// Trains on data.train, validates on data.test; returns the metrics of each finished epoch.

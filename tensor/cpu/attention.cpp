@@ -1,6 +1,6 @@
-// Scaled dot-product attention with several heads (Vaswani et al., 2017). Each pair of image and head
-// is a task of its own, whose small products stay in the cache of one thread. The heads are not
-// copied apart: head h is the columns h·d ... of the rows of Q, K and V, which a leading dimension says.
+// Scaled dot-product attention with several heads (Vaswani et al., 2017). Each pair of image and head is a task of its
+// own, whose small products stay in the cache of one thread. The heads are not copied apart: head h is the columns h·d
+// ... of the rows of Q, K and V, which a leading dimension says.
 #include <omp.h>
 
 #include <algorithm>

@@ -18,8 +18,8 @@ Span inside(Index offset, Index stride, Index size, Index out) {
   return {std::min(begin, out), std::clamp(end, std::min(begin, out), out)};
 }
 
-// Calls visit(row of columns, output row y, span of output columns, first input index) for every run of
-// places that one element of the kernel reads from one image row of channel `channel`.
+// Calls visit(row of columns, output row y, span of output columns, first input index) for every run of places that one
+// element of the kernel reads from one image row of channel `channel`.
 template <class Visit>
 void for_each_run(const Conv2dGeometry& g, Index channel, const Visit& visit) {
   const Index out_h = g.out_h(), out_w = g.out_w();

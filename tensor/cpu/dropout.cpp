@@ -9,7 +9,7 @@
 
 namespace bobbin::cpu {
 
-// f's derivative needs the same exponential as f; and when both have gone through the same mask, the way back is one
+// f's derivative needs the same exponential as f; and when both have gone through the same mask, backward is one
 // product.
 template <class F>
 void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw) {

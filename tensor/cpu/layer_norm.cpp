@@ -34,8 +34,8 @@ void layer_norm(const real* x, const real* gamma, const real* beta, real eps, re
   });
 }
 
-// With x̂ = (x - mean)·rstd the forward pass is y = x̂·gamma + beta. Mean and rstd depend on every x of
-// the row, which brings two more terms into its gradient: with g = dY·gamma,
+// With x̂ = (x - mean)·rstd the forward pass is y = x̂·gamma + beta. Mean and rstd depend on every x of the row, which
+// brings two more terms into its gradient: with g = dY·gamma,
 //     dX = rstd · (g - mean(g) - x̂ · mean(g·x̂)),   dgamma = Σ_rows dY·x̂,   dbeta = Σ_rows dY.
 // The sums over rows are taken over blocks of rows first: a fixed partition, one pass over memory.
 void layer_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY, real* dX,

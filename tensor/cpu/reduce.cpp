@@ -1,6 +1,6 @@
-// Sums. Added one after the other, a million floats lose three digits; so short runs are added in
-// float, where the vector registers do it, and the runs' sums in double. The runs have a fixed length,
-// so the result does not depend on the number of threads.
+// Sums. Added one after the other, a million floats lose three digits; so short runs are added in float, where the
+// vector registers do it, and the runs' sums in double. The runs have a fixed length, so the result does not depend on
+// the number of threads.
 #include <algorithm>
 #include <cmath>
 #include <limits>

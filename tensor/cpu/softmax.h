@@ -10,7 +10,7 @@ namespace bobbin::cpu {
 
 /// y = exp(x - max) / Σ exp(x - max) over the first len(row) numbers of each row of (rows, cols), 0 behind them. x may
 /// be y. Subtracting the maximum changes nothing but keeps exp from overflowing. With no number that counts (len <= 0)
-/// all get the weight 1/cols, as in the chapter, where masked scores are all set to -10^6.
+/// all get the weight 1/cols, as in d2l.ai, where masked scores are all set to -10^6.
 template <class Len>
 void softmax_rows(const real* x, real* y, Index rows, Index cols, const Len& len) {
   constexpr real infinity = std::numeric_limits<real>::infinity();
@@ -44,8 +44,7 @@ void softmax_rows(const real* x, real* y, Index rows, Index cols, const Len& len
   }
 }
 
-/// dX = y ⊙ (dY - Σ y ⊙ dY) for one row, from ∂y_i/∂x_j = y_i (δ_ij - y_j); 0 for what does not count.
-/// dX may be dY.
+/// dX = y ⊙ (dY - Σ y ⊙ dY) for one row, from ∂y_i/∂x_j = y_i (δ_ij - y_j); 0 for what does not count. dX may be dY.
 inline void softmax_row_backward(const real* y, const real* dY, real* dX, Index len, Index n) {
   len = std::clamp<Index>(len, 0, n);
   real dot = 0;

@@ -58,7 +58,7 @@ Cost cost(const ViTConfig& config, Index batch) {
 
 }  // namespace
 
-TEST_CASE("cost of a training step of the chapter's model") {
+TEST_CASE("cost of a training step of d2l's model") {
   constexpr Index batch = 16;
   const Cost whole = cost({.whole_last_block = true}, batch), cls = cost({}, batch);
   CHECK(whole.nodes == 37);
@@ -69,7 +69,7 @@ TEST_CASE("cost of a training step of the chapter's model") {
   CHECK(whole.bytes == 47453824);
   CHECK(cls.bytes == 39946112);
 
-  // Each of 14 linear layers is a product, and two on the way back, but that the images need no gradient.
+  // Each of 14 linear layers is a product, and two in backward, but that the images need no gradient.
   CHECK(whole.products == 3 * 14 - 1);
   CHECK(cls.products == whole.products);
 

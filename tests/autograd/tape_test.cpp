@@ -155,7 +155,7 @@ TEST_CASE("a step that is refused for one parameter moves none") {
   CHECK(free.grad().defined());
 }
 
-TEST_CASE("a moved Var's numbers are overwritten where no way back needs them") {
+TEST_CASE("a moved Var's numbers are overwritten where no VJP needs them") {
   Var x = leaf({1, 2});
   const Var c = Tensor::ones({2});
   Tape tape;
@@ -170,7 +170,7 @@ TEST_CASE("a moved Var's numbers are overwritten where no way back needs them") 
   CHECK(in_place([&](Var y) { return std::move(y) / 2; }));
   CHECK(in_place([&](Var y) { return exp(std::move(y)); }));
   CHECK(in_place([&](Var y) { return dropout(std::move(y), real(0.5), {}); }));
-  CHECK(!in_place([&](Var y) { return relu(std::move(y)); }));  // its way back needs x
+  CHECK(!in_place([&](Var y) { return relu(std::move(y)); }));  // its VJP needs x
 }
 
 TEST_CASE("gradients of the wrong shape are refused, with the op's name") {

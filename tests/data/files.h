@@ -6,7 +6,6 @@
 #include <fstream>
 #include <initializer_list>
 #include <iterator>
-#include <string>
 #include <vector>
 
 #include "tests/helpers.h"

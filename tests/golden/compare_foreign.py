@@ -43,10 +43,11 @@ int main(int, char** argv) try {
   bobbin::ModelFileOptions options{.num_heads = std::atoi(argv[3])};
   if (const int size = std::atoi(argv[4])) options.img_size = size;
   auto [model, class_names, preprocess] = bobbin::read_classifier(argv[1], options);
-  const bobbin::Image picture = bobbin::read_image(argv[2], model.config.num_channels);
+  const bobbin::Image picture = bobbin::read_image(argv[2], model.config().num_channels());
   const bobbin::Tensor logits = model(to_tensor(picture, preprocess)).value();
   for (const float logit : logits.values()) std::printf("%.9g\n", logit);
-  write_classifier(argv[5], model, class_names, preprocess);
+  const std::string description = bobbin::describe_model({model.config(), class_names, preprocess});
+  bobbin::write_safetensors(argv[5], bobbin::state_of(model).tensors(), {{"bobbin", description}});
 } catch (const bobbin::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;

@@ -14,8 +14,8 @@
 
 namespace bobbin {
 
-/// A golden file, tests/golden/NAME.safetensors: the length of a JSON header in 8 bytes, the header, and
-/// the tensors' numbers, each at the offsets that the header gives. README.md there lists what is in it.
+/// A golden file, tests/golden/NAME.safetensors: the length of a JSON header in 8 bytes, the header, and the tensors'
+/// numbers, each at the offsets that the header gives. README.md there lists what is in it.
 class Golden {
  public:
   explicit Golden(const std::string& name) {

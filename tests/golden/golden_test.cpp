@@ -1,10 +1,12 @@
-// Values and gradients against PyTorch's (make_golden.py).
+// Values and gradients against PyTorch's (make_golden.py, make_models.py).
 #include "tests/golden/golden.h"
 
-#include <algorithm>
+#include <map>
 #include <sstream>
 
 #include "autograd/ops.h"
+#include "nn/models/lenet.h"
+#include "nn/models/mlp.h"
 #include "nn/models/vit.h"
 #include "optim/clip.h"
 #include "optim/sgd.h"
@@ -102,7 +104,33 @@ TEST_CASE("golden: ViT, logits, loss and the gradient of every parameter") {
   }
 }
 
-TEST_CASE("golden: the chapter's ViTBlock on (2, 100, 24), with and without biases and valid_lens") {
+TEST_CASE("golden: LeNet and MLP, logits, loss and the gradient of every parameter") {
+  const auto compare = [](const Golden& golden, auto model) {
+    std::map<std::string, Tensor> weights;
+    for (const auto& [name, parameter] : named_parameters(model)) weights[name] = golden.tensor("weights/" + name);
+    state_of(model).load(weights);
+    Tape tape;
+    const Var logits = model(golden.tensor("X"));
+    const Var loss = cross_entropy(logits, golden.ints("y"));
+    check_golden("logits", logits.value(), golden.tensor("logits"));
+    check_golden("loss", loss.value(), scalar_of(golden, "loss"));
+    tape.backward(loss);
+    check_gradients(model, golden, "grads/");
+  };
+  Rng rng(1);
+  const Golden lenet("lenet"), mlp("mlp");
+  compare(lenet, LeNet({.img_size = size2(lenet.meta("img_size")),
+                        .num_classes = lenet.meta_int("num_classes"),
+                        .num_channels = lenet.meta_int("num_channels")},
+                       rng));
+  compare(mlp, MLP({.img_size = size2(mlp.meta("img_size")),
+                    .num_hiddens = mlp.meta_int("num_hiddens"),
+                    .num_classes = mlp.meta_int("num_classes"),
+                    .num_channels = mlp.meta_int("num_channels")},
+                   rng));
+}
+
+TEST_CASE("golden: d2l's ViTBlock on (2, 100, 24), with and without biases and valid_lens") {
   for (const std::string name : {"block", "block_bias"}) {
     const Golden golden(name);
     Rng rng(1);
@@ -123,7 +151,7 @@ TEST_CASE("golden: the chapter's ViTBlock on (2, 100, 24), with and without bias
   }
 }
 
-TEST_CASE("golden: the chapter's PatchEmbedding, (4, 36, 512) on 3 x 96 x 96") {
+TEST_CASE("golden: d2l's PatchEmbedding, (4, 36, 512) on 3 x 96 x 96") {
   const Golden golden("patch_embedding");
   // Too many numbers for a file: they come from a formula, and every stride-th result is compared.
   const auto formula = [](const Shape& shape, std::uint64_t salt, double scale) {
@@ -152,7 +180,7 @@ TEST_CASE("golden: the chapter's PatchEmbedding, (4, 36, 512) on 3 x 96 x 96") {
     CHECK(Y.shape() == Shape{4, 36, 512});
     check_golden("Y", sampled(Y), golden.tensor("Y"));
   }
-  SUBCASE("as the chapter writes it") {
+  SUBCASE("as d2l writes it") {
     const Tensor Y = backward_from([&] { return transpose(flatten(embed.conv(X), 2), 1, 2); }, dY);
     check_golden("Y", sampled(Y), golden.tensor("Y"));
   }
@@ -295,7 +323,7 @@ TEST_CASE("golden: 20 steps of SGD from the same weights on the same batches") {
   }
 }
 
-TEST_CASE("golden: the parameters have the names and shapes of the chapter's PyTorch class") {
+TEST_CASE("golden: the parameters have the names and shapes of d2l's PyTorch class") {
   Rng rng(1);
   ViT model({}, rng);
   std::ostringstream ours;

@@ -4,10 +4,8 @@
 
 #include "autograd/watch/gradcheck.h"
 #include "tensor/rng.h"
-#include "tests/helpers.h"
 
 using namespace bobbin;
-using namespace bobbin::test;
 
 TEST_CASE("loss: cross entropy of labels is that of the probabilities that stand for them, smoothed or not") {
   const Tensor logits = Rng(1).normal({3, 4});

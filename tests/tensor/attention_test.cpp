@@ -92,7 +92,7 @@ void check_attention(const Case& s, const std::vector<int>& lens, double wanted_
 
 }  // namespace
 
-TEST_CASE("attention and its way back agree with a plain loop") {
+TEST_CASE("attention and its gradient agree with a plain loop") {
   const Case cases[] = {{1, 1, 1, 1, 1},    {2, 3, 5, 5, 4},  {3, 2, 5, 7, 3}, {2, 4, 17, 3, 8},
                         {1, 3, 37, 65, 17}, {5, 1, 1, 17, 2}, {3, 3, 3, 3, 1}};
   for (const Case& s : cases) {

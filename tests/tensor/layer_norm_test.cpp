@@ -40,7 +40,7 @@ struct PlainLayerNorm {
 
 }  // namespace
 
-TEST_CASE("layer normalisation and its way back agree with plain loops") {
+TEST_CASE("layer normalisation and its gradient agree with plain loops") {
   for (const Shape& shape : row_shapes) {
     CAPTURE(shape);
     const Index cols = shape[-1];

@@ -16,8 +16,8 @@ const float inf = std::numeric_limits<float>::infinity();
 const float not_a_number = std::numeric_limits<float>::quiet_NaN();
 const float smallest_denormal = std::numeric_limits<float>::denorm_min();
 
-/// Some two million of the 2^32 floats: every 2048th pattern of bits, the edges of each power of two,
-/// and the specials. The offset is odd, so that the low bits of the patterns are not all zeros.
+/// Some two million of the 2^32 floats: every 2048th pattern of bits, the edges of each power of two, and the specials.
+/// The offset is odd, so that the low bits of the patterns are not all zeros.
 const std::vector<float>& sample() {
   static const std::vector<float> all = [] {
     std::vector<float> xs = {0.0f, -0.0f, inf, -inf, not_a_number, -not_a_number};

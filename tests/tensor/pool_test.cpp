@@ -32,7 +32,7 @@ void for_each_seen(const Case& c, const Visit& visit) {
 
 }  // namespace
 
-TEST_CASE("avg_pool2d and its way back agree with a plain loop") {
+TEST_CASE("avg_pool2d and its gradient agree with a plain loop") {
   for (const Case& c : cases) {
     CAPTURE(c.shape);
     const Tensor x = Rng(1).normal(c.shape);

@@ -75,7 +75,7 @@ TEST_CASE("transpose swaps two axes, counted from either end") {
   CHECK(transpose(transpose(x, 0, 2), 2, 0).values() == x.values());
 }
 
-TEST_CASE("concat and slice along every axis, and the way back") {
+TEST_CASE("concat and slice along every axis, and the gradient") {
   const Shape shape{3, 5, 2, 17};
   for (int axis = -4; axis < 4; ++axis) {
     CAPTURE(axis);
@@ -97,7 +97,7 @@ TEST_CASE("concat and slice along every axis, and the way back") {
       const Index end = begin + part.shape()[axis];
       CHECK(slice(y, axis, begin, end).shape() == part.shape());
       CHECK(slice(y, axis, begin, end).values() == part.values());
-      // The way back puts it there again, and zeros elsewhere.
+      // The gradient puts it there again, and zeros elsewhere.
       const Tensor back = slice_backward(part, y.shape(), axis, begin);
       CHECK(back.shape() == y.shape());
       CHECK(slice(back, axis, begin, end).values() == part.values());

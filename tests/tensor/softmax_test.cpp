@@ -75,7 +75,7 @@ Labels some_labels(Index rows, Index classes) {
 
 }  // namespace
 
-TEST_CASE("softmax and its way back agree with plain loops") {
+TEST_CASE("softmax and its gradient agree with plain loops") {
   for (const Shape& shape : row_shapes) {
     CAPTURE(shape);
     const Index cols = shape[-1], rows = shape.size() / cols;
@@ -162,7 +162,7 @@ TEST_CASE("softmax refuses what does not fit") {
   CHECK(fails([&] { softmax_backward(x, {1}, x); }, {"[softmax_backward]", "(2, 3, 4)", "got 1"}));
 }
 
-TEST_CASE("cross-entropy and its way back agree with plain loops") {
+TEST_CASE("cross-entropy and its gradient agree with plain loops") {
   for (const Shape& shape : {Shape{1, 1}, Shape{1, 3}, Shape{3, 17}, Shape{37, 10}, Shape{129, 65}}) {
     CAPTURE(shape);
     const Tensor logits = Rng(19).normal(shape, 0, 5);

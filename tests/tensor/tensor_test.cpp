@@ -2,8 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <string>
-
 #include "tensor/functions.h"
 #include "tests/helpers.h"
 

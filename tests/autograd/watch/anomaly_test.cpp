@@ -131,14 +131,14 @@ TEST_CASE("anomaly: what was not finite before is named for what it is") {
   CHECK(error_of([&] { x* Var(bad); }).empty());  // the one that was refused watches nothing
 }
 
-TEST_CASE("anomaly: the op of the way back, whose gradient, dY, and what it had computed from what") {
+TEST_CASE("anomaly: the op whose VJP it was, its gradient, dY, and what it had computed from what") {
   Var x = leaf({4, 0}), other = leaf({1, 2});
   const DetectAnomaly detect({{"body.x", x}, {"body.other", other}});
   {
     Tape tape;
     const Var loss = sum(sqrt(x * real(1)) * real(5));
     check_message(error_of([&] { tape.backward(loss); }),
-                  "on the way back, sqrt after body gave the first gradient that is not finite, to scale of body:",
+                  "in backward, sqrt after body gave the first gradient that is not finite, to scale of body:",
                   {"gradient: (2), 1.25 to 1.25, 1 infinite", "dY: (2), 5 to 5", "result: (2), 0 to 2",
                    "from scale of body: (2), 0 to 4"});
   }

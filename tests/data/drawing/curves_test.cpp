@@ -91,9 +91,9 @@ void check_close(const Points& got, const Points& want, double tolerance) {
   }
 }
 
-// The chapter's run as published, losses of the first half epoch as given.
-Curves chapter(double first_loss) {
-  return {"the chapter",
+// d2l's run as published, losses of the first half epoch as given.
+Curves d2l(double first_loss) {
+  return {"d2l",
           {{0.25, first_loss}, {0.75, .903}, {1.25, .693}, {1.75, .636}, {2.25, .583}, {2.75, .544}},
           {{1, .688}, {2, .583}, {3, .534}},
           {{1, .7496}, {2, .7739}, {3, .8071}}};
@@ -102,7 +102,7 @@ Curves chapter(double first_loss) {
 }  // namespace
 
 TEST_CASE("curves: what the lines say, read off the axes, is what was given") {
-  const Curves run = chapter(3.003);
+  const Curves run = d2l(3.003);
   const auto elements = elements_of(curves_svg({run}));
   const auto x_ticks = of(elements, "text", "middle"), y_ticks = of(elements, "text", "end");
   REQUIRE(x_ticks[3].text == "3");
@@ -117,7 +117,7 @@ TEST_CASE("curves: what the lines say, read off the axes, is what was given") {
   for (std::size_t i = 0; i < 3; ++i) CHECK(lines[i].attributes.at("stroke") == colors[i]);
   CHECK(lines[0].attributes.at("stroke-dasharray") == "none");
   CHECK(lines[1].attributes.at("stroke-dasharray") != lines[2].attributes.at("stroke-dasharray"));
-  for (const char* text : {"the chapter", "epoch", "train_loss", "val_loss", "val_acc"}) CHECK(says(elements, text));
+  for (const char* text : {"d2l", "epoch", "train_loss", "val_loss", "val_acc"}) CHECK(says(elements, text));
 }
 
 TEST_CASE("curves: a mean over an epoch stands in its middle") {
@@ -128,14 +128,14 @@ TEST_CASE("curves: a mean over an epoch stands in its middle") {
 }
 
 TEST_CASE("curves: a spike is cut off, and the picture says so") {
-  const auto high = elements_of(curves_svg({chapter(10.4)}));
+  const auto high = elements_of(curves_svg({d2l(10.4)}));
   CHECK(says(high, "losses up to 10.4 are cut off"));
   CHECK(of(high, "text", "end")[4].text == "2");  // above three times the median loss, .636
   CHECK(of(high, "text", "end")[5].text == "losses up to 10.4 are cut off");
-  const auto moderate = elements_of(curves_svg({chapter(3.003)}));
+  const auto moderate = elements_of(curves_svg({d2l(3.003)}));
   CHECK(std::none_of(moderate.begin(), moderate.end(), [](const Element& e) { return contains(e.text, "cut off"); }));
 
-  Curves far = chapter(1e30);
+  Curves far = d2l(1e30);
   far.val_loss[1].second = -1e30;
   for (const Element& line : of(elements_of(curves_svg({far})), "polyline"))
     CHECK(line.attributes.at("points").size() < 150);
@@ -151,7 +151,7 @@ TEST_CASE("curves: nothing, one epoch, gaps") {
   CHECK(of(one, "circle").size() == 3);
   CHECK(of(one, "polyline").empty());
 
-  Curves gaps = chapter(3);
+  Curves gaps = d2l(3);
   gaps.train_loss[2].second = NAN;
   gaps.train_loss[4].second = std::numeric_limits<double>::infinity();
   gaps.val_loss = {{1, NAN}, {2, NAN}};
@@ -167,7 +167,7 @@ TEST_CASE("curves: nothing, one epoch, gaps") {
 TEST_CASE("curves: several runs, each in its colour, the accuracies on an axis of their own") {
   std::vector<Curves> runs;
   for (int i = 0; i < 8; ++i) {
-    runs.push_back(chapter(2));
+    runs.push_back(d2l(2));
     runs.back().name = "seed " + std::to_string(i);
     for (auto& point : runs.back().val_acc) point.second += 0.01 * i;
   }

@@ -4,7 +4,6 @@
 
 #include <map>
 #include <set>
-#include <string>
 
 #include "data/sets/batches.h"
 #include "tests/data/files.h"

@@ -212,7 +212,7 @@ TEST_CASE("model file: those of others, with what is usual there") {
   CHECK(one.preprocess.std == std::vector<real>(3, 2));
 }
 
-TEST_CASE("model file: the chapter's own class, saved in Python without a description") {
+TEST_CASE("model file: d2l's own class, saved in Python without a description") {
   const TempFolder folder;
   Rng rng(1);
   ViTConfig config = small();

@@ -1,7 +1,6 @@
 // Weights of timm, torchvision and transformers: their logits from our model (tests/golden/make_weights.py).
 #include "nn/pretrained/vit_weights.h"
 
-#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <functional>
@@ -92,7 +91,7 @@ TEST_CASE("vit_weights: the logits of timm, torchvision and transformers") {
   }
 }
 
-TEST_CASE("vit_weights: torchvision's old names, transformers' names in memory, and the chapter's own") {
+TEST_CASE("vit_weights: torchvision's old names, transformers' names in memory, and d2l's own") {
   const auto old = read("torchvision");
   const NamedTensors old_names = renamed(old.tensors, [](const std::string& name) {
     return replaced(replaced(name, ".mlp.0.", ".mlp.linear_1."), ".mlp.3.", ".mlp.linear_2.");
@@ -118,8 +117,8 @@ TEST_CASE("vit_weights: torchvision's old names, transformers' names in memory, 
   CHECK(names.size() == in_memory.size());
   check_golden("in memory", logits(vit_weights(in_memory, two_heads), "X"), golden_logits(current));
 
-  // The chapter's class, whose state_dict somebody has saved.
-  const Golden chapter("vit_rect_bias");
+  // d2l's class, whose state_dict somebody has saved.
+  const Golden d2l("vit_rect_bias");
   Rng rng(1);
   ViT model({.img_size = {12, 8},
              .patch_size = {4, 2},
@@ -132,13 +131,13 @@ TEST_CASE("vit_weights: torchvision's old names, transformers' names in memory, 
              .num_channels = 3},
             rng);
   NamedTensors state;
-  for (auto& [name, parameter] : named_parameters(model)) state.emplace(name, chapter.tensor("weights/" + name));
+  for (auto& [name, parameter] : named_parameters(model)) state.emplace(name, d2l.tensor("weights/" + name));
   CHECK(
       fails([&] { vit_weights(state, two_heads); }, {"12 patches, which is no square: the image size must be given"}));
   const VitWeights weights = vit_weights(state, {.num_heads = 2, .img_size = Size2(12, 8)});
   CHECK(weights.origin == VitOrigin::d2l);
   CHECK(weights.config.layer_norm_eps == real(1e-5));
-  check_golden("chapter", made(weights)(chapter.tensor("X")).value(), chapter.tensor("logits"));
+  check_golden("d2l", made(weights)(d2l.tensor("X")).value(), d2l.tensor("logits"));
   CHECK(fails([&] { vit_weights(state, {.num_heads = 2, .trained_size = Size2(12, 10)}); },
               {"of 12 patches, which do not fit an image of 12 x 10"}));
 }
@@ -153,7 +152,7 @@ TEST_CASE("vit_weights: heads of width 64, and 16 where the models have 16") {
   };
   CHECK(heads(64) == 1);
   CHECK(heads(192) == 3);    // tiny
-  CHECK(heads(512) == 8);    // the chapter's
+  CHECK(heads(512) == 8);    // d2l's
   CHECK(heads(1024) == 16);  // large
   CHECK(heads(1280) == 16);  // huge
   CHECK(fails([&] { heads(100); }, {"num_hiddens 100 is not a multiple of 64", "must be given"}));

@@ -42,7 +42,7 @@ TEST_CASE("metrics: what was written is read again") {
   CHECK(std::isnan(read_metrics(write(folder / "nan.csv", metrics_csv({{1, 1, NAN, 0, 0, 0, 0, 0}})))[0].train_loss));
 }
 
-TEST_CASE("metrics: the chapter's run that this repository keeps") {
+TEST_CASE("metrics: d2l's run that this repository keeps") {
   const std::vector<EpochMetrics> epochs = read_metrics("apps/results/d2l-seed0.csv");
   REQUIRE(epochs.size() == 10);
   CHECK(epochs[9] == EpochMetrics{10, 4690, 0.379708, 0.377592, 0.8651, 0.1, 186.89, 338.62});

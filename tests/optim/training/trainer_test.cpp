@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 
@@ -13,6 +12,7 @@
 #include "nn/models/vit.h"
 #include "optim/log/training_log.h"
 #include "optim/sgd.h"
+#include "optim/training/interrupt.h"
 #include "tensor/functions.h"
 #include "tensor/storage.h"
 #include "tests/helpers.h"

@@ -46,7 +46,9 @@ emulated = $(patsubst %,$(B)/emulated/%.o,$(basename $(1)))
 either   = $(call emulated,$(filter tests/cuda/% $(NAMES_BACKEND),$(1))) \
            $(call object,float,$(filter-out tests/cuda/% $(NAMES_BACKEND),$(1)))
 
-FOR_EMULATOR  = $(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST) $(EMULATOR_SRC) $(LIB_SRC)
+EMULATED_TEST = $(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST)
+FOR_EMULATOR  = $(EMULATED_TEST) $(EMULATOR_SRC) $(LIB_SRC)
+$(call emulated,$(call begun,$(EMULATED_TEST))): $(PRECOMPILED)
 $(B)/test_cuda: $(call either,$(FOR_EMULATOR)) $(call emulated,$(CUDA_SRC))
 # The kernels and the tensors alone: quicker to build where everything is built for it, with a
 # sanitizer.
@@ -57,7 +59,6 @@ $(B)/test_kernels:
 	@echo "link $@"
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(call emulated,$(call begun,$(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST))): $(PRECOMPILED)
 EMULATED = -DBOBBIN_CUDA -Itests/cuda/emulator
 $(B)/emulated/%.o: %.cpp $(B)/command
 	@echo "$< (emulated)"; mkdir -p $(@D)

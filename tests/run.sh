@@ -26,11 +26,12 @@ for command; do
     [ -n "$s" ] && continue
   fi
   # [doctest] test cases:  3 |  2 passed | 1 failed | 0 skipped
-  counts=$(sed -n 's/^\[doctest\] test cases: *[0-9]* *| *\([0-9]*\) passed *| *\([0-9]*\) failed.*/\1 \2/p' \
-    "$log" | tail -n 1)
+  counts=$(grep '^\[doctest\] test cases:' "$log" | tail -n 1 |
+    sed -n 's/.*| *\([0-9]*\) passed *| *\([0-9]*\) failed.*/\1 \2/p')
   p=${counts% *}
   f=${counts#* }
-  # A program that crashed, or said nothing, or failed after its tests (a leak), is a failure of its own.
+  # A program that crashed, or said nothing, or failed after its tests (a leak), is a failure of its
+  # own.
   if [ -z "$counts" ] || { [ "$status" != 0 ] && [ "$f" = 0 ]; }; then
     echo "$command ended with status $status, though ${p:-no} test cases passed"
     f=$((${f:-0} + 1))

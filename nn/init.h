@@ -1,3 +1,4 @@
+// PyTorch's initial values, and Xavier's.
 #pragma once
 #include <cmath>
 

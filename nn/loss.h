@@ -1,3 +1,4 @@
+// Cross-entropy as an object, of labels or of probabilities; a loss is whatever can be called so.
 #pragma once
 #include <functional>
 #include <variant>

@@ -1,3 +1,4 @@
+// The state of a module, by type: parameters, buffers, random streams, switches; saved and loaded.
 #pragma once
 #include <map>
 #include <string>

@@ -1,3 +1,4 @@
+// Random words that are a function of a counter, the same for any number of threads.
 #pragma once
 #include <array>
 #include <cstdint>

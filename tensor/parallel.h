@@ -1,3 +1,4 @@
+// Loops on all cores.
 #pragma once
 #include <omp.h>
 

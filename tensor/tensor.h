@@ -1,3 +1,4 @@
+// The tensor, a handle: shared numbers, an offset, a shape. The labels of a batch.
 #pragma once
 #include <memory>
 #include <utility>

@@ -29,21 +29,20 @@ Var swish(const Var& x) {
 // README end
 
 // README: add a layer
-/// (..., width) -> (..., width): a hidden layer in which one half opens and closes the other.
+/// (..., width) -> (..., width): a hidden layer in which one half opens and closes the other (Shazeer, 2020).
 struct GatedMLP {
   Linear up, gate, down;
-  Dropout dropout;
 
-  GatedMLP(Index width, Index hidden, real p, Rng& rng)
-      : up(width, hidden, rng), gate(width, hidden, rng), down(hidden, width, rng), dropout(p, rng) {}
+  GatedMLP(Index width, Index hidden, Rng& rng)
+      : up(width, hidden, rng), gate(width, hidden, rng), down(hidden, width, rng) {}
 
-  Var operator()(const Var& x) { return dropout(down(up(x) * swish(gate(x)))); }
-  void visit(auto&& v) { v("up", up), v("gate", gate), v("down", down), v("dropout", dropout); }
+  Var operator()(const Var& x) { return down(up(x) * swish(gate(x))); }
+  void visit(auto&& v) { v("up", up), v("gate", gate), v("down", down); }
 };
 // README end
 
 // More than a test can wait for: compiled here, and run by train_vit.
-[[maybe_unused]] void train_the_chapters_model() {
+[[maybe_unused]] void train_d2ls_model() {
   // README: training
   Rng rng(0);
   const FashionMnist data = fashion_mnist({}, {.resize = 96});
@@ -72,7 +71,7 @@ TEST_CASE("readme: an op of one's own, checked") {
 TEST_CASE("readme: a layer of one's own, checked, named and trained") {
   Rng rng(1);
   // README: check a layer
-  GatedMLP layer(7, 17, 0, rng);
+  GatedMLP layer(7, 17, rng);
   const Tensor x = rng.normal({3, 7});
   gradcheck("GatedMLP", [&] { return layer(x); }, named_parameters(layer));
   // README end
@@ -80,7 +79,7 @@ TEST_CASE("readme: a layer of one's own, checked, named and trained") {
   CHECK(state_of(layer).count_parameters() == 2 * (7 * 17 + 17) + 17 * 7 + 7);
 
   // It learns to swap the halves of its input.
-  GatedMLP learner(2, 16, 0, rng);
+  GatedMLP learner(2, 16, rng);
   SGD sgd(named_parameters(learner), {.momentum = real(0.9)});
   real first = 0, last = 0;
   for (int step = 0; step < 300; ++step) {

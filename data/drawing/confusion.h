@@ -1,3 +1,4 @@
+// The confusion matrix: which class is taken for which, counted and as a picture.
 #pragma once
 #include <string>
 #include <vector>

@@ -1,3 +1,4 @@
+// The training curves of one run or several, as SVG.
 #pragma once
 #include <string>
 #include <utility>

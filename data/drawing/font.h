@@ -1,3 +1,4 @@
+// The letters for drawing on pictures.
 #pragma once
 
 namespace bobbin::font {

@@ -1,3 +1,4 @@
+// MNIST's file format, plain or gzip.
 #pragma once
 #include <cstdint>
 #include <filesystem>

@@ -1,3 +1,4 @@
+// Named tensors, to and from the file format in which models are exchanged.
 #pragma once
 #include <filesystem>
 #include <map>

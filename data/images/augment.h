@@ -1,3 +1,4 @@
+// Data augmentation: training pictures flipped and moved at random.
 #pragma once
 #include "data/files/fields.h"
 #include "data/images/image.h"

@@ -1,3 +1,4 @@
+// A JPEG or PNG file as an Image, and back as PNG.
 #pragma once
 #include <filesystem>
 

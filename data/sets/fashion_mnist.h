@@ -1,3 +1,4 @@
+// Finds the four files of Fashion-MNIST, checks them, and makes two data sets of them.
 #pragma once
 #include <filesystem>
 

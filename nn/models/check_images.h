@@ -1,3 +1,4 @@
+// Refuses images that are not of the model's size.
 #pragma once
 #include "autograd/tape.h"
 #include "tensor/check.h"

@@ -1,3 +1,4 @@
+// What timm, torchvision and transformers write, as a model's file.
 #pragma once
 #include <filesystem>
 

@@ -1,3 +1,4 @@
+// The metrics of a run, for TensorBoard.
 #pragma once
 #include <cstdint>
 #include <cstdio>

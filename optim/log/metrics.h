@@ -1,3 +1,4 @@
+// The metrics of an epoch; writes and reads metrics.csv.
 #pragma once
 #include <filesystem>
 #include <string>

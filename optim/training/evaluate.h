@@ -1,3 +1,4 @@
+// Loss and accuracy on a data set.
 #pragma once
 #include <functional>
 

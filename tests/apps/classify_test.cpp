@@ -181,9 +181,8 @@ TEST_CASE("train, classify, evaluate, attention: each of the models, by its name
   for (const auto& m : models) {
     CAPTURE(m.name);
     const std::string out = (folder / m.name).string(), model = out + "/model.safetensors";
-    const Result trained =
-        run(program("train") + " --model " + m.name + " --threads 1 --channels 1 --batch-size 6 " +
-            "--epochs 3 --data-dir " + sides + " --output-dir " + out + " " + m.flags);
+    const Result trained = run(program("train") + " --model " + m.name + " --threads 1 --channels 1 --batch-size 6 " +
+                               "--epochs 3 --data-dir " + sides + " --output-dir " + out + " " + m.flags);
     INFO(trained.output);
     REQUIRE(trained.status == 0);
     CHECK(contains(trained.output, std::string("model    ") + m.title + ", "));

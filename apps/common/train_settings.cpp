@@ -158,6 +158,7 @@ Settings settings_of(const First& first) {
   check(first.model.empty() || first.model == s.model.name(), "train", "the preset ", s.preset, " is for the model ",
         s.model.name(), ", not for ", first.model);
   if (!first.opt.empty() && first.opt != s.opt) {
+    s.opt = first.opt;
     s.optimizer = optimizer_options(first.opt);
     s.trainer.schedule.lr = usual_lr(s.optimizer);
   }

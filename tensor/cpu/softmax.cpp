@@ -51,6 +51,7 @@ void cross_entropy_backward(const real* logits, const real* targets, const real*
     const real* q = targets + row * cols;
     real* dX = dlogits + row * cols;
     softmax_rows(logits + row * cols, dX, 1, cols, [=](Index) { return cols; });
+    // Two loops, so that the product is rounded first: one fused multiply-add would give other last bits.
     for (Index c = 0; c < cols; ++c) dX[c] *= scale;
     for (Index c = 0; c < cols; ++c) dX[c] -= scale * q[c];
   }

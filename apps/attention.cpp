@@ -69,8 +69,9 @@ Image draw_heads(const Image& picture, const std::vector<Tensor>& maps, const Vi
 }  // namespace
 
 int main(int argc, char** argv) try {
+  wait_briefly(argv);
   const Settings s = parse_command_line(argc, argv);
-  set_threads(s.threads);
+  command_line::use_threads(s.threads);
   Classifier classifier = read_classifier(s.model, s.options);
   ViT* const vit = classifier.model.as<ViT>();
   check(vit, "attention", s.model, " is a ", classifier.model.config().title(),

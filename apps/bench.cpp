@@ -1,6 +1,7 @@
 // Measures speed: a line a figure, "name value unit", and where the time of a training step goes. The machine's other
 // work disturbs every absolute figure. What can be compared is measured in turn, round by round, and what is said of it
 // is the median of the rounds' ratios.
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <iostream>
@@ -108,9 +110,50 @@ double peak_rss_mb(const ViTConfig& config, Index batch_size) {
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
+// Other programs at work while it lives: processes that count.
+class BusyPrograms {
+ public:
+  explicit BusyPrograms(int count) {
+    for (int i = 0; i < count; ++i) {
+      const pid_t child = fork();
+      if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);  // ends with this program, however that ends
+        for (volatile unsigned counter = 0;;) counter = counter + 1;
+      }
+      if (child > 0) children_.push_back(child);
+    }
+  }
+  ~BusyPrograms() {
+    for (const pid_t child : children_) {
+      kill(child, SIGKILL);
+      waitpid(child, nullptr, 0);
+    }
+  }
+  BusyPrograms(const BusyPrograms&) = delete;
+  BusyPrograms& operator=(const BusyPrograms&) = delete;
+
+ private:
+  std::vector<pid_t> children_;
+};
+
+// The model of train's preset quick, whose steps take milliseconds: how fast it trains alone and beside as many busy
+// programs as threads. Those that wait for one another should not keep those that work from their core.
+void measure_beside_others(int rounds) {
+  constexpr Index batch_size = 64, steps = 40;
+  Workload work({.img_size = 28, .patch_size = 7, .num_hiddens = 96, .mlp_num_hiddens = 192, .num_heads = 4},
+                batch_size);
+  const auto train = [&] {
+    for (Index i = 0; i < steps; ++i) work.train_step();
+  };
+  const auto images_per_s = [&] { return batch_size * steps / median(in_turn(rounds, {train})[0]); };
+  print("small_model_img_per_s", images_per_s(), "images/s");
+  const BusyPrograms busy(threads());
+  print("small_model_beside_busy_img_per_s", images_per_s(), "images/s");
+}
+
 void measure(Index batch_size, int threads_to_use, Precision precision, int rounds) {
   const ViTConfig whole{.whole_last_block = true}, cls{};
-  set_threads(threads_to_use);
+  command_line::use_threads(threads_to_use);
   const double rss_whole = peak_rss_mb(whole, batch_size), rss_cls = peak_rss_mb(cls, batch_size);
   const ProductsIn products_in(precision);
   std::printf("# %s, %d threads, batch %ld, medians of %d rounds\n", backend::describe().c_str(), threads(),
@@ -147,6 +190,7 @@ void measure(Index batch_size, int threads_to_use, Precision precision, int roun
     const auto times = in_turn(std::min(rounds, 5), {on(1), on(all)});
     print("train_threads_over_one", median_of_ratios(times[0], times[1]), "x");
   }
+  measure_beside_others(rounds);
   profile::start();
   for (int i = 0; i < 3; ++i) work.train_step();
   profile::stop();
@@ -213,6 +257,7 @@ void lockstep(Workload work) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  wait_briefly(argv);
   int rounds = 7, count = threads();
   Index batch_size = 128;
   bool in_lockstep = false, in_sweep = false, whole = false, tf32 = false;
@@ -238,7 +283,7 @@ int main(int argc, char** argv) try {
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   const Precision precision = tf32 ? Precision::tf32 : Precision::fp32;
   if (!in_lockstep && !in_sweep) return measure(batch_size, count, precision, rounds), 0;
-  set_threads(count);
+  command_line::use_threads(count);
   const ProductsIn products_in(precision);
   if (in_sweep)
     sweep(rounds);

@@ -131,8 +131,9 @@ class Printer {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  wait_briefly(argv);
   const Settings s = parse_command_line(argc, argv);
-  set_threads(s.threads);
+  command_line::use_threads(s.threads);
   Classifier classifier = read_classifier(s.model, s.options);
   const std::vector<std::filesystem::path> pictures = list_pictures(s.pictures);
 

@@ -143,9 +143,10 @@ Image draw_mistakes(const ImageDataset& data, const std::vector<Mistake>& mistak
 }  // namespace
 
 int main(int argc, char** argv) try {
+  wait_briefly(argv);
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   const Settings s = parse_command_line(argc, argv);
-  set_threads(s.threads);
+  command_line::use_threads(s.threads);
   Classifier classifier = read_classifier(s.model, s.options);
   const TrainAndTest both = image_data(s.data_dir, classifier.preprocess, classifier.model.config().num_channels());
   const ImageDataset& data = s.split == "test" ? both.test : both.train;

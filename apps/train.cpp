@@ -21,9 +21,10 @@
 using namespace bobbin;
 
 int main(int argc, char** argv) try {
+  wait_briefly(argv);
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a pipe, too, each line is there when it is printed
   Settings settings = parse_command_line(argc, argv);
-  set_threads(settings.threads);
+  command_line::use_threads(settings.threads);
   const std::optional<ProductsIn> in_tf32 = settings.tf32 ? std::optional<ProductsIn>(Precision::tf32) : std::nullopt;
   Rng rng(settings.seed);
 

@@ -7,10 +7,12 @@
 #include "nn/models/vit.h"
 #include "optim/sgd.h"
 #include "optim/training/evaluate.h"
+#include "tensor/threads.h"
 
 using namespace bobbin;
 
-int main() try {
+int main(int, char** argv) try {
+  wait_briefly(argv);  // so that other programs may run beside it
   Rng rng(0);
   const FashionMnist data = fashion_mnist({}, {.resize = 96});
   ViT model({.img_size = 96,

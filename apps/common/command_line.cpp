@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "tensor/check.h"
+#include "tensor/threads.h"
 
 namespace bobbin::command_line {
 namespace {
@@ -138,6 +139,15 @@ void parse_or_exit(const CLI::App& app, const std::function<void()>& parse) {
     std::fprintf(stderr, "%s: %s (--help lists the flags)\n", app.get_name().c_str(), text.c_str());
     std::exit(2);
   }
+}
+
+void use_threads(int count) {
+  set_threads(count);
+  if (const int at_work = threads_at_work(); at_work < count)
+    std::fprintf(stderr,
+                 "OpenMP has %d thread%s at work of the %d wanted, so all is slower: its settings in the environment "
+                 "(OMP_...) hold it back\n",
+                 at_work, at_work == 1 ? "" : "s", count);
 }
 
 int exit_code(const char* program, const std::exception& error) {

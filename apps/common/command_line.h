@@ -28,6 +28,9 @@ CLI::Validator ends_in(const std::vector<std::string>& endings);
 /// Runs parse(); ends the program after --help, and with exit code 2 and one sentence after a mistake.
 void parse_or_exit(const CLI::App& app, const std::function<void()>& parse);
 
+/// set_threads(), and a sentence on stderr where OpenMP has fewer threads at work.
+void use_threads(int count);
+
 /// Prints the error that ended the program, and returns its exit code: 2 without the GPU for which it is built,
 /// otherwise 1.
 int exit_code(const char* program, const std::exception& error);

@@ -1,5 +1,6 @@
 // Matrix products, by OpenBLAS: on the shapes of a transformer it runs at the processor's limit.
 #include <cblas.h>
+#include <omp.h>
 
 #include <type_traits>
 
@@ -9,20 +10,34 @@
 namespace bobbin::cpu {
 namespace {
 
+// While it lives, OpenBLAS stays on the thread that calls it. Otherwise it counts on as many as OpenMP has at most,
+// and where these do not come (OMP_THREAD_LIMIT, OMP_DYNAMIC) it waits for them for ever.
+class OnThisThread {
+ public:
+  OnThisThread() { omp_set_num_threads(1); }  // of this thread's regions, within a region too
+  ~OnThisThread() { omp_set_num_threads(before_); }
+  OnThisThread(const OnThisThread&) = delete;
+  OnThisThread& operator=(const OnThisThread&) = delete;
+
+ private:
+  int before_ = omp_get_max_threads();
+};
+
 // A template, so that only the one for `real` is made.
 template <class T>
 void blas_gemm(CBLAS_TRANSPOSE trans_a, CBLAS_TRANSPOSE trans_b, blasint m, blasint n, blasint k, T alpha, const T* a,
                blasint lda, const T* b, blasint ldb, T beta, T* c, blasint ldc) {
+  const OnThisThread alone;
   if constexpr (std::is_same_v<T, float>)
     cblas_sgemm(CblasRowMajor, trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
   else
     cblas_dgemm(CblasRowMajor, trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
-// One product. Each thread multiplies a part of its own: a range of C's rows, or of its columns. Inside a parallel
-// region OpenBLAS stays on its thread; left to itself it would share a product out in a finer way, in which threads
-// wait for one another, and would keep one of few rows on a single thread; so a product of 37 rows takes a quarter less
-// time here, one of 8 half, and large ones as much as there.
+// One product. Each thread multiplies a part of its own: a range of C's rows, or of its columns. Left to itself
+// OpenBLAS would share a product out in a finer way, in which threads wait for one another, and would keep one of few
+// rows on a single thread; so a product of 37 rows takes a quarter less time here, one of 8 half, and large ones as
+// much as there.
 //
 // A range of columns reads only its part of B, so a short A, that is a small batch, is multiplied that way. Where A is
 // transposed the product is the gradient of a weight, and its sum over all tokens, k, is what takes long; then whole

@@ -1,7 +1,9 @@
 #include "tensor/threads.h"
 
-#include <cblas.h>
 #include <omp.h>
+#include <unistd.h>
+
+#include <cstdlib>
 
 #include "tensor/check.h"
 
@@ -12,7 +14,22 @@ int threads() { return omp_get_max_threads(); }
 void set_threads(int count) {
   check(count >= 1 && count <= 1024, "set_threads", "the number of threads must be 1 to 1024, got ", count);
   omp_set_num_threads(count);
-  openblas_set_num_threads(count);
+}
+
+int threads_at_work() {
+  int count = 1;
+#pragma omp parallel
+#pragma omp single
+  count = omp_get_num_threads();
+  return count;
+}
+
+void wait_briefly(char** argv) {
+  for (const char* name : {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"})
+    if (std::getenv(name)) return;
+  setenv("GOMP_SPINCOUNT", "2000", 1);  // libgomp's: how often a thread looks before it sleeps
+  setenv("KMP_BLOCKTIME", "0", 1);      // libomp's: milliseconds
+  execv("/proc/self/exe", argv);
 }
 
 }  // namespace bobbin

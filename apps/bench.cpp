@@ -282,13 +282,17 @@ int main(int argc, char** argv) try {
   app.add_flag("--tf32", tf32, "on a GPU: matrix products in TF32, faster, with 10 bits of mantissa");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   const Precision precision = tf32 ? Precision::tf32 : Precision::fp32;
-  if (!in_lockstep && !in_sweep) return measure(batch_size, count, precision, rounds), 0;
-  command_line::use_threads(count);
-  const ProductsIn products_in(precision);
-  if (in_sweep)
-    sweep(rounds);
-  else
-    lockstep({{.whole_last_block = whole}, batch_size});
+  if (!in_lockstep && !in_sweep) {
+    measure(batch_size, count, precision, rounds);
+  } else {
+    command_line::use_threads(count);
+    const ProductsIn products_in(precision);
+    if (in_sweep)
+      sweep(rounds);
+    else
+      lockstep({{.whole_last_block = whole}, batch_size});
+  }
+  command_line::check_printed();
 } catch (const std::exception& error) {
   return command_line::exit_code("bench", error);
 }

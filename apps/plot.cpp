@@ -39,6 +39,7 @@ int main(int argc, char** argv) try {
   for (const std::string& path : paths) runs.push_back(read_run(path));
   write_file(output, curves_svg(runs));
   std::printf("%s\n", output.c_str());
+  command_line::check_printed();
 } catch (const std::exception& error) {
   return command_line::exit_code("plot", error);
 }

@@ -40,6 +40,7 @@ int main(int argc, char** argv) try {
 
   const std::string description = describe_model({settings.model, data.train.class_names, data.train.preprocess});
   settings.trainer.notes = {.model = description, .config = describe_run(settings.flags, description, data)};
+  if (settings.trainer.output_dir.empty()) settings.trainer.output_dir = new_folder(settings.preset);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(settings.optimizer, named_parameters(model));
   Trainer trainer(model, *optimizer, settings.loss, rng, settings.trainer);
   const bool resumed = settings.checkpoint.has_value();
@@ -64,9 +65,11 @@ int main(int argc, char** argv) try {
   if (resumed && !epochs.empty() && epochs.back().step <= steps_before)
     std::fprintf(stderr, "nothing was left to do after step %s; more --epochs give it more\n",
                  with_commas(steps_before).c_str());
-  if (!Interrupt::received()) return 0;
-  std::fprintf(stderr, "go on with: train --resume %s\n", settings.trainer.output_dir.c_str());
-  return 128 + Interrupt::received();  // as shells report a signal
+  if (Interrupt::received()) {
+    std::fprintf(stderr, "go on with: train --resume %s\n", settings.trainer.output_dir.c_str());
+    return 128 + Interrupt::received();  // as shells report a signal
+  }
+  command_line::check_printed();
 } catch (const std::exception& error) {
   return command_line::exit_code("train", error);
 }

@@ -35,7 +35,7 @@ int main(int, char** argv) try {
     }                       // the tape ends: its memory is used again
     const Evaluation validation = evaluate(model, data.test, 128);
     std::printf("epoch %d  val_loss %.4f  val_acc %.4f\n", epoch, validation.loss, validation.accuracy);
-    std::fflush(stdout);
+    check(std::fflush(stdout) == 0, "stdout", "this line cannot be written");
   }
 } catch (const std::exception& error) {
   std::fprintf(stderr, "train_vit: %s\n", error.what());

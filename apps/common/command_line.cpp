@@ -129,7 +129,9 @@ void parse_or_exit(const CLI::App& app, const std::function<void()>& parse) {
   try {
     parse();
   } catch (const CLI::CallForHelp& help) {
-    std::exit(app.exit(help));
+    app.exit(help, std::cout, std::cerr);
+    check_printed();
+    std::exit(0);
   } catch (const CLI::ParseError& error) {
     std::string text = error.what();
     if (const auto unknown = app.remaining(); !unknown.empty() && !app.get_allow_extras()) {

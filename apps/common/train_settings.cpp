@@ -5,7 +5,9 @@
 
 #include "apps/common/command_line.h"
 #include "data/files/json.h"
+#include "data/files/write_file.h"
 #include "optim/training/run_folder.h"
+#include "optim/training/run_lock.h"
 #include "tensor/check.h"
 #include "tensor/text.h"
 
@@ -165,14 +167,6 @@ Settings settings_of(const First& first) {
   return s;
 }
 
-// A new folder of its own for each run that names none.
-std::string new_folder(const std::string& preset) {
-  const auto candidate = [&](int i) { return "runs/" + preset + (i > 1 ? "-" + std::to_string(i) : ""); };
-  int i = 1;
-  while (fs::exists(candidate(i))) ++i;
-  return candidate(i);
-}
-
 }  // namespace
 
 std::vector<std::pair<std::string, Fields>> Settings::fields() {
@@ -249,12 +243,22 @@ Settings parse_command_line(int argc, char** argv) {
     const fs::path folder = RunFolder::of(s.resume).path();
     if (output_dir.empty()) output_dir = folder.string();
     std::error_code absent;
-    if (!fs::equivalent(output_dir, folder, absent)) RunFolder(output_dir).check_is_free();
+    if (fs::equivalent(output_dir, folder, absent))
+      RunLock not_running(folder);
+    else
+      RunFolder(output_dir).check_is_free();
     ModelDescription model = read_description(s.checkpoint->notes.model, s.resume);
     take_model(s, std::move(model.config), std::move(model.preprocess));
   }
-  s.trainer.output_dir = output_dir.empty() ? new_folder(s.preset) : output_dir;
+  s.trainer.output_dir = output_dir;
   return s;
+}
+
+std::string new_folder(const std::string& preset) {
+  const auto candidate = [&](int i) { return "runs/" + preset + (i > 1 ? "-" + std::to_string(i) : ""); };
+  int i = 1;
+  while (fs::exists(candidate(i)) || !make_folder(candidate(i))) ++i;  // whoever makes it has it
+  return candidate(i);
 }
 
 NamedTensors begin_with_weights(Settings& s) {

@@ -48,6 +48,10 @@ struct Settings {
 /// value is wrong (exit code 2). Throws Error if the run of --resume cannot be read.
 Settings parse_command_line(int argc, char** argv);
 
+/// A new folder in runs/, for a run that names none: "runs/quick", or where that is taken "runs/quick-2", ... Of several
+/// programs that begin at once each gets its own.
+std::string new_folder(const std::string& preset);
+
 /// --finetune: makes the model, and how pictures are prepared for it, those of the file, but for what the command line
 /// says of size, heads, mean and deviation. Returns the weights.
 NamedTensors begin_with_weights(Settings& s);

@@ -38,7 +38,7 @@ class Descriptor {
 }  // namespace
 
 void write_file(const std::filesystem::path& path, std::string_view content) {
-  const std::string beside = path.string() + ".tmp";
+  const std::string beside = path.string() + "." + std::to_string(::getpid()) + ".tmp";
   bool done = false;
   {
     const Descriptor file(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
@@ -56,10 +56,11 @@ void write_file(const std::filesystem::path& path, std::string_view content) {
   if (folder.ok()) folder.sync();
 }
 
-void make_folder(const std::filesystem::path& path) {
+bool make_folder(const std::filesystem::path& path) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
+  const bool made = std::filesystem::create_directories(path, error);
   check(!error, "make_folder", "cannot make the folder ", path.string(), ": ", error.message());
+  return made;
 }
 
 }  // namespace bobbin

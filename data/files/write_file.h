@@ -5,13 +5,14 @@
 namespace bobbin {
 
 /// Writes a file so that at any moment, a power failure included, either the old or the whole new one is there: beside
-/// it under another name, forced to the disk, then renamed.
+/// it under another name, FILE.PROCESS.tmp, forced to the disk, then renamed. Of several processes that write the same
+/// file the last one's is there.
 /// Throws Error with the path and the system's reason (no space left, permission denied, no such
 /// directory); what was there before stays.
 void write_file(const std::filesystem::path& path, std::string_view content);
 
-/// Makes a folder, and those above it that are missing; one that is there stays. Throws Error with the path and the
-/// system's reason.
-void make_folder(const std::filesystem::path& path);
+/// Makes a folder, and those above it that are missing; one that is there stays. Returns whether it is new: of several
+/// processes that make it at once it is new for one. Throws Error with the path and the system's reason.
+bool make_folder(const std::filesystem::path& path);
 
 }  // namespace bobbin

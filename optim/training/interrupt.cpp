@@ -1,5 +1,6 @@
 #include "optim/training/interrupt.h"
 
+#include <array>
 #include <atomic>
 #include <csignal>
 
@@ -9,26 +10,36 @@ namespace {
 std::atomic<int> signal_received{0};  // the handler may run on any thread
 static_assert(std::atomic<int>::is_always_lock_free);
 
-using Handler = void (*)(int);
-Handler old_interrupt = SIG_DFL, old_terminate = SIG_DFL;
+constexpr std::array signals{SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+std::array<struct sigaction, signals.size()> before;
+
+// A second write to the pipe brings a second SIGPIPE, which should not end the program while it saves what it has.
+bool ends_the_program_next(int signal) { return signal != SIGPIPE; }
 
 extern "C" void note_signal(int signal) {
   signal_received = signal;
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  for (std::size_t i = 0; i < signals.size(); ++i)
+    if (before[i].sa_handler != SIG_IGN && ends_the_program_next(signals[i])) {
+      struct sigaction usual {};
+      usual.sa_handler = SIG_DFL;
+      sigaction(signals[i], &usual, nullptr);
+    }
 }
 
 }  // namespace
 
 Interrupt::Interrupt() {
   signal_received = 0;
-  old_interrupt = std::signal(SIGINT, note_signal);
-  old_terminate = std::signal(SIGTERM, note_signal);
+  struct sigaction note {};
+  note.sa_handler = note_signal;
+  note.sa_flags = SA_RESTART;  // a read or a write goes on
+  for (std::size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], nullptr, &before[i]);
+  for (std::size_t i = 0; i < signals.size(); ++i)
+    if (before[i].sa_handler != SIG_IGN) sigaction(signals[i], &note, nullptr);
 }
 
 Interrupt::~Interrupt() {
-  std::signal(SIGINT, old_interrupt);
-  std::signal(SIGTERM, old_terminate);
+  for (std::size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &before[i], nullptr);
 }
 
 int Interrupt::received() { return signal_received; }

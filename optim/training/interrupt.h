@@ -2,8 +2,10 @@
 
 namespace bobbin {
 
-/// While one exists, Ctrl-C (SIGINT) and SIGTERM only leave a note, so that a program can finish its step and
-/// write what it has. A second signal ends the program as usual. One at a time.
+/// While one exists, Ctrl-C (SIGINT), SIGTERM, a terminal that is closed (SIGHUP) and a pipe that nobody reads any more
+/// (SIGPIPE) only leave a note, so that a program can finish its step and write what it has. A second one of the first
+/// three ends the program as usual. What the program's parent made it ignore, as nohup does SIGHUP, stays ignored. One
+/// at a time.
 class Interrupt {
  public:
   Interrupt();

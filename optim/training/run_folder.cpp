@@ -1,7 +1,9 @@
 #include "optim/training/run_folder.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
+#include <iterator>
 
 #include "tensor/check.h"
 #include "tensor/text.h"
@@ -11,14 +13,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// checkpoint-00000469.safetensors, and then `behind` -> 469; -1 for any other name.
-Index step_of(const fs::path& path, const std::string& behind = "") {
+// checkpoint-00000469.safetensors -> 469; -1 for any other name.
+Index step_of(const fs::path& path) {
   long long step = -1;
   int length = 0;
   const std::string name = path.filename().string();
-  const bool is_one = std::sscanf(name.c_str(), "checkpoint-%lld.safetensors%n", &step, &length) == 1 && length > 0 &&
-                      name.substr(static_cast<std::size_t>(length)) == behind;
+  const bool is_one = std::sscanf(name.c_str(), "checkpoint-%lld.safetensors%n", &step, &length) == 1 &&
+                      static_cast<std::size_t>(length) == name.size();
   return is_one ? step : -1;
+}
+
+// The file that write_file() would have made of FILE.4711.tmp; nothing for any other name.
+fs::path half_written(const fs::path& path) {
+  const fs::path process = path.stem().extension();  // .4711
+  const std::string digits = process.string();
+  const bool is_one = path.extension() == ".tmp" && digits.size() > 1 &&
+                      std::all_of(digits.begin() + 1, digits.end(), [](unsigned char c) { return std::isdigit(c); });
+  return is_one ? path.parent_path() / path.stem().stem() : fs::path();
 }
 
 }  // namespace
@@ -32,26 +43,37 @@ fs::path RunFolder::checkpoint(Index step) const {
   return folder_ / format("checkpoint-%08lld.safetensors", static_cast<long long>(step));
 }
 
+bool RunFolder::is_ours(const fs::path& file) const {
+  const fs::path all[] = {metrics(), config(), losses(), curves(), model(), best()};
+  return std::find(std::begin(all), std::end(all), file) != std::end(all) || step_of(file) >= 0;
+}
+
 void RunFolder::check_is_free() const {
   std::error_code none;  // a folder that cannot be listed holds no run that could be overwritten
   for (fs::directory_iterator file(folder_, none), end; !none && file != end; file.increment(none)) {
     const fs::path& path = file->path();
     const std::string name = path.filename().string();
-    const bool taken = path == metrics() || path == config() || path == model() || path == best() ||
-                       (name.starts_with("checkpoint-") && name.ends_with(".safetensors"));
+    const bool taken = is_ours(path) || (name.starts_with("checkpoint-") && name.ends_with(".safetensors"));
     check(!taken, "Trainer", "the output directory ", folder_.string(), " holds the ", name,
           " of another run; choose a new directory or remove the file");
   }
 }
 
-std::vector<fs::path> RunFolder::newest_first(const std::string& behind) const {
+void RunFolder::remove_half_written() const {
+  std::error_code ignored;  // one that stays does no harm
+  std::vector<fs::path> found;
+  for (fs::directory_iterator file(folder_, ignored), end; !ignored && file != end; file.increment(ignored))
+    if (is_ours(half_written(file->path()))) found.push_back(file->path());
+  for (const fs::path& path : found) fs::remove(path, ignored);
+}
+
+std::vector<fs::path> RunFolder::newest_first() const {
   std::vector<fs::path> found;
   std::error_code error;
   for (fs::directory_iterator file(folder_, error), end; !error && file != end; file.increment(error))
-    if (step_of(file->path(), behind) >= 0) found.push_back(file->path());
+    if (step_of(file->path()) >= 0) found.push_back(file->path());
   check(!error, "checkpoint", "the folder ", folder_, " cannot be read: ", error.message());
-  std::sort(found.begin(), found.end(),
-            [&](const auto& a, const auto& b) { return step_of(a, behind) > step_of(b, behind); });
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return step_of(a) > step_of(b); });
   return found;
 }
 
@@ -64,7 +86,6 @@ void RunFolder::write(const Checkpoint& c, int keep) const {
     const bool past = step_of(path) <= step;  // later ones are of a run that was given up to go on from before
     if (!past || ++kept > keep) fs::remove(path, ignored);
   }
-  for (const fs::path& path : newest_first(".tmp")) fs::remove(path, ignored);  // of a run that was killed
 }
 
 Checkpoint RunFolder::newest_checkpoint() const {

@@ -38,15 +38,17 @@ class RunFolder {
   /// Throws Error if a run, or a model, has its files there: none overwrites another's.
   void check_is_free() const;
 
-  /// Writes a checkpoint, and then removes all before it but the `keep - 1` newest, any that are after it, and what a
-  /// run that was killed left half written.
+  /// Removes what processes that were killed left half written. Nobody may be writing there: see RunLock.
+  void remove_half_written() const;
+  /// Writes a checkpoint, and then removes all before it but the `keep - 1` newest, and any that are after it.
   void write(const Checkpoint& checkpoint, int keep) const;
   /// Reads the newest. If that is damaged, says so on stderr, and reads the one before.
   /// Throws Error if there is none that can be read.
   Checkpoint newest_checkpoint() const;
 
  private:
-  std::vector<std::filesystem::path> newest_first(const std::string& behind = "") const;
+  bool is_ours(const std::filesystem::path& file) const;
+  std::vector<std::filesystem::path> newest_first() const;
   std::filesystem::path folder_;
 };
 

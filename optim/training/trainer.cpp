@@ -4,12 +4,14 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "data/files/write_file.h"
 #include "data/sets/batches.h"
 #include "optim/log/training_log.h"
 #include "optim/training/interrupt.h"
+#include "optim/training/run_lock.h"
 #include "tensor/check.h"
 
 namespace bobbin {
@@ -91,8 +93,13 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
   const RunFolder folder(o.output_dir);
   const bool resumed = std::exchange(resumed_, false), files = !o.output_dir.empty();
   if (!resumed) progress_ = {};
-  if (files) make_folder(o.output_dir);
-  if (files && !resumed) folder.check_is_free();
+  std::optional<RunLock> lock;
+  if (files) {
+    make_folder(o.output_dir);
+    lock.emplace(o.output_dir);
+    if (!resumed) folder.check_is_free();
+    folder.remove_half_written();
+  }
   const Interrupt interrupt;
   TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_);
   if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);

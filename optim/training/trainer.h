@@ -36,7 +36,7 @@ struct TrainerOptions {
 };
 
 /// The training loop: epochs of shuffled batches, validation after each, a TrainingLog, and the files of a RunFolder in
-/// output_dir. Ctrl-C ends it after the step.
+/// output_dir, which is locked meanwhile. Ctrl-C ends it after the step.
 ///
 ///     SGD sgd(named_parameters(model));
 ///     Trainer trainer(model, sgd, CrossEntropy(), rng, {.epochs = 10, .schedule = {.lr = 0.1}});
@@ -57,7 +57,7 @@ class Trainer {
 
   /// Trains on data.train, validates on data.test; returns the metrics of each finished epoch.
   /// Throws Error when the loss is no longer finite, when a file cannot be written, and where another run has its files
-  /// in output_dir, unless this one is resumed.
+  /// in output_dir, unless this one is resumed, or another process writes there.
   std::vector<EpochMetrics> fit(const TrainAndTest& data);
 
  private:

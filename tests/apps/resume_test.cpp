@@ -24,20 +24,6 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-// A folder with a data set of the kind of CIFAR-10: 40 images to train on, 8 to validate.
-void write_data(const fs::path& folder) {
-  fs::create_directories(folder);
-  const Bytes pixels = noise(48 * 3072);
-  for (int file = 0; file < 6; ++file) {
-    Bytes records;
-    for (int i = 8 * file; i < 8 * file + 8; ++i) {
-      records.push_back(static_cast<std::uint8_t>(i % 10));
-      records.insert(records.end(), pixels.begin() + 3072 * i, pixels.begin() + 3072 * (i + 1));
-    }
-    write_file(folder / (file == 5 ? "test_batch.bin" : "data_batch_" + std::to_string(file + 1) + ".bin"), records);
-  }
-}
-
 // A program, started and not waited for; what it says goes to a file.
 class Process {
  public:
@@ -81,7 +67,7 @@ class Run {
  public:
   Run(const TempFolder& folder, const std::string& name, int save_every, const std::vector<std::string>& flags = sgd)
       : path_(folder / name), output_(folder / (name + ".txt")) {
-    if (const fs::path data = folder / "data"; !fs::exists(data)) write_data(data);
+    if (const fs::path data = folder / "data"; !fs::exists(data)) write_cifar10(data);
     start_ = {binary("train"), "--data-dir", (folder / "data").string(), "--output-dir", path_.string()};
     for (const char* word :
          {"--img-size",  "8",   "--patch-size", "4", "--num-hiddens", "8",   "--mlp-num-hiddens", "16",
@@ -264,7 +250,7 @@ TEST_CASE("resume: a folder that goes away in the middle of a run") {
 
 TEST_CASE("resume: a run that the first version of the program began goes on as there") {
   const TempFolder folder;
-  write_data(folder / "data");
+  write_cifar10(folder / "data");
   fs::create_directories(folder / "run");
   fs::copy("tests/optim/training/first_format.safetensors", folder / "run/checkpoint-00000007.safetensors");
   const Result resumed = run(program("train") + " --resume " + (folder / "run").string() + " --data-dir " +

@@ -272,10 +272,11 @@ TEST_CASE("writes: a training log in whose folder nothing can be written any mor
     TrainingLog log(RunFolder(run), 3, 1, 3);
     end_epoch(log);
     const std::string before = content(run / file);
-    fs::create_directories(run / (std::string(file) + ".tmp"));  // where it would be written
+    const fs::path beside = run / (std::string(file) + "." + std::to_string(getpid()) + ".tmp");
+    fs::create_directories(beside);  // where it would be written
     CHECK(fails([&] { end_epoch(log); }, {(run / file).string(), "Is a directory"}));
     CHECK(content(run / file) == before);
-    fs::remove(run / (std::string(file) + ".tmp"));
+    fs::remove(beside);
     fs::remove_all(run);
     CHECK(fails([&] { end_epoch(log); }, {(run / "metrics.csv").string(), "No such file or directory"}));
   }

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <initializer_list>
 #include <iterator>
+#include <string>
 #include <vector>
 
 #include "tests/helpers.h"
@@ -50,6 +51,20 @@ inline Bytes noise(std::size_t count) {
   std::uint32_t state = 1;
   for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>((state = state * 1664525 + 1013904223) >> 24);
   return bytes;
+}
+
+/// Makes a folder with a data set of the kind of CIFAR-10: 40 images to train on, 8 to validate.
+inline void write_cifar10(const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder);
+  const Bytes pixels = noise(48 * 3072);
+  for (int file = 0; file < 6; ++file) {
+    Bytes records;
+    for (int i = 8 * file; i < 8 * file + 8; ++i) {
+      records.push_back(static_cast<std::uint8_t>(i % 10));
+      records.insert(records.end(), pixels.begin() + 3072 * i, pixels.begin() + 3072 * (i + 1));
+    }
+    write_file(folder / (file == 5 ? "test_batch.bin" : "data_batch_" + std::to_string(file + 1) + ".bin"), records);
+  }
 }
 
 }  // namespace bobbin::test

@@ -152,14 +152,15 @@ TEST_CASE("checkpoint: the newest few stay, and save_every makes some within an 
 
 TEST_CASE("checkpoint: what a killed run left half written goes with the next") {
   const TempFolder folder;
-  for (const char* name : {"checkpoint-00000002.safetensors.tmp", "checkpoint-00000099.safetensors.tmp",
-                           "checkpoint-mine.safetensors.tmp", "checkpoint-00000002.safetensors.old"})
+  for (const char* name : {"checkpoint-00000002.safetensors.4711.tmp", "model.safetensors.99.tmp", "checkpoint-mine.tmp",
+                           "checkpoint-mine.7.tmp", "checkpoint-00000002.safetensors.old"})
     std::ofstream(folder / name) << "x";
   Run run(options(folder.path(), 3));
   run.trainer.fit(run.data);
-  CHECK(!fs::exists(folder / "checkpoint-00000002.safetensors.tmp"));
-  CHECK(!fs::exists(folder / "checkpoint-00000099.safetensors.tmp"));
-  CHECK(fs::exists(folder / "checkpoint-mine.safetensors.tmp"));  // not ours
+  CHECK(!fs::exists(folder / "checkpoint-00000002.safetensors.4711.tmp"));
+  CHECK(!fs::exists(folder / "model.safetensors.99.tmp"));
+  CHECK(fs::exists(folder / "checkpoint-mine.tmp"));  // not ours
+  CHECK(fs::exists(folder / "checkpoint-mine.7.tmp"));
   CHECK(fs::exists(folder / "checkpoint-00000002.safetensors.old"));
 }
 

@@ -108,8 +108,8 @@ TEST_CASE("an output that cannot be written is an error of every program") {
   CHECK(place.in(place.train + " --epochs 2 --output-dir run").status == 0);
   const std::string build = fs::absolute(binary("")).string();
   for (const char* program :
-       {"train --resume run --epochs 3", "plot run -o x.svg", "evaluate run --data-dir data", "classify --help",
-        "attention --help", "bench --help", "plot --help", "train --help", "evaluate --help"}) {
+       {"train --resume run --epochs 3", "plot run -o x.svg", "evaluate run/model.safetensors --data-dir data",
+        "classify --help", "attention --help", "bench --help", "plot --help", "train --help", "evaluate --help"}) {
     const Result r = place.in(build + program + " > /dev/full");
     INFO(program, ": ", r.output);
     CHECK(r.status == 1);

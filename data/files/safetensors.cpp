@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/files/read_file.h"
 #include "data/files/write_file.h"
 #include "tensor/check.h"
 
@@ -188,8 +189,8 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
 class File {
  public:
   explicit File(const std::filesystem::path& path) : path_(path) {
+    check_is_file("read_safetensors", path);
     std::error_code error;
-    check(!std::filesystem::is_directory(path, error), "read_safetensors", path, " is a folder, expected a file");
     left_ = std::filesystem::file_size(path, error);
     if (!error) stream_.open(path, std::ios::binary);
     check(!error && stream_.good(), "read_safetensors", path,

@@ -133,7 +133,7 @@ Image draw_mistakes(const ImageDataset& data, const std::vector<Mistake>& mistak
   for (const Mistake& m : mistakes) {
     const auto name = [&](int c) { return data.class_names[static_cast<std::size_t>(c)]; };
     const std::string percent = format(" %.0f%%", 100 * m.probability);
-    pictures.push_back(data.image(m.image));
+    pictures.push_back(thumbnail(data.image(m.image), largest_tile));  // a thousand photographs would fill the memory
     captions.push_back(name(data.labels[static_cast<std::size_t>(m.image)]) + "\ntaken for\n" + name(m.predicted) +
                        percent);
   }
@@ -151,7 +151,10 @@ int main(int argc, char** argv) try {
   const ImageDataset& data = s.split == "test" ? both.test : both.train;
   check_same_classes(classifier.class_names, data.class_names, s.by_number);
 
+  const fs::path confusion_file = fs::path(s.output_dir) / "confusion.png",
+                 mistakes_file = fs::path(s.output_dir) / "mistakes.png";
   make_folder(s.output_dir);  // before the work
+  for (const fs::path& file : {confusion_file, mistakes_file}) check_can_write(file);
 
   Result result = judge(classifier.model, data, s.batch_size);
   std::printf("accuracy  %.4f\nloss      %.4f\nimages    %lld\n", result.means.accuracy, result.means.loss,
@@ -159,16 +162,15 @@ int main(int argc, char** argv) try {
   print_classes(result.confusion, data.class_names);
   if (data.num_classes() <= 40) print_matrix(result.confusion, data.class_names);  // more do not fit in a line
 
-  const auto write = [&](const char* name, const Image& picture) {
-    const fs::path path = fs::path(s.output_dir) / name;
+  const auto write = [&](const fs::path& path, const Image& picture) {
     write_png(path, picture);
     std::printf("%s\n", path.c_str());
   };
   std::puts("");
   if (data.num_classes() <= 200)  // more do not fit in a picture
-    write("confusion.png", confusion_matrix_picture(result.confusion.counts(), data.class_names));
+    write(confusion_file, confusion_matrix_picture(result.confusion.counts(), data.class_names));
   result.mistakes.resize(std::min(result.mistakes.size(), static_cast<std::size_t>(s.mistakes)));
-  if (!result.mistakes.empty()) write("mistakes.png", draw_mistakes(data, result.mistakes));
+  if (!result.mistakes.empty()) write(mistakes_file, draw_mistakes(data, result.mistakes));
   command_line::check_printed();
   return 0;
 } catch (const std::exception& error) {

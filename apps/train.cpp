@@ -8,6 +8,7 @@
 #include "apps/common/draw_tape.h"
 #include "apps/common/run_config.h"
 #include "apps/common/train_settings.h"
+#include "data/files/write_file.h"
 #include "data/sets/open.h"
 #include "nn/models/any_model.h"
 #include "optim/any_optimizer.h"
@@ -24,6 +25,7 @@ int main(int argc, char** argv) try {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a pipe, too, each line is there when it is printed
   Settings settings = parse_command_line(argc, argv);
   set_threads(settings.threads);
+  if (!settings.graph.empty()) check_can_write(settings.graph);  // before the work
   const std::optional<ProductsIn> in_tf32 = settings.tf32 ? std::optional<ProductsIn>(Precision::tf32) : std::nullopt;
   Rng rng(settings.seed);
 

@@ -35,10 +35,17 @@ class Descriptor {
   int fd_;
 };
 
+// What is written first.
+std::string beside_of(const std::filesystem::path& path) { return path.string() + ".tmp"; }
+
+[[noreturn]] void fail_to_write(const std::filesystem::path& path, int reason) {
+  fail("write_file", "cannot write ", path.string(), ": ", std::strerror(reason));
+}
+
 }  // namespace
 
 void write_file(const std::filesystem::path& path, std::string_view content) {
-  const std::string beside = path.string() + ".tmp";
+  const std::string beside = beside_of(path);
   bool done = false;
   {
     const Descriptor file(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
@@ -48,12 +55,21 @@ void write_file(const std::filesystem::path& path, std::string_view content) {
   if (!done) {
     const int reason = errno;
     ::unlink(beside.c_str());
-    fail("write_file", "cannot write ", path.string(), ": ", std::strerror(reason));
+    fail_to_write(path, reason);
   }
   // The new name is on the disk once its folder is. Some file systems cannot do that, and need not.
   const Descriptor folder(path.has_parent_path() ? path.parent_path().c_str() : ".",
                           O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder.ok()) folder.sync();
+}
+
+void check_can_write(const std::filesystem::path& path) {
+  std::error_code absent;
+  if (std::filesystem::is_directory(path, absent)) fail_to_write(path, EISDIR);
+  const std::string beside = beside_of(path);
+  const bool begun = Descriptor(beside.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC).ok();
+  if (!begun) fail_to_write(path, errno);
+  ::unlink(beside.c_str());
 }
 
 void make_folder(const std::filesystem::path& path) {

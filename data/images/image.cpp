@@ -1,5 +1,6 @@
 #include "data/images/image.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -50,6 +51,14 @@ Image fit(Image image, const Preprocess& preprocess) {
   const Size2 target(whole(size.height), whole(size.width));
   const Size2 uncut = preprocess.squash ? target : covering(image, target);
   return centre(resized(std::move(image), uncut, preprocess.interpolation), size);
+}
+
+Image thumbnail(Image image, Index longest) {
+  check(longest >= 1, "thumbnail", "the longest side must have 1 pixel or more, got ", longest);
+  const Index longer = std::max(image.height, image.width);
+  if (longer <= longest) return image;
+  const auto scaled = [=](Index side) { return std::max<Index>(1, (2 * side * longest + longer) / (2 * longer)); };
+  return resized(std::move(image), {scaled(image.height), scaled(image.width)}, Interpolation::bilinear);
 }
 
 void to_numbers(const Image& image, const Preprocess& preprocess, real* out) {

@@ -18,6 +18,10 @@ struct Image {
 /// Throws Error for a crop_pct out of its range, and where resize() does.
 Image fit(Image image, const Preprocess& preprocess);
 
+/// The picture made smaller, its proportions kept, so that no side is longer than `longest`; one that is not stays as
+/// it is. Throws Error if `longest` is not 1 or more, and where resize() does.
+Image thumbnail(Image image, Index longest);
+
 /// The numbers of the picture, as torchvision's ToTensor and Normalize compute them: byte / 255, then (number - mean) /
 /// std for each channel. Writes one to `out` for each byte.
 /// Throws Error unless mean and std are empty or have a number for each channel, and std is positive.

@@ -150,6 +150,41 @@ TEST_CASE("classify, evaluate, attention: a mistake is one sentence") {
   check_refuses("attention", model + picture + " --output-dir " + f.path("no.png") + "/x", 1, "no.png");
 }
 
+TEST_CASE("evaluate, attention, plot, train --graph: a picture that cannot be written is known before the work") {
+  const Fixture f;
+  const std::string model = f.path("model.safetensors");
+  fs::create_directories(f.folder / "out/mistakes.png");
+  fs::create_directories(f.folder / "out/a-rollout.png");
+  bright_sides(f.folder / "data", {names[0], names[1], names[2]});
+  check_refuses("evaluate", model + " --by-number --data-dir " + f.path("data") + " --output-dir " + f.path("out"), 1,
+                "cannot write " + f.path("out/mistakes.png") + ": Is a directory");
+  CHECK(!fs::exists(f.folder / "out/confusion.png"));
+  check_refuses("attention", model + " " + f.path("a.png") + " --output-dir " + f.path("out"), 1,
+                "cannot write " + f.path("out/a-rollout.png") + ": Is a directory");
+  CHECK(!fs::exists(f.folder / "out/a-attention.png"));
+  check_refuses("plot", f.path("none") + " -o " + f.path("none/x.svg"), 1, "cannot write " + f.path("none/x.svg"));
+  check_refuses("train", "--data-dir " + f.path("none") + " --graph " + f.path("none/x.svg"), 1,
+                "cannot write " + f.path("none/x.svg"));
+}
+
+TEST_CASE("evaluate: photographs as large as cameras make them are thumbnails among the mistakes") {
+  const Fixture f;
+  const Index height = 3024, width = 4032;
+  write_png(f.folder / "large.png", {1, height, width, std::vector<std::uint8_t>(height * width, 77)});
+  const fs::path data = f.folder / "data";
+  for (const char* name : {"1", "2", "3"}) {
+    fs::create_directories(data / name);
+    for (int i = 0; i < 50; ++i) fs::create_symlink(f.folder / "large.png", data / name / (std::to_string(i) + ".png"));
+  }
+  const Result r = run(program("evaluate") + " " + f.path("model.safetensors") + " --data-dir " + data.string() +
+                       " --by-number --output-dir " + f.path("out"));
+  INFO(r.output);
+  CHECK(r.status == 0);
+  const Image sheet = read_image(f.folder / "out/mistakes.png", 1);
+  CHECK(sheet.width > 2 * 512);
+  CHECK(sheet.width < 9 * 530);
+}
+
 TEST_CASE("attention: a picture of all heads, and one of the rollout") {
   const Fixture f;
   const Result r = run(program("attention") + " " + f.path("model.safetensors") + " " + f.path("a.png") +

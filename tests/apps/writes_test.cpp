@@ -246,6 +246,25 @@ TEST_CASE("writes: a folder that is another's") {
   }
 }
 
+TEST_CASE("writes: whether a file can be written is known before the work") {
+  const TempFolder folder;
+  const auto says = [&](const std::string& name, const std::string& reason) {
+    const std::string error = error_of([&] { check_can_write(folder / name); });
+    return contains(error, "cannot write " + (folder / name).string()) && contains(error, reason);
+  };
+  check_can_write(folder / "new");
+  write_file(folder / "old", "old");
+  check_can_write(folder / "old");
+  CHECK(content(folder / "old") == "old");
+  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 1);
+  CHECK(says("none/new", "No such file or directory"));
+  CHECK(says(std::string(300, 'x'), "File name too long"));
+  CHECK(says("", "Is a directory"));
+  fs::permissions(folder.path(), fs::perms(0555));
+  CHECK(contains(error_as_nobody([&] { check_can_write(folder / "new"); }), "Permission denied"));
+  fs::permissions(folder.path(), fs::perms(0755));
+}
+
 TEST_CASE("writes: a folder that is gone") {
   for (const Writer& writer : writers()) {
     CAPTURE(writer.file);

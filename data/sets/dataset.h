@@ -39,6 +39,8 @@ struct ImageDataset {
 struct TrainAndTest {
   ImageDataset train, test;
   std::string name;  ///< for people
+  /// What people should know of it, for the first lines of a program: what was taken as what, and what was left out.
+  std::vector<std::string> notes{};
 };
 
 /// The data set of two IDX files: images (N, H, W) or (N, C, H, W), and labels (N).

@@ -61,6 +61,11 @@ struct Free {
   void operator()(stbi_uc* pixels) const { stbi_image_free(pixels); }
 };
 
+void check_decoded(const std::filesystem::path& path, bool ok) {
+  if (ok) return;  // the reason may have letters from the file in it
+  fail("read_image", path, " cannot be decoded: it is damaged or of a rare kind (", Quoted{stbi_failure_reason()}, ")");
+}
+
 // One pixel of `in` channels, which are grey, grey and alpha, RGB, or RGB and alpha: channel c of `out` channels.
 std::uint8_t channel(const stbi_uc* pixel, int in, Index out, Index c) {
   if (in <= 2) return pixel[0];
@@ -70,9 +75,11 @@ std::uint8_t channel(const stbi_uc* pixel, int in, Index out, Index c) {
 
 }  // namespace
 
-Image read_image(const std::filesystem::path& path, Index channels) {
-  check(channels == 1 || channels == 3, "read_image", "a picture is read with 1 channel or 3, got ", channels);
-  const std::vector<std::uint8_t> bytes = read_file("read_image", path, most_bytes);
+namespace {
+
+// The file, after all checks that need no decoding.
+std::vector<std::uint8_t> checked_file(const std::filesystem::path& path) {
+  std::vector<std::uint8_t> bytes = read_file("read_image", path, most_bytes);
   const auto begins_with = [&](std::string_view signature) {
     return bytes.size() >= signature.size() && std::memcmp(bytes.data(), signature.data(), signature.size()) == 0;
   };
@@ -82,18 +89,31 @@ Image read_image(const std::filesystem::path& path, Index channels) {
 
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, in = 0;
-  const auto check_decoded = [&](bool ok) {
-    if (ok) return;  // the reason may have letters from the file in it
-    fail("read_image", path, " cannot be decoded: it is damaged or of a rare kind (", Quoted{stbi_failure_reason()},
-         ")");
-  };
-  check_decoded(stbi_info_from_memory(bytes.data(), size, &width, &height, &in) != 0);
+  check_decoded(path, stbi_info_from_memory(bytes.data(), size, &width, &height, &in) != 0);
   check(std::max(width, height) <= most_on_a_side && Index{width} * height <= most_pixels, "read_image", path, " has ",
         height, " x ", width, " pixels, expected at most ", most_on_a_side, " on a side and ", most_pixels, " in all");
   check(Index{width} * height / most_pixels_in_a_byte <= Index{size}, "read_image", path, " promises ", height, " x ",
         width, " pixels, which its ", size, " bytes cannot hold");
+  return bytes;
+}
+
+}  // namespace
+
+bool has_picture_name(const std::filesystem::path& path) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  return ending == ".jpg" || ending == ".jpeg" || ending == ".jpe" || ending == ".jfif" || ending == ".png";
+}
+
+void check_picture(const std::filesystem::path& path) { checked_file(path); }
+
+Image read_image(const std::filesystem::path& path, Index channels) {
+  check(channels == 1 || channels == 3, "read_image", "a picture is read with 1 channel or 3, got ", channels);
+  const std::vector<std::uint8_t> bytes = checked_file(path);
+  const int size = static_cast<int>(bytes.size());
+  int width = 0, height = 0, in = 0;
   const std::unique_ptr<stbi_uc, Free> pixels(stbi_load_from_memory(bytes.data(), size, &width, &height, &in, 0));
-  check_decoded(pixels != nullptr);
+  check_decoded(path, pixels != nullptr);
 
   const Index plane = Index{height} * width;
   Image image{channels, height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(channels * plane))};

@@ -18,6 +18,14 @@ namespace bobbin {
 /// damage in its middle may go unnoticed, but gives the same picture each time.
 Image read_image(const std::filesystem::path& path, Index channels);
 
+/// Whether the file's name ends, in capitals or not, as that of a picture that read_image() reads in this build.
+bool has_picture_name(const std::filesystem::path& path);
+
+/// Looks at a picture without decoding it: its header and size, and that the file is whole to its end. Fast, so that
+/// a data set can be looked through before the work begins. Throws Error, which names the file, for most of what
+/// read_image() refuses.
+void check_picture(const std::filesystem::path& path);
+
 /// Writes a picture of one or three channels as PNG. Throws Error for another number of channels, if there are not
 /// as many bytes as pixels, and where write_file() does.
 void write_png(const std::filesystem::path& path, const Image& image);

@@ -33,14 +33,13 @@ struct ImageDataset {
   std::vector<std::filesystem::path> files;  ///< (N); in memory: empty
   Labels labels;                             ///< (N)
   std::vector<std::string> class_names;
+  std::vector<std::string> notes{};  ///< what people should know of how it was made, for the first lines of a program
 };
 
 /// A data set: its training and test images.
 struct TrainAndTest {
   ImageDataset train, test;
   std::string name;  ///< for people
-  /// What people should know of it, for the first lines of a program: what was taken as what, and what was left out.
-  std::vector<std::string> notes{};
 };
 
 /// The data set of two IDX files: images (N, H, W) or (N, C, H, W), and labels (N).

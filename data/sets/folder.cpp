@@ -81,15 +81,15 @@ std::string within(const fs::path& dir, const fs::path& path) {
 
 // --- Parts of a data set that is divided ----------------------------------------------------------------------
 
-// A single folder in a folder, as an archive is unpacked: the innermost of these, in which there is more. One whose name
-// is that of another part is looked at by its name.
-fs::path unwrapped(fs::path folder) {
+// A single folder in a folder, as an archive is unpacked: the innermost of these, in which there is more. One whose
+// name is that of a part, but not of the part that this is, is looked at by its name.
+fs::path unwrapped(fs::path folder, Split part = Split::none) {
   for (int level = 0; level < 8; ++level) {
     const Listing outer = list(folder);
     if (outer.folders.size() != 1 || !outer.files.pictures.empty()) break;
     const fs::path& only = outer.folders.front();
     const Split split = split_name(only.filename().string()).split;
-    if (split != Split::none && split != split_name(folder.filename().string()).split) break;
+    if (split != Split::none && split != part) break;
     const Listing inner = list(only);
     if (inner.folders.empty() || !inner.files.pictures.empty()) break;
     folder = only;
@@ -148,13 +148,13 @@ class Division {
       check_classes();
       return {};
     }
+    for (const Candidate& c : named(Split::val))
+      check(val || !c.only_name, "image_folder", c.path, c.empty ? " is empty" : " has no folders",
+            ", expected one for each class");
     check(val || alone(*train, listing), "image_folder", train->path,
           " looks like the training set, for it holds folders, but beside it are pictures in ",
           other_than(*train, listing),
           ", and no validation or test set: rename it if it is a class, or move the others away if they are none");
-    for (const Candidate& c : named(Split::val))
-      check(val || !c.only_name, "image_folder", c.path, c.empty ? " is empty" : " has no folders",
-            ", expected one for each class");
     Parts parts{train->path, val ? val->path : fs::path(), {}};
     for (const fs::path& path : listing.folders)
       if (path != parts.train && path != parts.val) parts.others.push_back(path);
@@ -186,18 +186,19 @@ class Division {
          " is no training set: name that \"train\", or rename this one if it is a class");
   }
 
-  // Folders with pictures only are classes, unless several have the names of parts, or all; and pictures to test on
-  // beside several classes are hardly one of them.
+  // Folders with pictures only are classes, unless several have the names of parts; and pictures to test on beside
+  // several classes are hardly one of them.
   void check_classes() const {
     std::vector<const Candidate*> parts;
     for (const Split split : {Split::train, Split::val, Split::test})
       for (const Candidate& c : named(split))
         if (c.only_name && !c.empty) parts.push_back(&c);
     if (parts.empty()) return;
-    check(parts.size() == 1 ? classes_ > 0 : false, "image_folder", parts.front()->path, " and ", parts.back()->path,
-          " have the names of parts of a data set, but hold pictures: expected a folder for each class in them, such as "
-          "train/cat/1.jpg");
-    const bool train = !named(Split::train).empty() && parts.front() == &named(Split::train).front();
+    check(
+        parts.size() == 1, "image_folder", parts.front()->path, " and ", parts.back()->path,
+        " have the names of parts of a data set, but hold pictures: expected a folder for each class in them, such as "
+        "train/cat/1.jpg");
+    const bool train = split_name(parts.front()->path.filename().string()).split == Split::train;
     check(train || classes_ < 2, "image_folder", parts.front()->path,
           " has the name of a part of a data set, but holds pictures, as the ", classes_,
           " classes beside it do: move it away if they are there to test on, or rename it if it is a class");
@@ -277,7 +278,10 @@ TrainAndTest read_folder(const fs::path& given, Index channels) {
   const Listing listing = list(dir);
   const Parts parts = Division(dir, listing).find(listing);
   const bool divided = !parts.train.empty(), has_val = !parts.val.empty();
-  const fs::path folder = divided ? unwrapped(parts.train) : dir, val = has_val ? unwrapped(parts.val) : fs::path();
+  const auto classes_of = [](const fs::path& part) {
+    return unwrapped(part, split_name(part.filename().string()).split);
+  };
+  const fs::path folder = divided ? classes_of(parts.train) : dir, val = has_val ? classes_of(parts.val) : fs::path();
 
   FilesInFolder left_out;
   if (divided) left_out = listing.files;
@@ -298,11 +302,11 @@ TrainAndTest read_folder(const fs::path& given, Index channels) {
                     .test = make_data_set(test, class_names, channels),
                     .name = given.string()};
   const std::string in = within(given, folder), of_each = "every tenth picture of each class";
-  data.notes.push_back((in.empty() ? "" : "trained on " + in + ", ") + "validated on " +
-                       (has_val ? within(given, val) : of_each));
-  data.notes.push_back("classes: " + listed(class_names));
-  if (const std::string rest = describe(left_out, parts.others); !rest.empty())
-    data.notes.push_back("left out: " + rest);
+  std::vector<std::string> notes{
+      (in.empty() ? "" : "trained on " + in + ", ") + "validated on " + (has_val ? within(given, val) : of_each),
+      "classes: " + listed(class_names)};
+  if (const std::string rest = describe(left_out, parts.others); !rest.empty()) notes.push_back("left out: " + rest);
+  data.train.notes = data.test.notes = notes;
   return data;
 }
 

@@ -21,7 +21,7 @@ namespace bobbin {
 /// on the test folder. Without either, every tenth picture of each class is kept back to validate on, in the order of
 /// their names. Where archives were unpacked there may be a single folder in a folder, such as
 /// dir/seg_train/seg_train/cat: the classes are looked for within. A folder "train" that holds pictures only, beside
-/// those of other classes, is a class of that name. `notes` of the result says what was taken as what, and what was
+/// those of other classes, is a class of that name. `notes` of both parts says what was taken as what, and what was
 /// left out.
 ///
 /// Only the folders are read here. The pictures stay on disk, and are decoded, as grey or as colours (`channels` 1 or
@@ -41,8 +41,8 @@ struct FilesInFolder {
   std::string describe_others() const;
 };
 
-/// The files in a folder and in the folders within, but for hidden ones. Links to folders are not followed, and count as
-/// others. Throws std::filesystem::filesystem_error if a folder cannot be read.
+/// The files in a folder and in the folders within, but for hidden ones. Links to folders are not followed, and count
+/// as others. Throws std::filesystem::filesystem_error if a folder cannot be read.
 FilesInFolder find_files(const std::filesystem::path& folder);
 
 }  // namespace bobbin

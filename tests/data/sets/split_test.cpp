@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+#include <vector>
+
 using namespace bobbin;
 
 TEST_CASE("split_name: the words of Hugging Face's imagefolder, in any case, with what stands around them") {
@@ -22,11 +25,11 @@ TEST_CASE("split_name: the words of Hugging Face's imagefolder, in any case, wit
        {"seg_test", "antigen test", "asl-test", "evaluation_2d"}},
   };
   for (const auto& [split, only, among_others] : names) {
-    for (const std::string& name : only) CHECK_MESSAGE(split_name(name) == SplitName{split, true}, name);
-    for (const std::string& name : among_others) CHECK_MESSAGE(split_name(name) == SplitName{split, false}, name);
+    for (const std::string& name : only) CHECK_MESSAGE((split_name(name) == SplitName{split, true}), name);
+    for (const std::string& name : among_others) CHECK_MESSAGE((split_name(name) == SplitName{split, false}), name);
   }
-  for (const char* name :
-       {"", "trains", "trainer", "strain", "testify", "contest", "valley", "device", "trainval", "train_val",
-        "train-test-split", "invalid", "set", "data", "evaluate", "restrain", "Trainéd", "seg_pred", "trait", "datatrain"})
-    CHECK_MESSAGE(split_name(name) == SplitName{}, name);
+  for (const char* name : {"",         "trains",   "trainer",   "strain",           "testify", "contest",  "valley",
+                           "device",   "trainval", "train_val", "train-test-split", "invalid", "set",      "data",
+                           "evaluate", "restrain", "Trainéd",   "seg_pred",         "trait",   "datatrain"})
+    CHECK_MESSAGE((split_name(name) == SplitName{}), name);
 }

@@ -13,6 +13,7 @@
 #include "data/drawing/contact_sheet.h"
 #include "data/files/write_file.h"
 #include "data/images/codec.h"
+#include "data/sets/check_pictures.h"
 #include "data/sets/open.h"
 #include "optim/training/evaluate.h"
 #include "tensor/functions.h"
@@ -29,7 +30,7 @@ struct Settings {
   ModelFileOptions options;
   Index batch_size = 64;
   int mistakes = 40, threads = bobbin::threads();
-  bool by_number = false;
+  bool by_number = false, skip_bad = false;
 };
 
 Settings parse_command_line(int argc, char** argv) {
@@ -47,6 +48,8 @@ Settings parse_command_line(int argc, char** argv) {
   app.add_option("-b,--batch-size", s.batch_size, "images per batch")->check(command_line::within(1, 4096));
   app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
   app.add_flag("--by-number", s.by_number, "match classes of model and data set by number, not by name");
+  app.add_flag("--skip-bad", s.skip_bad,
+               "leave out images in folders that cannot be read, each of which is decoded once more to see");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   if (s.output_dir.empty()) s.output_dir = fs::path(s.model).parent_path().string();
   if (s.output_dir.empty()) s.output_dir = ".";
@@ -147,14 +150,16 @@ int main(int argc, char** argv) try {
   const Settings s = parse_command_line(argc, argv);
   set_threads(s.threads);
   Classifier classifier = read_classifier(s.model, s.options);
-  const TrainAndTest both = image_data(s.data_dir, classifier.preprocess, classifier.model.config().num_channels());
-  const ImageDataset& data = s.split == "test" ? both.test : both.train;
+  TrainAndTest both = image_data(s.data_dir, classifier.preprocess, classifier.model.config().num_channels());
+  ImageDataset& data = s.split == "test" ? both.test : both.train;
   check_same_classes(classifier.class_names, data.class_names, s.by_number);
 
   const fs::path confusion_file = fs::path(s.output_dir) / "confusion.png",
                  mistakes_file = fs::path(s.output_dir) / "mistakes.png";
   make_folder(s.output_dir);  // before the work
   for (const fs::path& file : {confusion_file, mistakes_file}) check_can_write(file);
+  check_pictures(data, s.skip_bad);
+  for (const std::string& note : data.notes) std::printf("%s\n", note.c_str());
 
   Result result = judge(classifier.model, data, s.batch_size);
   std::printf("accuracy  %.4f\nloss      %.4f\nimages    %lld\n", result.means.accuracy, result.means.loss,

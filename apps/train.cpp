@@ -9,6 +9,7 @@
 #include "apps/common/run_config.h"
 #include "apps/common/train_settings.h"
 #include "data/files/write_file.h"
+#include "data/sets/check_pictures.h"
 #include "data/sets/open.h"
 #include "nn/models/any_model.h"
 #include "optim/any_optimizer.h"
@@ -32,7 +33,8 @@ int main(int argc, char** argv) try {
   NamedTensors weights;
   if (!settings.finetune.empty() && !settings.checkpoint) weights = begin_with_weights(settings);
   settings.preprocess.size = settings.model.img_size();
-  const TrainAndTest data = image_data(settings.data_dir, settings.preprocess, settings.channels);
+  TrainAndTest data = image_data(settings.data_dir, settings.preprocess, settings.channels);
+  if (settings.graph.empty()) check_pictures(data, settings.skip_bad);
   settings.model.num_classes() = data.train.num_classes();
   settings.model.num_channels() = data.train.channels;
   AnyModel model(settings.model, rng);
@@ -45,7 +47,7 @@ int main(int argc, char** argv) try {
   Trainer trainer(model, *optimizer, settings.loss, rng, settings.trainer);
   const bool resumed = settings.checkpoint.has_value();
   if (resumed) {
-    check_same_data(settings.checkpoint->notes.config, settings.trainer.notes.config);
+    check_same_data(settings.checkpoint->notes, settings.trainer.notes, settings.accept_changed_data);
     trainer.resume(std::move(*settings.checkpoint));
   }
 

@@ -129,6 +129,7 @@ Settings go_on_with(const std::string& run) {
   Settings s = begin_with(flags.value("preset", "d2l"));
   s.optimizer = optimizer_options(flags.value("opt", "sgd"));
   take_flags(s, flags, run);
+  s.accept_changed_data = false;  // it was for those changes
   s.checkpoint = std::move(checkpoint);
   return s;
 }
@@ -189,13 +190,20 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
        .fixed = true});
 
   data("data_dir", data_dir,
-       {.help = "folder of Fashion-MNIST or CIFAR-10, or with one folder of images per class [Fashion-MNIST, if found]",
+       {.help = "folder of Fashion-MNIST or CIFAR-10, or with one folder of images per class, also divided into train "
+                "and val "
+                "[Fashion-MNIST, if found]",
         .alias = "--data"});
   data("channels", channels,
        {.help = "channels of images in folders: 1 (grey) or 3 (RGB); 0: as in the data set",
         .low = 0,
         .high = 3,
         .fixed = true});
+  data("skip_bad", skip_bad,
+       {.help = "leave out images in folders that cannot be read, each of which is decoded once to see; otherwise they "
+                "are listed and nothing is trained"});
+  data("accept_changed_data", accept_changed_data,
+       {.help = "with --resume: go on though images have changed, or are gone, since the run began"});
   trainer.augmentation.fields(data);
   preprocess.fields(data);
 
@@ -245,6 +253,7 @@ Settings parse_command_line(int argc, char** argv) {
             " cannot be chosen with --resume: the run has begun");
     }
 
+  check(resumed || !s.accept_changed_data, "train", "--accept-changed-data is for a run that goes on, with --resume");
   if (resumed) {
     const fs::path folder = RunFolder::of(s.resume).path();
     if (output_dir.empty()) output_dir = folder.string();
@@ -283,10 +292,14 @@ std::string describe(const TrainAndTest& data) {
   const Size2 own_size(train.height, train.width), size = train.preprocess.size;
   const std::string counts =
       with_commas(train.count()) + " images to train on, " + with_commas(data.test.count()) + " to validate, ";
+  std::string words = data.name + ", ";
   if (!train.files.empty())
-    return data.name + ", " + with_commas(train.num_classes()) + " classes, " + counts +
-           (train.channels == 1 ? "grey, " : "") + "resized to " + text(size);
-  return data.name + ", " + counts + text(own_size) + (size == own_size ? "" : " resized to " + text(size));
+    words += with_commas(train.num_classes()) + " classes, " + counts + (train.channels == 1 ? "grey, " : "") +
+             "resized to " + text(size);
+  else
+    words += counts + text(own_size) + (size == own_size ? "" : " resized to " + text(size));
+  for (const std::string& note : train.notes) words += "\n         " + note;
+  return words;
 }
 
 }  // namespace bobbin

@@ -26,6 +26,8 @@ struct Settings {
   std::string data_dir;
   Index channels = 0;  ///< of pictures in a folder; 0: as the data set has them
   Preprocess preprocess;
+  bool skip_bad = false;             ///< leave out pictures that cannot be read
+  bool accept_changed_data = false;  ///< resume with other data than the run began with
 
   AnyConfig model = ViTConfig();
   std::string model_name = "vit";
@@ -52,7 +54,8 @@ Settings parse_command_line(int argc, char** argv);
 /// says of size, heads, mean and deviation. Returns the weights.
 NamedTensors begin_with_weights(Settings& s);
 
-/// "Fashion-MNIST, 60,000 images to train on, 10,000 to validate, 28 x 28 resized to 96 x 96".
+/// "Fashion-MNIST, 60,000 images to train on, 10,000 to validate, 28 x 28 resized to 96 x 96", and a line for each of
+/// its notes.
 std::string describe(const TrainAndTest& data);
 
 }  // namespace bobbin

@@ -29,7 +29,7 @@ bool hidden(const fs::path& path) {
 std::string kind_of(const fs::path& path) {
   std::string ending = path.extension().string();
   const auto plain = [](unsigned char c) { return std::isalnum(c) != 0; };
-  if (ending.size() < 2 || ending.size() > 9 || !std::all_of(ending.begin() + 1, ending.end(), plain))
+  if (ending.size() < 2 || ending.size() > 16 || !std::all_of(ending.begin() + 1, ending.end(), plain))
     return "without an ending";
   std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
   return ending;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <string_view>
 #include <utility>
 
 #include "data/files/write_file.h"
@@ -82,28 +83,50 @@ void Trainer::resume(Checkpoint checkpoint) {
   resumed_ = true;
 }
 
+auto Trainer::saving(const RunFolder& folder, TrainingLog& log, const auto& f) const {
+  try {
+    return f();
+  } catch (const std::exception& error) {
+    const std::string_view text = error.what(), reason = text.substr(text.starts_with('[') ? text.find("] ") + 2 : 0);
+    if (options_.output_dir.empty()) throw;
+    try {
+      save(folder);
+      log.failed(progress_);
+    } catch (const Error& second) {
+      fail("Trainer", reason, "; nor could the ", steps(), " steps before that be saved: ", second.what());
+    }
+    fail("Trainer", reason, "; the ", steps(), " steps before that are saved, and the run can be resumed from there");
+  }
+}
+
 std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
   const TrainerOptions& o = options_;
-  const Index steps_per_epoch = (data.train.count() - 1) / o.batch_size + 1;
-  const Index all_steps = steps_per_epoch * o.epochs;
-  const Index last_step = o.max_steps > 0 ? std::min(o.max_steps, all_steps) : all_steps;
-  const Schedule schedule(o.schedule, steps_per_epoch, all_steps);
   const RunFolder folder(o.output_dir);
   const bool resumed = std::exchange(resumed_, false), files = !o.output_dir.empty();
   if (!resumed) progress_ = {};
+  const Index steps_per_epoch = (data.train.count() - 1) / o.batch_size + 1;
+  // Epochs that are done, or begun, may have had more steps or fewer, if the data have changed since.
+  const Index to_begin = o.epochs - static_cast<Index>(progress_.epochs.size()) - progress_.in_epoch;
+  const Index left_of_this = progress_.in_epoch ? std::max<Index>(steps_per_epoch - progress_.steps_in_epoch(), 0) : 0;
+  const Index all_steps = std::max<Index>(steps() + left_of_this + steps_per_epoch * to_begin, 1);
+  const Index last_step = o.max_steps > 0 ? std::min(o.max_steps, all_steps) : all_steps;
+  const Schedule schedule(o.schedule, steps_per_epoch, all_steps);
   if (files) make_folder(o.output_dir);
   if (files && !resumed) folder.check_is_free();
   const Interrupt interrupt;
   TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_);
   if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);
-  while (steps() < last_step || progress_.in_epoch) {
+  while (steps() < last_step || progress_.steps_in_epoch() > 0) {
     progress_.begin_epoch();
     log.epoch_began();
     const Stopwatch watch(progress_.seconds);
     model_.state().train(true);
     Rng next_order = order_;  // order_ stays as this epoch found it, for a checkpoint within it
-    for (auto [X, y] : batches(data.train, o.batch_size, next_order, o.augmentation).from(progress_.steps_in_epoch())) {
+    const Batches all = batches(data.train, o.batch_size, next_order, o.augmentation);
+    const Batches rest = all.from(std::min(progress_.steps_in_epoch(), all.size()));
+    for (auto batch = rest.begin(); batch != rest.end(); ++batch) {
       if (Interrupt::received() || steps() >= last_step) break;
+      const auto [X, y] = saving(folder, log, [&] { return *batch; });
       const StepSize size = schedule(steps());
       const real loss = training_step(model_, *optimizer_, loss_, X, y, size, {o.clip_grad, o.detect_anomaly});
       progress_.add_step(loss, static_cast<Index>(y.size()), size.lr, watch.seconds());
@@ -116,9 +139,10 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
       const bool due = o.save_every > 0 && steps() % o.save_every == 0;
       if (due && progress_.steps_in_epoch() < steps_per_epoch) save(folder);
     }
-    const bool whole_epoch = progress_.steps_in_epoch() == steps_per_epoch;
+    const bool whole_epoch = progress_.steps_in_epoch() >= steps_per_epoch;
     save(folder);  // validation may take long
-    const Evaluation validation = evaluate(model_, data.test, o.batch_size, {}, Interrupt::received);
+    const Evaluation validation =
+        saving(folder, log, [&] { return evaluate(model_, data.test, o.batch_size, {}, Interrupt::received); });
     if (Interrupt::received()) {
       save_weights(folder.model());
       log.stopped(progress_);

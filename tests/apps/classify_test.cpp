@@ -113,8 +113,9 @@ TEST_CASE("classify: folders, a list on stdin, and pictures that cannot be read"
   const Fixture f;
   const Result folder = f.classify(f.folder.path().string() + " --format csv -k 1");
   CHECK(folder.status == 1);  // for no.png
-  CHECK(contains(folder.output, "classify: [read_image]"));
-  CHECK(contains(folder.output, "no.png\" is neither a JPEG nor a PNG"));
+  CHECK(contains(folder.output, "classify: \"" + f.path("no.png") + "\" is "));
+  CHECK(contains(folder.output, "; the others are classified\n"));
+  CHECK(contains(folder.output, "classify: left out in " + f.folder.path().string() + ": 1 .safetensors, 1 .txt\n"));
   CHECK(contains(folder.output, f.path("a.png") + ","));
   CHECK(contains(folder.output, f.path("b.JPG") + ","));
   CHECK(!contains(folder.output, "text.txt"));
@@ -146,7 +147,7 @@ TEST_CASE("classify, evaluate, attention: a mistake is one sentence") {
   check_refuses("classify", model + picture + " --format xml", 2, "xml");
   check_refuses("classify", model + picture + " --top-k 0", 2, "--top-k");
   fs::create_directory(f.folder / "empty");
-  check_refuses("classify", model + f.path("empty"), 1, "holds no .jpg, .jpeg or .png");
+  check_refuses("classify", model + f.path("empty"), 1, "holds no picture");
   check_refuses("attention", model + picture + " --output-dir " + f.path("no.png") + "/x", 1, "no.png");
 }
 

@@ -42,7 +42,9 @@ Settings parse_command_line(int argc, char** argv) {
   command_line::add_model(app, s.model, s.options);
   app.option_defaults()->always_capture_default();
   app.add_option("--data-dir,--data", s.data_dir, "folder of the data set [Fashion-MNIST, if found]");
-  command_line::choose_from({"test", "train"}, app.add_option("--split", s.split, "part of the data set"));
+  command_line::choose_from(
+      {"test", "train"},
+      app.add_option("--split", s.split, "part of the data set: the images to validate, or those to train on"));
   app.add_option("--output-dir", s.output_dir, "folder for confusion.png and mistakes.png [the model's]");
   app.add_option("--mistakes", s.mistakes, "number of mistakes to draw")->check(command_line::within(0, 1000));
   app.add_option("-b,--batch-size", s.batch_size, "images per batch")->check(command_line::within(1, 4096));

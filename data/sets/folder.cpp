@@ -303,7 +303,7 @@ TrainAndTest read_folder(const fs::path& given, Index channels) {
                     .name = given.string()};
   const std::string in = within(given, folder), of_each = "every tenth picture of each class";
   std::vector<std::string> notes{
-      (in.empty() ? "" : "trained on " + in + ", ") + "validated on " + (has_val ? within(given, val) : of_each),
+      (in.empty() ? "" : "to train on: " + in + "; ") + "to validate: " + (has_val ? within(given, val) : of_each),
       "classes: " + listed(class_names)};
   if (const std::string rest = describe(left_out, parts.others); !rest.empty()) notes.push_back("left out: " + rest);
   data.train.notes = data.test.notes = notes;

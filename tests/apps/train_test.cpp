@@ -230,7 +230,7 @@ TEST_CASE("train, evaluate, classify: bad pictures are listed before the work, o
   const Result good = run(train + flags + "--output-dir " + path("run"));
   INFO(good.output);
   REQUIRE(good.status == 0);
-  CHECK(contains(good.output, "\n         validated on every tenth picture of each class\n"));
+  CHECK(contains(good.output, "\n         to validate: every tenth picture of each class\n"));
   CHECK(contains(good.output, "\n         classes: dark, light\n         left out: 1 .txt\n"));
 
   const std::string half = content(folder / "data/dark/20.png").substr(0, 60);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/fsuid.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -263,6 +264,15 @@ TEST_CASE("writes: whether a file can be written is known before the work") {
   fs::permissions(folder.path(), fs::perms(0555));
   CHECK(contains(error_as_nobody([&] { check_can_write(folder / "new"); }), "Permission denied"));
   fs::permissions(folder.path(), fs::perms(0755));
+}
+
+TEST_CASE("writes: a pipe where a file would be begun is not waited for") {
+  const TempFolder folder;
+  REQUIRE(mkfifo((folder / "x.tmp").c_str(), 0600) == 0);
+  alarm(20);
+  CHECK(fails([&] { write_file(folder / "x", "content"); }, {"cannot write " + (folder / "x").string()}));
+  alarm(0);
+  CHECK(!fs::exists(folder / "x"));
 }
 
 TEST_CASE("writes: a folder that is gone") {

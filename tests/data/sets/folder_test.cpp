@@ -98,27 +98,27 @@ TEST_CASE("image_folder: parts by the names that people give them, in folders as
     std::string train, val, says;  // the folders in which the classes are
     std::vector<std::string> beside;
   } layouts[] = {
-      {"Train", "Test", "trained on Train, validated on Test", {}},
-      {"Training", "Testing", "trained on Training, validated on Testing", {}},
-      {"TRAIN", "VALIDATION", "validated on VALIDATION", {}},
-      {"train_set", "test_set", "trained on train_set, validated on test_set", {}},
+      {"Train", "Test", "to train on: Train; to validate: Test", {}},
+      {"Training", "Testing", "to train on: Training; to validate: Testing", {}},
+      {"TRAIN", "VALIDATION", "to validate: VALIDATION", {}},
+      {"train_set", "test_set", "to train on: train_set; to validate: test_set", {}},
       {"training_set/training_set",
        "test_set/test_set",
-       "trained on training_set/training_set, validated on test_set",
+       "to train on: training_set/training_set; to validate: test_set",
        {}},
       {"seg_train/seg_train",
        "seg_test/seg_test",
        "left out: the folder seg_pred with 2 pictures",
        {"seg_pred/seg_pred/1.png", "seg_pred/seg_pred/2.png"}},
-      {"train", "dev", "validated on dev", {}},
-      {"train", "eval", "validated on eval", {}},
-      {"Train_Images", "Val-Images", "validated on Val-Images", {}},
-      {"trainset", "valset", "validated on valset", {}},
+      {"train", "dev", "to validate: dev", {}},
+      {"train", "eval", "to validate: eval", {}},
+      {"Train_Images", "Val-Images", "to validate: Val-Images", {}},
+      {"trainset", "valset", "to validate: valset", {}},
       // All three: validation is on val.
       {"Train", "Valid", "left out: the folder Test with 1 picture", {"Test/cat/1.png"}},
       {"training", "validation", "left out: the folder testing with 1 picture", {"testing/1.png"}},
       // Within one folder, or several.
-      {"chest_xray/train", "chest_xray/val", "trained on chest_xray/train, validated on chest_xray/val", {}},
+      {"chest_xray/train", "chest_xray/val", "to train on: chest_xray/train; to validate: chest_xray/val", {}},
       {"real_vs_fake/real-vs-fake/train",
        "real_vs_fake/real-vs-fake/valid",
        "the folder test with 1 picture",
@@ -127,7 +127,7 @@ TEST_CASE("image_folder: parts by the names that people give them, in folders as
        "fruits/Test",
        "the folder test-multiple_fruits with 1 picture",
        {"fruits/test-multiple_fruits/1.png"}},
-      {"data/train", "data/test", "validated on data/test", {"__MACOSX/data/train/cat/._1.png", "data/.git/a/1.png"}},
+      {"data/train", "data/test", "to validate: data/test", {"__MACOSX/data/train/cat/._1.png", "data/.git/a/1.png"}},
       // Of two names, that which says nothing else.
       {"train", "val", "the folder train_masks with 1 picture", {"train_masks/cat/1.png"}},
   };
@@ -153,11 +153,11 @@ TEST_CASE("image_folder: a training set without one to validate on, and classes 
   } layouts[] = {
       {{"Training/cat/1-10.png", "Training/dog/1.png"},
        {"cat", "dog"},
-       "trained on Training, validated on every tenth"},
+       "to train on: Training; to validate: every tenth"},
       {{"seg_train/seg_train/cat/1-10.png", "seg_train/seg_train/dog/1.png"}, {"cat", "dog"}, "every tenth"},
       // Pictures to test on, of which nobody says what they are.
       {{"train/cat/1-10.png", "train/dog/1.png", "test/1.png"}, {"cat", "dog"}, "left out: the folder test with 1 pic"},
-      {{"PetImages/Cat/1-10.png", "PetImages/Dog/1.png"}, {"Cat", "Dog"}, "trained on PetImages, validated on every"},
+      {{"PetImages/Cat/1-10.png", "PetImages/Dog/1.png"}, {"Cat", "Dog"}, "to train on: PetImages; to validate: every"},
       {{"car/1-10.png", "train/1.png", "bus/1.png"}, {"bus", "car", "train"}, "classes: bus, car, train"},
       {{"valid/1-10.png", "invalid/1.png"}, {"invalid", "valid"}, "classes: invalid, valid"},
       {{"test/1-10.png", "control/1.png"}, {"control", "test"}, "classes: control, test"},

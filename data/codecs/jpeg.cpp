@@ -98,6 +98,11 @@ struct Decoder {
     if (setjmp(jump)) return false;
     return jpeg_read_scanlines(&info, &line, 1) == 1;
   }
+  bool finish() {
+    if (setjmp(jump)) return false;
+    jpeg_finish_decompress(&info);  // what is behind the pixels may have an error; whether it is whole is no matter
+    return true;
+  }
 };
 
 Pixels decode_jpeg(CodecFile file, Size2 size) {
@@ -122,6 +127,7 @@ Pixels decode_jpeg(CodecFile file, Size2 size) {
     for (std::uint8_t& ink : cmyk) ink = static_cast<std::uint8_t>(255 - ink);  // as Adobe writes them
     for (Index x = 0; x < size.width; ++x) cmyk_to_rgb(&cmyk[static_cast<std::size_t>(4 * x)], pixels.line(y) + 3 * x);
   }
+  check_done(decoder.finish());
   return pixels;
 }
 

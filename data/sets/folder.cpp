@@ -65,11 +65,13 @@ std::string counted(std::size_t count, const char* one, const char* several) {
   return count == 1 ? std::string("1 ") + one : with_commas(static_cast<Index>(count)) + " " + several;
 }
 
-// Words in a list, of which only the first are said.
+// Words in a list, of which only the first are said, on one line whatever the names of folders are.
 std::string listed(const std::vector<std::string>& words, std::size_t most = 10) {
   std::string text;
   for (std::size_t i = 0; i < std::min(words.size(), most); ++i) text += (i > 0 ? ", " : "") + words[i];
   if (words.size() > most) text += " and " + with_commas(static_cast<Index>(words.size() - most)) + " more";
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, '?');
   return text;
 }
 
@@ -328,14 +330,13 @@ FilesInFolder find_files(const fs::path& folder) {
     if (hidden(path)) {
       entry.disable_recursion_pending();
     } else if (entry->is_directory()) {
-      found.others["links to folders"] += entry->is_symlink();
+      if (entry->is_symlink()) ++found.others["link to a folder"];
     } else if (has_picture_name(path)) {
       found.pictures.push_back(path);
     } else {
       ++found.others[kind_of(path)];
     }
   }
-  std::erase_if(found.others, [](const auto& kind) { return kind.second == 0; });
   std::sort(found.pictures.begin(), found.pictures.end());
   return found;
 }

@@ -226,7 +226,7 @@ TEST_CASE("image_folder: every file that is left out is counted by its kind, but
   const TrainAndTest data = image_folder(folder.path());
   CHECK(data.train.count() + data.test.count() == 12);
   CHECK(notes_say(data.train,
-                  "left out: 3 .heic, 2 without an ending, 1 .csv, 1 .txt, 1 links to folders, 1 picture in "
+                  "left out: 3 .heic, 2 without an ending, 1 .csv, 1 .txt, 1 link to a folder, 1 picture in "
                   "no class's folder"));
   fs::remove_all(folder / "b");
   add(folder / "c" / "1.png");

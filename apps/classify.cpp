@@ -14,7 +14,7 @@
 #include "apps/common/model_flags.h"
 #include "data/images/codec.h"
 #include "data/sets/check_pictures.h"
-#include "data/sets/folder.h"
+#include "data/sets/find_files.h"
 #include "tensor/functions.h"
 #include "tensor/threads.h"
 
@@ -56,7 +56,7 @@ std::vector<std::filesystem::path> list_pictures(const std::vector<std::string>&
       for (std::string line; std::getline(std::cin, line);)
         if (!line.empty()) pictures.emplace_back(line);
     } else if (std::filesystem::is_directory(name)) {
-      const FilesInFolder inside = find_files(name);
+      const Files inside = find_files(name);
       const std::string others = inside.describe_others();
       check(!inside.pictures.empty(), "classify", "the folder ", name, " holds no picture",
             others.empty() ? "" : ", but ", others);

@@ -1,8 +1,5 @@
 #pragma once
 #include <filesystem>
-#include <map>
-#include <string>
-#include <vector>
 
 #include "data/sets/dataset.h"
 
@@ -31,18 +28,5 @@ namespace bobbin {
 /// not, a folder cannot be read, or the names leave in doubt what is a part and what a class: two folders that look
 /// like the training set; a test set without a training set; train and test with pictures and no classes.
 TrainAndTest image_folder(const std::filesystem::path& dir, Index channels = 3);
-
-/// The pictures in a folder and in the folders within, and how many other files there are.
-struct FilesInFolder {
-  std::vector<std::filesystem::path> pictures;  ///< in the order of their names
-  std::map<std::string, Index> others;          ///< of what kind they are, ".txt", and how many
-
-  /// "7 .heic, 1 .txt": the others, the most frequent first; "" if there are none.
-  std::string describe_others() const;
-};
-
-/// The files in a folder and in the folders within, but for hidden ones. Links to folders are not followed, and count
-/// as others. Throws std::filesystem::filesystem_error if a folder cannot be read.
-FilesInFolder find_files(const std::filesystem::path& folder);
 
 }  // namespace bobbin

@@ -228,6 +228,11 @@ TEST_CASE("image_folder: every file that is left out is counted by its kind, but
   CHECK(notes_say(data.train,
                   "left out: 3 .heic, 2 without an ending, 1 .csv, 1 .txt, 1 link to a folder, 1 picture in "
                   "no class's folder"));
+  const TempFolder outer;  // and on the way to the classes
+  add_all(outer, {"archive/train/train/a/1.png", "archive/train/train/b/1.png", "archive/val/a/1.png"});
+  for (const char* name : {"1.html", "archive/1.csv", "archive/train/1.pdf", "archive/val/1.xml"})
+    write_file(outer / name, {'x'});
+  CHECK(notes_say(image_folder(outer.path()).train, "left out: 1 .csv, 1 .html, 1 .pdf, 1 .xml"));
   fs::remove_all(folder / "b");
   add(folder / "c" / "1.png");
   fs::remove(folder / "c" / "1.png");

@@ -49,7 +49,7 @@ Tiff open(Source& source) {
   TIFFOpenOptionsSetErrorHandlerExtR(options, Source::complain, &source);
   TIFFOpenOptionsSetWarningHandlerExtR(
       options, [](TIFF*, void*, const char*, const char*, std::va_list) { return 1; }, nullptr);
-  TIFFOpenOptionsSetMaxSingleMemAlloc(options, tmsize_t{1} << 29);
+  TIFFOpenOptionsSetMaxSingleMemAlloc(options, tmsize_t{1} << 28);
   Tiff tiff(TIFFClientOpenExt(
       "", "rm", &source, Source::read, [](thandle_t, void*, tmsize_t) { return tmsize_t{0}; }, Source::seek,
       [](thandle_t) { return 0; },
@@ -133,7 +133,8 @@ Samples read_samples(const CodecFile& file, const Source& source, TIFF* tiff, co
   const auto width = tiled ? static_cast<std::size_t>(TIFFTileRowSize(tiff)) : samples.bytes_a_line;
   const tmsize_t part_size = tiled ? TIFFTileSize(tiff) : TIFFStripSize(tiff);
   check_done(rows > 0 && width > 0 && part_size > 0);
-  file.require(part_size <= tmsize_t{1} << 29, "is a TIFF with parts of ", part_size, " bytes");
+  file.require(static_cast<std::size_t>(part_size) <= std::max<std::size_t>(4 * samples.bytes.size(), 1 << 24),
+               "is a TIFF with parts of ", part_size, " bytes, which is more than there are pixels");
   std::vector<std::uint8_t> part(static_cast<std::size_t>(part_size));
   for (Index plane = 0; plane < planes; ++plane)
     for (Index y = 0; y < samples.height; y += rows)
@@ -190,9 +191,13 @@ Pixels decode_tiff(CodecFile file, Size2 size) {
   const int channels = rgb ? 3 : cmyk ? 4 : 1;
   const bool few_bits = (grey || palette) && header.samples == 1 && (bits == 1 || bits == 2 || bits == 4);
   file.require((grey || palette || rgb || cmyk) && header.format == SAMPLEFORMAT_UINT && header.samples >= channels &&
-                   (bits == 8 || few_bits || (bits == 16 && (rgb || cmyk))),
+                   header.samples <= 6 && (bits == 8 || few_bits || (bits == 16 && (rgb || cmyk))),
                "is a TIFF of a kind that is not read: ", header.samples, " channels of ", bits,
                " bits, photometric interpretation ", photometric, ", sample format ", header.format);
+  std::uint16_t extra_count = 0, *extra = nullptr;
+  TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &extra_count, &extra);
+  file.require(extra_count == 0 || extra[0] != EXTRASAMPLE_ASSOCALPHA,
+               "is a TIFF whose colours are multiplied by their opacity, which is not read");
   file.require((header.turned() ? Size2(header.size.width, header.size.height) : header.size) == size,
                "is damaged: it has two sizes");
   if (jpeg_colors) TIFFSetField(tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);

@@ -60,7 +60,11 @@ constexpr Other others[] = {
     {0, "8BPS", "a Photoshop picture, which is not read"},
     {0, "\0\0\1\0"sv, "an icon, which is not read"},
     {0, "%PDF", "a PDF document, not a picture"},
-    {0, "<", "a text in HTML, SVG or the like, not a picture of pixels"},
+    {0, "<svg", "an SVG drawing, which is not read"},
+    {0, "<?xml", "an SVG drawing or another text in XML, which is not read"},
+    {0, "<!DOCTYPE", "a page in HTML, not a picture"},
+    {0, "<!doctype", "a page in HTML, not a picture"},
+    {0, "<html", "a page in HTML, not a picture"},
     {0, "PK\3\4", "a ZIP archive, not a picture"},
     {0, "\x1f\x8b", "packed by gzip, not a picture"},
     {0, "version https://git-lfs", "a pointer of Git LFS: git lfs pull fetches the picture"},
@@ -84,15 +88,17 @@ Checked check_file(const std::filesystem::path& path) {
     for (const Other& other : others)
       check(other.at >= begin.size() || !begin.substr(other.at).starts_with(other.text), "read_image", path, " is ",
             other.what);
-    std::string known;
-    for (const Codec* codec : codecs) known += std::string(known.empty() ? "" : ", ") + codec->name;
-    fail("read_image", path, " is no picture of a kind that is read (", known, ")");
+    std::string more;
+    for (const Codec* codec : codecs)
+      if (codec != &jpeg_codec && codec != &png_codec) more += std::string(more.empty() ? "" : ", ") + codec->name;
+    fail("read_image", path, " is neither a JPEG nor a PNG picture, nor one of the other kinds that are read (", more,
+         ")");
   }
   const auto [height, width] = file.size = file.codec->check({file.bytes, path});
   const Index densest = file.codec->most_pixels_in_a_byte;
   check(height >= 1 && width >= 1 && std::max(width, height) <= most_on_a_side && width * height <= most_pixels,
-        "read_image", path, " has ", height, " x ", width, " pixels, expected 1 to ", most_on_a_side,
-        " on a side and at most ", most_pixels, " in all");
+        "read_image", path, " has ", height, " x ", width, " pixels, expected at most ", most_on_a_side,
+        " on a side and ", most_pixels, " in all, and at least 1");
   check(densest == 0 || width * height / densest <= static_cast<Index>(file.bytes.size()), "read_image", path,
         " promises ", height, " x ", width, " pixels, which its ", file.bytes.size(), " bytes cannot hold");
   return file;

@@ -38,7 +38,7 @@ Settings parse_command_line(int argc, char** argv) {
       "attention");
   command_line::add_model(app, s.model, s.options);
   app.option_defaults()->always_capture_default();
-  app.add_option("IMAGE", s.picture, "JPEG or PNG file")->required();
+  app.add_option("IMAGE", s.picture, "picture file")->required();
   app.add_option("--output-dir", s.output_dir, "folder for the two pictures");
   app.add_option("--opacity", s.opacity, "opacity of the maps over the image, 0 to 1")
       ->check(command_line::within(0, 1));

@@ -35,7 +35,7 @@ Settings parse_command_line(int argc, char** argv) {
   Settings s;
   CLI::App app("Classifies images: the most probable classes of each, or the logits of all classes.", "classify");
   command_line::add_model(app, s.model, s.options);
-  app.add_option("IMAGE", s.pictures, "JPEG or PNG files, folders of them, or - to read their names from stdin")
+  app.add_option("IMAGE", s.pictures, "picture files, folders of them, or - to read their names from stdin")
       ->required();
   app.option_defaults()->always_capture_default();
   app.add_option("-k,--top-k", s.top_k, "number of classes to print per image")->check(command_line::within(1, 1e6));

@@ -8,7 +8,7 @@
 namespace bobbin {
 namespace {
 
-constexpr Index margin = 8, smallest_tile = 48;
+constexpr Index margin = 8, usual_tile = 112, smallest_tile = 48;
 constexpr Index most_on_a_side = 16384, most_pixels = Index{1} << 26;  // what write_png() takes
 
 // Where the pictures go: each into a square, with room for its caption below.
@@ -22,12 +22,15 @@ struct Layout {
   Index height() const { return (count + columns - 1) / columns * step_y() + margin; }
   bool fits() const { return std::max(width(), height()) <= most_on_a_side && width() * height() <= most_pixels; }
 
-  // A row that is too long goes on in the next; then the tiles become smaller, and at last the rows longer.
+  // A row that is too long goes on in the next. Then the tiles become smaller, the rows longer, and the tiles smaller
+  // still.
   void make_fit() {
     const auto longest_row = [&] { return (most_on_a_side - margin) / step_x(); };
     columns = std::min(columns, longest_row());
-    while (!fits() && side > smallest_tile) side = std::max(smallest_tile, side * 7 / 8);
-    while (!fits() && columns < longest_row()) ++columns;
+    for (const Index smallest : {usual_tile, smallest_tile}) {
+      while (!fits() && side > smallest) side = std::max(smallest, side * 7 / 8);
+      while (!fits() && columns < longest_row()) ++columns;
+    }
     check(fits(), "contact_sheet", count, " pictures with such captions do not fit into one of at most ",
           most_on_a_side, " pixels on a side and ", most_pixels, " in all");
   }
@@ -40,7 +43,7 @@ Image contact_sheet(const std::vector<Image>& pictures, const std::vector<std::s
         captions.size());
   check(columns >= 1, "contact_sheet", "needs 1 column or more, got ", columns);
 
-  Layout at{static_cast<Index>(pictures.size()), columns, 112, Size2(0, 112)};
+  Layout at{static_cast<Index>(pictures.size()), columns, usual_tile, Size2(0, usual_tile)};
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     const Size2 text = text_size(captions[i]);
     at.side = std::max(at.side, std::min(largest_tile, std::max(pictures[i].height, pictures[i].width)));

@@ -1,6 +1,7 @@
 // BMP, Windows' and OS/2's bitmaps: those that Pillow reads.
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include "data/codecs/codecs.h"
 
@@ -148,23 +149,27 @@ std::vector<std::uint8_t> unpack_runs(CodecFile file, const Header& header) {
   return numbers;
 }
 
-// A channel of a pixel, scaled to 0 ... 255.
-std::uint8_t channel(std::size_t pixel, std::size_t mask) {
-  if (mask == 0) return 0;
-  const std::size_t lowest = mask & (~mask + 1);
-  return static_cast<std::uint8_t>((pixel & mask) / lowest * 255 / (mask / lowest));
-}
+// Where a channel lies in a pixel: so many bits from the lowest, a number of 0 ... highest.
+struct Channel {
+  int shift = 0;
+  std::size_t highest = 0;
+
+  explicit Channel(std::size_t mask) : shift(mask == 0 ? 0 : std::countr_zero(mask)), highest(mask >> shift) {}
+  bool is_sound() const { return highest <= 255 && (highest & (highest + 1)) == 0; }
+  /// From 0 to 255.
+  std::uint8_t operator()(std::size_t pixel) const {
+    const std::size_t level = pixel >> shift & highest;
+    return static_cast<std::uint8_t>(highest == 255 || highest == 0 ? level : level * 255 / highest);
+  }
+};
 
 Pixels decode_bmp(CodecFile file, Size2 size) {
   const Header header = read_header(file);
   file = CodecFile(file.all(), file.path());
   file.take(header.pixels);
   const bool has_palette = header.bits <= 8;
-  if (!has_palette)
-    for (const std::size_t mask : header.masks) {
-      const std::size_t top = mask == 0 ? 0 : mask / (mask & (~mask + 1));
-      file.require((top & (top + 1)) == 0 && top <= 255, "is a BMP whose channels have unusual bits");
-    }
+  const Channel channels[] = {Channel(header.masks[0]), Channel(header.masks[1]), Channel(header.masks[2])};
+  for (const Channel& channel : channels) file.require(channel.is_sound(), "is a BMP whose channels have unusual bits");
   Pixels pixels(size, has_palette ? 1 : 3);
   const std::vector<std::uint8_t> unpacked =
       packed_in_runs(header) ? unpack_runs(file, header) : std::vector<std::uint8_t>();
@@ -184,7 +189,7 @@ Pixels decode_bmp(CodecFile file, Size2 size) {
     for (std::size_t x = 0; x < static_cast<std::size_t>(size.width); ++x) {
       std::size_t pixel = 0;
       for (std::size_t b = 0; b < bytes; ++b) pixel |= std::size_t{in[x * bytes + b]} << 8 * b;
-      for (std::size_t c = 0; c < 3; ++c) *line++ = channel(pixel, header.masks[c]);
+      for (const Channel& channel : channels) *line++ = channel(pixel);
     }
   }
   return has_palette ? look_up(header.palette, pixels) : pixels;
@@ -195,7 +200,7 @@ Pixels decode_bmp(CodecFile file, Size2 size) {
 const Codec bmp_codec{
     "BMP",     [](CodecFile::Bytes file) { return file.size() >= 14 && file[0] == 'B' && file[1] == 'M'; },
     check_bmp, decode_bmp,
-    8 * 1032,  // in pairs of bytes stand runs of 255
+    false,
 };
 
 }  // namespace bobbin

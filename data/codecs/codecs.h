@@ -15,6 +15,7 @@ struct Pixels {
   int channels;                     ///< 1, grey, or 3, red, green and blue
   std::vector<std::uint8_t> bytes;  ///< (H, W, C)
   std::uint8_t* line(Index y) { return bytes.data() + y * size.width * channels; }
+  const std::uint8_t* line(Index y) const { return bytes.data() + y * size.width * channels; }
 
   Pixels(Size2 size, int channels)
       : size(size), channels(channels), bytes(static_cast<std::size_t>(size.height * size.width * channels)) {}
@@ -41,9 +42,8 @@ struct Codec {
   Size2 (*check)(CodecFile file);
   /// The pixels of a file that check() let pass and that has this size. Throws Error.
   Pixels (*decode)(CodecFile file, Size2 size);
-  /// The most pixels that a byte of such a file can hold, so that a header cannot promise pixels, and have memory
-  /// taken for them, for which the file has no room; 0 where a single byte may paint the whole picture.
-  Index most_pixels_in_a_byte;
+  /// Whether a picture of a single colour packs to next to nothing, however large it is.
+  bool plain_takes_no_room;
 };
 
 extern const Codec jpeg_codec, png_codec, gif_codec, bmp_codec, pnm_codec;

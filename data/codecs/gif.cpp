@@ -174,7 +174,7 @@ const Codec gif_codec{
     },
     check_gif,
     decode_gif,
-    8 * 1032,  // a code of 12 bits stands for up to 4096 pixels
+    false,
 };
 
 }  // namespace bobbin

@@ -136,7 +136,7 @@ Pixels decode_jpeg(CodecFile file, Size2 size) {
 const Codec jpeg_codec{
     "JPEG",     [](CodecFile::Bytes file) { return file.size() >= 2 && file[0] == 0xff && file[1] == 0xd8; },
     check_jpeg, decode_jpeg,
-    8 * 1032,  // a block of 64 takes a bit or two; with arithmetic coding a little less
+    false,
 };
 
 }  // namespace bobbin

@@ -63,6 +63,7 @@ struct Decoder {
     if (!info) return message = "there is not enough memory", false;
     if (setjmp(png_jmpbuf(png))) return false;
     png_set_read_fn(png, this, read);
+    png_set_crc_action(png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);          // check_png() has seen to them
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);  // texts, profiles: not even unpacked
     png_read_info(png, info);
     png_set_packing(png);
@@ -110,7 +111,7 @@ const Codec png_codec{
     [](CodecFile::Bytes file) { return file.size() >= signature && png_sig_cmp(file.data(), 0, signature) == 0; },
     check_png,
     decode_png,
-    8 * 1032,  // one bit a pixel, packed 1032 to 1, deflate's limit
+    false,
 };
 
 }  // namespace bobbin

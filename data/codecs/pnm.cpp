@@ -123,7 +123,7 @@ const Codec pnm_codec{
     },
     check_pnm,
     decode_pnm,
-    8,
+    false,
 };
 
 }  // namespace bobbin

@@ -256,7 +256,7 @@ const Codec tiff_codec{
     },
     check_tiff,
     decode_tiff,
-    0,
+    true,
 };
 
 }  // namespace bobbin

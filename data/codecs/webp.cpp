@@ -51,7 +51,7 @@ const Codec webp_codec{
     },
     check_webp,
     decode_webp,
-    0,
+    true,
 };
 
 }  // namespace bobbin

@@ -18,6 +18,11 @@ namespace {
 constexpr Index most_on_a_side = 16384;
 constexpr Index most_pixels = Index{1} << 26;
 constexpr std::uintmax_t most_bytes = std::uintmax_t{1} << 28;
+// A header cannot promise pixels, and have memory taken for them, for which the file has no room. The densest that
+// there is: a PNG of one bit a pixel, packed 1032 to 1, deflate's limit. Where plain pictures take no room, so many are
+// believed.
+constexpr Index most_pixels_in_a_byte = 8 * 1032;
+constexpr Index most_plain_pixels = Index{1} << 24;
 
 const Codec* const codecs[] = {
     &jpeg_codec, &png_codec, &gif_codec, &bmp_codec, &pnm_codec,
@@ -95,11 +100,11 @@ Checked check_file(const std::filesystem::path& path) {
          ")");
   }
   const auto [height, width] = file.size = file.codec->check({file.bytes, path});
-  const Index densest = file.codec->most_pixels_in_a_byte;
+  const Index room = static_cast<Index>(file.bytes.size()) * most_pixels_in_a_byte;
   check(height >= 1 && width >= 1 && std::max(width, height) <= most_on_a_side && width * height <= most_pixels,
         "read_image", path, " has ", height, " x ", width, " pixels, expected at most ", most_on_a_side,
         " on a side and ", most_pixels, " in all, and at least 1");
-  check(densest == 0 || width * height / densest <= static_cast<Index>(file.bytes.size()), "read_image", path,
+  check(width * height <= std::max(room, file.codec->plain_takes_no_room ? most_plain_pixels : 0), "read_image", path,
         " promises ", height, " x ", width, " pixels, which its ", file.bytes.size(), " bytes cannot hold");
   return file;
 }
@@ -117,12 +122,14 @@ Image read_image(const std::filesystem::path& path, Index channels) {
   const Pixels pixels = file.codec->decode({file.bytes, path}, file.size);
 
   const auto& [height, width] = pixels.size;
-  const Index plane = height * width, in = pixels.channels;
-  Image image{channels, height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(channels * plane))};
-  std::uint8_t* out = image.bytes.data();
-  for (Index c = 0; c < channels; ++c)
-    for (const std::uint8_t *pixel = pixels.bytes.data(), *end = pixel + plane * in; pixel != end; pixel += in)
-      *out++ = in == 1 ? pixel[0] : channels == 3 ? pixel[c] : luma(pixel);
+  Image image{channels, height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(channels * height * width))};
+  for (Index y = 0; y < height; ++y)
+    for (Index c = 0; c < channels; ++c) {
+      const std::uint8_t* in = pixels.line(y);
+      std::uint8_t* out = image.bytes.data() + (c * height + y) * width;
+      for (Index x = 0; x < width; ++x)
+        out[x] = pixels.channels == 1 ? in[x] : channels == 3 ? in[3 * x + c] : luma(in + 3 * x);
+    }
   return image;
 }
 

@@ -144,6 +144,14 @@ def main():
     pictures = golden_bytes("pictures")
     for kind in ("jpeg 4:2:0", "jpeg progressive", "jpeg grey", "png 1 bit", "png grey", "png palette transparent"):
         write("picture", kind.replace(" ", "-").replace(":", ""), pictures[f"{kind}/file"])
+    files = golden_bytes("picture_files")
+    for kind in ("gif, part of the screen, clear", "gif with two palettes, interlaced", "bmp 3 colours of 256", "bmp 16, 5:6:5",
+                 "bmp in runs of 8 bits", "bmp in runs of 4 bits", "ppm P1", "ppm P3 7", "ppm P4", "ppm P6 1000",
+                 "jpeg restarts", "jpeg ycck", "png 4 16 interlaced", "webp", "webp clear", "webp lossless", "webp of two",
+                 "tiff turned", "tiff predicted", "tiff 1 bit", "tiff colours", "tiff cmyk", "tiff jpeg"):
+        format = kind.split()[0]
+        write(format if format in ("webp", "tiff") else "picture", kind.replace(" ", "-").replace(":", "").replace(",", ""),
+              files[f"{kind}/file"])
 
     write("cifar10", "image", cifar10())
     picture = SPLIT + pictures["png 1 bit/file"]

@@ -31,11 +31,24 @@ struct Class {
   std::vector<fs::path> pictures;
 };
 
+// Pictures to test on must not be taken for pictures to train on.
+void check_no_parts_within(const fs::path& class_folder) {
+  bool train = false, other = false;
+  for (const fs::path& path : list_folder(class_folder).folders) {
+    const SplitName name = split_name(path.filename().string());
+    if (name.only) (name.split == Split::train ? train : other) = true;
+  }
+  check(!train || !other, "image_folder", class_folder,
+        " is divided into parts of a data set: expected the classes within the parts, such as train/cat/1.jpg, not the "
+        "parts within the classes");
+}
+
 // In the order of their names. Adds to `left_out` what is no picture, or not in a class.
 std::vector<Class> find_classes(const fs::path& folder, Files& left_out) {
   const Listing here = list_folder(folder);
   std::vector<Class> classes;
   for (const fs::path& path : here.folders) {
+    check_no_parts_within(path);
     Files files = find_files(path);
     const std::string others = files.describe_others();
     check(!files.pictures.empty(), "image_folder", path, " has no picture", others.empty() ? "" : ", but ", others,

@@ -26,7 +26,8 @@ namespace bobbin {
 /// those before.
 /// Throws Error if there are not two classes or more, a class has no picture, validation has a class that training has
 /// not, a folder cannot be read, or the names leave in doubt what is a part and what a class: two folders that look
-/// like the training set; a test set without a training set; train and test with pictures and no classes.
+/// like the training set; a test set without a training set; train and test with pictures and no classes, or in a
+/// class.
 TrainAndTest image_folder(const std::filesystem::path& dir, Index channels = 3);
 
 }  // namespace bobbin

@@ -195,6 +195,7 @@ TEST_CASE("image_folder: where the names leave a doubt, it is said") {
       {{"train/small/1-10.png", "train/large/1-10.png", "bus/1-10.png"},
        {"train\" looks like the training set", "beside it are pictures in bus"}},
       {{"train/a/1.png", "train/b/1-10.png", "val/1.png"}, {"val\" has no folders, expected one for each class"}},
+      {{"cat/train/1-10.png", "cat/test/1.png", "dog/train/1.png"}, {"cat\" is divided into parts", "train/cat/1.jpg"}},
       {{"train/a/1.png", "train/b/1.png", "test/A/1.png"}, {"test/A\" has no counterpart"}},
   };
   for (const auto& l : layouts) {

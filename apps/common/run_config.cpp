@@ -70,11 +70,12 @@ std::string describe_run(const nlohmann::json& flags, const std::string& descrip
 }
 
 void check_same_data(const RunNotes& before, const RunNotes& now, bool accept_changed) {
-  check(
-      !accept_changed || class_names(before) == class_names(now), "train",
-      "the data have other classes than the run began with, which the model has not learned; a new run with --finetune "
-      "can begin with its weights");
-  if (accept_changed) return;
+  if (accept_changed) {
+    check(class_names(before) == class_names(now), "train",
+          "the data have other classes than the run began with, which the model has not learned; a new run with "
+          "--finetune can begin with its weights");
+    return;
+  }
   for (const char* part : {"train", "test"}) {
     const std::string was = checksum_in(before.config, part), is = checksum_in(now.config, part);
     check(was == is, "train", "the data are not those that the run began with: the checksum of those to ",

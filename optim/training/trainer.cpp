@@ -93,9 +93,9 @@ auto Trainer::saving(const RunFolder& folder, TrainingLog& log, const auto& f) c
       save(folder);
       log.failed(progress_);
     } catch (const Error& second) {
-      fail("Trainer", reason, "; nor could the ", steps(), " steps before that be saved: ", second.what());
+      fail("Trainer", reason, "; nor can the run be saved as it is after step ", steps(), ": ", second.what());
     }
-    fail("Trainer", reason, "; the ", steps(), " steps before that are saved, and the run can be resumed from there");
+    fail("Trainer", reason, "; the run is saved as it is after step ", steps(), ", and can be resumed from there");
   }
 }
 

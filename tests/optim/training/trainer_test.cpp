@@ -280,13 +280,13 @@ TEST_CASE("trainer: a picture that cannot be read takes no step with it, and wha
         for (int i = 0; i < 60; ++i) write_file(path(i), "no picture");
     };
     CHECK(fails([&] { Run().fit(data, out, with(damage)); },
-                {"[Trainer] \"", ".png\" is ", "steps before that are saved"}));
+                {"[Trainer] \"", ".png\" is ", "the run is saved as it is after step "}));
     const Checkpoint saved = RunFolder(out).newest_checkpoint();
     CHECK(saved.progress.steps() == step);
     const std::string losses = content(out / "losses.csv");
     CHECK(std::count(losses.begin(), losses.end(), '\n') == step + 1);
     // It still cannot be read, and nothing is lost by trying.
-    CHECK(fails([&] { Run().fit(data, out, CrossEntropy(), true); }, {"steps before that are saved"}));
+    CHECK(fails([&] { Run().fit(data, out, CrossEntropy(), true); }, {"the run is saved as it is after step "}));
     CHECK(RunFolder(out).newest_checkpoint().progress.steps() == step);
     for (int i = 0; i < 60; ++i) write(i);
     Run().fit(data, out, CrossEntropy(), true);
@@ -295,14 +295,15 @@ TEST_CASE("trainer: a picture that cannot be read takes no step with it, and wha
   }
   // The first picture of all, and one to validate on.
   fs::remove(path(7));
-  CHECK(fails([&] { Run().fit(data, folder / "first", CrossEntropy()); }, {"7.png", "steps before that are saved"}));
+  CHECK(fails([&] { Run().fit(data, folder / "first", CrossEntropy()); },
+              {"7.png", "the run is saved as it is after step "}));
   CHECK(RunFolder(folder / "first").newest_checkpoint().progress.steps() < 8);
   write(7);
   TrainAndTest broken = data;
   broken.test = ImageDataset({path(1), folder / "none.png"}, 1, {0, 1}, source.class_names);
   broken.test.preprocess.size = 8;
   CHECK(fails([&] { Run().fit(broken, folder / "val", CrossEntropy()); },
-              {"none.png", "the 8 steps before that are saved"}));
+              {"none.png", "the run is saved as it is after step 8,"}));
   for (const char* out : {"first", "val"}) {
     Run().fit(data, folder / out, CrossEntropy(), true);
     CHECK(content(folder / out / "model.safetensors") == content(folder / "whole/model.safetensors"));

@@ -59,7 +59,9 @@ void check_pictures(const std::vector<ImageDataset*>& parts, bool skip_bad) {
           " classes can be read, such as ", bad.back().reason);
   }
   if (bad.empty()) return;
-  check(skip_bad, "check_pictures", describe(bad, of, "mend them, or leave them out with --skip-bad"));
+  const char* const what_to_do =
+      bad.size() == 1 ? "mend it, or leave it out with --skip-bad" : "mend them, or leave them out with --skip-bad";
+  check(skip_bad, "check_pictures", describe(bad, of, what_to_do));
   std::string note = "left out: " + counted(bad.size()) + " of " + counted(of) + " pictures, which cannot be read: ";
   for (std::size_t i = 0; i < std::min<std::size_t>(bad.size(), 10); ++i)
     note += (i > 0 ? ", " : "") + bad[i].file.filename().string();

@@ -45,7 +45,7 @@ TEST_CASE("check_pictures: all bad ones are listed together, or left out") {
   write_file(pictures.path(1, 3), {'n', 'o'});
   CHECK(
       error_of([&] { check_pictures(data, false); }).starts_with("[check_pictures] \"" + pictures.path(1, 3).string()));
-  CHECK(fails([&] { check_pictures(data, false); }, {"; mend them, or leave them out with --skip-bad"}));
+  CHECK(fails([&] { check_pictures(data, false); }, {"; mend it, or leave it out with --skip-bad"}));
   write_file(pictures.path(0, 7), {});
   fs::remove(pictures.path(1, 31));
   Bytes half = read_file(pictures.path(1, 5));

@@ -92,8 +92,9 @@ std::vector<Index> order_of_lines(const Header& header) {
 // filled what they can say, up to 12.
 class LZW {
  public:
-  LZW(CodecFile& file) : file_(file), bits_(file.byte()), clear_(1u << bits_) {
+  LZW(CodecFile& file) : file_(file), bits_(file.byte()) {
     file.require(bits_ >= 1 && bits_ <= 8, "is damaged: its codes have ", bits_, " bits");
+    clear_ = 1u << bits_;
     reset();
   }
 
@@ -144,7 +145,7 @@ class LZW {
   CodecFile& file_;
   CodecFile::Bytes block_;
   int bits_, code_bits_ = 0, held_bits_ = 0;
-  unsigned clear_, next_ = 0, last_ = none;
+  unsigned clear_ = 0, next_ = 0, last_ = none;
   std::uint32_t held_ = 0;
   std::uint8_t first_ = 0;                        // pixel of the last string
   std::array<std::uint8_t, most_codes> pixel_{};  // the last of a code's string

@@ -91,6 +91,7 @@ look_for_libraries() {
     echo "✗ doctest         only the tests need it"
     want doctest-dev
   fi
+  if has_header stb/stb_image_resize.h; then echo "✓ stb"; else echo "✗ stb             only the tests need it"; want libstb-dev; fi
 }
 
 if builds 'int main() {}'; then
@@ -99,7 +100,7 @@ if builds 'int main() {}'; then
 else
   echo "✗ compiler        $CXX is missing, or does not know C++20; without it no library can be looked for"
   lack $compiler $openmp libopenblas-openmp-dev zlib1g-dev libjpeg-dev libpng-dev libcli11-dev nlohmann-json3-dev
-  want doctest-dev libwebp-dev libtiff-dev
+  want doctest-dev libstb-dev libwebp-dev libtiff-dev
 fi
 
 data=''

@@ -20,17 +20,14 @@ struct Header {
   std::size_t pixels = 0;  // where they begin in the file
 };
 
-// Four bytes a colour, or three: blue, green, red. Where they are the greys in their order, so are all others; those
-// are black otherwise.
+// Four bytes a colour, or three: blue, green, red.
 Palette read_palette(CodecFile& file, std::size_t count, std::size_t bytes) {
   Palette palette{};
-  bool greys = true;
   for (std::size_t i = 0; i < count; ++i) {
     const CodecFile::Bytes color = file.take(bytes);
     palette[i] = {color[2], color[1], color[0]};
-    greys &= color[0] == i && color[1] == i && color[2] == i;
   }
-  for (std::size_t i = count; i < 256; ++i) palette[i].fill(static_cast<std::uint8_t>(greys ? i : 0));
+  say_the_rest(palette, count);
   return palette;
 }
 
@@ -108,7 +105,7 @@ Size2 check_bmp(CodecFile file) {
 
 // Pairs of bytes: a count and what comes so often; or 0 and 0, the line is at its end; 1, the picture is; 2, go so far
 // to the right and down; or a count of pixels that stand there as they are, filled up to an even number of bytes. What
-// is left out has colour 0. The same as Pillow in all that is damaged.
+// is left out has colour 0.
 std::vector<std::uint8_t> unpack_runs(CodecFile file, const Header& header) {
   const bool four_bits = header.packing == runs_of_4_bits;
   const auto width = static_cast<std::size_t>(header.size.width);

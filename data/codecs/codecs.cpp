@@ -4,6 +4,16 @@
 
 namespace bobbin {
 
+void say_the_rest(Palette& palette, std::size_t count) {
+  bool greys = true;
+  const auto grey = [](std::size_t i) {
+    const auto level = static_cast<std::uint8_t>(i);
+    return Palette::value_type{level, level, level};
+  };
+  for (std::size_t i = 0; i < count; ++i) greys &= palette[i] == grey(i);
+  for (std::size_t i = count; i < palette.size(); ++i) palette[i] = greys ? grey(i) : Palette::value_type{};
+}
+
 Pixels look_up(const Palette& palette, const Pixels& numbers) {
   Pixels colors(numbers.size, 3);
   auto* out = colors.bytes.data();

@@ -18,17 +18,15 @@ struct Header {
   bool interlaced = false;
 };
 
-// Three bytes a colour. Where they are the greys in their order, so are all others; those are black otherwise.
+// Three bytes a colour.
 Palette read_palette(CodecFile& file, int flags) {
   Palette palette{};
   const std::size_t count = std::size_t{2} << (flags & 7);
-  bool greys = true;
   for (std::size_t i = 0; i < count; ++i) {
     const CodecFile::Bytes color = file.take(3);
     std::copy(color.begin(), color.end(), palette[i].begin());
-    greys &= color[0] == i && color[1] == i && color[2] == i;
   }
-  for (std::size_t i = count; i < 256; ++i) palette[i].fill(static_cast<std::uint8_t>(greys ? i : 0));
+  say_the_rest(palette, count);
   return palette;
 }
 
@@ -46,7 +44,7 @@ Header read_header(CodecFile& file) {
   if (flags & 0x80) {
     header.palette = read_palette(file, flags);
   } else {
-    for (std::size_t i = 0; i < 256; ++i) header.palette[i].fill(static_cast<std::uint8_t>(i));
+    say_the_rest(header.palette, 0);
   }
   for (;;) {
     const std::uint8_t kind = file.byte();
@@ -94,8 +92,9 @@ std::vector<Index> order_of_lines(const Header& header) {
 // filled what they can say, up to 12.
 class LZW {
  public:
-  LZW(CodecFile& file) : file_(file), bits_(file.byte()), clear_(1u << bits_) {
+  LZW(CodecFile& file) : file_(file), bits_(file.byte()) {
     file.require(bits_ >= 1 && bits_ <= 8, "is damaged: its codes have ", bits_, " bits");
+    clear_ = 1u << bits_;
     reset();
   }
 
@@ -146,7 +145,7 @@ class LZW {
   CodecFile& file_;
   CodecFile::Bytes block_;
   int bits_, code_bits_ = 0, held_bits_ = 0;
-  unsigned clear_, next_ = 0, last_ = none;
+  unsigned clear_ = 0, next_ = 0, last_ = none;
   std::uint32_t held_ = 0;
   std::uint8_t first_ = 0;                        // pixel of the last string
   std::array<std::uint8_t, most_codes> pixel_{};  // the last of a code's string

@@ -1,5 +1,5 @@
-// JPEG, by libjpeg: what Pillow and torchvision read with it, to the bit, is what we read. Of a damaged file libjpeg
-// makes what it can; where restart markers are out of order it finds its way back.
+// JPEG, by libjpeg, which Pillow and torchvision use too. Of damaged pixels it makes what it can; where restart markers
+// are out of order it finds its way back.
 #include <algorithm>
 #include <csetjmp>
 #include <cstddef>
@@ -22,8 +22,8 @@ Size2 check_jpeg(CodecFile file) {
   Size2 size(0, 0);
   file.take(2);
   for (int scans = 0;;) {
-    while (file.byte() != 0xff) {
-    }
+    const CodecFile::Bytes rest = file.rest();
+    file.take(static_cast<std::size_t>(std::find(rest.begin(), rest.end(), 0xff) - rest.begin()) + 1);
     std::size_t marker = 0xff;
     while (marker == 0xff) marker = file.byte();
     if (marker == 0xd9) {
@@ -47,7 +47,7 @@ Size2 check_jpeg(CodecFile file) {
 }
 
 // libjpeg reports an error by a function that must not return. Ours jumps back, over libjpeg's functions, to where it
-// was called: there are functions of our own with nothing in them to destroy.
+// was called: to functions in which there is nothing to destroy.
 struct Decoder {
   jpeg_decompress_struct info{};
   jpeg_error_mgr error{};

@@ -32,9 +32,10 @@ Pixels decode_webp(CodecFile file, Size2 size) {
   WebPAnimInfo info{};
   std::uint8_t* rgba = nullptr;
   int time = 0;
-  if (!decoder || !WebPAnimDecoderGetInfo(decoder.get(), &info) ||
-      Size2(info.canvas_height, info.canvas_width) != size || !WebPAnimDecoderGetNext(decoder.get(), &rgba, &time))
-    file.cannot_be_decoded("libwebp says no more");
+  file.require(decoder && WebPAnimDecoderGetInfo(decoder.get(), &info) &&
+                   Size2(info.canvas_height, info.canvas_width) == size &&
+                   WebPAnimDecoderGetNext(decoder.get(), &rgba, &time),
+               "cannot be decoded: it is damaged");
   Pixels pixels(size, 3);
   std::uint8_t* out = pixels.bytes.data();
   for (Index i = 0; i < size.height * size.width; ++i) out = std::copy_n(rgba + 4 * i, 3, out);

@@ -41,12 +41,14 @@ else
 endif
 
 # --- Pictures -------------------------------------------------------------------------------------
-# JPEG and PNG are always read; WebP and TIFF where their libraries are.
-find_libs = $(or $(shell pkg-config --libs $(1) 2>/dev/null),$\
-              $(if $(wildcard $(addsuffix /$(2),/usr/include /usr/include/*-linux-gnu)),$(3)))
+# JPEG and PNG are always read; WebP and TIFF where their libraries are, TIFF from version 4.5 on.
+# Without pkg-config a header tells.
+header = $(wildcard $(addsuffix /$(1),/usr/include /usr/include/*-linux-gnu))
 export PICTURE_LIBS := $(or $(shell pkg-config --libs libjpeg libpng 2>/dev/null),-ljpeg -lpng)
-export WEBP_LIBS := $(call find_libs,libwebpdemux libwebp,webp/demux.h,-lwebpdemux -lwebp)
-export TIFF_LIBS := $(call find_libs,libtiff-4,tiffio.h,-ltiff)
+export WEBP_LIBS := $(or $(shell pkg-config --libs libwebpdemux libwebp 2>/dev/null),$\
+                      $(if $(call header,webp/demux.h),-lwebpdemux -lwebp))
+export TIFF_LIBS := $(or $(shell pkg-config --libs 'libtiff-4 >= 4.5' 2>/dev/null),$\
+                      $(if $(shell grep -s TIFFOpenOptionsAlloc $(call header,tiffio.h) /dev/null),-ltiff))
 export PICTURE_CFLAGS := $(shell pkg-config --cflags libjpeg libpng 2>/dev/null) \
   $(if $(WEBP_LIBS),-DBOBBIN_WEBP $(shell pkg-config --cflags libwebpdemux 2>/dev/null)) \
   $(if $(TIFF_LIBS),-DBOBBIN_TIFF $(shell pkg-config --cflags libtiff-4 2>/dev/null))

@@ -73,15 +73,15 @@ look_for_libraries() {
   int main() { return !WebPGetDemuxVersion(); }' $PICTURE_CFLAGS $WEBP_LIBS; then
     echo "✓ WebP"
   else
-    echo "✗ WebP            such pictures are not read"
+    echo "✗ WebP            no libwebp: such pictures are not read"
     want libwebp-dev
   fi
   if builds '#include <tiffio.h>
-  int main() { return !TIFFGetVersion(); }' $PICTURE_CFLAGS $TIFF_LIBS; then
+  int main() { return !TIFFOpenOptionsAlloc(); }' $PICTURE_CFLAGS $TIFF_LIBS; then
     echo "✓ TIFF"
   else
-    echo "✗ TIFF            such pictures are not read"
-    want libtiff-dev
+    echo "✗ TIFF            no libtiff 4.5 or newer: such pictures are not read"
+    has_header tiffio.h || want libtiff-dev
   fi
   if has_header CLI/CLI.hpp; then echo "✓ CLI11"; else echo "✗ CLI11"; lack libcli11-dev; fi
   if has_header nlohmann/json.hpp; then echo "✓ nlohmann-json"; else echo "✗ nlohmann-json"; lack nlohmann-json3-dev; fi

@@ -48,6 +48,7 @@ class CodecFile {
   }
   /// Throws Error for what a library says of this file; that may have letters from the file in it.
   [[noreturn]] void cannot_be_decoded(const char* reason) const {
+    if (!*reason) fail("read_image", *path_, " cannot be decoded: it is damaged");
     fail("read_image", *path_, " cannot be decoded: it is damaged or of a rare kind (", Quoted{reason}, ")");
   }
 

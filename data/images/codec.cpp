@@ -53,8 +53,8 @@ struct Other {
 using namespace std::string_view_literals;
 constexpr Other others[] = {
     {8, "WEBP", "a WebP picture, which this build does not read: it takes libwebp (Debian's libwebp-dev)"},
-    {0, "II*\0"sv, "a TIFF picture, which this build does not read: it takes libtiff (Debian's libtiff-dev)"},
-    {0, "MM\0*"sv, "a TIFF picture, which this build does not read: it takes libtiff (Debian's libtiff-dev)"},
+    {0, "II*\0"sv, "a TIFF picture, which this build does not read: it takes libtiff 4.5 (Debian's libtiff-dev)"},
+    {0, "MM\0*"sv, "a TIFF picture, which this build does not read: it takes libtiff 4.5 (Debian's libtiff-dev)"},
     {4, "ftypavi", "an AVIF picture, which is not read"},
     {4, "ftyphe", "a HEIC picture, which is not read"},
     {4, "ftypmi", "a HEIC picture, which is not read"},

@@ -172,7 +172,8 @@ def webps():
 def tiffs():
     pillow('tiff', color, 'TIFF')
     pillow('tiff turned', color, 'TIFF', compression='tiff_lzw', tiffinfo={274: 6, 278: 3})
-    pillow('tiff mirrored', color, 'TIFF', compression='packbits', tiffinfo={274: 2})
+    for orientation in 2, 3, 4, 5, 7, 8:
+        pillow(f'tiff orientation {orientation}', color, 'TIFF', compression='packbits', tiffinfo={274: orientation})
     pillow('tiff predicted', color, 'TIFF', compression='tiff_adobe_deflate', tiffinfo={317: 2})
     pillow('tiff clear', clear, 'TIFF', compression='tiff_lzw')
     pillow('tiff grey', grey, 'TIFF')

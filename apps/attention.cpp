@@ -71,7 +71,7 @@ Image draw_heads(const Image& picture, const std::vector<Tensor>& maps, const Vi
 int main(int argc, char** argv) try {
   const Settings s = parse_command_line(argc, argv);
   set_threads(s.threads);
-  Classifier classifier = read_classifier(s.model, s.options);
+  Classifier classifier = command_line::read_model("attention", s.model, s.options);
   ViT* const vit = classifier.model.as<ViT>();
   check(vit, "attention", s.model, " is a ", classifier.model.config().title(),
         ", which has no attention to draw: needs a Vision Transformer");
@@ -81,7 +81,7 @@ int main(int argc, char** argv) try {
   const Image original = read_image(s.picture, model.config.num_channels);
   const Image picture = enlarged(fit(original, classifier.preprocess));
   const Tensor X = to_tensor(original, classifier.preprocess);  // (1, C, H, W)
-  const Tensor probabilities = softmax(model(X).value());
+  const Tensor probabilities = classifier.probabilities(model(X).value());
   const auto best = static_cast<std::size_t>(argmax(probabilities)[0]);
   const std::string answer = classifier.class_names[best];
   const std::vector<Tensor> maps = attention_maps(model, X);

@@ -71,7 +71,7 @@ struct Answer {
 std::vector<Answer> classify(Classifier& classifier, const std::filesystem::path& picture, const Settings& s) {
   const Image image = read_image(picture, classifier.model.config().num_channels());
   const Tensor logits = classifier.model(to_tensor(image, classifier.preprocess)).value();  // (1, num_classes)
-  const std::vector<real> values = s.logits ? logits.values() : softmax(logits).values();
+  const std::vector<real> values = s.logits ? logits.values() : classifier.probabilities(logits).values();
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   if (!s.logits) {
@@ -133,7 +133,7 @@ class Printer {
 int main(int argc, char** argv) try {
   const Settings s = parse_command_line(argc, argv);
   set_threads(s.threads);
-  Classifier classifier = read_classifier(s.model, s.options);
+  Classifier classifier = command_line::read_model("classify", s.model, s.options);
   const std::vector<std::filesystem::path> pictures = list_pictures(s.pictures);
 
   std::size_t widest = 0;

@@ -146,7 +146,10 @@ int main(int argc, char** argv) try {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   const Settings s = parse_command_line(argc, argv);
   set_threads(s.threads);
-  Classifier classifier = read_classifier(s.model, s.options);
+  Classifier classifier = command_line::read_model("evaluate", s.model, s.options);
+  check(classifier.scores == Scores::softmax, "evaluate", s.model,
+        " gives each class a probability of its own, so that ",
+        "a picture may have several classes or none, which is not supported: in a data set each has one");
   const TrainAndTest both = image_data(s.data_dir, classifier.preprocess, classifier.model.config().num_channels());
   const ImageDataset& data = s.split == "test" ? both.test : both.train;
   check_same_classes(classifier.class_names, data.class_names, s.by_number);

@@ -71,10 +71,14 @@ struct Dropout {
 };
 
 struct GELU {
-  Var operator()(Var x) { return gelu(std::move(x)); }
+  bool by_tanh = false;  ///< PyTorch's approximate='tanh'
+
+  Var operator()(Var x) { return by_tanh ? gelu_tanh(std::move(x)) : gelu(std::move(x)); }
   /// after(gelu(x)), in one pass.
   Var operator()(Var x, Dropout& after) {
-    return after.active() ? gelu(std::move(x), after.p, after.rng.draw()) : gelu(std::move(x));
+    if (!after.active()) return (*this)(std::move(x));
+    const Draw draw = after.rng.draw();
+    return by_tanh ? gelu_tanh(std::move(x), after.p, draw) : gelu(std::move(x), after.p, draw);
   }
 };
 

@@ -19,6 +19,7 @@ namespace bobbin {
 struct Settings {
   std::string preset = "d2l";
   std::string finetune;  ///< the file of the weights to begin with
+  std::string weights;   ///< the name of the published model that it is
   std::uint64_t seed = 0;
   int threads = bobbin::threads();
   bool tf32 = false, profile = false;

@@ -14,7 +14,7 @@ struct Image {
 };
 
 /// Resizes the picture to preprocess.size and cuts off what crop_pct leaves out; bytes to bytes. To the bit what
-/// torchvision's Resize and CenterCrop make of a PIL image.
+/// torchvision's Resize and CenterCrop make of a PIL image, and where size is no square timm's ResizeKeepRatio.
 /// Throws Error for a crop_pct out of its range, and where resize() does.
 Image fit(Image image, const Preprocess& preprocess);
 

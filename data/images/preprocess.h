@@ -19,6 +19,9 @@ struct Preprocess {
   std::vector<real> mean{}, std{};  ///< one a channel: (number - mean) / std; empty: numbers stay from 0 to 1
   /// With a crop_pct: resized to floor(size / crop_pct) whatever its proportions, as transformers does for DeiT.
   bool squash = false;
+  /// Of a cut that leaves an odd number of pixels, fewer lie before it, as transformers has it; else as torchvision
+  /// and timm, which round half of them to even.
+  bool crop_down = false;
 
   void fields(Fields& f) {
     f("interpolation", interpolation,
@@ -29,6 +32,7 @@ struct Preprocess {
        .high = 1,
        .fixed = true});
     f("squash", squash, {.flag = "", .may_lack = true});
+    f("crop_down", crop_down, {.flag = "", .may_lack = true});
     f("mean", mean,
       {.help = "mean to subtract from pixel values in 0 to 1: one, or one per channel",
        .low = -1e6,

@@ -31,7 +31,7 @@ struct Fact {
 /// How the picture becomes as large as the model's images; see Preprocess.
 struct Crop {
   double crop_pct;
-  bool squash;
+  bool squash = false, crop_down = false;
   bool operator==(const Crop&) const = default;
 };
 

@@ -49,7 +49,7 @@ Facts said_by_flags(const ModelFileOptions& options) {
   take(facts.layer_norm_eps, options.layer_norm_eps, "--layer-norm-eps");
   take(facts.activation, options.activation, "--act");
   take(facts.interpolation, options.interpolation, "--interpolation");
-  if (options.crop_pct) facts.crop.say({*options.crop_pct, false}, "--crop-pct");
+  if (options.crop_pct) facts.crop.say({*options.crop_pct}, "--crop-pct");
   take(facts.mean, options.mean, "--mean");
   take(facts.std, options.std, "--std");
   return facts;
@@ -265,8 +265,8 @@ ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const 
                       facts.trained_size.value});
   if (options.img_size) set_img_size(weights.config, weights.tensors, *options.img_size);
   ModelFile file{vit, {}, std::move(facts.class_names), {}, facts.scores};
-  file.preprocess = {vit.img_size,      *facts.interpolation.value, facts.crop.value->crop_pct,
-                     *facts.mean.value, *facts.std.value,           facts.crop.value->squash};
+  file.preprocess = {vit.img_size,     *facts.interpolation.value, facts.crop.value->crop_pct, *facts.mean.value,
+                     *facts.std.value, facts.crop.value->squash,   facts.crop.value->crop_down};
   spread(file.preprocess, vit.num_channels);
   file.taken = account(facts, weights, trained, file.preprocess);
   file.tensors = std::move(weights.tensors);

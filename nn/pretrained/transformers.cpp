@@ -151,7 +151,7 @@ void read_preprocessor(const JsonObject& config, Facts& facts) {
           "the same share, from a tenth to all, of the height and the width of size, got ", seen.height, " x ",
           seen.width, " of ", size.height, " x ", size.width);
   }
-  facts.crop.say({crop_pct, squash}, where);
+  facts.crop.say({crop_pct, squash, crop_pct != 0}, where);
   facts.pictures = seen;
 }
 

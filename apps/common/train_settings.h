@@ -50,7 +50,7 @@ struct Settings {
 Settings parse_command_line(int argc, char** argv);
 
 /// --finetune: makes the model, and how pictures are prepared for it, those of the file, but for what the command line
-/// says of size, heads, mean and deviation. Returns the weights.
+/// says, and says on stderr what was taken that foreign weights do not say. Returns the weights.
 NamedTensors begin_with_weights(Settings& s);
 
 /// "Fashion-MNIST, 60,000 images to train on, 10,000 to validate, 28 x 28 resized to 96 x 96".

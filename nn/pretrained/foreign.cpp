@@ -106,12 +106,14 @@ void check_complete(const Facts& facts, const VitWeights& weights, const ModelFi
 }
 
 // "12 heads, pool token, ... (config.json); bicubic, ... (--interpolation)".
-std::string account(const Facts& facts, const VitWeights& weights, Size2 trained, const Preprocess& preprocess) {
+std::string account(const Facts& facts, const VitWeights& weights, Size2 trained, const Preprocess& preprocess,
+                    const fs::path& folder) {
   std::vector<std::pair<std::string, std::string>> items;  // what, from where
   const auto item = [&](const std::string& from, const auto&... parts) {
     std::ostringstream what;
     (what << ... << parts);
-    items.emplace_back(what.str(), from);
+    const std::string beside = (folder / "").string();
+    items.emplace_back(what.str(), from.starts_with(beside) ? from.substr(beside.size()) : from);
   };
   const ViTConfig& c = weights.config;
   item(facts.num_heads.from, c.num_heads, " heads");
@@ -193,12 +195,15 @@ void read_name(const fs::path& path, const ModelFileOptions& options, bool knows
   const std::optional<Published> model = published(name);
   if (options.weights.empty() && (knows_config || !model || model->origin != weights.origin)) return;
   const std::string where = options.weights.empty() ? "its name, " + file : "--weights " + name;
-  check(model && model->origin == weights.origin, "read_model_file", "--weights should be one of ",
-        name_of(weights.origin),
-        " published models that are supported, such as vit_base_patch16_224.augreg_in21k_ft_in1k (timm) or ",
-        "ViT_B_16_Weights.IMAGENET1K_V1 (torchvision), got ", Quoted{name});
+  const bool timm = weights.origin == VitOrigin::timm;
+  check(timm || weights.origin == VitOrigin::torchvision, "read_model_file",
+        "--weights names models of timm and torchvision, but these are ", name_of(weights.origin), " weights");
+  check(model && model->origin == weights.origin, "read_model_file", "--weights should be a published model of ",
+        timm ? "timm's, such as vit_base_patch16_224.augreg_in21k_ft_in1k"
+             : "torchvision's, such as ViT_B_16_Weights.IMAGENET1K_V1",
+        ", that is supported, got ", Quoted{name});
   if (!knows_config) check_shapes(where, model->config, weights);
-  if (weights.origin == VitOrigin::timm && !facts.pool.value)
+  if (timm && !facts.pool.value)
     check((model->config.pool == Pool::avg) == weights.fc_norm, "read_model_file", where, " pools ",
           weights.fc_norm ? "tokens, but there is an fc_norm" : "by the mean, but there is no fc_norm",
           " among the weights");
@@ -268,7 +273,7 @@ ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const 
   file.preprocess = {vit.img_size,     *facts.interpolation.value, facts.crop.value->crop_pct, *facts.mean.value,
                      *facts.std.value, facts.crop.value->squash,   facts.crop.value->crop_down};
   spread(file.preprocess, vit.num_channels);
-  file.taken = account(facts, weights, trained, file.preprocess);
+  file.taken = account(facts, weights, trained, file.preprocess, path.parent_path());
   file.tensors = std::move(weights.tensors);
   if (file.class_names.empty())
     for (Index i = 0; i < vit.num_classes; ++i) file.class_names.push_back(std::to_string(i));

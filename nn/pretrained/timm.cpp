@@ -125,7 +125,8 @@ std::vector<const char*> joined(std::vector<const char*> a, const std::vector<co
 
 bool read_timm(const JsonObject& config, const std::string& name, const VitWeights& weights, Facts& facts) {
   const bool nested = config.has("pretrained_cfg"), has_args = config.has("model_args");
-  const bool flat = !nested && !has_args && config.has("architecture");  // as the first files had it
+  // The first files had all in one; where they say nothing of pictures, that is not taken for timm's defaults.
+  const bool flat = !nested && !has_args && (config.has("mean") || config.has("std") || config.has("input_size"));
   const std::vector<const char*> of_model{"architecture", "num_classes", "global_pool",   "label_names",
                                           "labels",       "model_args",  "pretrained_cfg"};
   check_keys(config, flat ? joined(of_model, of_pretrained_cfg) : of_model, no_matter);

@@ -283,6 +283,85 @@ TEST_CASE("train, evaluate: pictures in folders, a new head, and a run that goes
   CHECK(run(train + resume + " --data-dir " + path("moved")).status == 0);
 }
 
+TEST_CASE("classify, evaluate, attention, train: weights of another library say on stderr what was taken") {
+  const TempFolder folder;
+  const auto path = [&](const std::string& name) { return (folder / name).string(); };
+  Safetensors file = read_safetensors("tests/golden/foreign_transformers.safetensors");
+  const auto note = nlohmann::json::parse(file.metadata.at("golden"));
+  const Tensor X = file.tensors.extract("X").mapped();
+  Image picture{3, X.shape()[1], X.shape()[2], {}};
+  for (const real byte : X.values()) picture.bytes.push_back(static_cast<std::uint8_t>(byte));
+  write_png(folder / "a.png", picture);
+  write_safetensors(folder / "model.safetensors", file.tensors);
+  const std::string both = " " + path("model.safetensors") + " " + path("a.png") + " ";
+
+  // Nothing beside it: all that is missing, in one sentence.
+  check_refuses("classify", both, 1, "do not say the number of heads (--num-heads), the eps of LayerNorm");
+  const std::string flags =
+      "--num-heads 4 --layer-norm-eps 1e-2 --act gelu_tanh --img-size 16x24 --interpolation bilinear --crop-pct 0 "
+      "--mean 0.5 --std 0.5";
+  const Result by_flags = run(program("classify") + both + flags + " --logits --format json 2>/dev/null");
+  REQUIRE(by_flags.status == 0);
+  const auto logits = nlohmann::json::parse(by_flags.output)[0]["classes"];
+  for (std::size_t c = 0; c < 3; ++c)
+    CHECK(logits[c]["logit"].get<double>() == doctest::Approx(note["logits"][c].get<double>()).epsilon(1e-4));
+
+  std::ofstream(folder / "config.json") << note["config"].dump();
+  std::ofstream(folder / "preprocessor_config.json") << note["preprocessor"].dump();
+  const Result said = run(program("classify") + both + "2>&1 >/dev/null");
+  CHECK(said.output.starts_with("classify: transformers' weights: 4 heads (config.json), "));
+  CHECK(contains(said.output, "pool token (transformers' code), eps 0.01, gelu_tanh, 16 x 24 (config.json), "));
+  CHECK(contains(said.output, "bilinear, squashed, mean 0.5, std 0.5 (preprocessor_config.json)"));
+  CHECK(std::count(said.output.begin(), said.output.end(), '\n') == 1);
+
+  // Several labels: each has a probability of its own.
+  const Result scored = run(program("classify") + both + "--format json 2>/dev/null");
+  REQUIRE(scored.status == 0);
+  const std::string labels = "abc";
+  const auto scores = nlohmann::json::parse(scored.output)[0]["classes"];
+  CHECK(scores.size() == 3);
+  for (const auto& answer : scores) {
+    const auto c = labels.find(answer["class"].get<std::string>());
+    CHECK(answer["probability"].get<double>() == doctest::Approx(note["scores"][c].get<double>()).epsilon(1e-4));
+  }
+  const std::string sides = bright_sides(folder / "sides", {"left", "right", "up"});
+  const Result judged = run(program("evaluate") + " " + path("model.safetensors") + " --by-number --data-dir " + sides);
+  CHECK(judged.status == 1);
+  CHECK(contains(judged.output, "gives each class a probability of its own"));
+  const Result drawn = run(program("attention") + both + "--output-dir " + path("out") + " 2>/dev/null");
+  CHECK(drawn.status == 0);
+
+  // A new head on them excludes classes from one another.
+  const std::string tune = program("train") + " --threads 1 --epochs 1 --batch-size 6 --data-dir " + sides +
+                           " --output-dir " + path("tuned") + " --finetune " + path("model.safetensors");
+  const Result tuned = run(tune);
+  INFO(tuned.output);
+  REQUIRE(tuned.status == 0);
+  CHECK(contains(tuned.output, "train: transformers' weights: 4 heads"));
+  const Result own =
+      run(program("classify") + " " + path("tuned/model.safetensors") + " " + path("a.png") + " --format json");
+  REQUIRE(own.status == 0);
+  double sum = 0;
+  const auto probabilities = nlohmann::json::parse(own.output)[0]["classes"];
+  for (const auto& answer : probabilities) sum += answer["probability"].get<double>();
+  CHECK(sum == doctest::Approx(1));
+  CHECK(nlohmann::json::parse(content(folder / "tuned/config.json"))["model"]["activation"] == "gelu_tanh");
+  fs::remove(folder / "config.json");
+  fs::remove(folder / "preprocessor_config.json");
+  check_refuses("train", "--data-dir " + sides + " --finetune " + path("model.safetensors"), 1,
+                "do not say the number");
+  const Result flagged = run(program("train") + " --threads 1 --epochs 1 --batch-size 6 --data-dir " + sides +
+                             " --output-dir " + path("again") + " --finetune " + path("model.safetensors") +
+                             " --num-heads 4 --layer-norm-eps 1e-2 --act gelu_tanh --img-size 16 24 --interpolation "
+                             "bilinear --crop-pct 0 --mean 0.5 --std 0.5");
+  INFO(flagged.output);
+  CHECK(flagged.status == 0);
+  CHECK(content(folder / "again/losses.csv") == content(folder / "tuned/losses.csv"));
+  check_refuses("train", "--weights vit_tiny_patch16_224", 1, "--weights says what the file of --finetune is");
+  check_refuses("classify", both + "--weights vgg", 1, "names models of timm and torchvision, but these are transformers' weights");
+  check_refuses("classify", both + "--act relu", 2, "relu");
+}
+
 TEST_CASE("classify, attention: what does not arrive on a full disk is said") {
   const Fixture f;
   const std::string model = " --threads 1 " + f.path("model.safetensors") + " " + f.path("a.png");

@@ -73,6 +73,18 @@ NamedTensors torchvisions(Index width, int depth, Index patch, Index patches, In
   return tensors;
 }
 
+// The same for timm's vit_tiny_patch16_224.
+NamedTensors tiny() {
+  const Tensor none = Tensor::zeros({1});
+  NamedTensors tensors{{"cls_token", none},
+                       {"patch_embed.proj.weight", Tensor::zeros({192, 3, 16, 16})},
+                       {"pos_embed", Tensor::zeros({1, 197, 192})},
+                       {"blocks.0.mlp.fc1.weight", Tensor::zeros({768, 1})},
+                       {"head.weight", Tensor::zeros({1000, 1})}};
+  for (int i = 0; i < 12; ++i) tensors.emplace("blocks." + std::to_string(i) + ".norm1.weight", none);
+  return tensors;
+}
+
 }  // namespace
 
 TEST_CASE("foreign: what nobody says is asked for, all in one sentence") {
@@ -167,13 +179,12 @@ TEST_CASE("foreign: images that are 4 x 9 patches, and all that only timm's mode
   f.write("config.json", f.note.at("config"));
   Classifier got = read_classifier(f.path());
   check_golden("logits", got.model(to_tensor(f.picture, got.preprocess)).value(), f.golden_numbers("logits"), 1e-5);
-  const std::string config = (f.folder / "config.json").string();
-  CHECK(got.taken == "timm's weights: 4 heads (" + config + ".model_args), pool token (" + config + "), eps 1e-06 (" +
-                         config + ".architecture), gelu_tanh, 32 x 72 (" + config +
-                         ".model_args), bicubic, crop_pct 0.9, mean 0.25,0.5,0.75, std 0.5,0.25,0.75 (" + config +
-                         ".pretrained_cfg)");
+  CHECK(got.taken ==
+        "timm's weights: 4 heads (config.json.model_args), pool token (config.json), eps 1e-06 "
+        "(config.json.architecture), gelu_tanh, 32 x 72 (config.json.model_args), bicubic, crop_pct 0.9, mean "
+        "0.25,0.5,0.75, std 0.5,0.25,0.75 (config.json.pretrained_cfg)");
   // A flag goes before, and that is said.
-  CHECK(contains(read_model_file(f.path(), {.num_heads = 2}).taken, "2 heads (--num-heads against " + config));
+  CHECK(contains(read_model_file(f.path(), {.num_heads = 2}).taken, "2 heads (--num-heads against "));
 
   const auto with = [&](const char* place, const json& value) {
     json changed = f.note.at("config");
@@ -443,9 +454,10 @@ TEST_CASE("foreign: a published model by --weights, by its file's name, or torch
               {"--weights ViT_B_16_Weights.IMAGENET1K_V1 says patch height 16, but the weights have 32"}));
   CHECK(fails([&] { read(b16, "model", "ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1"); },
               {"says images of 384 x 384, but the weights have position embeddings of 196 patches"}));
-  CHECK(fails([&] { read(b16, "model", "vit_base_patch16_224"); },
-              {"--weights should be one of torchvision's published models", "got \"vit_base_patch16_224\""}));
-  CHECK(fails([&] { read(b16, "model", "vgg"); }, {"--weights should be one of", "got \"vgg\""}));
+  CHECK(fails(
+      [&] { read(b16, "model", "vit_base_patch16_224"); },
+      {"--weights should be a published model of torchvision's, such as ViT_B_16", "got \"vit_base_patch16_224\""}));
+  CHECK(fails([&] { read(b16, "model", "vgg"); }, {"--weights should be a published model of", "got \"vgg\""}));
   CHECK(fails([&] { read(b16, "vit_base_patch16_224"); }, {"do not say the filter"}));  // timm's name, not timm's file
 
   const NamedTensors timm = read_safetensors(golden("weights_timm")).tensors;
@@ -454,7 +466,45 @@ TEST_CASE("foreign: a published model by --weights, by its file's name, or torch
   CHECK(fails([&] { read(timm, "model", "vit_tiny_patch16_224"); }, {"--weights vit_tiny_patch16_224 says width 192"}));
 }
 
-TEST_CASE("foreign: timm's config.json of the first kind, without pretrained_cfg") {
+TEST_CASE("foreign: an architecture of timm by the file's name, with a tag that says how pictures are prepared") {
+  const TempFolder folder;
+  const auto read = [&](const std::string& file, const ModelFileOptions& options = {}) {
+    return read_foreign(tiny(), folder / (file + ".safetensors"), options);
+  };
+  CHECK(fails([&] { read("model"); }, {"do not say the number of heads"}));
+  CHECK(fails([&] { read("vit_tiny_patch16_224"); }, {"do not say the filter that resizes pictures", "(--std): give"}));
+  CHECK(fails([&] { read("vit_tiny_patch16_224.mine"); }, {"do not say the filter that resizes pictures"}));
+  const std::string name = "vit_tiny_patch16_224.augreg_in21k_ft_in1k";
+  for (const ModelFile& file : {read(name), read("model", {.weights = name})}) {
+    const ViTConfig& config = *file.config.as<ViTConfig>();
+    CHECK(config.num_heads == 3);
+    CHECK(config.pool == Pool::token);
+    CHECK(config.layer_norm_eps == real(1e-6));
+    CHECK(config.img_size == Size2(224));
+    CHECK(file.preprocess.interpolation == Interpolation::bicubic);
+    CHECK(file.preprocess.crop_pct == 0.9);
+    CHECK(file.preprocess.mean == std::vector<real>(3, real(0.5)));
+    CHECK(file.preprocess.std == std::vector<real>(3, real(0.5)));
+  }
+  CHECK(contains(read(name, {.img_size = Size2(96, 160)}).taken,
+                 "224 x 224 (its name, " + name + "), positions resized for 96 x 160 (--img-size)"));
+  CHECK(fails([&] { read("vit_tiny_patch16_384.augreg_in21k_ft_in1k"); },
+              {"its name, vit_tiny_patch16_384.augreg_in21k_ft_in1k says images of 384 x 384, but the weights have "
+               "position embeddings of 196 patches, which are 224 x 224, 112 x 448"}));
+  CHECK(fails([&] { read("vit_small_patch16_224"); }, {"says width 384, but the weights have 192"}));
+  // A config.json is nearer to the weights than their file's name; without an architecture in it the name stands.
+  write_file(folder / "config.json", R"({"architecture":"vit_tiny_patch16_224","mean":[0,0,0],"crop_pct":1})");
+  const ModelFile flat = read("vit_small_patch16_224");
+  CHECK(flat.preprocess.mean == std::vector<real>(3, 0));
+  CHECK(flat.preprocess.std[1] == real(0.224));
+  CHECK(flat.preprocess.crop_pct == 1);
+  write_file(folder / "config.json", R"({"num_classes":1000})");
+  CHECK(read(name).config.as<ViTConfig>()->num_heads == 3);
+  write_file(folder / "config.json", R"({"architecture":"vit_tiny_patch16_224"})");
+  CHECK(fails([&] { read("model"); }, {"do not say the filter that resizes pictures"}));
+}
+
+TEST_CASE("foreign: timm's pooling, and its norms") {
   const TempFolder folder;
   const std::string args = R"("model_args":{"embed_dim":16,"depth":2,"num_heads":2,"patch_size":8,"img_size":24,)"
                            R"("mlp_ratio":1.5)",

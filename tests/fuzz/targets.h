@@ -106,14 +106,24 @@ inline const std::vector<FuzzTarget>& fuzz_targets() {
        }},
       {"model",
        [](const TempFolder& folder, const Bytes& bytes) {
-         const auto [weights, config] = in_two(bytes);
+         const auto [weights, configs] = in_two(bytes);
+         const auto [config, preprocessor] = in_two(configs);
          const auto path = write_anew(folder / "x", weights);
-         for (const char* name : {"config.json", "preprocessor_config.json"}) {  // one text for both, with other keys
+         for (const auto& [name, text] :
+              {std::pair{"config.json", config}, {"preprocessor_config.json", preprocessor}}) {
            std::filesystem::remove(folder / name);
-           if (!config.empty()) write_anew(folder / name, config);
+           if (!text.empty()) write_anew(folder / name, text);
          }
-         takes([&] { read_classifier(path); });
-         return takes([&] { read_classifier(path, {.num_heads = 1, .img_size = Size2{4, 6}}); });
+         takes([&] { read_classifier(path, {.weights = "vit_tiny_patch16_224"}); });
+         ModelFileOptions options{.num_heads = 1, .img_size = Size2{4, 6}};  // enough for ours and for timm's config
+         if (takes([&] { read_classifier(path, options); })) return true;
+         options = {.num_heads = 1,
+                    .img_size = Size2{2},
+                    .interpolation = Interpolation::bilinear,
+                    .crop_pct = 0,
+                    .mean = std::vector<real>{0},
+                    .std = std::vector<real>{1}};
+         return takes([&] { read_classifier(path, options); });
        }},
       {"picture",
        [](const TempFolder& folder, const Bytes& bytes) {

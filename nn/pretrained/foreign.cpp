@@ -81,7 +81,7 @@ void check_complete(const Facts& facts, const VitWeights& weights, const ModelFi
   need(facts.activation, "the activation (--act)");
   need(facts.trained_size,
        "the size of the images it was trained on (" +
-           (options.img_size ? "not --img-size " + text(*options.img_size) + ", but as " : "--img-size; ") +
+           (options.img_size ? "--img-size " + text(*options.img_size) + " does not fit: " : "--img-size: ") +
            std::to_string(weights.num_patches) + " patches are " + grids(weights) + ")");
   need(facts.interpolation, "the filter that resizes pictures (--interpolation)");
   need(facts.crop, "how they are cropped (--crop-pct)");

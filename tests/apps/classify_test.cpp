@@ -358,7 +358,8 @@ TEST_CASE("classify, evaluate, attention, train: weights of another library say 
   CHECK(flagged.status == 0);
   CHECK(content(folder / "again/losses.csv") == content(folder / "tuned/losses.csv"));
   check_refuses("train", "--weights vit_tiny_patch16_224", 1, "--weights says what the file of --finetune is");
-  check_refuses("classify", both + "--weights vgg", 1, "names models of timm and torchvision, but these are transformers' weights");
+  check_refuses("classify", both + "--weights vgg", 1,
+                "names models of timm and torchvision, but these are transformers' weights");
   check_refuses("classify", both + "--act relu", 2, "relu");
 }
 

@@ -96,7 +96,7 @@ TEST_CASE("foreign: what nobody says is asked for, all in one sentence") {
     CHECK(asks(
         file, {},
         {"weights_" + file, "timm's weights alone do not say the number of heads (--num-heads)",
-         "the pooling (--global-pool)", "(--layer-norm-eps)", "(--act)", "(--img-size; 9 patches are 24 x 24, 8 x 72)",
+         "the pooling (--global-pool)", "(--layer-norm-eps)", "(--act)", "(--img-size: 9 patches are 24 x 24, 8 x 72)",
          "(--interpolation)", "(--crop-pct)", "(--mean)", "and the deviation that divides (--std): give these flags",
          "put its config.json beside it", "--weights"}));
   CHECK(asks("transformers", {},
@@ -131,7 +131,7 @@ TEST_CASE("foreign: what nobody says is asked for, all in one sentence") {
         options.img_size = Size2(40, 16);
         read_model_file(golden("weights_timm"), options);
       },
-      {"do not say the size of the images it was trained on (not --img-size 40 x 16, but as 9 patches are 24 x 24"}));
+      {"do not say the size of the images it was trained on (--img-size 40 x 16 does not fit: 9 patches are 24 x 24"}));
   all.pool = Pool::avg;
   CHECK(fails([&] { read_model_file(golden("weights_timm"), all); }, {"without an fc_norm", "not supported"}));
   CHECK(read_model_file(golden("weights_timm_avg"), all).config.as<ViTConfig>()->pool == Pool::avg);
@@ -161,7 +161,7 @@ TEST_CASE("foreign: d2l's own class, saved in Python without a description") {
             rng);
   write_safetensors(folder / "m", state_of(model).tensors());
   CHECK(fails([&] { read_classifier(folder / "m"); },
-              {"d2l's weights alone do not say the number of heads", "(--img-size; 6 patches are 8 x 12, 4 x 24)"}));
+              {"d2l's weights alone do not say the number of heads", "(--img-size: 6 patches are 8 x 12, 4 x 24)"}));
   ModelFileOptions options = prepared;
   options.num_heads = 3;
   options.img_size = Size2(8, 12);

@@ -144,7 +144,9 @@ def compare_transformers(png):
         folder = pathlib.Path(tempfile.mkdtemp(dir=FOLDER))
         model.save_pretrained(folder)
         for processor in transformers.ViTImageProcessorPil, transformers.ViTImageProcessor:
-            pixels = processor(size={'height': size, 'width': size})(picture, return_tensors='pt')['pixel_values']
+            made = processor(size={'height': size, 'width': size})
+            made.save_pretrained(folder)
+            pixels = made(picture, return_tensors='pt')['pixel_values']
             compare(f'transformers, width {width}, {processor.__name__}', model(pixels).logits,
                     ours(folder / 'model.safetensors', png))
         larger, square = size * 8 // 7 // 4 * 4, {'height': size, 'width': size}  # 256 for 224, as DeiT has it

@@ -25,7 +25,7 @@ struct Settings {
   std::string model, picture, output_dir = ".";
   ModelFileOptions options;
   double opacity = 0.6;
-  int threads = bobbin::threads();
+  int threads = default_threads();
 };
 
 Settings parse_command_line(int argc, char** argv) {

@@ -24,7 +24,7 @@ struct Settings {
   std::string model;
   ModelFileOptions options;
   std::vector<std::string> pictures;
-  int top_k = 5, threads = bobbin::threads();
+  int top_k = 5, threads = default_threads();
   std::string format = "table";
   bool logits = false;
 };

@@ -28,7 +28,7 @@ struct Settings {
   std::string model, data_dir, split = "test", output_dir;
   ModelFileOptions options;
   Index batch_size = 64;
-  int mistakes = 40, threads = bobbin::threads();
+  int mistakes = 40, threads = default_threads();
   bool by_number = false;
 };
 

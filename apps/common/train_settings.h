@@ -20,7 +20,7 @@ struct Settings {
   std::string preset = "d2l";
   std::string finetune;  ///< the file of the weights to begin with
   std::uint64_t seed = 0;
-  int threads = bobbin::threads();
+  int threads = default_threads();
   bool tf32 = false, profile = false;
 
   std::string data_dir;

@@ -91,6 +91,7 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
   const RunFolder folder(o.output_dir);
   const bool resumed = std::exchange(resumed_, false), files = !o.output_dir.empty();
   if (!resumed) progress_ = {};
+  if (files) check_checkpoint(folder.checkpoint(steps()), checkpoint());
   if (files) make_folder(o.output_dir);
   if (files && !resumed) folder.check_is_free();
   const Interrupt interrupt;
@@ -135,8 +136,7 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
   return progress_.epochs;
 }
 
-void Trainer::save(const RunFolder& folder) const {
-  if (options_.output_dir.empty()) return;
+Checkpoint Trainer::checkpoint() const {
   const State model = model_.state();
   Checkpoint checkpoint{.optimizer = optimizer_->name(),
                         .optimizer_state = optimizer_->state(),
@@ -147,7 +147,11 @@ void Trainer::save(const RunFolder& folder) const {
   for (const auto& [name, parameter] : model.parameters) checkpoint.parameters.emplace(name, parameter.value());
   for (const auto& [name, buffer] : model.buffers) checkpoint.buffers.emplace(name, *buffer);
   for (const auto& [name, rng] : model.streams) checkpoint.streams.emplace(name, *rng);
-  folder.write(checkpoint, options_.checkpoint_hist);
+  return checkpoint;
+}
+
+void Trainer::save(const RunFolder& folder) const {
+  if (!options_.output_dir.empty()) folder.write(checkpoint(), options_.checkpoint_hist);
 }
 
 void Trainer::save_weights(const std::filesystem::path& file) const {

@@ -56,11 +56,12 @@ class Trainer {
   Index steps() const { return progress_.steps(); }
 
   /// Trains on data.train, validates on data.test; returns the metrics of each finished epoch.
-  /// Throws Error when the loss is no longer finite, when a file cannot be written, and where another run has its files
-  /// in output_dir, unless this one is resumed.
+  /// Throws Error before the first step for what could not be kept, when the loss is no longer finite, when a file
+  /// cannot be written, and where another run has its files in output_dir, unless this one is resumed.
   std::vector<EpochMetrics> fit(const TrainAndTest& data);
 
  private:
+  Checkpoint checkpoint() const;
   void save(const RunFolder& folder) const;
   void save_weights(const std::filesystem::path& file) const;
   bool last_epoch_is_best() const;

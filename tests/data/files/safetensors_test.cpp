@@ -296,4 +296,12 @@ TEST_CASE("safetensors: a note is written only if it can be read again") {
   CHECK(!std::filesystem::exists(path));
   write_safetensors(path, {}, {{"note", std::string((16 << 20) - 100, 'x')}});
   CHECK(read_safetensors(path).metadata.at("note").size() == (16 << 20) - 100);
+  std::map<std::string, std::string> many;
+  for (int i = 0; i < 99'999; ++i) many.emplace(std::to_string(i), "");
+  write_safetensors(path, {}, many);
+  CHECK(read_safetensors(path).metadata.size() == 100'000);  // with "format"
+  many.emplace("one more", "");
+  CHECK_THROWS_WITH_AS(check_safetensors(path, {}, many), Contains("would list 100001 tensors and notes"), Error);
+  CHECK_THROWS_WITH_AS(write_safetensors(path, {}, many), Contains("would list 100001 tensors and notes"), Error);
+  CHECK(read_safetensors(path).metadata.size() == 100'000);
 }

@@ -1,34 +1,19 @@
-// Sums. Added one after the other, a million floats lose three digits; so short runs are added in float, where the
-// vector registers do it, and the runs' sums in double. The runs have a fixed length, so the result does not depend on
-// the number of threads.
+// Sums and the like, the same for any number of threads.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
 
+#include "tensor/cpu/sums.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
 namespace bobbin::cpu {
 namespace {
 
-constexpr Index run = 512;         // numbers added in float
 constexpr Index piece = 32 * run;  // numbers that one thread adds at a time
 constexpr Index stripe = 64;       // neighbouring columns added together
 constexpr real infinity = std::numeric_limits<real>::infinity();
-
-// Σ f(i) for i in [begin, end).
-template <class F>
-double add_up(Index begin, Index end, const F& f) {
-  double total = 0;
-  for (; begin < end; begin += run) {
-    auto partial = decltype(f(begin)){0};
-#pragma omp simd reduction(+ : partial)
-    for (Index i = begin; i < std::min(begin + run, end); ++i) partial += f(i);
-    total += partial;
-  }
-  return total;
-}
 
 // x (n, inner): the sums over n of `width` columns.
 void sum_columns(const real* x, real* y, Index n, Index inner, Index width) {

@@ -31,6 +31,9 @@ Tensor tanh(Tensor x);
 Tensor relu(Tensor x);
 /// The logistic function, 1 / (1 + exp(-x)).
 Tensor sigmoid(Tensor x);
+/// log(1 + exp(x)), which is x for large x and exp(x) for small ones: torch.nn.functional.softplus, without overflow.
+/// Error up to 2 ulp.
+Tensor softplus(Tensor x);
 /// dX from dY for y = relu(x), all of one shape.
 Tensor relu_backward(const Tensor& x, Tensor dY);
 
@@ -61,7 +64,8 @@ Tensor mean(const Tensor& x, int axis);
 Tensor sum_to(const Tensor& x, const Shape& shape);
 /// The Euclidean norm of all elements.
 double norm(const Tensor& x);
-/// For each row of (N, C) the column of the largest number, the first if there are several.
+/// For each row of (N, C) the column of the largest number, the first if there are several. NaN is larger than all
+/// numbers, as in torch.argmax.
 Labels argmax(const Tensor& x);
 /// The smallest and largest finite number, and how many are none.
 Range range(const Tensor& x);
@@ -83,6 +87,14 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b);
 /// floating point, and equal weights for a row of which none counts: so here.)
 Tensor softmax(Tensor x, const std::vector<int>& valid_lens = {});
 Tensor softmax_backward(const Tensor& y, const std::vector<int>& valid_lens, Tensor dY);
+
+/// log softmax(x) along the last axis, as torch.log_softmax: x - max - log Σ exp(x - max), right where a softmax of 0
+/// or 1 would have lost its logarithm. Error up to 1e-7 of the result and of x - max. NaN for a row with NaN or inf, or
+/// of -inf alone.
+Tensor log_softmax(const Tensor& x);
+/// log Σ exp(x) along the last axis, which goes away, as torch.logsumexp. Error up to 1e-7 of the result or of the
+/// largest x. -inf for a row of -inf alone, inf where there is an inf.
+Tensor logsumexp(const Tensor& x);
 
 /// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), where q is a row of targets (N, C), a
 /// distribution, as torch.nn.functional.cross_entropy with probabilities. A class with q = 0 may have the logit -inf.

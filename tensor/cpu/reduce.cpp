@@ -79,8 +79,9 @@ double norm(const real* x, Index n) {
 }
 
 void argmax(const real* x, int* y, Index rows, Index cols) {
+  const auto less = [](real a, real b) { return a < b || (std::isnan(b) && !std::isnan(a)); };
   for (Index row = 0; row < rows; ++row)
-    y[row] = static_cast<int>(std::max_element(x + row * cols, x + (row + 1) * cols) - (x + row * cols));
+    y[row] = static_cast<int>(std::max_element(x + row * cols, x + (row + 1) * cols, less) - (x + row * cols));
 }
 
 Range range(const real* x, Index n) {

@@ -11,16 +11,17 @@
 namespace bobbin::cpu {
 namespace {
 
-constexpr Index piece = 32 * run;  // numbers that one thread adds at a time
-constexpr Index stripe = 64;       // neighbouring columns added together
+constexpr Index piece = 1 << 14;  // numbers that one thread adds at a time, whole runs
+constexpr Index few = run / 8;    // rows added in float
+constexpr Index stripe = 64;      // neighbouring columns added together
 constexpr real infinity = std::numeric_limits<real>::infinity();
 
 // x (n, inner): the sums over n of `width` columns.
 void sum_columns(const real* x, real* y, Index n, Index inner, Index width) {
   double total[stripe] = {};
-  for (Index begin = 0; begin < n; begin += run / 8) {
+  for (Index begin = 0; begin < n; begin += few) {
     real partial[stripe] = {};
-    for (Index i = begin; i < std::min(begin + run / 8, n); ++i)
+    for (Index i = begin; i < std::min(begin + few, n); ++i)
 #pragma omp simd
       for (Index c = 0; c < width; ++c) partial[c] += x[i * inner + c];
     for (Index c = 0; c < width; ++c) total[c] += partial[c];

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "autograd/ops.h"
+#include "tensor/rng.h"
 #include "tests/golden/golden.h"
 #include "tests/helpers.h"
 
@@ -99,4 +100,28 @@ TEST_CASE("golden: softmax, log_softmax and logsumexp of rows at the limits of a
     check_numbers(name, y, golden.doubles(name + "/y"));
     check_numbers(name + "'s gradient", gradients[0], golden.doubles(name + "/dx"), floor_of(name));
   }
+}
+
+TEST_CASE("logsumexp along each axis; its gradient is a softmax, of large numbers too") {
+  const Tensor x = Rng(1).normal({3, 5, 7}, 0, 3);
+  for (const int axis : {0, 1, 2, -1, -2, -3}) {
+    CAPTURE(axis);
+    const Index n = x.shape()[axis], inner = x.shape().product(x.shape().wrap(axis) + 1, 3);
+    std::vector<double> want;
+    for (Index i = 0; i < x.size() / n; ++i) {
+      double total = 0;
+      for (Index k = 0; k < n; ++k) total += std::exp(double{x.data()[(i / inner * n + k) * inner + i % inner]});
+      want.push_back(std::log(total));
+    }
+    const Var y = logsumexp(x, axis);
+    CHECK(y.shape() == x.shape().without(x.shape().wrap(axis)));
+    CHECK(error(y.value(), want) <= 1e-6);
+  }
+  CHECK(fails([&] { logsumexp(x, 3); }, {"[logsumexp]", "no axis 3", "(3, 5, 7)"}));
+  CHECK(fails([&] { logsumexp(Tensor::scalar(1), 0); }, {"[logsumexp]", "no axis 0"}));
+  const real large = std::numeric_limits<real>::max();
+  const auto [y, gradients] = with_gradients([](const auto& in) { return logsumexp(in[0], -1); },
+                                             {Tensor({2, 2}, {large, large, 9999, 10000})});
+  CHECK(error(y, {large, 10000 + std::log1p(std::exp(-1))}) <= 1e-7);
+  CHECK(error(gradients[0], {0.5, 0.5, 2 / (1 + std::exp(1)), 2 - 2 / (1 + std::exp(1))}) <= 4e-7);
 }

@@ -23,6 +23,14 @@ struct Bright {
   void visit(auto&& v) { v("training", training); }
 };
 
+struct NotANumberForDark {
+  Var operator()(const Var& X) {
+    const Var x = flatten(X);
+    return concat({x, log(x - real(0.5))}, 1);
+  }
+  void visit(auto&&) {}
+};
+
 const ImageDataset data({5, 1, 1, 1}, {255, 0, 255, 255, 0}, {1, 0, 0, 1, 0}, {"dark", "bright"});
 
 }  // namespace
@@ -54,4 +62,9 @@ TEST_CASE("evaluate: ends early, with what it has") {
       model, data, 1, [&](const Tensor&, const Labels&) { ++batches; }, [&] { return batches == 3; });
   CHECK(batches == 3);
   CHECK(e.accuracy == doctest::Approx(2.0 / 3));
+}
+
+TEST_CASE("evaluate: one image of which the model makes NaN shows in the loss") {
+  NotANumberForDark model;
+  for (const Index batch_size : {1, 2, 5}) CHECK(std::isnan(evaluate(model, data, batch_size).loss));
 }

@@ -40,6 +40,19 @@ else
   export BLAS_LIBS   := $(or $(shell pkg-config --libs openblas 2>/dev/null),-lopenblas)
 endif
 
+# --- Pictures -------------------------------------------------------------------------------------
+# JPEG and PNG are always read; WebP and TIFF where their libraries are, TIFF from version 4.5 on.
+# Without pkg-config a header tells.
+header = $(wildcard $(addsuffix /$(1),/usr/include /usr/include/*-linux-gnu))
+export PICTURE_LIBS := $(or $(shell pkg-config --libs libjpeg libpng 2>/dev/null),-ljpeg -lpng)
+export WEBP_LIBS := $(or $(shell pkg-config --libs libwebpdemux libwebp 2>/dev/null),$\
+                      $(if $(call header,webp/demux.h),-lwebpdemux -lwebp))
+export TIFF_LIBS := $(or $(shell pkg-config --libs 'libtiff-4 >= 4.5' 2>/dev/null),$\
+                      $(if $(shell grep -s TIFFOpenOptionsAlloc $(call header,tiffio.h) /dev/null),-ltiff))
+export PICTURE_CFLAGS := $(shell pkg-config --cflags libjpeg libpng 2>/dev/null) \
+  $(if $(WEBP_LIBS),-DBOBBIN_WEBP $(shell pkg-config --cflags libwebpdemux 2>/dev/null)) \
+  $(if $(TIFF_LIBS),-DBOBBIN_TIFF $(shell pkg-config --cflags libtiff-4 2>/dev/null))
+
 # --- Flags ----------------------------------------------------------------------------------------
 # No -ffast-math: NaN and infinity must behave. The two -fno- flags give most of its speed and none
 # of its harm.
@@ -55,8 +68,9 @@ CXXFLAGS = -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math
 optimise = $(if $(filter tensor/% data/% tests/cuda/emulator/%,$(1)),$(OPT),$\
              $(if $(filter tests/% .make/%,$(1)),$(TEST_OPT),$(REST_OPT)))
 COMPILE  = $(CXX) $(CXXFLAGS) $(call optimise,$<) -I. $(BLAS_CFLAGS) $(CPPFLAGS) \
+           $(if $(filter data/codecs/% data/images/codec.cpp,$<),$(PICTURE_CFLAGS)) \
            $(if $(filter apps/common/run_config.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
-LIBS     = $(BLAS_LIBS) -lz
+LIBS     = $(BLAS_LIBS) $(PICTURE_LIBS) $(WEBP_LIBS) $(TIFF_LIBS) -lz
 # Which sources these are: train notes it in config.json.
 COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
@@ -64,7 +78,8 @@ COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 # The library and the tests are built twice: real = float, and real = double to check gradients
 # sharply.
 FOLDERS  = tensor autograd nn data optim
-LIB_SRC  = $(wildcard $(FOLDERS:%=%/*.cpp) $(FOLDERS:%=%/*/*.cpp))
+LIB_SRC  = $(filter-out $(if $(WEBP_LIBS),,%/webp.cpp) $(if $(TIFF_LIBS),,%/tiff.cpp),\
+             $(wildcard $(FOLDERS:%=%/*.cpp) $(FOLDERS:%=%/*/*.cpp)))
 APP_SRC  = $(wildcard apps/*.cpp)
 # What the programs have in common.
 COMMON_SRC = $(wildcard apps/common/*.cpp)
@@ -186,7 +201,7 @@ HEADERS = $(filter-out tensor/cuda/%,$(wildcard $(FOLDERS:%=%/*.h) $(FOLDERS:%=%
 format:
 	@find $(FOLDERS) apps tests -name '*.cpp' -o -name '*.h' -o -name '*.cu' | xargs clang-format -i
 tidy:
-	clang-tidy --quiet $(SOURCES) -- $(CXXFLAGS) -I. $(BLAS_CFLAGS)
+	clang-tidy --quiet $(SOURCES) -- $(CXXFLAGS) -I. $(BLAS_CFLAGS) $(PICTURE_CFLAGS)
 
 install: $(FLOAT)
 	@CXXFLAGS='-fopenmp $(SANITIZE)' LIBS='$(LIBS)' \
@@ -241,7 +256,7 @@ $(call object,double,$(call begun,$(DOUBLE_TEST_SRC))): $(PRECOMPILED)
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
 # This file changes when the compiler or a flag does, and with it every object: they never mix.
-COMMAND = $(COMPILE) $(OPT) $(TEST_OPT) $(shell $(CXX) --version 2>/dev/null | head -n 1)
+COMMAND = $(COMPILE) $(PICTURE_CFLAGS) $(OPT) $(TEST_OPT) $(shell $(CXX) --version 2>/dev/null | head -n 1)
 $(B)/command: FORCE
 	@mkdir -p $(B); echo '$(COMMAND)' | cmp -s - $@ || echo '$(COMMAND)' > $@
 

@@ -14,7 +14,7 @@ need=${need# }
 [ -z "$need" ] && exit 0
 
 stop() { printf '%s\n' "$@" >&2; exit 1; }
-# Where nothing can be installed: what only the tests or speed want is said, and does not stop.
+# Where nothing can be installed: what a program can be without is said, and does not stop.
 cannot() {
   [ -n "$missing" ] && stop "$@"
   printf '%s\n' "$@" >&2
@@ -27,10 +27,10 @@ if ! command -v apt-get > /dev/null; then
     echo "The data set is missing: make data fetches it." >&2
     exit 0
   fi
-  fedora='dnf install gcc-c++ openblas-devel zlib-devel stb-devel cli11-devel json-devel doctest-devel'
-  arch='pacman -S --needed gcc openblas pkgconf zlib stb cli11 nlohmann-json doctest'
+  fedora='dnf install gcc-c++ openblas-devel zlib-devel libjpeg-turbo-devel libpng-devel libwebp-devel libtiff-devel stb-devel cli11-devel json-devel doctest-devel'
+  arch='pacman -S --needed gcc openblas pkgconf zlib libjpeg-turbo libpng libwebp libtiff stb cli11 nlohmann-json doctest'
   # shellcheck disable=SC2016
-  brew='brew install gcc openblas pkgconf cli11 nlohmann-json doctest
+  brew='brew install gcc openblas pkgconf jpeg-turbo libpng webp libtiff cli11 nlohmann-json doctest
     git clone --depth 1 https://github.com/nothings/stb "$(brew --prefix)/include/stb"
     export CPATH="$(brew --prefix)/include" PKG_CONFIG_PATH="$(brew --prefix openblas)/lib/pkgconfig"
     export CXX=g++-15    # or the version that brew installed: Apple'\''s own g++ is a clang without OpenMP'
@@ -67,5 +67,5 @@ esac
 if ! $sudo env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=120 $need >> "$log" 2>&1; then
   cat "$log" >&2
-  stop "apt-get failed. When its trouble is mended, try again, or do it yourself: $command"
+  cannot "apt-get failed. When its trouble is mended, try again, or do it yourself: $command"
 fi

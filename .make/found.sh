@@ -2,8 +2,8 @@
 # Looks for all that Bobbin needs, and prints a line for each. deps.sh reads it; it leaves the names of the
 # Debian packages that would help in
 #   $missing   what the programs cannot be built without
-#   $wanted    what only the tests or the training need, or what makes it faster
-# The Makefile hands over CXX, BLAS_CFLAGS and BLAS_LIBS.
+#   $wanted    what only the tests or the training need, what makes it faster, or what reads more kinds of pictures
+# The Makefile hands over CXX, BLAS_CFLAGS, BLAS_LIBS, PICTURE_CFLAGS, PICTURE_LIBS, WEBP_LIBS and TIFF_LIBS.
 
 missing='' wanted=''
 lack() { for package; do missing="$missing $package"; done; }
@@ -58,7 +58,31 @@ look_for_libraries() {
   if builds '#include <zlib.h>
   int main() { return !zlibVersion(); }' -lz; then echo "✓ zlib"; else echo "✗ zlib"; lack zlib1g-dev; fi
 
-  if has_header stb/stb_image.h; then echo "✓ stb"; else echo "✗ stb"; lack libstb-dev; fi
+  if builds '#include <cstddef>
+  #include <cstdio>
+  #include <jpeglib.h>
+  #include <png.h>
+  int main() { jpeg_error_mgr error; return !jpeg_std_error(&error) || !png_access_version_number(); }' \
+      $PICTURE_CFLAGS $PICTURE_LIBS; then
+    echo "✓ pictures        JPEG and PNG"
+  else
+    echo "✗ pictures        no libjpeg or no libpng"
+    lack libjpeg-dev libpng-dev
+  fi
+  if builds '#include <webp/demux.h>
+  int main() { return !WebPGetDemuxVersion(); }' $PICTURE_CFLAGS $WEBP_LIBS; then
+    echo "✓ WebP"
+  else
+    echo "✗ WebP            no libwebp: such pictures are not read"
+    want libwebp-dev
+  fi
+  if builds '#include <tiffio.h>
+  int main() { return !TIFFOpenOptionsAlloc(); }' $PICTURE_CFLAGS $TIFF_LIBS; then
+    echo "✓ TIFF"
+  else
+    echo "✗ TIFF            no libtiff 4.5 or newer: such pictures are not read"
+    has_header tiffio.h || want libtiff-dev
+  fi
   if has_header CLI/CLI.hpp; then echo "✓ CLI11"; else echo "✗ CLI11"; lack libcli11-dev; fi
   if has_header nlohmann/json.hpp; then echo "✓ nlohmann-json"; else echo "✗ nlohmann-json"; lack nlohmann-json3-dev; fi
   if has_header doctest/doctest.h; then
@@ -67,6 +91,7 @@ look_for_libraries() {
     echo "✗ doctest         only the tests need it"
     want doctest-dev
   fi
+  if has_header stb/stb_image_resize.h; then echo "✓ stb"; else echo "✗ stb             only the tests need it"; want libstb-dev; fi
 }
 
 if builds 'int main() {}'; then
@@ -74,8 +99,8 @@ if builds 'int main() {}'; then
   look_for_libraries
 else
   echo "✗ compiler        $CXX is missing, or does not know C++20; without it no library can be looked for"
-  lack $compiler $openmp libopenblas-openmp-dev zlib1g-dev libstb-dev libcli11-dev nlohmann-json3-dev
-  want doctest-dev
+  lack $compiler $openmp libopenblas-openmp-dev zlib1g-dev libjpeg-dev libpng-dev libcli11-dev nlohmann-json3-dev
+  want doctest-dev libstb-dev libwebp-dev libtiff-dev
 fi
 
 data=''

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apps/common/command_line.h"
@@ -25,7 +26,7 @@ struct Settings {
   std::string model, picture, output_dir = ".";
   ModelFileOptions options;
   double opacity = 0.6;
-  int threads = bobbin::threads();
+  int threads = default_threads();
 };
 
 Settings parse_command_line(int argc, char** argv) {
@@ -37,7 +38,7 @@ Settings parse_command_line(int argc, char** argv) {
       "attention");
   command_line::add_model(app, s.model, s.options);
   app.option_defaults()->always_capture_default();
-  app.add_option("IMAGE", s.picture, "JPEG or PNG file")->required();
+  app.add_option("IMAGE", s.picture, "picture file")->required();
   app.add_option("--output-dir", s.output_dir, "folder for the two pictures");
   app.add_option("--opacity", s.opacity, "opacity of the maps over the image, 0 to 1")
       ->check(command_line::within(0, 1));
@@ -46,8 +47,10 @@ Settings parse_command_line(int argc, char** argv) {
   return s;
 }
 
-// By a whole factor, so that a map on a small picture is smooth and the picture's pixels stay what they are.
-Image enlarged(const Image& picture) {
+// What is drawn for each head: no larger than it will be shown. A small picture is enlarged by a whole factor, so that
+// a map on it is smooth and the picture's pixels stay what they are.
+Image tile_of(Image whole) {
+  const Image picture = thumbnail(std::move(whole), largest_tile);
   const Index scale = std::max<Index>(1, 160 / std::max(picture.height, picture.width));
   Image large = blank(picture.height * scale, picture.width * scale);
   paste(large, 0, 0, picture, scale);
@@ -72,25 +75,29 @@ int main(int argc, char** argv) try {
   wait_briefly(argv);
   const Settings s = parse_command_line(argc, argv);
   command_line::use_threads(s.threads);
-  Classifier classifier = read_classifier(s.model, s.options);
+  Classifier classifier = command_line::read_model("attention", s.model, s.options);
   ViT* const vit = classifier.model.as<ViT>();
   check(vit, "attention", s.model, " is a ", classifier.model.config().title(),
         ", which has no attention to draw: needs a Vision Transformer");
   ViT& model = *vit;
 
+  const Index heads = static_cast<Index>(model.blks.size()) * model.config.num_heads;
+  check(heads <= 1000, "attention", s.model, " has ", heads, " attention heads; a picture has room for 1000");
+  const std::string name = fs::path(s.picture).stem().string();
+  const fs::path heads_file = fs::path(s.output_dir) / (name + "-attention.png"),
+                 rollout_file = fs::path(s.output_dir) / (name + "-rollout.png");
   make_folder(s.output_dir);  // before the work
+  for (const fs::path& file : {heads_file, rollout_file}) check_can_write(file);
+
   const Image original = read_image(s.picture, model.config.num_channels);
-  const Image picture = enlarged(fit(original, classifier.preprocess));
+  const Image picture = tile_of(fit(original, classifier.preprocess));
   const Tensor X = to_tensor(original, classifier.preprocess);  // (1, C, H, W)
-  const Tensor probabilities = softmax(model(X).value());
+  const Tensor probabilities = classifier.probabilities(model(X).value());
   const auto best = static_cast<std::size_t>(argmax(probabilities)[0]);
   const std::string answer = classifier.class_names[best];
   const std::vector<Tensor> maps = attention_maps(model, X);
   const Tensor rollout = over_patches(attention_rollout(maps)[0], model);
 
-  const std::string name = fs::path(s.picture).stem().string();
-  const fs::path heads_file = fs::path(s.output_dir) / (name + "-attention.png"),
-                 rollout_file = fs::path(s.output_dir) / (name + "-rollout.png");
   write_png(heads_file, draw_heads(picture, maps, model, s.opacity));
   write_png(rollout_file, contact_sheet({picture, overlay(picture, rollout, s.opacity)}, {answer, "rollout"}, 2));
   std::printf("%s: %s, %.4f\n%s\n%s\n", s.picture.c_str(), answer.c_str(), double{probabilities.values()[best]},

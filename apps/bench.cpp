@@ -258,7 +258,7 @@ void lockstep(Workload work) {
 
 int main(int argc, char** argv) try {
   wait_briefly(argv);
-  int rounds = 7, count = threads();
+  int rounds = 7, count = default_threads();
   Index batch_size = 128;
   bool in_lockstep = false, in_sweep = false, whole = false, tf32 = false;
   CLI::App app("Measures training and evaluation of d2l.ai's Vision Transformer.", "bench");

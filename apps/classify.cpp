@@ -6,13 +6,15 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "apps/common/command_line.h"
 #include "apps/common/model_flags.h"
 #include "data/images/codec.h"
-#include "data/sets/folder.h"
+#include "data/sets/check_pictures.h"
+#include "data/sets/find_files.h"
 #include "tensor/functions.h"
 #include "tensor/threads.h"
 
@@ -24,22 +26,24 @@ struct Settings {
   std::string model;
   ModelFileOptions options;
   std::vector<std::string> pictures;
-  int top_k = 5, threads = bobbin::threads();
+  int top_k = 5, threads = default_threads();
   std::string format = "table";
-  bool logits = false;
+  bool logits = false, skip_bad = false;
 };
 
 Settings parse_command_line(int argc, char** argv) {
   Settings s;
   CLI::App app("Classifies images: the most probable classes of each, or the logits of all classes.", "classify");
   command_line::add_model(app, s.model, s.options);
-  app.add_option("IMAGE", s.pictures, "JPEG or PNG files, folders of them, or - to read their names from stdin")
+  app.add_option("IMAGE", s.pictures, "picture files, folders of them, or - to read their names from stdin")
       ->required();
   app.option_defaults()->always_capture_default();
   app.add_option("-k,--top-k", s.top_k, "number of classes to print per image")->check(command_line::within(1, 1e6));
   command_line::choose_from({"table", "csv", "json"}, app.add_option("--format", s.format, "output format"));
   app.add_flag("--logits", s.logits, "print the logits of all classes, in the model's order");
   app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
+  app.add_flag("--skip-bad", s.skip_bad,
+               "end with exit code 0 though images cannot be read, which are listed either way");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   return s;
 }
@@ -52,9 +56,12 @@ std::vector<std::filesystem::path> list_pictures(const std::vector<std::string>&
       for (std::string line; std::getline(std::cin, line);)
         if (!line.empty()) pictures.emplace_back(line);
     } else if (std::filesystem::is_directory(name)) {
-      const auto inside = find_pictures(name);
-      check(!inside.empty(), "classify", "the folder ", name, " holds no .jpg, .jpeg or .png file");
-      pictures.insert(pictures.end(), inside.begin(), inside.end());
+      const Files inside = find_files(name);
+      const std::string others = inside.describe_others();
+      check(!inside.pictures.empty(), "classify", "the folder ", name, " holds no picture",
+            others.empty() ? "" : ", but ", others);
+      if (!others.empty()) std::fprintf(stderr, "classify: left out in %s: %s\n", name.c_str(), others.c_str());
+      pictures.insert(pictures.end(), inside.pictures.begin(), inside.pictures.end());
     } else {
       pictures.emplace_back(name);
     }
@@ -71,7 +78,7 @@ struct Answer {
 std::vector<Answer> classify(Classifier& classifier, const std::filesystem::path& picture, const Settings& s) {
   const Image image = read_image(picture, classifier.model.config().num_channels());
   const Tensor logits = classifier.model(to_tensor(image, classifier.preprocess)).value();  // (1, num_classes)
-  const std::vector<real> values = s.logits ? logits.values() : softmax(logits).values();
+  const std::vector<real> values = s.logits ? logits.values() : classifier.probabilities(logits).values();
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   if (!s.logits) {
@@ -134,13 +141,21 @@ int main(int argc, char** argv) try {
   wait_briefly(argv);
   const Settings s = parse_command_line(argc, argv);
   command_line::use_threads(s.threads);
-  Classifier classifier = read_classifier(s.model, s.options);
-  const std::vector<std::filesystem::path> pictures = list_pictures(s.pictures);
+  Classifier classifier = command_line::read_model("classify", s.model, s.options);
+  std::vector<std::filesystem::path> pictures = list_pictures(s.pictures);
+  const std::vector<BadPicture> bad = find_bad_pictures(pictures);
+  if (!bad.empty()) {
+    const std::string others = bad.size() < pictures.size() ? "the others are classified" : "";
+    std::fprintf(stderr, "classify: %s\n", describe(bad, pictures.size(), others).c_str());
+    std::set<std::filesystem::path> files;
+    for (const BadPicture& b : bad) files.insert(b.file);
+    std::erase_if(pictures, [&](const auto& picture) { return files.contains(picture); });
+  }
 
   std::size_t widest = 0;
   for (const std::string& name : classifier.class_names) widest = std::max(widest, name.size());
   Printer printer(s, widest);
-  int unreadable = 0;
+  std::size_t unreadable = bad.size();
   for (const auto& picture : pictures) try {  // one at a time, so that a logit depends on its picture alone
       printer.print(picture.string(), classify(classifier, picture, s));
     } catch (const Error& error) {
@@ -149,7 +164,7 @@ int main(int argc, char** argv) try {
     }
   printer.end();
   command_line::check_printed();
-  return unreadable > 0;
+  return unreadable > 0 && !s.skip_bad;
 } catch (const std::exception& error) {
   return command_line::exit_code("classify", error);
 }

@@ -13,6 +13,7 @@
 #include "data/drawing/contact_sheet.h"
 #include "data/files/write_file.h"
 #include "data/images/codec.h"
+#include "data/sets/check_pictures.h"
 #include "data/sets/open.h"
 #include "optim/training/evaluate.h"
 #include "tensor/functions.h"
@@ -28,8 +29,8 @@ struct Settings {
   std::string model, data_dir, split = "test", output_dir;
   ModelFileOptions options;
   Index batch_size = 64;
-  int mistakes = 40, threads = bobbin::threads();
-  bool by_number = false;
+  int mistakes = 40, threads = default_threads();
+  bool by_number = false, skip_bad = false;
 };
 
 Settings parse_command_line(int argc, char** argv) {
@@ -41,12 +42,16 @@ Settings parse_command_line(int argc, char** argv) {
   command_line::add_model(app, s.model, s.options);
   app.option_defaults()->always_capture_default();
   app.add_option("--data-dir,--data", s.data_dir, "folder of the data set [Fashion-MNIST, if found]");
-  command_line::choose_from({"test", "train"}, app.add_option("--split", s.split, "part of the data set"));
+  command_line::choose_from(
+      {"test", "train"},
+      app.add_option("--split", s.split, "part of the data set: the images to validate, or those to train on"));
   app.add_option("--output-dir", s.output_dir, "folder for confusion.png and mistakes.png [the model's]");
   app.add_option("--mistakes", s.mistakes, "number of mistakes to draw")->check(command_line::within(0, 1000));
   app.add_option("-b,--batch-size", s.batch_size, "images per batch")->check(command_line::within(1, 4096));
   app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
   app.add_flag("--by-number", s.by_number, "match classes of model and data set by number, not by name");
+  app.add_flag("--skip-bad", s.skip_bad,
+               "leave out images in folders that cannot be read, each of which is decoded once more to see");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   if (s.output_dir.empty()) s.output_dir = fs::path(s.model).parent_path().string();
   if (s.output_dir.empty()) s.output_dir = ".";
@@ -133,7 +138,7 @@ Image draw_mistakes(const ImageDataset& data, const std::vector<Mistake>& mistak
   for (const Mistake& m : mistakes) {
     const auto name = [&](int c) { return data.class_names[static_cast<std::size_t>(c)]; };
     const std::string percent = format(" %.0f%%", 100 * m.probability);
-    pictures.push_back(data.image(m.image));
+    pictures.push_back(thumbnail(data.image(m.image), largest_tile));  // a thousand photographs would fill the memory
     captions.push_back(name(data.labels[static_cast<std::size_t>(m.image)]) + "\ntaken for\n" + name(m.predicted) +
                        percent);
   }
@@ -147,12 +152,20 @@ int main(int argc, char** argv) try {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   const Settings s = parse_command_line(argc, argv);
   command_line::use_threads(s.threads);
-  Classifier classifier = read_classifier(s.model, s.options);
-  const TrainAndTest both = image_data(s.data_dir, classifier.preprocess, classifier.model.config().num_channels());
-  const ImageDataset& data = s.split == "test" ? both.test : both.train;
+  Classifier classifier = command_line::read_model("evaluate", s.model, s.options);
+  check(classifier.scores == Scores::softmax, "evaluate", s.model,
+        " gives each class a probability of its own, so that ",
+        "a picture may have several classes or none, which is not supported: in a data set each has one");
+  TrainAndTest both = image_data(s.data_dir, classifier.preprocess, classifier.model.config().num_channels());
+  ImageDataset& data = s.split == "test" ? both.test : both.train;
   check_same_classes(classifier.class_names, data.class_names, s.by_number);
 
+  const fs::path confusion_file = fs::path(s.output_dir) / "confusion.png",
+                 mistakes_file = fs::path(s.output_dir) / "mistakes.png";
   make_folder(s.output_dir);  // before the work
+  for (const fs::path& file : {confusion_file, mistakes_file}) check_can_write(file);
+  check_pictures(data, s.skip_bad);
+  for (const std::string& note : data.notes) std::printf("%s\n", note.c_str());
 
   Result result = judge(classifier.model, data, s.batch_size);
   std::printf("accuracy  %.4f\nloss      %.4f\nimages    %lld\n", result.means.accuracy, result.means.loss,
@@ -160,16 +173,15 @@ int main(int argc, char** argv) try {
   print_classes(result.confusion, data.class_names);
   if (data.num_classes() <= 40) print_matrix(result.confusion, data.class_names);  // more do not fit in a line
 
-  const auto write = [&](const char* name, const Image& picture) {
-    const fs::path path = fs::path(s.output_dir) / name;
+  const auto write = [&](const fs::path& path, const Image& picture) {
     write_png(path, picture);
     std::printf("%s\n", path.c_str());
   };
   std::puts("");
   if (data.num_classes() <= 200)  // more do not fit in a picture
-    write("confusion.png", confusion_matrix_picture(result.confusion.counts(), data.class_names));
+    write(confusion_file, confusion_matrix_picture(result.confusion.counts(), data.class_names));
   result.mistakes.resize(std::min(result.mistakes.size(), static_cast<std::size_t>(s.mistakes)));
-  if (!result.mistakes.empty()) write("mistakes.png", draw_mistakes(data, result.mistakes));
+  if (!result.mistakes.empty()) write(mistakes_file, draw_mistakes(data, result.mistakes));
   command_line::check_printed();
   return 0;
 } catch (const std::exception& error) {

@@ -35,6 +35,7 @@ int main(int argc, char** argv) try {
       ->capture_default_str();
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
 
+  check_can_write(output);  // before the work
   std::vector<Curves> runs;
   for (const std::string& path : paths) runs.push_back(read_run(path));
   write_file(output, curves_svg(runs));

@@ -8,6 +8,8 @@
 #include "apps/common/draw_tape.h"
 #include "apps/common/run_config.h"
 #include "apps/common/train_settings.h"
+#include "data/files/write_file.h"
+#include "data/sets/check_pictures.h"
 #include "data/sets/open.h"
 #include "nn/models/any_model.h"
 #include "optim/any_optimizer.h"
@@ -25,13 +27,15 @@ int main(int argc, char** argv) try {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a pipe, too, each line is there when it is printed
   Settings settings = parse_command_line(argc, argv);
   command_line::use_threads(settings.threads);
+  if (!settings.graph.empty()) check_can_write(settings.graph);  // before the work
   const std::optional<ProductsIn> in_tf32 = settings.tf32 ? std::optional<ProductsIn>(Precision::tf32) : std::nullopt;
   Rng rng(settings.seed);
 
   NamedTensors weights;
   if (!settings.finetune.empty() && !settings.checkpoint) weights = begin_with_weights(settings);
   settings.preprocess.size = settings.model.img_size();
-  const TrainAndTest data = image_data(settings.data_dir, settings.preprocess, settings.channels);
+  TrainAndTest data = image_data(settings.data_dir, settings.preprocess, settings.channels);
+  if (settings.graph.empty()) check_pictures(data, settings.skip_bad);
   settings.model.num_classes() = data.train.num_classes();
   settings.model.num_channels() = data.train.channels;
   AnyModel model(settings.model, rng);
@@ -45,7 +49,7 @@ int main(int argc, char** argv) try {
   Trainer trainer(model, *optimizer, settings.loss, rng, settings.trainer);
   const bool resumed = settings.checkpoint.has_value();
   if (resumed) {
-    check_same_data(settings.checkpoint->notes.config, settings.trainer.notes.config);
+    check_same_data(settings.checkpoint->notes, settings.trainer.notes, settings.accept_changed_data);
     trainer.resume(std::move(*settings.checkpoint));
   }
 

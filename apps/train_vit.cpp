@@ -13,6 +13,7 @@ using namespace bobbin;
 
 int main(int, char** argv) try {
   wait_briefly(argv);  // so that other programs may run beside it
+  set_threads(default_threads());
   Rng rng(0);
   const FashionMnist data = fashion_mnist({}, {.resize = 96});
   ViT model({.img_size = 96,

@@ -28,10 +28,10 @@ Var operator*(const Var& a, const Var& b) {
 }
 
 Var operator/(const Var& a, const Var& b) {
-  const Tensor A = a.value(), B = b.value();
-  return record("div", A / B,
-                {{a, [B, shape = A.shape()](Tensor dY) { return sum_to(std::move(dY) / B, shape); }},
-                 {b, [A, B](Tensor dY) { return sum_to(std::move(dY) * (-A / (B * B)), B.shape()); }}});
+  const Tensor B = b.value(), Y = a.value() / B;  // -A/B² as -(A/B)/B: a square would leave the range of a float
+  return record("div", Y,
+                {{a, [B, shape = a.shape()](Tensor dY) { return sum_to(std::move(dY) / B, shape); }},
+                 {b, [Y, B](Tensor dY) { return sum_to(std::move(dY) * -(Y / B), B.shape()); }}});
 }
 
 Var operator+(Var a, real b) { return std::move(a) + Var(Tensor::scalar(b)); }
@@ -73,6 +73,11 @@ Var tanh(Var x) {
 
 Var relu(const Var& x) {
   return record("relu", relu(x.value()), {{x, [X = x.value()](Tensor dY) { return relu_backward(X, std::move(dY)); }}});
+}
+
+Var softplus(const Var& x) {  // its derivative is e^x / (1 + e^x) = σ(x)
+  return record("softplus", softplus(x.value()),
+                {{x, [X = x.value()](Tensor dY) { return std::move(dY) * sigmoid(X); }}});
 }
 
 Var sigmoid(Var x) {

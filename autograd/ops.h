@@ -28,7 +28,9 @@ Var log(const Var& x);
 Var sqrt(Var x);
 Var tanh(Var x);
 Var relu(const Var& x);
+/// The logistic function, 1 / (1 + exp(-x)), and log(1 + exp(x)), both without overflow.
 Var sigmoid(Var x);
+Var softplus(const Var& x);
 
 // --- dropout, and functions that fuse it ---------------------------------------------------------
 /// Each element is 0 with probability p, else divided by 1-p, as the draw decides; 0 <= p < 1.
@@ -56,6 +58,9 @@ Var linear(const Var& x, const Var& W, const Var& b);
 /// exp(x) / Σ exp(x) along the last axis. valid_lens is empty or has a number for each row: how
 /// many of its elements count; the others get the weight 0.
 Var softmax(const Var& x, const std::vector<int>& valid_lens = {});
+/// log softmax(x) along the last axis, and log Σ exp(x) along one, which goes away: torch.log_softmax, torch.logsumexp.
+Var log_softmax(const Var& x);
+Var logsumexp(const Var& x, int axis);
 /// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), a scalar, as torch.nn.functional.cross_entropy:
 /// q is a row of targets (N, C), a distribution; or for labels 1 - label_smoothing at the label plus label_smoothing/C
 /// everywhere.

@@ -26,7 +26,7 @@ Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps) {
 }
 
 Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing) {
-  const Var log_p = log(softmax(logits));
+  const Var log_p = log_softmax(logits);
   return -((1 - label_smoothing) * mean(gather(log_p, labels)) + label_smoothing * mean(log_p));
 }
 

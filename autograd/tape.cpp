@@ -13,6 +13,20 @@ thread_local Tape* current = nullptr;
 std::atomic<std::uint64_t> tapes_made{0};
 thread_local std::vector<TapeListener*> listeners;  // the youngest first
 
+// A parameter to which this op's VJP gave a gradient, though no optimizer has it.
+struct Untaken {
+  std::weak_ptr<GradSlot> parameter;
+  const char* op;
+  std::string after;  // for one without a name: the last before it that has one
+
+  // The parameter, while it has a gradient.
+  std::shared_ptr<GradSlot> with_gradient() const {
+    const auto alive = parameter.lock();
+    return alive && alive->grad.defined() ? alive : nullptr;
+  }
+};
+thread_local std::vector<Untaken> untaken;
+
 void tell(auto what, auto&&... news) {
   for (TapeListener* listener : listeners) (listener->*what)(news...);
 }
@@ -33,17 +47,17 @@ Var Var::parameter(Tensor value) {
 }
 
 const Tensor& Var::grad() const {
-  check(requires_grad(), "grad", "a constant of shape ", shape(), " has no gradient; make it a Var::parameter");
+  check(slot_ != nullptr, "grad", "a constant of shape ", shape(), " has no gradient; make it a Var::parameter");
   return slot_->grad;
 }
 
 Tensor Var::take_grad() {
-  check(requires_grad(), "take_grad", "a constant of shape ", shape(), " has no gradient; make it a Var::parameter");
+  check(slot_ != nullptr, "take_grad", "a constant of shape ", shape(), " has no gradient; make it a Var::parameter");
   return std::exchange(slot_->grad, {});
 }
 
 void Var::add_grad(Tensor gradient) {
-  check(requires_grad(), "add_grad", "a constant of shape ", shape(), " has no gradient; make it a Var::parameter");
+  check(slot_ != nullptr, "add_grad", "a constant of shape ", shape(), " has no gradient; make it a Var::parameter");
   slot_->add(std::move(gradient));
 }
 
@@ -51,6 +65,22 @@ Tensor Var::mutable_value() {
   check(!slot_ || slot_->waiting_edges == 0, "mutable_value", "a parameter of shape ", shape(),
         " cannot change while a tape still needs it: run backward() or end the tape's scope first");
   return value_;
+}
+
+void Var::set_name(const std::string& name) {
+  check(slot_ != nullptr, "set_name", name, " is a constant of shape ", shape(), "; make it a Var::parameter");
+  slot_->name = name;
+}
+
+void Var::set_optimized(bool on) {
+  check(slot_ != nullptr, "set_optimized", "a constant of shape ", shape(),
+        " does not learn; make it a Var::parameter");
+  slot_->optimizers += on ? 1 : -1;
+}
+
+void Var::freeze(bool on) {
+  check(slot_ != nullptr, "freeze", "a constant of shape ", shape(), " does not learn anyway");
+  slot_->frozen = on;
 }
 
 Tape::Tape() : outer_(std::exchange(current, this)), number_(++tapes_made) {}
@@ -116,6 +146,7 @@ void Tape::check_loss(const Var& loss) const {
 void Tape::backward(const Var& loss) {
   check_loss(loss);
   spent_ = true;
+  std::erase_if(untaken, [](const Untaken& u) { return !u.with_gradient(); });
   loss.slot_->add(Tensor::ones(loss.shape()));
   for (; !nodes_.empty(); nodes_.pop_back()) {  // each node is freed as soon as it has run
     Node& node = nodes_.back();
@@ -131,7 +162,7 @@ void Tape::backward(const Var& loss) {
   }
 }
 
-void Tape::hand_on(const Node& from, const std::vector<Use>& inputs, std::vector<Tensor> gradients) {
+void Tape::hand_on(const Node& from, const std::vector<Use>& inputs, std::vector<Tensor> gradients) const {
   check(gradients.size() == inputs.size(), from.op, "backward returned ", gradients.size(), " gradients for ",
         inputs.size(), " inputs");
   for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -140,7 +171,33 @@ void Tape::hand_on(const Node& from, const std::vector<Use>& inputs, std::vector
     check(gradients[i].defined() && gradients[i].shape() == to->shape, from.op,
           "backward returned a gradient of shape ", gradients[i].shape(), " for an input of shape ", to->shape);
     tell(&TapeListener::handed_on, from, *to, gradients[i]);
+    if (to->tape == 0 && to->optimizers == 0 && !to->grad.defined()) note_untaken(from, inputs[i]);
     to->add(std::move(gradients[i]));
+  }
+}
+
+// The nodes that are left were recorded before this one.
+void Tape::note_untaken(const Node& from, const Use& parameter) const {
+  std::string after;
+  if (parameter.slot()->name.empty())
+    for (auto node = nodes_.rbegin(); node != nodes_.rend() && after.empty(); ++node)
+      for (const auto& [inputs, vjp] : node->edges)
+        for (const Use& input : inputs)
+          if (input.slot() && !input.slot()->name.empty()) after = input.slot()->name;
+  untaken.push_back({parameter.slot_, from.op, std::move(after)});
+}
+
+void check_gradients_are_taken(const char* who) {
+  for (const Untaken& u : untaken) {
+    const auto parameter = u.with_gradient();
+    if (!parameter || parameter->optimizers > 0) continue;
+    if (!parameter->name.empty())
+      fail(who, u.op, " uses ", parameter->name, ", of shape ", parameter->shape,
+           ", which no optimizer has, so that it would not learn: make the optimizer of all named_parameters(model), "
+           "or freeze() what is to stay as it is");
+    fail(who, u.op, " uses a parameter of shape ", parameter->shape, u.after.empty() ? "" : ", after ", u.after,
+         ", that no visit() names and no optimizer has, so that it would neither learn nor be saved: name it in the "
+         "visit() of its layer, and the layer in that of the model");
   }
 }
 

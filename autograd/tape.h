@@ -1,5 +1,5 @@
 // The tape: Var, a value with its place on it; record(), by which an op notes its VJPs; Tape::backward(), a loop of a
-// dozen lines; and TapeListener, for those who watch.
+// dozen lines; check_gradients_are_taken(), for who takes them; and TapeListener, for those who watch.
 #pragma once
 #include <functional>
 #include <initializer_list>
@@ -19,6 +19,10 @@ struct GradSlot {
   Tensor grad;             ///< undefined until a first gradient arrives
   std::uint64_t tape = 0;  ///< the number of the tape that made it; 0 for a parameter
   int waiting_edges = 0;   ///< recorded uses whose backward has not run yet, on all tapes
+  // Of a parameter:
+  std::string name{};   ///< what a visit() or an optimizer called it last; "" if none has
+  int optimizers = 0;   ///< how many optimizers have it, and so take its gradient
+  bool frozen = false;  ///< whether it is to stay as it is: no gradient is wanted
 
   /// Adds a gradient: the first is moved in, later ones are added. Throws Error if it has another shape.
   void add(Tensor gradient);
@@ -43,7 +47,8 @@ class Var {
   int rank() const { return value_.rank(); }
   Index size() const { return value_.size(); }
   bool defined() const { return value_.defined(); }
-  bool requires_grad() const { return slot_ != nullptr; }
+  /// Whether a gradient is wanted: of parameters that are not frozen, and of what is computed from them.
+  bool requires_grad() const { return slot_ && !slot_->frozen; }
   /// The place: the same for all handles of one parameter or result, and null for a constant.
   const GradSlot* slot() const { return slot_.get(); }
   /// Whether both are handles of the same parameter or result.
@@ -59,6 +64,15 @@ class Var {
   /// has not run backward: its gradients would belong to other numbers. What shares these numbers otherwise is not
   /// watched: keep a clone() of what must stay, and do not keep this handle.
   Tensor mutable_value();
+
+  /// The name of a parameter, for messages. Throws Error for a constant.
+  void set_name(const std::string& name);
+  /// Notes that one more optimizer has this parameter, or one less: see check_gradients_are_taken(). Throws Error for a
+  /// constant.
+  void set_optimized(bool on);
+  /// From now on ops take this parameter for a constant, or with false no longer; freeze() in nn/module.h does it to a
+  /// module. Throws Error for a constant.
+  void freeze(bool on = true);
 
  private:
   friend class Tape;
@@ -112,7 +126,7 @@ class Tape {
   /// gradient is wanted.
   class Use {
    public:
-    explicit Use(const Var& input) : slot_(input.slot_) {
+    explicit Use(const Var& input) : slot_(input.requires_grad() ? input.slot_ : nullptr) {
       if (slot_) ++slot_->waiting_edges;
     }
     Use(Use&&) = default;
@@ -122,6 +136,7 @@ class Tape {
     GradSlot* slot() const { return slot_.get(); }
 
    private:
+    friend class Tape;
     std::shared_ptr<GradSlot> slot_;
   };
 
@@ -143,7 +158,8 @@ class Tape {
 
   static Tape* recording();
   void check_loss(const Var& loss) const;
-  static void hand_on(const Node& from, const std::vector<Use>& inputs, std::vector<Tensor> gradients);
+  void hand_on(const Node& from, const std::vector<Use>& inputs, std::vector<Tensor> gradients) const;
+  void note_untaken(const Node& from, const Use& parameter) const;
   static void finish(std::vector<Use> inputs);
 
   std::vector<Node> nodes_;
@@ -159,6 +175,15 @@ class Tape {
 Var record(const char* op, Tensor y, std::initializer_list<Edge> edges);
 /// The same for an op that computes all its inputs' gradients together.
 Var record(const char* op, Tensor y, const std::vector<Var>& inputs, JointVjp vjp);
+
+/// Every optimizer calls this before it changes anything. Throws Error, in the name of `who`, if backward(), on this
+/// thread, has given a gradient to a parameter that no optimizer has, and it still lies there: a visit() does not name
+/// the parameter, or the optimizer was made without it, and it would never learn. The error names the op, and the
+/// parameter or where it stands. The tape sees what training uses, so nothing has to be declared twice; and what an
+/// optimizer has costs nothing here.
+/// No gradient lies there of a parameter that is frozen, or whose gradient you have taken with take_grad() to use it
+/// yourself. A parameter that the optimizer has and no tape uses is no error.
+void check_gradients_are_taken(const char* who);
 
 /// Observes the tapes of its thread, from its construction to its end: derive from it and override what you want to
 /// hear. Of several the youngest hears first. An Error that is thrown here ends the op or backward().

@@ -65,16 +65,26 @@ struct Dropout {
     check(p >= 0 && p < 1, "Dropout", "the probability must be in [0, 1), got ", p);
   }
 
-  bool active() const { return training.on && p > 0; }
+  /// Throws Error while a model is evaluated: see Evaluating.
+  bool active() const {
+    if (!training.on || p == 0) return false;
+    check(!Evaluating::now(), "Dropout", "a dropout of probability ", p,
+          " is in training mode while the model is evaluated: a visit() does not name it, so eval() cannot reach it");
+    return true;
+  }
   Var operator()(Var x) { return active() ? dropout(std::move(x), p, rng.draw()) : x; }
   void visit(auto&& v) { v("rng", rng), v("training", training); }
 };
 
 struct GELU {
-  Var operator()(Var x) { return gelu(std::move(x)); }
+  bool by_tanh = false;  ///< PyTorch's approximate='tanh'
+
+  Var operator()(Var x) { return by_tanh ? gelu_tanh(std::move(x)) : gelu(std::move(x)); }
   /// after(gelu(x)), in one pass.
   Var operator()(Var x, Dropout& after) {
-    return after.active() ? gelu(std::move(x), after.p, after.rng.draw()) : gelu(std::move(x));
+    if (!after.active()) return (*this)(std::move(x));
+    const Draw draw = after.rng.draw();
+    return by_tanh ? gelu_tanh(std::move(x), after.p, draw) : gelu(std::move(x), after.p, draw);
   }
 };
 

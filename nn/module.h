@@ -26,6 +26,9 @@
 /// | Training         | switched by train() and eval()                                       |
 ///
 /// Copies of a module share its parameters.
+///
+/// A parameter that visit() forgets would neither learn nor be saved: the first step of the optimizer that follows the
+/// use of one throws an Error, see check_gradients_are_taken().
 namespace bobbin {
 
 /// Calls f(name, member) for every Var, Tensor, Rng and Training in the module, in the order of visit().
@@ -44,8 +47,13 @@ void walk(Node& node, const F& f, const std::string& name = "") {
     node.visit(inside);
   else if constexpr (requires { node.begin(); })
     for (std::size_t i = 0; i < node.size(); ++i) inside(std::to_string(i), node[i]);
-  else if constexpr (requires { *node, bool(node); })  // an optional or a pointer
+  else if constexpr (requires { *node, bool(node); }) {  // an optional or a pointer
     if (node) walk(*node, f, name);
+  } else {  // ReLU has nothing to name. Where a visit() is forgotten, the first step of the optimizer tells
+    static_assert(std::is_empty_v<Node> || std::invocable<Node&, const Var&>,
+                  "this is neither state nor a layer: visit() names Var, Tensor, Rng, Training and modules, and a "
+                  "module that is not called with one Var needs a visit() of its own");
+  }
 }
 
 /// All the state of a module; what is reached twice counts once, under its first name.
@@ -70,6 +78,17 @@ void train(Module& module, bool on = true) {
 template <class Module>
 void eval(Module& module) {
   train(module, false);
+}
+
+/// Freezes the module: its parameters stay as they are from now on, and get no gradient, as after PyTorch's
+/// requires_grad_(False). They are saved and loaded as before. freeze(model, false) makes them learn again.
+///
+///     freeze(model);
+///     freeze(model.head, false);                 // only the head learns
+///     SGD sgd(named_parameters(model));
+template <class Module>
+void freeze(Module& module, bool on = true) {
+  for (auto& [name, parameter] : named_parameters(module)) parameter.freeze(on);
 }
 
 /// A type-erased reference to a module from images to logits, for the training loop. Refers to

@@ -45,8 +45,9 @@ std::vector<std::pair<std::string, Tensor>> named(const State& state) {
 void State::add(const std::string& name, Var& parameter) {
   const auto is_known = [&](const NamedParameter& known) { return known.second.is(parameter); };
   if (!parameter.defined() || std::any_of(parameters.begin(), parameters.end(), is_known)) return;
-  check(parameter.requires_grad(), "visit", name,
+  check(parameter.slot() != nullptr, "visit", name,
         " is a Var that learns nothing: make it a Var::parameter, or a Tensor if it is only to be kept");
+  parameter.set_name(name);
   parameters.emplace_back(name, parameter);
 }
 

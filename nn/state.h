@@ -15,6 +15,20 @@ struct Training {
   bool on = true;
 };
 
+/// While one lives, a Dropout that is still in training mode is an Error: a visit() forgot it, so eval() did not reach
+/// it. For whoever evaluates a model, as evaluate() does; on this thread.
+class Evaluating {
+ public:
+  Evaluating() { ++depth_; }
+  ~Evaluating() { --depth_; }
+  Evaluating(const Evaluating&) = delete;
+  Evaluating& operator=(const Evaluating&) = delete;
+  static bool now() { return depth_ > 0; }
+
+ private:
+  static inline thread_local int depth_ = 0;
+};
+
 /// The state of a module, each part under its dotted name, in the order of visit(); see state_of().
 struct State {
   std::vector<NamedParameter> parameters;                ///< learned

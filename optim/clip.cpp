@@ -6,12 +6,25 @@
 #include "tensor/functions.h"
 
 namespace bobbin {
+namespace {
+
+[[noreturn]] void refuse(const std::string& name, const Tensor& gradient) {
+  const Range found = range(gradient);
+  fail("clip_grad_norm", "the gradient of ", name, ", ", gradient.size(), " numbers, has ", found.nan, " NaN and ",
+       found.inf, " infinite ones, which no factor makes finite; anomaly detection finds the op that made them");
+}
+
+}  // namespace
 
 double clip_grad_norm(const std::vector<NamedParameter>& parameters, double max_norm) {
   check(max_norm > 0, "clip_grad_norm", "max_norm must be above 0, got ", max_norm);
   double squares = 0;
-  for (const auto& [name, parameter] : parameters)
-    if (parameter.grad().defined()) squares += std::pow(norm(parameter.grad()), 2);
+  for (const auto& [name, parameter] : parameters) {
+    if (!parameter.grad().defined()) continue;
+    const double length = norm(parameter.grad());
+    if (!std::isfinite(length)) refuse(name, parameter.grad());
+    squares += length * length;
+  }
   const double total = std::sqrt(squares), scale = max_norm / (total + 1e-6);
   if (scale < 1)
     for (auto [name, parameter] : parameters)

@@ -17,18 +17,27 @@ bool decay_matrices(const std::string& name, const Shape& shape) {
 Optimizer::Optimizer(std::vector<NamedParameter> parameters, const Decays& decays, std::vector<std::string> names,
                      bool counts_steps)
     : parameters_(std::move(parameters)), names_(std::move(names)), counts_steps_(counts_steps) {
+  check(!parameters_.empty(), "Optimizer",
+        "there is no parameter to learn: does the model have a visit() that names its layers?");
   std::set<std::string> known;
-  for (const auto& [name, parameter] : parameters_) {
+  for (auto& [name, parameter] : parameters_) {
     check(known.insert(name).second, "Optimizer", "two parameters are called ", Quoted{name},
           "; each needs a name of its own");
+    parameter.set_name(name);
     memories_.push_back({decays(name, parameter.shape()), 0, std::vector<Tensor>(names_.size())});
   }
+  for (auto& [name, parameter] : parameters_) parameter.set_optimized(true);
+}
+
+Optimizer::~Optimizer() {
+  for (auto& [name, parameter] : parameters_) parameter.set_optimized(false);
 }
 
 void Optimizer::step(StepSize size) {
   check(std::isfinite(size.lr) && size.lr >= 0, name(), "lr must be 0 or more, got ", size.lr);
   const real momentum = size.momentum.value_or(0);
   check(momentum >= 0 && momentum < 1, name(), "the momentum of a step must be in [0, 1), got ", momentum);
+  check_gradients_are_taken(name());
   for (auto& [name, parameter] : parameters_)  // refused as a whole, before anything has moved
     if (parameter.grad().defined()) parameter.mutable_value();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {

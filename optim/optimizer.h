@@ -30,7 +30,7 @@ bool decay_matrices(const std::string& name, const Shape& shape);
 /// parameter; the state of each parameter is kept here.
 class Optimizer {
  public:
-  virtual ~Optimizer() = default;
+  virtual ~Optimizer();
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
@@ -39,8 +39,10 @@ class Optimizer {
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
 
   /// Updates every parameter that has a gradient, and clears the gradient.
-  /// Throws Error, before any update, while a tape still needs one of the parameters, and unless lr is 0 or
-  /// more and the momentum in [0, 1).
+  /// Throws Error, before any update, while a tape still needs one of the parameters; if a parameter has a gradient and
+  /// is neither here nor in another optimizer, because a visit() forgot it or it was left out, see
+  /// check_gradients_are_taken(); and unless lr is 0 or more and the momentum in [0, 1).
+  /// What is to stay as it is, freeze() says: see nn/module.h.
   void step(StepSize size);
 
   /// The state, under torch.optim's names and the parameter's: "exp_avg.head.weight". The tensors share its numbers.
@@ -61,7 +63,7 @@ class Optimizer {
   };
 
   /// `names` are those of the tensors that a Memory has, torch.optim's; counts_steps says whether `steps` matters.
-  /// Throws Error if two parameters have the same name.
+  /// Throws Error if there are no parameters, two have the same name, or one is a constant.
   Optimizer(std::vector<NamedParameter> parameters, const Decays& decays, std::vector<std::string> names,
             bool counts_steps = false);
 

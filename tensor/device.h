@@ -40,7 +40,7 @@ namespace cpu {
 /// Memory for the numbers of tensors, a multiple of 64 bytes, aligned as much; null if so much cannot be had.
 void* allocate(std::size_t bytes);
 void release(void* block);
-/// The size of the memory in bytes.
+/// The size of the memory in bytes, or how much of it a container or setrlimit() lets this process have.
 std::size_t memory_size();
 /// A block of n numbers that the program itself can write, on their way into a tensor; and that way. To the
 /// processor both are one. A GPU has memory of its own: there the copy is under way when to_device() returns.

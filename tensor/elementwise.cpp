@@ -81,6 +81,7 @@ Tensor sqrt(Tensor x) { return unary(formula::Sqrt{}, std::move(x)); }
 Tensor tanh(Tensor x) { return unary(formula::Tanh{}, std::move(x)); }
 Tensor relu(Tensor x) { return unary(formula::Relu{}, std::move(x)); }
 Tensor sigmoid(Tensor x) { return unary(formula::Sigmoid{}, std::move(x)); }
+Tensor softplus(Tensor x) { return unary(formula::Softplus{}, std::move(x)); }
 
 Tensor relu_backward(const Tensor& x, Tensor dY) {
   check(x.shape() == dY.shape(), "relu_backward", "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");

@@ -44,7 +44,13 @@ struct Sigmoid {
     return x < 0 ? e * v : v;
   }
 };
-using Unary = List<Exp, Log, Sqrt, Tanh, Relu, Sigmoid>;
+struct Softplus {
+  static constexpr auto name = "softplus";
+  // log(1 + e^x) = max(x, 0) + log(1 + e^-|x|): no exponential overflows. PyTorch, beyond a threshold of 20, takes x
+  // itself: to a float the same.
+  BOBBIN_HD real operator()(real x) const { return (x > 0 ? x : real{0}) + std::log1p(math::exp(-std::fabs(x))); }
+};
+using Unary = List<Exp, Log, Sqrt, Tanh, Relu, Sigmoid, Softplus>;
 
 // --- of two numbers --------------------------------------------------------------------------------
 struct Add {
@@ -98,8 +104,8 @@ struct Dropout {
         drop_below(static_cast<std::uint32_t>(std::min(std::ldexp(double{p}, 32), 4294967295.0))),
         scale(1 / (1 - p)) {}
 
-  /// Element x, for which the word was drawn.
-  BOBBIN_HD real operator()(std::uint32_t word, real x) const { return word >= drop_below ? x * scale : real{0}; }
+  /// Element x, for which the word was drawn. A product in both cases, so that NaN stays NaN, as in PyTorch.
+  BOBBIN_HD real operator()(std::uint32_t word, real x) const { return x * (word >= drop_below ? scale : real{0}); }
 };
 
 // --- the steps of optimizers ------------------------------------------------------------------------

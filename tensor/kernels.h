@@ -86,7 +86,7 @@ void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real
 void sum(const real* x, real* y, Index outer, Index n, Index inner);
 /// The square root of the sum of squares; in double.
 double norm(const real* x, Index n);
-/// For each row of (rows, cols) the column of the first largest number.
+/// For each row of (rows, cols) the column of the first largest number; a NaN is larger than all.
 void argmax(const real* x, int* y, Index rows, Index cols);
 Range range(const real* x, Index n);
 
@@ -99,6 +99,9 @@ void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix
 /// its columns count; the others get the weight 0. A row of which none counts gets equal weights.
 void softmax(const real* x, const int* lens, real* y, Index rows, Index cols);
 void softmax_backward(const real* y, const int* lens, const real* dY, real* dX, Index rows, Index cols);
+/// log softmax(x) over each row of (rows, cols), and log Σ exp(x), a number for each row.
+void log_softmax(const real* x, real* y, Index rows, Index cols);
+void logsumexp(const real* x, real* y, Index rows, Index cols);
 /// loss[i] = -Σ_c q_c · log softmax(logits_i)_c, where row i of targets, q, is a distribution. What has q_c = 0 costs
 /// nothing, even if its logit is -inf.
 void cross_entropy(const real* logits, const real* targets, real* loss, Index rows, Index cols);

@@ -1,4 +1,4 @@
-// Softmax over rows, and the loss that is made of it.
+// Softmax over rows, its logarithm, and the loss that is made of it.
 #include <algorithm>
 
 #include "tensor/backend.h"
@@ -48,6 +48,22 @@ Tensor softmax_backward(const Tensor& y, const std::vector<int>& valid_lens, Ten
   backend::softmax_backward(y.data(), pointer(valid_lens), std::as_const(dY).data(), dX.data(), rows_of(y.shape()),
                             y.shape()[-1]);
   return dX;
+}
+
+Tensor log_softmax(const Tensor& x) {
+  check_lens("log_softmax", x, {});
+  Tensor y(x.shape());
+  const Timed timed("log_softmax", elements(x, y));
+  backend::log_softmax(x.data(), y.data(), rows_of(x.shape()), x.shape()[-1]);
+  return y;
+}
+
+Tensor logsumexp(const Tensor& x) {
+  check_lens("logsumexp", x, {});
+  Tensor y(x.shape().without(x.rank() - 1));
+  const Timed timed("logsumexp", elements(x, y));
+  backend::logsumexp(x.data(), y.data(), y.size(), x.shape()[-1]);
+  return y;
 }
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets) {

@@ -36,8 +36,11 @@ void release_cached(Cache& c) {
 // fit is refused here, with a sentence.
 void* from_system(Cache& c, std::size_t bytes) {
   const std::size_t all = backend::memory_size();
-  if (c.stats.in_use + c.stats.cached + bytes > all) release_cached(c);
-  void* block = c.stats.in_use + bytes > all ? nullptr : backend::allocate(bytes);
+  void* block = c.stats.in_use + c.stats.cached + bytes > all ? nullptr : backend::allocate(bytes);
+  if (!block) {
+    release_cached(c);
+    block = c.stats.in_use + bytes > all ? nullptr : backend::allocate(bytes);
+  }
   constexpr std::size_t mb = 1 << 20;
   check(block != nullptr, "memory", "out of memory: a tensor of ", bytes / mb, " MB was wanted while ",
         c.stats.in_use / mb, " MB are in use, of ", all / mb, " MB; a smaller batch or model would fit");

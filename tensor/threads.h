@@ -4,6 +4,9 @@ namespace bobbin {
 
 /// On how many threads loops and products run: at first as many as there are cores, or as OMP_NUM_THREADS says.
 int threads();
+/// How many a program takes unless it is told: threads(), or the processors that its container may use if these are
+/// fewer and OMP_NUM_THREADS does not say otherwise. More would only wait for their share.
+int default_threads();
 /// Throws Error unless 1 <= count <= 1024.
 void set_threads(int count);
 /// How many of them OpenMP really has at work together: fewer where OMP_THREAD_LIMIT, OMP_DYNAMIC or

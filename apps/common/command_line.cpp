@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -153,7 +154,8 @@ void use_threads(int count) {
 }
 
 int exit_code(const char* program, const std::exception& error) {
-  std::fprintf(stderr, "%s: %s\n", program, error.what());
+  const bool no_memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+  std::fprintf(stderr, "%s: %s\n", program, no_memory ? "out of memory" : error.what());
   return dynamic_cast<const NoDevice*>(&error) ? 2 : 1;
 }
 

@@ -1,6 +1,8 @@
 #include "apps/common/model_flags.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
 #include <functional>
 #include <vector>
 
@@ -28,6 +30,16 @@ void add_word(CLI::App& app, const std::string& flag, char separator, std::size_
       help);
 }
 
+// An enumeration, by the names of its values in their order.
+template <class T>
+void add_choice(CLI::App& app, const char* flag, const std::vector<std::string>& names, std::optional<T>& to,
+                const std::string& help) {
+  const auto take = [names, &to](const std::string& name) {
+    to = static_cast<T>(std::find(names.begin(), names.end(), name) - names.begin());
+  };
+  choose_from(names, app.add_option_function<std::string>(flag, take, help));
+}
+
 }  // namespace
 
 void add_model(CLI::App& app, std::string& path, ModelFileOptions& options) {
@@ -36,18 +48,23 @@ void add_model(CLI::App& app, std::string& path, ModelFileOptions& options) {
                  "torchvision or Hugging Face")
       ->required();
   app.option_defaults()->group("Where the model's file does not say it, or to override it");
+  app.add_option("--weights", options.weights,
+                 "name of the published model that MODEL is, which says it all: timm's with its tag, "
+                 "vit_base_patch16_224.augreg_in21k_ft_in1k, or torchvision's, ViT_B_16_Weights.IMAGENET1K_V1");
   app.add_option("--num-heads", options.num_heads, "attention heads of a ViT")->check(within(1, 65536));
   add_word(
       app, "--img-size", 'x', 2, 1, 4096,
       [&](const auto& n) { options.img_size = Size2(static_cast<Index>(n.front()), static_cast<Index>(n.back())); },
-      "image size of a ViT, other than it was trained on: N, or HEIGHTxWIDTH");
-  choose_from({"bilinear", "bicubic"}, app.add_option_function<std::string>(
-                                           "--interpolation",
-                                           [&](const std::string& name) {
-                                             options.interpolation =
-                                                 name == "bicubic" ? Interpolation::bicubic : Interpolation::bilinear;
-                                           },
-                                           "interpolation when images are resized"));
+      "image size of a ViT: N, or HEIGHTxWIDTH; another than it was trained on resizes its position embeddings");
+  add_choice(app, "--global-pool", {"token", "avg"}, options.pool,
+             "input of a ViT's head: the class token, or the mean of the patch tokens");
+  app.add_option_function<double>(
+         "--layer-norm-eps", [&](double eps) { options.layer_norm_eps = static_cast<real>(eps); }, "eps of LayerNorm")
+      ->check(within(1e-20, 1));
+  add_choice(app, "--act", {"gelu", "gelu_tanh"}, options.activation,
+             "activation of a ViT's MLPs: GELU by erf, or its approximation by tanh");
+  add_choice(app, "--interpolation", {"bilinear", "bicubic"}, options.interpolation,
+             "interpolation when images are resized");
   app.add_option_function<double>(
          "--crop-pct", [&](double share) { options.crop_pct = share; },
          "share of an image's shorter side that the center crop keeps, 0.1 to 1; 0: squash, do not crop")
@@ -60,6 +77,16 @@ void add_model(CLI::App& app, std::string& path, ModelFileOptions& options) {
   add_word(app, "--std", ',', 3, 1e-6, 1e6, numbers_of(options.std),
            "standard deviation to divide by: R,G,B, or one number");
   app.option_defaults()->group("Options");
+}
+
+void say_what_was_taken(const char* program, const std::string& taken) {
+  if (!taken.empty()) std::fprintf(stderr, "%s: %s\n", program, taken.c_str());
+}
+
+Classifier read_model(const char* program, const std::string& path, const ModelFileOptions& options) {
+  Classifier classifier = read_classifier(path, options);
+  say_what_was_taken(program, classifier.taken);
+  return classifier;
 }
 
 }  // namespace bobbin::command_line

@@ -12,4 +12,9 @@ namespace bobbin::command_line {
 /// Adds MODEL, and the flags for what the model's file may not say: to all programs that use a trained model.
 void add_model(CLI::App& app, std::string& path, ModelFileOptions& options);
 
+/// Says on stderr what was taken that the weights of another library do not say, if they are.
+void say_what_was_taken(const char* program, const std::string& taken);
+/// read_classifier(), and the same.
+Classifier read_model(const char* program, const std::string& path, const ModelFileOptions& options);
+
 }  // namespace bobbin::command_line

@@ -8,6 +8,7 @@
 
 #include "data/files/idx.h"
 #include "data/files/json.h"
+#include "nn/pretrained/model_file.h"
 #include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/threads.h"
@@ -26,7 +27,8 @@ std::string cpu_name() {
   return "unknown";
 }
 
-// The CRC-32 of the images, or of the names and sizes of their files, and the labels.
+// The CRC-32 of the images, or of the names and sizes of their files, and the labels. A file that was mended, added or
+// removed changes it, and with another number of images the order in which they come.
 std::string checksum(const ImageDataset& data) {
   uLong crc = crc32_z(0, data.images.data(), data.images.size());
   for (const auto& file : data.files) {
@@ -38,11 +40,16 @@ std::string checksum(const ImageDataset& data) {
   return hex(static_cast<std::uint32_t>(crc));
 }
 
-std::string checksums(const std::string& config) {
+// The checksum of the "train" or "test" images.
+std::string checksum_in(const std::string& config, const char* part) {
   const nlohmann::json json = parse_json(config, "what the run says of its data");
   check(json.is_object() && json.contains("data") && json["data"].is_object(), "train",
         "the checkpoint does not say what data its run had");
-  return json["data"].value("train", "none") + " and " + json["data"].value("test", "none");
+  return json["data"].value(part, "none");
+}
+
+std::vector<std::string> class_names(const RunNotes& notes) {
+  return read_description(notes.model, "the run").class_names;
 }
 
 }  // namespace
@@ -62,10 +69,19 @@ std::string describe_run(const nlohmann::json& flags, const std::string& descrip
          "\n";
 }
 
-void check_same_data(const std::string& before, const std::string& now) {
-  const std::string were = checksums(before), are = checksums(now);
-  check(were == are, "train", "the data are not those that the run began with: their checksums are ", are, ", were ",
-        were);
+void check_same_data(const RunNotes& before, const RunNotes& now, bool accept_changed) {
+  if (accept_changed) {
+    check(class_names(before) == class_names(now), "train",
+          "the data have other classes than the run began with, which the model has not learned; a new run with "
+          "--finetune can begin with its weights");
+    return;
+  }
+  for (const char* part : {"train", "test"}) {
+    const std::string was = checksum_in(before.config, part), is = checksum_in(now.config, part);
+    check(was == is, "train", "the data are not those that the run began with: the checksum of those to ",
+          part == std::string("train") ? "train on" : "validate", " is ", is, ", was ", was,
+          "; --accept-changed-data goes on with them as they are now");
+  }
 }
 
 }  // namespace bobbin

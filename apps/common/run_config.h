@@ -3,6 +3,7 @@
 #include <string>
 
 #include "data/sets/dataset.h"
+#include "optim/training/checkpoint.h"
 
 /// config.json: what it takes to repeat a run.
 namespace bobbin {
@@ -11,8 +12,8 @@ namespace bobbin {
 /// data, commit, compiler, BLAS, processor and threads.
 std::string describe_run(const nlohmann::json& flags, const std::string& description, const TrainAndTest& data);
 
-/// Throws Error unless the run whose config.json was `before` had the data of the run with `now`: going on would be
-/// another run.
-void check_same_data(const std::string& before, const std::string& now);
+/// Throws Error unless the run with the notes `before` had the data of the run with `now`: going on would be another
+/// run. Other data are accepted if they are told to be, but not other classes, which the model has not learned.
+void check_same_data(const RunNotes& before, const RunNotes& now, bool accept_changed);
 
 }  // namespace bobbin

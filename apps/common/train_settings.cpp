@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "apps/common/command_line.h"
+#include "apps/common/model_flags.h"
 #include "data/files/json.h"
 #include "data/files/write_file.h"
 #include "optim/training/run_folder.h"
@@ -131,6 +132,7 @@ Settings go_on_with(const std::string& run) {
   Settings s = begin_with(flags.value("preset", "d2l"));
   s.optimizer = optimizer_options(flags.value("opt", "sgd"));
   take_flags(s, flags, run);
+  s.accept_changed_data = false;  // it was for those changes
   s.checkpoint = std::move(checkpoint);
   return s;
 }
@@ -179,17 +181,26 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
   run("finetune", finetune,
       {.help =
            "start from the weights of this file, ours or of a ViT from timm, torchvision or Hugging Face, with a new "
-           "head; the model's sizes and, unless given, --mean and --std are the file's",
+           "head; the model's sizes and how images are prepared are the file's, but for flags that say otherwise",
+       .fixed = true});
+  run("weights", weights,
+      {.help = "with --finetune: name of the published model that the file is, timm's with its tag or torchvision's",
        .fixed = true});
 
   data("data_dir", data_dir,
-       {.help = "folder of Fashion-MNIST or CIFAR-10, or with one folder of images per class [Fashion-MNIST, if found]",
+       {.help = "folder of Fashion-MNIST or CIFAR-10, or with one folder of images per class, also divided into train "
+                "and val [Fashion-MNIST, if found]",
         .alias = "--data"});
   data("channels", channels,
        {.help = "channels of images in folders: 1 (grey) or 3 (RGB); 0: as in the data set",
         .low = 0,
         .high = 3,
         .fixed = true});
+  data("skip_bad", skip_bad,
+       {.help = "leave out images in folders that cannot be read, each of which is decoded once to see; otherwise they "
+                "are listed and nothing is trained"});
+  data("accept_changed_data", accept_changed_data,
+       {.help = "with --resume: go on though images have changed, or are gone, since the run began"});
   trainer.augmentation.fields(data);
   preprocess.fields(data);
 
@@ -239,6 +250,8 @@ Settings parse_command_line(int argc, char** argv) {
             " cannot be chosen with --resume: the run has begun");
     }
 
+  check(resumed || !s.accept_changed_data, "train", "--accept-changed-data is for a run that goes on, with --resume");
+  check(s.weights.empty() || !s.finetune.empty(), "train", "--weights says what the file of --finetune is: give both");
   if (resumed) {
     const fs::path folder = RunFolder::of(s.resume).path();
     if (output_dir.empty()) output_dir = folder.string();
@@ -262,21 +275,32 @@ std::string new_folder(const std::string& preset) {
 }
 
 NamedTensors begin_with_weights(Settings& s) {
+  const std::set<std::string> may_be_said{"img-size", "num-heads", "global-pool", "layer-norm-eps", "act"};
   Fields of_model;
   s.model.fields(of_model);
   for (const Field& field : of_model)
-    check(!s.given.contains(field.flag()) || !field.about().fixed || field.flag() == "img-size" ||
-              field.flag() == "num-heads",
-          "train", "--", field.flag(), " cannot be chosen with --finetune: the weights decide it");
+    check(!s.given.contains(field.flag()) || !field.about().fixed || may_be_said.contains(field.flag()), "train", "--",
+          field.flag(), " cannot be chosen with --finetune: the weights decide it");
   for (const char* flag : {"model", "channels"})
     check(!s.given.contains(flag), "train", "--", flag, " cannot be chosen with --finetune: the weights decide it");
 
-  ModelFileOptions options;
-  if (s.given.contains("img-size")) options.img_size = s.model.img_size();
-  if (s.given.contains("num-heads")) options.num_heads = s.model.as<ViTConfig>()->num_heads;
+  const auto given = [&](const char* flag, const auto& value) {
+    return s.given.contains(flag) ? std::optional(value) : std::nullopt;
+  };
+  ModelFileOptions options{.img_size = given("img-size", s.model.img_size()),
+                           .interpolation = given("interpolation", s.preprocess.interpolation),
+                           .crop_pct = given("crop-pct", s.preprocess.crop_pct),
+                           .weights = s.weights};
+  if (const ViTConfig* vit = s.model.as<ViTConfig>()) {
+    options.num_heads = given("num-heads", vit->num_heads).value_or(0);
+    options.pool = given("global-pool", vit->pool);
+    options.layer_norm_eps = given("layer-norm-eps", vit->layer_norm_eps);
+    options.activation = given("act", vit->activation);
+  }
   if (!s.preprocess.mean.empty()) options.mean = s.preprocess.mean;
   if (!s.preprocess.std.empty()) options.std = s.preprocess.std;
   ModelFile file = read_model_file(s.finetune, options);
+  command_line::say_what_was_taken("train", file.taken);
   take_model(s, std::move(file.config), std::move(file.preprocess));
   return std::move(file.tensors);
 }
@@ -287,10 +311,14 @@ std::string describe(const TrainAndTest& data) {
   const Size2 own_size(train.height, train.width), size = train.preprocess.size;
   const std::string counts =
       with_commas(train.count()) + " images to train on, " + with_commas(data.test.count()) + " to validate, ";
+  std::string words = data.name + ", ";
   if (!train.files.empty())
-    return data.name + ", " + with_commas(train.num_classes()) + " classes, " + counts +
-           (train.channels == 1 ? "grey, " : "") + "resized to " + text(size);
-  return data.name + ", " + counts + text(own_size) + (size == own_size ? "" : " resized to " + text(size));
+    words += with_commas(train.num_classes()) + " classes, " + counts + (train.channels == 1 ? "grey, " : "") +
+             "resized to " + text(size);
+  else
+    words += counts + text(own_size) + (size == own_size ? "" : " resized to " + text(size));
+  for (const std::string& note : train.notes) words += "\n         " + note;
+  return words;
 }
 
 }  // namespace bobbin

@@ -19,13 +19,16 @@ namespace bobbin {
 struct Settings {
   std::string preset = "d2l";
   std::string finetune;  ///< the file of the weights to begin with
+  std::string weights;   ///< the name of the published model that it is
   std::uint64_t seed = 0;
-  int threads = bobbin::threads();
+  int threads = default_threads();
   bool tf32 = false, profile = false;
 
   std::string data_dir;
   Index channels = 0;  ///< of pictures in a folder; 0: as the data set has them
   Preprocess preprocess;
+  bool skip_bad = false;             ///< leave out pictures that cannot be read
+  bool accept_changed_data = false;  ///< resume with other data than the run began with
 
   AnyConfig model = ViTConfig();
   std::string model_name = "vit";
@@ -53,10 +56,11 @@ Settings parse_command_line(int argc, char** argv);
 std::string new_folder(const std::string& preset);
 
 /// --finetune: makes the model, and how pictures are prepared for it, those of the file, but for what the command line
-/// says of size, heads, mean and deviation. Returns the weights.
+/// says, and says on stderr what was taken that foreign weights do not say. Returns the weights.
 NamedTensors begin_with_weights(Settings& s);
 
-/// "Fashion-MNIST, 60,000 images to train on, 10,000 to validate, 28 x 28 resized to 96 x 96".
+/// "Fashion-MNIST, 60,000 images to train on, 10,000 to validate, 28 x 28 resized to 96 x 96", and a line for each of
+/// its notes.
 std::string describe(const TrainAndTest& data);
 
 }  // namespace bobbin

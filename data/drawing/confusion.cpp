@@ -44,6 +44,7 @@ void draw_cell(Image& picture, Index x, Index y, Index size, Index count, double
   if (count == 0) return;
   const std::string number = std::to_string(count);
   const Size2 room = text_size(number, scale);
+  if (room.width > size) return;
   draw_text(picture, x + (size - room.width + scale) / 2, y + (size - room.height) / 2 + scale, number,
             part > 0.5 ? white : black, scale);
 }
@@ -106,8 +107,11 @@ Image confusion_matrix_picture(const Counts& counts, const std::vector<std::stri
     for (const Index count : row)
       numbers_width = std::max(numbers_width, text_size(std::to_string(count), scale).width);
 
-  const Index line = text_size("", scale).height, margin = line, cell = std::max(numbers_width, line) + 4 * scale;
+  const Index line = text_size("", scale).height, margin = line;
   const Index left = margin + line + names_width + margin / 2;  // of the cells, and above them
+  // A picture of more than 2^26 pixels could not be written: there, cells have only their colours.
+  const Index widest = (8000 - left - margin) / classes, needed = std::max(numbers_width, line) + 4 * scale;
+  const Index cell = std::min(needed, widest);
   const Index side = left + classes * cell + margin;
   Image picture = blank(side, side);
   paste(picture, margin / 2, left, turned_left(line_of("true", scale)));

@@ -6,9 +6,14 @@
 
 namespace bobbin {
 
+/// The longest side of a picture on a contact sheet, in pixels; a larger one is drawn as its thumbnail().
+inline constexpr Index largest_tile = 512;
+
 /// Pictures, grey or in colours and of any sizes, in rows of so many columns, with a caption below each, which may have
 /// several lines; what has no room on 10 lines of 66 letters is cut off. Small pictures are enlarged by a whole factor,
-/// so that their pixels can be seen. Throws Error unless there is a caption for each picture and a column.
+/// so that their pixels can be seen. A sheet that write_png() would refuse has smaller tiles, or another number of
+/// columns; 1000 pictures always fit. Throws Error unless there is a caption for each picture and a column, and if the
+/// pictures do not fit.
 Image contact_sheet(const std::vector<Image>& pictures, const std::vector<std::string>& captions, Index columns);
 
 }  // namespace bobbin

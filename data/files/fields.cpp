@@ -177,7 +177,8 @@ nlohmann::ordered_json to_json(const Fields& fields) {
 
 void read_json(const Fields& fields, const JsonObject& from) {
   for (const Field& field : fields)
-    if (field.about().in_file) field.set(from.at(field.name().c_str()), from.place() + "." + field.name());
+    if (field.about().in_file && (!field.about().may_lack || from.has(field.name().c_str())))
+      field.set(from.at(field.name().c_str()), from.place() + "." + field.name());
 }
 
 }  // namespace bobbin

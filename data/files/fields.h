@@ -34,6 +34,7 @@ struct About {
   const char* flag = nullptr;          ///< without its --; null: the name with - for _; "": there is none
   const char* alias = nullptr;         ///< a second flag, such as -b
   bool fixed = false;                  ///< decided when a run begins: --resume cannot change it
+  bool may_lack = false;               ///< the first files did not have it; without it, it keeps its default
   bool in_file = true;                 ///< part of what a model's file says; else it is a setting of the run alone
 };
 

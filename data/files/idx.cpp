@@ -8,6 +8,7 @@
 #include <memory>
 #include <system_error>
 
+#include "data/files/read_file.h"
 #include "tensor/check.h"
 #include "tensor/text.h"
 
@@ -22,9 +23,7 @@ namespace {
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& path) : path_(path) {
-    std::error_code ignored;
-    // The system would open a folder and fail at the first read, with a worse message.
-    check(!std::filesystem::is_directory(path, ignored), "read_idx", path, " is a folder, expected a file");
+    check_is_file("read_idx", path);
     errno = 0;
     file_.reset(gzopen(path.c_str(), "rb"));
     check(file_ != nullptr, "read_idx", path, " cannot be opened: ", std::generic_category().message(errno));
@@ -99,8 +98,8 @@ IdxArray read_idx(const std::filesystem::path& path) {
   // The header may lie, so memory is taken only for what the file itself proves, and then as the content arrives.
   constexpr std::size_t step = 1 << 20;
   std::vector<std::uint8_t>& bytes = result.bytes;
-  std::error_code no_size;  // of a pipe
-  if (const std::uintmax_t packed = std::filesystem::file_size(path, no_size); !no_size)
+  std::error_code gone;
+  if (const std::uintmax_t packed = std::filesystem::file_size(path, gone); !gone)
     bytes.reserve(std::min<std::uintmax_t>(size, packed));
   while (bytes.size() < size) {
     const std::size_t had = bytes.size(), wanted = std::min(step, size - had);

@@ -20,7 +20,7 @@ struct IdxArray {
 /// Reads an IDX file of unsigned bytes with one to four axes. It may be compressed with gzip, which
 /// its first bytes tell, not its name. Takes no more memory than the file has content, whatever its
 /// header promises.
-/// Throws Error if the file is missing, damaged, of another type, shorter or longer than its header says.
+/// Throws Error if the file is missing or no file (a pipe, a folder), damaged, of another type, shorter or longer than its header says.
 IdxArray read_idx(const std::filesystem::path& path);
 
 /// The number as people write file signatures and checksums: 0x00000803.

@@ -47,6 +47,11 @@ JsonObject::JsonObject(const json& object, std::string place) : object_(&object)
 }
 
 bool JsonObject::has(const char* key) const { return object_->contains(key) && !object_->at(key).is_null(); }
+std::vector<std::string> JsonObject::keys() const {
+  std::vector<std::string> all;
+  for (const auto& [key, value] : object_->items()) all.push_back(key);
+  return all;
+}
 bool JsonObject::is_object(const char* key) const { return has(key) && object_->at(key).is_object(); }
 JsonObject JsonObject::object(const char* key) const { return {at(key), place_ + "." + key}; }
 

@@ -27,6 +27,7 @@ class JsonObject {
   const std::string& place() const { return place_; }
   /// Whether there is such a key, and its value is not null.
   bool has(const char* key) const;
+  std::vector<std::string> keys() const;
   /// The value, whatever it is.
   const nlohmann::json& at(const char* key) const;
   JsonObject object(const char* key) const;

@@ -8,13 +8,22 @@
 
 namespace bobbin {
 
-std::vector<std::uint8_t> read_file(const char* op, const std::filesystem::path& path, std::uintmax_t most) {
-  namespace fs = std::filesystem;
+void check_is_file(const char* op, const std::filesystem::path& path) {
+  using Type = std::filesystem::file_type;
   std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  check(fs::exists(status), op, path, " cannot be opened: ", error.message());
-  check(fs::is_regular_file(status), op, path, " is a folder or a device, expected a file");  // a pipe may never end
-  const std::uintmax_t size = fs::file_size(path, error);
+  const Type type = std::filesystem::status(path, error).type();
+  check(type != Type::not_found && type != Type::none, op, path, " cannot be opened: ", error.message());
+  const char* const what = type == Type::directory ? "a folder"
+                           : type == Type::fifo    ? "a pipe"
+                           : type == Type::socket  ? "a socket"
+                                                   : "a device";
+  check(type == Type::regular, op, path, " is ", what, ", expected a file");
+}
+
+std::vector<std::uint8_t> read_file(const char* op, const std::filesystem::path& path, std::uintmax_t most) {
+  check_is_file(op, path);
+  std::error_code error;
+  const std::uintmax_t size = std::filesystem::file_size(path, error);
   check(!error && size > 0, op, path, " is empty");
   check(size <= most, op, path, " has ", size, " bytes, expected at most ", most);
   std::vector<std::uint8_t> bytes(size);

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/files/read_file.h"
 #include "data/files/write_file.h"
 #include "tensor/check.h"
 
@@ -188,8 +189,8 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
 class File {
  public:
   explicit File(const std::filesystem::path& path) : path_(path) {
+    check_is_file("read_safetensors", path);
     std::error_code error;
-    check(!std::filesystem::is_directory(path, error), "read_safetensors", path, " is a folder, expected a file");
     left_ = std::filesystem::file_size(path, error);
     if (!error) stream_.open(path, std::ios::binary);
     check(!error && stream_.good(), "read_safetensors", path,
@@ -320,21 +321,12 @@ Tensor read_tensor(File& file, const NamedEntry& named, const std::filesystem::p
   return std::move(numbers).tensor();
 }
 
-}  // namespace
-
-Safetensors read_safetensors(const std::filesystem::path& path) {
-  File file(path);
-  Header header = read_header(file, path);
-  Safetensors result;
-  for (const NamedEntry* named : in_order(header, file.left(), path))
-    result.tensors.emplace(named->first, read_tensor(file, *named, path));
-  result.metadata = std::move(header.metadata);
-  return result;
-}
-
-void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
-                       std::map<std::string, std::string> metadata) {
+// The JSON of the header, filled up so that the numbers behind it are aligned.
+std::string header_text(const std::filesystem::path& path, const NamedTensors& tensors,
+                        std::map<std::string, std::string> metadata) {
   metadata.emplace("format", "pt");
+  check(tensors.size() + metadata.size() <= max_entries, "write_safetensors", path, " would list ",
+        tensors.size() + metadata.size(), " tensors and notes, of which read_safetensors() takes ", max_entries);
   nlohmann::ordered_json header{{"__metadata__", metadata}};
   std::uint64_t end = 0;
   for (const auto& [name, tensor] : tensors) {
@@ -350,15 +342,34 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
   } catch (const nlohmann::json::exception&) {
     fail("write_safetensors", path, " cannot be written: a name or a note in its metadata is not UTF-8");
   }
-  text.append((8 - text.size() % 8) % 8, ' ');  // so that the numbers are aligned
-  const std::uint64_t length = text.size();
-  check(length <= max_header, "write_safetensors", path, " would get a header of ", length,
+  text.append((8 - text.size() % 8) % 8, ' ');
+  check(text.size() <= max_header, "write_safetensors", path, " would get a header of ", text.size(),
         " bytes, and the format allows ", max_header);
   check(!has_endless_token(text), "write_safetensors", path, " would get a name or a note of more than ", max_token,
         " bytes, which read_safetensors() refuses");
+  return text;
+}
 
+}  // namespace
+
+Safetensors read_safetensors(const std::filesystem::path& path) {
+  File file(path);
+  Header header = read_header(file, path);
+  Safetensors result;
+  for (const NamedEntry* named : in_order(header, file.left(), path))
+    result.tensors.emplace(named->first, read_tensor(file, *named, path));
+  result.metadata = std::move(header.metadata);
+  return result;
+}
+
+void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                       std::map<std::string, std::string> metadata) {
+  const std::string text = header_text(path, tensors, std::move(metadata));
+  const std::uint64_t length = text.size();
+  std::uint64_t bytes = 0;
+  for (const auto& [name, tensor] : tensors) bytes += static_cast<std::uint64_t>(tensor.size()) * sizeof(real);
   std::string content(sizeof length, '\0');
-  content.reserve(sizeof length + length + end);
+  content.reserve(sizeof length + length + bytes);
   std::memcpy(content.data(), &length, sizeof length);
   content += text;
   for (const auto& [name, tensor] : tensors) {
@@ -366,6 +377,11 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
     content.append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(real));
   }
   write_file(path, content);
+}
+
+void check_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                       std::map<std::string, std::string> metadata) {
+  header_text(path, tensors, std::move(metadata));
 }
 
 }  // namespace bobbin

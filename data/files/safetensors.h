@@ -29,9 +29,13 @@ Safetensors read_safetensors(const std::filesystem::path& path);
 
 /// Writes the tensors as such a file: F32, or F64 where `real` is double, in the order of their names. The metadata
 /// get "format": "pt" if they have no "format"; transformers refuses a file without it.
-/// Throws Error if a name or a note is not UTF-8 or too long to be read again (16 MB), or if the file cannot be
-/// written; see write_file().
+/// Throws Error if a name or a note is not UTF-8, what read_safetensors() would refuse (a name or a note of more than
+/// 16 MB, more than 100,000 of them), or if the file cannot be written; see write_file().
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                       std::map<std::string, std::string> metadata = {});
+
+/// Throws the Error that write_safetensors() would throw for the tensors and metadata themselves; writes nothing.
+void check_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        std::map<std::string, std::string> metadata = {});
 
 }  // namespace bobbin

@@ -14,7 +14,8 @@ namespace {
 // A file descriptor that is closed on every way out.
 class Descriptor {
  public:
-  Descriptor(const char* path, int flags) : fd_(::open(path, flags, 0644)) {}
+  // O_NONBLOCK: whatever is there, a pipe too, it is not waited for.
+  Descriptor(const char* path, int flags) : fd_(::open(path, flags | O_NONBLOCK | O_CLOEXEC, 0644)) {}
   ~Descriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -35,25 +36,42 @@ class Descriptor {
   int fd_;
 };
 
+// What is written first, by each process under a name of its own.
+std::string beside_of(const std::filesystem::path& path) {
+  return path.string() + "." + std::to_string(::getpid()) + ".tmp";
+}
+
+[[noreturn]] void fail_to_write(const std::filesystem::path& path, int reason) {
+  fail("write_file", "cannot write ", path.string(), ": ", std::strerror(reason));
+}
+
 }  // namespace
 
 void write_file(const std::filesystem::path& path, std::string_view content) {
-  const std::string beside = path.string() + "." + std::to_string(::getpid()) + ".tmp";
+  const std::string beside = beside_of(path);
   bool done = false;
   {
-    const Descriptor file(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+    const Descriptor file(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC);
     done = file.ok() && file.write(content) && file.sync();
   }
   done = done && std::rename(beside.c_str(), path.c_str()) == 0;
   if (!done) {
     const int reason = errno;
     ::unlink(beside.c_str());
-    fail("write_file", "cannot write ", path.string(), ": ", std::strerror(reason));
+    fail_to_write(path, reason);
   }
   // The new name is on the disk once its folder is. Some file systems cannot do that, and need not.
-  const Descriptor folder(path.has_parent_path() ? path.parent_path().c_str() : ".",
-                          O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const Descriptor folder(path.has_parent_path() ? path.parent_path().c_str() : ".", O_RDONLY | O_DIRECTORY);
   if (folder.ok()) folder.sync();
+}
+
+void check_can_write(const std::filesystem::path& path) {
+  std::error_code absent;
+  if (std::filesystem::is_directory(path, absent)) fail_to_write(path, EISDIR);
+  const std::string beside = beside_of(path);
+  const bool begun = Descriptor(beside.c_str(), O_WRONLY | O_CREAT).ok();
+  if (!begun) fail_to_write(path, errno);
+  ::unlink(beside.c_str());
 }
 
 bool make_folder(const std::filesystem::path& path) {

@@ -11,6 +11,10 @@ namespace bobbin {
 /// directory); what was there before stays.
 void write_file(const std::filesystem::path& path, std::string_view content);
 
+/// For a program that writes a file when its work is done: throws Error now if write_file() could not begin it, for
+/// want of the folder or the right to write there, or because there is a folder of that name. Leaves nothing behind.
+void check_can_write(const std::filesystem::path& path);
+
 /// Makes a folder, and those above it that are missing; one that is there stays. Returns whether it is new: of several
 /// processes that make it at once it is new for one. Throws Error with the path and the system's reason.
 bool make_folder(const std::filesystem::path& path);

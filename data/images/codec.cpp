@@ -1,51 +1,16 @@
 #include "data/images/codec.h"
 
+#include <png.h>
+
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
-#include <memory>
+#include <cctype>
 #include <string>
 #include <string_view>
 
+#include "data/codecs/codecs.h"
 #include "data/files/read_file.h"
 #include "data/files/write_file.h"
-#include "data/images/check.h"
 #include "tensor/check.h"
-
-namespace {
-
-// stb_image's memory. A damaged file may leave pixels unset, so it comes zeroed, to be the same each time; and data
-// that unpack without end must not take all there is.
-constexpr std::size_t most_memory = std::size_t{1} << 30;
-void* allocate_zeroed(std::size_t size) { return size > most_memory ? nullptr : std::calloc(1, size); }
-void* reallocate(void* block, std::size_t size) { return size > most_memory ? nullptr : std::realloc(block, size); }
-
-}  // namespace
-
-// Static, so that a program may have an stb_image of its own.
-#define STB_IMAGE_STATIC
-#define STB_IMAGE_IMPLEMENTATION
-#define STBI_ONLY_JPEG
-#define STBI_ONLY_PNG
-#define STBI_NO_STDIO
-#define STBI_NO_LINEAR
-#define STBI_ASSERT(condition)  // a damaged file must not end the program
-#define STBI_MALLOC(size) allocate_zeroed(size)
-#define STBI_REALLOC(block, size) reallocate(block, size)
-#define STBI_FREE(block) std::free(block)
-// In a damaged JPEG it shifts a 0 by 32 bits and more, and adds beyond what an int holds. That makes pixels wrong that
-// are wrong anyway, and no more, so the sanitizer of clang, with which we fuzz, need not say so.
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((no_sanitize("shift", "signed-integer-overflow"))), apply_to = function)
-#endif
-#include <stb/stb_image.h>
-#ifdef __clang__
-#pragma clang attribute pop
-#endif
-#define STB_IMAGE_WRITE_STATIC
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STBI_WRITE_NO_STDIO
-#include <stb/stb_image_write.h>
 
 namespace bobbin {
 namespace {
@@ -53,76 +18,153 @@ namespace {
 constexpr Index most_on_a_side = 16384;
 constexpr Index most_pixels = Index{1} << 26;
 constexpr std::uintmax_t most_bytes = std::uintmax_t{1} << 28;
-// The densest that there is: a PNG of one bit a pixel, packed 1032 to 1, deflate's limit. So a header cannot promise
-// pixels, and have memory taken for them, for which the file has no room.
+// A header cannot promise pixels, and have memory taken for them, for which the file has no room. The densest that
+// there is: a PNG of one bit a pixel, packed 1032 to 1, deflate's limit. Where plain pictures take no room, so many are
+// believed.
 constexpr Index most_pixels_in_a_byte = 8 * 1032;
+constexpr Index most_plain_pixels = Index{1} << 24;
 
-struct Free {
-  void operator()(stbi_uc* pixels) const { stbi_image_free(pixels); }
+const Codec* const codecs[] = {
+    &jpeg_codec, &png_codec, &gif_codec, &bmp_codec, &pnm_codec,
+#ifdef BOBBIN_WEBP
+    &webp_codec,
+#endif
+#ifdef BOBBIN_TIFF
+    &tiff_codec,
+#endif
 };
 
-// One pixel of `in` channels, which are grey, grey and alpha, RGB, or RGB and alpha: channel c of `out` channels.
-std::uint8_t channel(const stbi_uc* pixel, int in, Index out, Index c) {
-  if (in <= 2) return pixel[0];
-  if (out == 3) return pixel[c];
-  return static_cast<std::uint8_t>((19595 * pixel[0] + 38470 * pixel[1] + 7471 * pixel[2] + 0x8000) >> 16);
+constexpr std::string_view names[] = {
+    ".jpg",  ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".pbm", ".pgm", ".ppm", ".pnm",
+#ifdef BOBBIN_WEBP
+    ".webp",
+#endif
+#ifdef BOBBIN_TIFF
+    ".tif",  ".tiff",
+#endif
+};
+
+// What is often met among pictures, or with a picture's name, and not read; `at` is where in the file `text` stands.
+struct Other {
+  std::size_t at;
+  std::string_view text;
+  const char* what;
+};
+using namespace std::string_view_literals;
+constexpr Other others[] = {
+    {8, "WEBP", "a WebP picture, which this build does not read: it takes libwebp (Debian's libwebp-dev)"},
+    {0, "II*\0"sv, "a TIFF picture, which this build does not read: it takes libtiff 4.5 (Debian's libtiff-dev)"},
+    {0, "MM\0*"sv, "a TIFF picture, which this build does not read: it takes libtiff 4.5 (Debian's libtiff-dev)"},
+    {4, "ftypavi", "an AVIF picture, which is not read"},
+    {4, "ftyphe", "a HEIC picture, which is not read"},
+    {4, "ftypmi", "a HEIC picture, which is not read"},
+    {4, "ftyp", "a film, not a picture"},
+    {4, "jP  ", "a JPEG 2000 picture, which is not read"},
+    {4, "JXL ", "a JPEG XL picture, which is not read"},
+    {0, "\xff\x0a", "a JPEG XL picture, which is not read"},
+    {0, "8BPS", "a Photoshop picture, which is not read"},
+    {0, "\0\0\1\0"sv, "an icon, which is not read"},
+    {0, "%PDF", "a PDF document, not a picture"},
+    {0, "<svg", "an SVG drawing, which is not read"},
+    {0, "<?xml", "an SVG drawing or another text in XML, which is not read"},
+    {0, "<!DOCTYPE", "a page in HTML, not a picture"},
+    {0, "<!doctype", "a page in HTML, not a picture"},
+    {0, "<html", "a page in HTML, not a picture"},
+    {0, "PK\3\4", "a ZIP archive, not a picture"},
+    {0, "\x1f\x8b", "packed by gzip, not a picture"},
+    {0, "version https://git-lfs", "a pointer of Git LFS: git lfs pull fetches the picture"},
+};
+
+// What can be decoded: a file, and what its checks found.
+struct Checked {
+  std::vector<std::uint8_t> bytes;
+  const Codec* codec = nullptr;
+  Size2 size = 0;
+};
+
+Checked check_file(const std::filesystem::path& path) {
+  Checked file;
+  file.bytes = read_file("read_image", path, most_bytes);
+  for (const Codec* codec : codecs)
+    if (codec->recognises(file.bytes)) file.codec = codec;
+  if (!file.codec) {
+    const std::string_view begin(reinterpret_cast<const char*>(file.bytes.data()),
+                                 std::min<std::size_t>(file.bytes.size(), 32));
+    for (const Other& other : others)
+      check(other.at >= begin.size() || !begin.substr(other.at).starts_with(other.text), "read_image", path, " is ",
+            other.what);
+    std::string more;
+    for (const Codec* codec : codecs)
+      if (codec != &jpeg_codec && codec != &png_codec) more += std::string(more.empty() ? "" : ", ") + codec->name;
+    fail("read_image", path, " is neither a JPEG nor a PNG picture, nor one of the other kinds that are read (", more,
+         ")");
+  }
+  const auto [height, width] = file.size = file.codec->check({file.bytes, path});
+  const Index room = static_cast<Index>(file.bytes.size()) * most_pixels_in_a_byte;
+  check(height >= 1 && width >= 1 && std::max(width, height) <= most_on_a_side && width * height <= most_pixels,
+        "read_image", path, " has ", height, " x ", width, " pixels, expected at most ", most_on_a_side,
+        " on a side and ", most_pixels, " in all, and at least 1");
+  check(width * height <= std::max(room, file.codec->plain_takes_no_room ? most_plain_pixels : 0), "read_image", path,
+        " promises ", height, " x ", width, " pixels, which its ", file.bytes.size(), " bytes cannot hold");
+  return file;
+}
+
+// As in Pillow's convert("L"): ITU-R 601's luma, rounded.
+std::uint8_t luma(const std::uint8_t* rgb) {
+  return static_cast<std::uint8_t>((19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 0x8000) >> 16);
 }
 
 }  // namespace
 
 Image read_image(const std::filesystem::path& path, Index channels) {
   check(channels == 1 || channels == 3, "read_image", "a picture is read with 1 channel or 3, got ", channels);
-  const std::vector<std::uint8_t> bytes = read_file("read_image", path, most_bytes);
-  const auto begins_with = [&](std::string_view signature) {
-    return bytes.size() >= signature.size() && std::memcmp(bytes.data(), signature.data(), signature.size()) == 0;
-  };
-  const bool png = begins_with("\x89PNG\r\n\x1a\n");
-  check(png || begins_with("\xff\xd8"), "read_image", path, " is neither a JPEG nor a PNG picture");
-  png ? check_png(bytes, path) : check_jpeg(bytes, path);
+  const Checked file = check_file(path);
+  const Pixels pixels = file.codec->decode({file.bytes, path}, file.size);
 
-  const int size = static_cast<int>(bytes.size());
-  int width = 0, height = 0, in = 0;
-  const auto check_decoded = [&](bool ok) {
-    if (ok) return;  // the reason may have letters from the file in it
-    fail("read_image", path, " cannot be decoded: it is damaged or of a rare kind (", Quoted{stbi_failure_reason()},
-         ")");
-  };
-  check_decoded(stbi_info_from_memory(bytes.data(), size, &width, &height, &in) != 0);
-  check(std::max(width, height) <= most_on_a_side && Index{width} * height <= most_pixels, "read_image", path, " has ",
-        height, " x ", width, " pixels, expected at most ", most_on_a_side, " on a side and ", most_pixels, " in all");
-  check(Index{width} * height / most_pixels_in_a_byte <= Index{size}, "read_image", path, " promises ", height, " x ",
-        width, " pixels, which its ", size, " bytes cannot hold");
-  const std::unique_ptr<stbi_uc, Free> pixels(stbi_load_from_memory(bytes.data(), size, &width, &height, &in, 0));
-  check_decoded(pixels != nullptr);
-
-  const Index plane = Index{height} * width;
-  Image image{channels, height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(channels * plane))};
-  for (Index c = 0; c < channels; ++c)
-    for (Index i = 0; i < plane; ++i)
-      image.bytes[static_cast<std::size_t>(c * plane + i)] = channel(pixels.get() + i * in, in, channels, c);
+  const auto& [height, width] = pixels.size;
+  Image image{channels, height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(channels * height * width))};
+  for (Index y = 0; y < height; ++y)
+    for (Index c = 0; c < channels; ++c) {
+      const std::uint8_t* in = pixels.line(y);
+      std::uint8_t* out = image.bytes.data() + (c * height + y) * width;
+      for (Index x = 0; x < width; ++x)
+        out[x] = pixels.channels == 1 ? in[x] : channels == 3 ? in[3 * x + c] : luma(in + 3 * x);
+    }
   return image;
 }
 
+bool has_picture_name(const std::filesystem::path& path) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  return std::find(std::begin(names), std::end(names), ending) != std::end(names);
+}
+
+void check_picture(const std::filesystem::path& path) { check_file(path); }
+
 void write_png(const std::filesystem::path& path, const Image& image) {
   const auto& [channels, height, width, bytes] = image;
-  const Index plane = height * width;
   check(channels == 1 || channels == 3, "write_png", "a picture has 1 channel or 3, got ", channels);
-  check(height >= 1 && width >= 1 && std::max(height, width) <= most_on_a_side && plane <= most_pixels, "write_png",
-        "a picture has 1 to ", most_on_a_side, " pixels on a side and ", most_pixels, " in all, got ", height, " x ",
-        width);
+  check(height >= 1 && width >= 1 && std::max(height, width) <= most_on_a_side && height * width <= most_pixels,
+        "write_png", "a picture has 1 to ", most_on_a_side, " pixels on a side and ", most_pixels, " in all, got ",
+        height, " x ", width);
+  const Index plane = height * width;
   check(static_cast<Index>(bytes.size()) == channels * plane, "write_png", "a picture of ", channels, " x ", height,
         " x ", width, " has ", channels * plane, " bytes, got ", bytes.size());
   std::vector<std::uint8_t> pixels;
   pixels.reserve(bytes.size());
   for (Index i = 0; i < plane; ++i)
     for (Index c = 0; c < channels; ++c) pixels.push_back(bytes[static_cast<std::size_t>(c * plane + i)]);
-  std::string file;
-  const auto append = [](void* to, void* data, int size) {
-    static_cast<std::string*>(to)->append(static_cast<const char*>(data), static_cast<std::size_t>(size));
-  };
-  check(stbi_write_png_to_func(append, &file, static_cast<int>(width), static_cast<int>(height),
-                               static_cast<int>(channels), pixels.data(), 0) != 0,
-        "write_png", "there is not enough memory to pack ", path);
+
+  png_image png{};
+  png.version = PNG_IMAGE_VERSION;
+  png.width = static_cast<png_uint_32>(width);
+  png.height = static_cast<png_uint_32>(height);
+  png.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+  png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(png);
+  std::string file(size, '\0');
+  check(png_image_write_to_memory(&png, file.data(), &size, 0, pixels.data(), 0, nullptr) != 0, "write_png",
+        "there is not enough memory to pack ", path);
+  file.resize(size);
   write_file(path, file);
 }
 

@@ -1,5 +1,6 @@
 #include "data/images/image.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -17,18 +18,23 @@ Image resized(Image image, Size2 size, Interpolation interpolation) {
 }
 
 // The smallest size with the picture's proportions that covers `target`. The other side is rounded down, as
-// torchvision's Resize does.
+// torchvision's Resize does for squares; for other targets to the nearest, as timm's ResizeKeepRatio.
 Size2 covering(const Image& image, Size2 target) {
   const Index h = image.height, w = image.width;
+  if (target.height != target.width) {
+    const auto shares = [](Index side, Index to) { return static_cast<double>(side) / static_cast<double>(to); };
+    const double ratio = std::min(shares(h, target.height), shares(w, target.width));
+    return {std::lrint(static_cast<double>(h) / ratio), std::lrint(static_cast<double>(w) / ratio)};
+  }
   return target.height * w >= target.width * h ? Size2(target.height, target.height * w / h)
                                                : Size2(target.width * h / w, target.width);
 }
 
-// Where a part begins that lies in the middle: half of what is left over, rounded to even as Python's round() does.
-Index centred(Index whole, Index part) { return std::lrint(static_cast<double>(whole - part) / 2); }
-
-Image centre(const Image& image, Size2 size) {
-  const Index top = centred(image.height, size.height), left = centred(image.width, size.width);
+// The part of this size that lies in the middle. Of what is left over half lies before it: rounded to even as Python's
+// round() does, or down.
+Image centre(const Image& image, Size2 size, bool down) {
+  const auto half = [=](Index left) { return down ? left / 2 : std::lrint(static_cast<double>(left) / 2); };
+  const Index top = half(image.height - size.height), left = half(image.width - size.width);
   Image result{image.channels, size.height, size.width, {}};
   result.bytes.reserve(static_cast<std::size_t>(image.channels * size.height * size.width));
   for (Index c = 0; c < image.channels; ++c)
@@ -49,7 +55,15 @@ Image fit(Image image, const Preprocess& preprocess) {
   const auto whole = [=](Index side) { return static_cast<Index>(std::floor(static_cast<double>(side) / share)); };
   const Size2 target(whole(size.height), whole(size.width));
   const Size2 uncut = preprocess.squash ? target : covering(image, target);
-  return centre(resized(std::move(image), uncut, preprocess.interpolation), size);
+  return centre(resized(std::move(image), uncut, preprocess.interpolation), size, preprocess.crop_down);
+}
+
+Image thumbnail(Image image, Index longest) {
+  check(longest >= 1, "thumbnail", "the longest side must have 1 pixel or more, got ", longest);
+  const Index longer = std::max(image.height, image.width);
+  if (longer <= longest) return image;
+  const auto scaled = [=](Index side) { return std::max<Index>(1, (2 * side * longest + longer) / (2 * longer)); };
+  return resized(std::move(image), {scaled(image.height), scaled(image.width)}, Interpolation::bilinear);
 }
 
 void to_numbers(const Image& image, const Preprocess& preprocess, real* out) {

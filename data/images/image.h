@@ -14,9 +14,13 @@ struct Image {
 };
 
 /// Resizes the picture to preprocess.size and cuts off what crop_pct leaves out; bytes to bytes. To the bit what
-/// torchvision's Resize and CenterCrop make of a PIL image.
+/// torchvision's Resize and CenterCrop make of a PIL image, and where size is no square timm's ResizeKeepRatio.
 /// Throws Error for a crop_pct out of its range, and where resize() does.
 Image fit(Image image, const Preprocess& preprocess);
+
+/// The picture made smaller, its proportions kept, so that no side is longer than `longest`; one that is not stays as
+/// it is. Throws Error if `longest` is not 1 or more, and where resize() does.
+Image thumbnail(Image image, Index longest);
 
 /// The numbers of the picture, as torchvision's ToTensor and Normalize compute them: byte / 255, then (number - mean) /
 /// std for each channel. Writes one to `out` for each byte.

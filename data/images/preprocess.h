@@ -19,12 +19,20 @@ struct Preprocess {
   std::vector<real> mean{}, std{};  ///< one a channel: (number - mean) / std; empty: numbers stay from 0 to 1
   /// With a crop_pct: resized to floor(size / crop_pct) whatever its proportions, as transformers does for DeiT.
   bool squash = false;
+  /// Of a cut that leaves an odd number of pixels, fewer lie before it, as transformers has it; else as torchvision
+  /// and timm, which round half of them to even.
+  bool crop_down = false;
 
   void fields(Fields& f) {
     f("interpolation", interpolation,
-      {.help = "interpolation when images are resized", .choices = {"bilinear", "bicubic"}, .flag = ""});
-    f("crop_pct", crop_pct, {.low = 0, .high = 1, .flag = ""});
-    f("squash", squash, {.flag = ""});
+      {.help = "interpolation when images are resized", .choices = {"bilinear", "bicubic"}, .fixed = true});
+    f("crop_pct", crop_pct,
+      {.help = "share of an image's shorter side that the center crop keeps, 0.1 to 1; 0: squash, do not crop",
+       .low = 0,
+       .high = 1,
+       .fixed = true});
+    f("squash", squash, {.flag = "", .may_lack = true});
+    f("crop_down", crop_down, {.flag = "", .may_lack = true});
     f("mean", mean,
       {.help = "mean to subtract from pixel values in 0 to 1: one, or one per channel",
        .low = -1e6,

@@ -33,6 +33,7 @@ struct ImageDataset {
   std::vector<std::filesystem::path> files;  ///< (N); in memory: empty
   Labels labels;                             ///< (N)
   std::vector<std::string> class_names;
+  std::vector<std::string> notes{};  ///< what people should know of how it was made, for the first lines of a program
 };
 
 /// A data set: its training and test images.

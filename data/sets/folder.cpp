@@ -5,19 +5,24 @@
 #include <utility>
 #include <vector>
 
+#include "data/sets/find_files.h"
+#include "data/sets/split.h"
 #include "tensor/check.h"
+#include "tensor/text.h"
 
 namespace bobbin {
 namespace {
 
 namespace fs = std::filesystem;
 
-bool hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
+// A path within dir, for people; "" for dir itself.
+std::string within(const fs::path& dir, const fs::path& path) {
+  const std::string text = path.lexically_relative(dir).string();
+  return text == "." ? "" : text;
+}
 
-bool is_picture(const fs::path& path) {
-  std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
-  return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
+std::string counted(std::size_t count, const char* one, const char* several) {
+  return count == 1 ? std::string("1 ") + one : with_commas(static_cast<Index>(count)) + " " + several;
 }
 
 // A class: its name, and its pictures in the order of their names.
@@ -26,31 +31,34 @@ struct Class {
   std::vector<fs::path> pictures;
 };
 
-std::vector<fs::path> folders_in(const fs::path& folder) {
-  std::vector<fs::path> folders;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    if (!hidden(entry.path()) && entry.is_directory()) folders.push_back(entry.path());
-  std::sort(folders.begin(), folders.end());
-  return folders;
+// Pictures to test on must not be taken for pictures to train on.
+void check_no_parts_within(const fs::path& class_folder) {
+  bool train = false, other = false;
+  for (const fs::path& path : list_folder(class_folder).folders) {
+    const SplitName name = split_name(path.filename().string());
+    if (name.only) (name.split == Split::train ? train : other) = true;
+  }
+  check(!train || !other, "image_folder", class_folder,
+        " is divided into parts of a data set: expected the classes within the parts, such as train/cat/1.jpg, not the "
+        "parts within the classes");
 }
 
-// In the order of their names.
-std::vector<Class> find_classes(const fs::path& folder) {
+// In the order of their names. Adds to `left_out` what is no picture, or not in a class.
+std::vector<Class> find_classes(const fs::path& folder, Files& left_out) {
+  const Listing here = list_folder(folder);
   std::vector<Class> classes;
-  for (const fs::path& path : folders_in(folder)) {
-    classes.push_back({path.filename().string(), find_pictures(path)});
-    check(!classes.back().pictures.empty(), "image_folder", path,
-          " has no picture (.jpg, .jpeg or .png): each folder in ", folder, " is taken for a class");
+  for (const fs::path& path : here.folders) {
+    check_no_parts_within(path);
+    Files files = find_files(path);
+    const std::string others = files.describe_others();
+    check(!files.pictures.empty(), "image_folder", path, " has no picture", others.empty() ? "" : ", but ", others,
+          ": each folder in ", folder, " is taken for a class");
+    classes.push_back({path.filename().string(), std::move(files.pictures)});
+    left_out.add({{}, std::move(files.others)});
   }
   check(!classes.empty(), "image_folder", folder, " has no folders, expected one for each class");
+  left_out.add(here.files);
   return classes;
-}
-
-// The folder beside dir/train; nothing if there is none.
-fs::path validation_folder(const fs::path& dir) {
-  for (const char* name : {"val", "valid", "test"})
-    if (fs::is_directory(dir / name)) return dir / name;
-  return {};
 }
 
 // The data set of these classes, numbered as in class_names.
@@ -79,15 +87,33 @@ std::vector<Class> hold_out(std::vector<Class>& train) {
   return test;
 }
 
-TrainAndTest read_folder(const fs::path& dir, Index channels) {
-  const fs::path val = validation_folder(dir);
-  // Without folders in it, or another beside it, "train" is a class of vehicles.
-  const bool divided = fs::is_directory(dir / "train") && (!val.empty() || !folders_in(dir / "train").empty());
-  const fs::path folder = divided ? dir / "train" : dir;
-  std::vector<Class> train = find_classes(folder);
+// What was left out: files, and whole folders beside the parts.
+std::string describe(const Files& left_out, const std::vector<fs::path>& folders) {
+  std::vector<std::string> all;
+  if (const std::string others = left_out.describe_others(); !others.empty()) all.push_back(others);
+  if (!left_out.pictures.empty())
+    all.push_back(counted(left_out.pictures.size(), "picture", "pictures") + " in no class's folder");
+  for (const fs::path& path : folders)
+    all.push_back("the folder " + path.filename().string() + " with " +
+                  counted(find_files(path).pictures.size(), "picture", "pictures"));
+  return listed(all);
+}
+
+TrainAndTest read_folder(const fs::path& given, Index channels) {
+  Files left_out;
+  const fs::path dir = unwrapped(given, Split::none, left_out);
+  const Parts parts = find_parts(dir);
+  const bool divided = !parts.train.empty(), has_val = !parts.val.empty();
+  const auto classes_in = [&](const fs::path& part) {
+    return unwrapped(part, split_name(part.filename().string()).split, left_out);
+  };
+  const fs::path folder = divided ? classes_in(parts.train) : dir, val = has_val ? classes_in(parts.val) : fs::path();
+  if (divided) left_out.add(list_folder(dir).files);
+
+  std::vector<Class> train = find_classes(folder, left_out);
   check(train.size() >= 2, "image_folder", folder, " has a single folder, ", Quoted{train.front().name},
         ": expected two or more, one for each class");
-  const std::vector<Class> test = divided && !val.empty() ? find_classes(val) : hold_out(train);
+  const std::vector<Class> test = has_val ? find_classes(val, left_out) : hold_out(train);
   check(!test.empty(), "image_folder", "no class in ", folder,
         " has ten pictures, so that one could be kept back to validate on, and there are no train and val folders");
 
@@ -95,28 +121,21 @@ TrainAndTest read_folder(const fs::path& dir, Index channels) {
   for (const Class& c : train) class_names.push_back(c.name);
   for (const Class& c : test)
     check(std::binary_search(class_names.begin(), class_names.end(), c.name), "image_folder", val / c.name,
-          " has no counterpart in ", dir / "train");
-  return {.train = make_data_set(train, class_names, channels),
-          .test = make_data_set(test, class_names, channels),
-          .name = dir.string()};
+          " has no counterpart in ", folder);
+
+  TrainAndTest data{.train = make_data_set(train, class_names, channels),
+                    .test = make_data_set(test, class_names, channels),
+                    .name = given.string()};
+  const std::string in = within(given, folder), of_each = "every tenth picture of each class";
+  std::vector<std::string> notes{
+      (in.empty() ? "" : "to train on: " + in + "; ") + "to validate: " + (has_val ? within(given, val) : of_each),
+      "classes: " + listed(class_names)};
+  if (const std::string rest = describe(left_out, parts.others); !rest.empty()) notes.push_back("left out: " + rest);
+  data.train.notes = data.test.notes = notes;
+  return data;
 }
 
 }  // namespace
-
-// Links to folders are not followed, so that none leads in a circle.
-std::vector<fs::path> find_pictures(const fs::path& folder) {
-  std::vector<fs::path> pictures;
-  for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::recursive_directory_iterator(); ++entry) {
-    const fs::path& path = entry->path();
-    if (hidden(path)) {
-      entry.disable_recursion_pending();
-    } else if (is_picture(path) && !entry->is_directory()) {
-      pictures.push_back(path);
-    }
-  }
-  std::sort(pictures.begin(), pictures.end());
-  return pictures;
-}
 
 TrainAndTest image_folder(const fs::path& dir, Index channels) {
   check(channels == 1 || channels == 3, "image_folder", "pictures have 1 channel, grey, or 3, got ", channels);

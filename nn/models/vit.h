@@ -47,8 +47,9 @@ struct ViTMLP {
   Linear dense2;
   Dropout dropout2;
 
-  ViTMLP(Index num_hiddens, Index mlp_num_hiddens, Index mlp_num_outputs, real dropout, Rng& rng)
+  ViTMLP(Index num_hiddens, Index mlp_num_hiddens, Index mlp_num_outputs, real dropout, Rng& rng, GELU gelu = {})
       : dense1(num_hiddens, mlp_num_hiddens, rng),
+        gelu(gelu),
         dropout1(dropout, rng),
         dense2(mlp_num_hiddens, mlp_num_outputs, rng),
         dropout2(dropout, rng) {}
@@ -65,11 +66,11 @@ struct ViTBlock {
   ViTMLP mlp;
 
   ViTBlock(Index num_hiddens, Index norm_shape, Index mlp_num_hiddens, int num_heads, real dropout, bool use_bias,
-           Rng& rng, real layer_norm_eps = real(1e-5))
+           Rng& rng, real layer_norm_eps = real(1e-5), GELU gelu = {})
       : ln1(norm_shape, layer_norm_eps),
         attention(num_hiddens, num_heads, dropout, use_bias, rng),
         ln2(norm_shape, layer_norm_eps),
-        mlp(num_hiddens, mlp_num_hiddens, num_hiddens, dropout, rng) {}
+        mlp(num_hiddens, mlp_num_hiddens, num_hiddens, dropout, rng, gelu) {}
 
   /// (B, T, num_hiddens) -> the same shape. For valid_lens see MultiHeadAttention.
   Var operator()(const Var& X, const std::vector<int>& valid_lens = {}) {
@@ -91,6 +92,9 @@ struct ViTBlock {
 /// Input of the head: the class token, or the mean over the patches (d2l's second exercise).
 enum class Pool { token, avg };
 
+/// Of the MLPs: GELU by erf, or its approximation by tanh.
+enum class Activation { gelu, gelu_tanh };
+
 /// Hyperparameters of a ViT. The defaults are d2l's.
 struct ViTConfig {
   using Model = struct ViT;
@@ -106,6 +110,7 @@ struct ViTConfig {
   Index num_channels = 1;
   Pool pool = Pool::token;
   real layer_norm_eps = real(1e-5);
+  Activation activation = Activation::gelu;
   /// A second token with a head of its own, which learns from a teacher (DeiT, Touvron et al., 2021).
   bool distilled = false;
   /// Of the last block the head sees the class token only (two tokens if distilled), so nothing else is computed there:
@@ -135,7 +140,14 @@ struct ViTConfig {
        .choices = {"token", "avg"},
        .flag = "global-pool",
        .fixed = true});
-    f("layer_norm_eps", layer_norm_eps, {.low = 1e-20, .high = 1, .flag = ""});
+    f("layer_norm_eps", layer_norm_eps,
+      {.help = "eps of LayerNorm, added to the variance", .low = 1e-20, .high = 1, .fixed = true});
+    f("activation", activation,
+      {.help = "activation of the MLPs: gelu, by erf; gelu_tanh, PyTorch's approximation by tanh",
+       .choices = {"gelu", "gelu_tanh"},
+       .flag = "act",
+       .fixed = true,
+       .may_lack = true});
     f("distilled", distilled, {.flag = ""});
     f("whole_last_block", whole_last_block,
       {.help = "compute the last block for all tokens, not only for those that the head uses", .in_file = false});
@@ -174,7 +186,7 @@ struct ViT {
     check(!c.distilled || c.pool == Pool::token, "ViT", "distilled has two heads, each for a token: needs Pool::token");
     for (int i = 0; i < c.num_blks; ++i)
       blks.emplace_back(c.num_hiddens, c.num_hiddens, c.mlp_num_hiddens, c.num_heads, c.blk_dropout, c.use_bias, rng,
-                        c.layer_norm_eps);
+                        c.layer_norm_eps, GELU{c.activation == Activation::gelu_tanh});
     if (!c.distilled) return;
     dist_token = Var::parameter(Tensor::zeros({1, 1, c.num_hiddens}));
     head_dist.emplace(c.num_hiddens, c.num_classes, rng);

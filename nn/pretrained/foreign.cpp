@@ -1,14 +1,17 @@
-// What timm, torchvision and transformers write: the names of the weights are those that vit_weights() knows; how
-// pictures were prepared stands in files beside them, or is what is usual there.
+// Who says what the weights do not: in the order flags, files, names, the code of the library.
 #include "nn/pretrained/foreign.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
 
 #include "data/files/json.h"
 #include "data/files/read_file.h"
+#include "nn/pretrained/facts.h"
+#include "nn/pretrained/published.h"
 #include "nn/pretrained/vit_weights.h"
 #include "tensor/check.h"
 
@@ -18,137 +21,260 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr std::uintmax_t max_config = 16 << 20;  // bytes
+const char* name_of(VitOrigin origin) {
+  constexpr const char* names[] = {"d2l's", "timm's", "torchvision's", "transformers'"};
+  return names[static_cast<int>(origin)];
+}
 
-const std::vector<real> imagenet_mean{real(0.485), real(0.456), real(0.406)},
-    imagenet_std{real(0.229), real(0.224), real(0.225)}, half{real(0.5), real(0.5), real(0.5)};
+std::string text(Size2 size) { return std::to_string(size.height) + " x " + std::to_string(size.width); }
 
 // The config.json, or another, in the folder of the file; null if there is none.
 json config_beside(const fs::path& path, const char* name, std::string& place) {
+  constexpr std::uintmax_t largest = 16 << 20;  // bytes
   const fs::path config = path.parent_path() / name;
   place = config.string();
   std::error_code unreadable;
   if (!fs::is_regular_file(config, unreadable)) return nullptr;
-  const std::vector<std::uint8_t> text = read_file("read_model_file", config, max_config);
-  return parse_json({text.begin(), text.end()}, place);
+  const std::vector<std::uint8_t> content = read_file("read_model_file", config, largest);
+  return parse_json({content.begin(), content.end()}, place);
 }
 
-Preprocess usual_preprocess(const VitWeights& weights) {
-  switch (weights.origin) {
-    case VitOrigin::timm: {
-      const bool deit = weights.config.distilled;
-      return {.interpolation = Interpolation::bicubic,
-              .crop_pct = 0.9,
-              .mean = deit ? imagenet_mean : half,
-              .std = deit ? imagenet_std : half};
-    }
-    case VitOrigin::torchvision:
-      return {.crop_pct = 0.875, .mean = imagenet_mean, .std = imagenet_std};
-    case VitOrigin::hugging_face:
-      return {.mean = half, .std = half};
-    default:
-      return {};
+Facts said_by_flags(const ModelFileOptions& options) {
+  Facts facts;
+  const auto take = [](auto& fact, const auto& given, const char* flag) {
+    if (given) fact.say(*given, flag);
+  };
+  if (options.num_heads != 0) facts.num_heads.say(options.num_heads, "--num-heads");
+  take(facts.pool, options.pool, "--global-pool");
+  take(facts.layer_norm_eps, options.layer_norm_eps, "--layer-norm-eps");
+  take(facts.activation, options.activation, "--act");
+  take(facts.interpolation, options.interpolation, "--interpolation");
+  if (options.crop_pct) facts.crop.say({*options.crop_pct}, "--crop-pct");
+  take(facts.mean, options.mean, "--mean");
+  take(facts.std, options.std, "--std");
+  return facts;
+}
+
+// The sizes of images that these patches can be cut from: "96 x 96, 64 x 144, ...", the squarest first.
+std::string grids(const VitWeights& weights) {
+  const Size2 patch = weights.config.patch_size;
+  std::string all;
+  int found = 0;
+  for (auto height = static_cast<Index>(std::sqrt(static_cast<double>(weights.num_patches))); height >= 1; --height) {
+    if (weights.num_patches % height != 0) continue;
+    if (++found > 3) return all + ", ...";
+    const Index width = weights.num_patches / height;
+    all += (all.empty() ? "" : ", ") + text({height * patch.height, width * patch.width});
   }
+  return all;
 }
 
-// transformers keeps what the shapes do not say in config.json.
-VitHints hints_of(const JsonObject& config) {
-  if (config.has("hidden_act")) config.expect(config.text("hidden_act") == "gelu", "hidden_act", "gelu");
-  VitHints hints;
-  if (config.has("num_attention_heads")) hints.num_heads = static_cast<int>(config.integer("num_attention_heads"));
-  if (config.has("image_size")) hints.trained_size = config.size("image_size");
-  if (config.has("layer_norm_eps")) hints.layer_norm_eps = static_cast<real>(config.number("layer_norm_eps", 1e-20, 1));
-  return hints;
-}
-
-// timm keeps how pictures were prepared.
-void read_pretrained_cfg(const JsonObject& from, Preprocess& preprocess) {
-  if (from.has("interpolation")) {
-    const std::string filter = from.text("interpolation");
-    from.expect(filter == "bilinear" || filter == "bicubic", "interpolation", "bilinear or bicubic");
-    preprocess.interpolation = filter == "bicubic" ? Interpolation::bicubic : Interpolation::bilinear;
+// All that nobody has said, in one sentence with the ways to say it.
+void check_complete(const Facts& facts, const VitWeights& weights, const ModelFileOptions& options) {
+  std::vector<std::string> open;
+  const auto need = [&](const auto& fact, const std::string& what) {
+    if (!fact.value) open.push_back(what);
+  };
+  need(facts.num_heads, "the number of heads (--num-heads)");
+  need(facts.pool, "the pooling (--global-pool)");
+  need(facts.layer_norm_eps, "the eps of LayerNorm (--layer-norm-eps)");
+  need(facts.activation, "the activation (--act)");
+  need(facts.trained_size,
+       "the size of the images it was trained on (" +
+           (options.img_size ? "--img-size " + text(*options.img_size) + " does not fit: " : "--img-size: ") +
+           std::to_string(weights.num_patches) + " patches are " + grids(weights) + ")");
+  need(facts.interpolation, "the filter that resizes pictures (--interpolation)");
+  need(facts.crop, "how they are cropped (--crop-pct)");
+  need(facts.mean, "the mean that is subtracted (--mean)");
+  need(facts.std, "the deviation that divides (--std)");
+  if (open.empty()) return;
+  std::string list;
+  for (std::size_t i = 0; i < open.size(); ++i) list += (i == 0 ? "" : i + 1 < open.size() ? ", " : " and ") + open[i];
+  std::string names;
+  if (weights.origin == VitOrigin::torchvision) {
+    for (const Published& model : torchvisions_like(weights.config))
+      names += (names.empty() ? ": " : ", ") + model.name;
+    if (names.empty()) names = ", if it is one";
   }
-  if (from.has("crop_pct")) {
-    preprocess.crop_pct = from.number("crop_pct", 0, 1);
-    from.expect(preprocess.crop_pct == 0 || preprocess.crop_pct >= 0.1, "crop_pct", "0, or from 0.1 to 1");
+  const char* files = weights.origin == VitOrigin::timm ? ", put its config.json beside it"
+                      : weights.origin == VitOrigin::hugging_face
+                          ? ", put its config.json and preprocessor_config.json beside it"
+                          : "";
+  const bool published = weights.origin == VitOrigin::timm || weights.origin == VitOrigin::torchvision;
+  fail("read_model_file", name_of(weights.origin), " weights alone do not say ", list, ": give these flags", files,
+       published ? ", or name the published model by --weights" : "", names);
+}
+
+// "12 heads, pool token, ... (config.json); bicubic, ... (--interpolation)".
+std::string account(const Facts& facts, const VitWeights& weights, Size2 trained, const Preprocess& preprocess,
+                    const fs::path& folder) {
+  std::vector<std::pair<std::string, std::string>> items;  // what, from where
+  const auto item = [&](const std::string& from, const auto&... parts) {
+    std::ostringstream what;
+    (what << ... << parts);
+    const std::string beside = (folder / "").string();
+    items.emplace_back(what.str(), from.starts_with(beside) ? from.substr(beside.size()) : from);
+  };
+  const ViTConfig& c = weights.config;
+  item(facts.num_heads.from, c.num_heads, " heads");
+  item(facts.pool.from, "pool ", c.pool == Pool::avg ? "avg" : "token");
+  item(facts.layer_norm_eps.from, "eps ", c.layer_norm_eps);
+  item(facts.activation.from, c.activation == Activation::gelu ? "gelu" : "gelu_tanh");
+  item(facts.trained_size.from, text(trained));
+  if (c.img_size != trained) item("--img-size", "positions resized for ", text(c.img_size));
+  item(facts.interpolation.from, preprocess.interpolation == Interpolation::bicubic ? "bicubic" : "bilinear");
+  if (preprocess.crop_pct == 0)
+    item(facts.crop.from, "squashed");
+  else
+    item(facts.crop.from, preprocess.squash ? "squashed, crop_pct " : "crop_pct ", preprocess.crop_pct);
+  const auto numbers = [&](const char* name, const Fact<std::vector<real>>& fact, const std::vector<real>& all) {
+    std::ostringstream list;
+    const bool same = std::adjacent_find(all.begin(), all.end(), std::not_equal_to<>()) == all.end();
+    for (std::size_t i = 0; i < (same ? std::min<std::size_t>(1, all.size()) : all.size()); ++i)
+      list << (i > 0 ? "," : "") << all[i];
+    item(fact.from, name, all.empty() ? " none" : " ", list.str());
+  };
+  numbers("mean", facts.mean, preprocess.mean);
+  numbers("std", facts.std, preprocess.std);
+  std::string line = std::string(name_of(weights.origin)) + " weights: ";
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    line += items[i].first;
+    const bool last = i + 1 == items.size();
+    if (last || items[i].second != items[i + 1].second) line += " (" + items[i].second + ")";
+    if (!last) line += ", ";
   }
-  if (from.has("mean")) preprocess.mean = from.numbers("mean");
-  if (from.has("std")) preprocess.std = from.numbers("std");
-}
-
-// The crop_pct that cuts `side` out of `whole`: floor(side / crop_pct) is `whole`, also where the division is not
-// exact.
-double share(Index side, Index whole) {
-  const auto part = static_cast<double>(side), all = static_cast<double>(whole);
-  const double exact = part / all;
-  return std::floor(part / exact) == all ? exact : part / (all + 0.5);
-}
-
-// What transformers' processors of ViT and DeiT do: a picture becomes `size`, squashed; or its shorter side becomes
-// `shortest_edge`; then crop_size is cut out of the middle.
-void read_size(const JsonObject& from, const ViTConfig& config, bool other_size, Preprocess& preprocess) {
-  const bool covers = from.is_object("size") && from.object("size").has("shortest_edge");
-  const bool crops = from.has("do_center_crop") ? from.boolean("do_center_crop") : from.has("crop_size");
-  from.expect(crops || !covers, "size", "height and width where nothing is cropped");
-  const Size2 size = covers ? Size2(from.object("size").integer("shortest_edge")) : from.size("size");
-  const Size2 seen = crops ? from.size("crop_size") : size;
-  const char* last = crops ? "crop_size" : "size";
-  std::ostringstream expected;
-  expected << "the model's image size, " << config.img_size.height << " x " << config.img_size.width;
-  from.expect(other_size || seen == config.img_size, last, expected.str());
-
-  preprocess.squash = crops && !covers && seen != size;
-  preprocess.crop_pct = covers || preprocess.squash ? share(seen.height, size.height) : 0;
-  if (preprocess.crop_pct == 0) return;
-  const auto uncut = static_cast<Index>(std::floor(static_cast<double>(seen.width) / preprocess.crop_pct));
-  from.expect(preprocess.crop_pct >= 0.1 && preprocess.crop_pct <= 1 && uncut == size.width, "crop_size",
-              "the same share, from a tenth to all, of the height and the width of size");
-}
-
-// transformers keeps how pictures were prepared in a file of its own.
-void read_preprocessor_config(const JsonObject& from, const ViTConfig& config, bool other_size,
-                              Preprocess& preprocess) {
-  for (const char* step : {"do_resize", "do_rescale"})
-    if (from.has(step)) from.expect(from.boolean(step), step, "true");
-  if (from.has("rescale_factor"))
-    from.expect(std::abs(from.number("rescale_factor", 0, 1) * 255 - 1) < 1e-6, "rescale_factor", "1 / 255");
-  if (from.has("resample")) {
-    const Index filter = from.integer("resample", 0);
-    from.expect(filter == 2 || filter == 3, "resample", "2, bilinear, or 3, bicubic");
-    preprocess.interpolation = filter == 3 ? Interpolation::bicubic : Interpolation::bilinear;
-  }
-  read_size(from, config, other_size, preprocess);
-  if (from.has("image_mean")) preprocess.mean = from.numbers("image_mean");
-  if (from.has("image_std")) preprocess.std = from.numbers("image_std");
-  if (from.has("do_normalize") && !from.boolean("do_normalize")) preprocess.mean = preprocess.std = {};
+  return line;
 }
 
 }  // namespace
 
-ModelFile read_foreign(NamedTensors tensors, const fs::path& path, const ModelFileOptions& options) {
-  const VitOrigin origin = vit_origin(tensors);
-  const bool hugging_face = origin == VitOrigin::hugging_face, timm = origin == VitOrigin::timm;
+void check_keys(const JsonObject& object, const std::vector<const char*>& followed,
+                const std::vector<const char*>& harmless) {
+  const auto in = [](const std::vector<const char*>& list, const std::string& key) {
+    return std::any_of(list.begin(), list.end(), [&](const char* one) { return key == one; });
+  };
+  for (const std::string& key : object.keys())
+    check(!object.has(key.c_str()) || in(followed, key) || in(harmless, key), "read_model_file", object.place(),
+          " has ", Quoted{key}, ", which may change the answer and is not supported");
+}
+
+void check_shape(const std::string& where, const char* what, Index said, Index weights) {
+  check(said == weights, "read_model_file", where, " says ", what, " ", said, ", but the weights have ", weights);
+}
+
+void check_shapes(const std::string& where, const ViTConfig& said, const VitWeights& weights) {
+  const ViTConfig& has = weights.config;
+  check_shape(where, "width", said.num_hiddens, has.num_hiddens);
+  check_shape(where, "hidden units of the MLP", said.mlp_num_hiddens, has.mlp_num_hiddens);
+  check_shape(where, "blocks", said.num_blks, has.num_blks);
+  check_shape(where, "patch height", said.patch_size.height, has.patch_size.height);
+  check_shape(where, "patch width", said.patch_size.width, has.patch_size.width);
+  check_shape(where, "distillation tokens", said.distilled, has.distilled);
+}
+
+void say(const Published& model, const std::string& where, Facts& facts) {
+  facts.num_heads.say(model.config.num_heads, where);
+  facts.pool.say(model.config.pool, where);
+  facts.layer_norm_eps.say(model.config.layer_norm_eps, where);
+  facts.activation.say(model.config.activation, where);
+  facts.trained_size.say(model.config.img_size, where);
+  if (!model.preprocess) return;
+  const Preprocess& p = *model.preprocess;
+  facts.interpolation.say(p.interpolation, where);
+  facts.crop.say({p.crop_pct, p.squash}, where);
+  facts.mean.say(p.mean, where);
+  facts.std.say(p.std, where);
+}
+
+namespace {
+
+// A published model's name: --weights, or what the file is called where its config is not known.
+void read_name(const fs::path& path, const ModelFileOptions& options, bool knows_config, const VitWeights& weights,
+               Facts& facts) {
+  const std::string file = path.stem().string(), name = options.weights.empty() ? file : options.weights;
+  const std::optional<Published> model = published(name);
+  if (options.weights.empty() && (knows_config || !model || model->origin != weights.origin)) return;
+  const std::string where = options.weights.empty() ? "its name, " + file : "--weights " + name;
+  const bool timm = weights.origin == VitOrigin::timm;
+  check(timm || weights.origin == VitOrigin::torchvision, "read_model_file",
+        "--weights names models of timm and torchvision, but these are ", name_of(weights.origin), " weights");
+  check(model && model->origin == weights.origin, "read_model_file", "--weights should be a published model of ",
+        timm ? "timm's, such as vit_base_patch16_224.augreg_in21k_ft_in1k"
+             : "torchvision's, such as ViT_B_16_Weights.IMAGENET1K_V1",
+        ", that is supported, got ", Quoted{name});
+  if (!knows_config) check_shapes(where, model->config, weights);
+  if (timm && !facts.pool.value)
+    check((model->config.pool == Pool::avg) == weights.fc_norm, "read_model_file", where, " pools ",
+          weights.fc_norm ? "tokens, but there is an fc_norm" : "by the mean, but there is no fc_norm",
+          " among the weights");
+  say(*model, where, facts);
+}
+
+// Of torchvision's published models the architecture is known by its shapes, and the weights where only one has this
+// image size.
+void read_torchvisions_shapes(const VitWeights& weights, Facts& facts) {
+  const std::vector<Published> models = torchvisions_like(weights.config);
+  if (models.empty()) return;
+  facts.num_heads.say(models.front().config.num_heads, "its shapes");
+  std::vector<Published> same_size;
+  for (const Published& model : models)
+    if (model.config.img_size == *facts.trained_size.value) same_size.push_back(model);
+  if (weights.config.num_classes == 1000 && same_size.size() == 1)
+    say(same_size[0], "its shapes, " + same_size[0].name, facts);
+}
+
+void read_code(const VitWeights& weights, Facts& facts) {
+  const VitHints code = fixed_by_code(weights);
+  const std::string where = std::string(name_of(weights.origin)) + " code";
+  if (code.pool) facts.pool.say(*code.pool, where);
+  if (code.layer_norm_eps) facts.layer_norm_eps.say(*code.layer_norm_eps, where);
+  if (code.activation) facts.activation.say(*code.activation, where);
+  if (code.trained_size) facts.trained_size.say(*code.trained_size, where);
+}
+
+}  // namespace
+
+ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const ModelFileOptions& options) {
+  VitWeights weights = name_weights(tensors);
+  const ViTConfig& vit = weights.config;
+  const bool hugging_face = weights.origin == VitOrigin::hugging_face, timm = weights.origin == VitOrigin::timm;
+  Facts facts = said_by_flags(options);
   std::string place;
   const json config = hugging_face || timm ? config_beside(path, "config.json", place) : json();
-  VitHints hints = hugging_face && !config.is_null() ? hints_of({config, place}) : VitHints{};
-  if (options.num_heads) hints.num_heads = options.num_heads;
-  hints.img_size = options.img_size;
-  VitWeights weights = vit_weights(std::move(tensors), hints);
-  const ViTConfig& vit = weights.config;
-  ModelFile file{vit, std::move(weights.tensors), {}, usual_preprocess(weights)};
-  if (vit.num_channels != 3) file.preprocess.mean = file.preprocess.std = {};
-  if (!config.is_null()) {
-    const JsonObject about(config, place);
-    if (timm && about.has("pretrained_cfg")) read_pretrained_cfg(about.object("pretrained_cfg"), file.preprocess);
-    if (timm && about.has("global_pool"))
-      about.expect(about.text("global_pool") == (vit.pool == Pool::avg ? "avg" : "token"), "global_pool",
-                   "token, or avg with an fc_norm among the weights");
-    const char* names = hugging_face ? "id2label" : "label_names";
-    if (about.has(names)) file.class_names = about.names(names);
-  }
+  const bool knows_config = timm && !config.is_null() && read_timm({config, place}, options.weights, weights, facts);
+  if (hugging_face && !config.is_null()) read_transformers({config, place}, weights, facts);
   const json preprocessor = hugging_face ? config_beside(path, "preprocessor_config.json", place) : json();
-  if (!preprocessor.is_null())
-    read_preprocessor_config({preprocessor, place}, vit, options.img_size.has_value(), file.preprocess);
+  if (!preprocessor.is_null()) read_preprocessor({preprocessor, place}, facts);
+  read_name(path, options, knows_config, weights, facts);
+  read_code(weights, facts);
+  if (weights.origin == VitOrigin::torchvision) read_torchvisions_shapes(weights, facts);
+
+  const auto patches = [&](Size2 size) {
+    return size.height % vit.patch_size.height == 0 && size.width % vit.patch_size.width == 0
+               ? size.height / vit.patch_size.height * (size.width / vit.patch_size.width)
+               : 0;
+  };
+  if (options.img_size && patches(*options.img_size) == weights.num_patches)
+    facts.trained_size.say(*options.img_size, "--img-size");
+  if (weights.num_patches == 1) facts.trained_size.say(vit.patch_size, "its one patch");
+  check_complete(facts, weights, options);
+  const Size2 trained = *facts.trained_size.value;
+  check(patches(trained) == weights.num_patches, "read_model_file", facts.trained_size.from, " says images of ",
+        text(trained), ", but the weights have position embeddings of ", weights.num_patches, " patches, which are ",
+        grids(weights));
+  check(options.img_size || !facts.pictures || *facts.pictures == trained, "read_model_file", facts.crop.from,
+        " says that pictures become ", facts.pictures ? text(*facts.pictures) : "", ", but the model is for ",
+        text(trained), ", as ", facts.trained_size.from, " says; --img-size decides");
+
+  set_hints(weights, {facts.num_heads.value, facts.pool.value, facts.layer_norm_eps.value, facts.activation.value,
+                      facts.trained_size.value});
+  if (options.img_size) set_img_size(weights.config, weights.tensors, *options.img_size);
+  ModelFile file{vit, {}, std::move(facts.class_names), {}, facts.scores};
+  file.preprocess = {vit.img_size,     *facts.interpolation.value, facts.crop.value->crop_pct, *facts.mean.value,
+                     *facts.std.value, facts.crop.value->squash,   facts.crop.value->crop_down};
+  spread(file.preprocess, vit.num_channels);
+  file.taken = account(facts, weights, trained, file.preprocess, path.parent_path());
+  file.tensors = std::move(weights.tensors);
   if (file.class_names.empty())
     for (Index i = 0; i < vit.num_classes; ++i) file.class_names.push_back(std::to_string(i));
   return file;

@@ -6,22 +6,12 @@
 
 namespace bobbin {
 
-/// Converts weights that vit_weights() recognises to a model file of ours. What they do not say comes from the
-/// config.json beside the file at `path`, if it is timm's or transformers', and how pictures are prepared from what
-/// timm has there and transformers in preprocessor_config.json. Without these it is a guess, what is usual there:
-///
-/// | origin                   | says it in               | else a guess: resized by | mean, deviation (3 channels) |
-/// |--------------------------|--------------------------|--------------------------|------------------------------|
-/// | timm                     | config.json              | bicubic, crop_pct 0.9    | 0.5, 0.5                     |
-/// | timm, DeiT (distilled)   | config.json              | bicubic, crop_pct 0.9    | ImageNet's                   |
-/// | torchvision              | nowhere                  | bilinear, crop_pct 0.875 | ImageNet's                   |
-/// | transformers             | preprocessor_config.json | bilinear, squashed       | 0.5, 0.5                     |
-/// | d2l                      | nowhere                  | bilinear, squashed       | none                         |
-///
-/// A DeiT that is not distilled cannot be told from a ViT without these files. Where transformers would cut half a
-/// pixel more off one side than off the other, the cut may be at torchvision's place, a pixel from transformers'.
-/// Classes without names are "0", "1", ... Throws Error where vit_weights() does, and unless those files are JSON that
-/// fits the weights.
-ModelFile read_foreign(NamedTensors tensors, const std::filesystem::path& path, const ModelFileOptions& options);
+/// Converts weights that vit_weights() recognises to a model file of ours. What they do not say is never guessed: it
+/// comes from options, the config.json beside the file at `path` (timm's or transformers'), transformers'
+/// preprocessor_config.json, or a published model's name; README.md here lists what decides what. `taken` of the result
+/// says what was taken, and from where. Classes without names are "0", "1", ...
+/// Throws Error, which lists all that is missing and the ways to say it; where vit_weights() does; and where the files
+/// contradict the weights, or have a key or a value that may change the answer and is not supported.
+ModelFile read_foreign(const NamedTensors& tensors, const std::filesystem::path& path, const ModelFileOptions& options);
 
 }  // namespace bobbin

@@ -7,6 +7,7 @@
 #include "nn/pretrained/foreign.h"
 #include "nn/pretrained/vit_weights.h"
 #include "tensor/check.h"
+#include "tensor/functions.h"
 
 namespace bobbin {
 namespace {
@@ -34,7 +35,11 @@ void check_description(const AnyConfig& config, const std::vector<std::string>& 
         ", but pictures become ", preprocess.size.height, " x ", preprocess.size.width);
 }
 
+// To a file of ours.
 void apply(const ModelFileOptions& options, ModelFile& file) {
+  check(
+      !options.pool && !options.layer_norm_eps && !options.activation && options.weights.empty(), "model file",
+      "--global-pool, --layer-norm-eps, --act and --weights are for the weights of other libraries: this file says it");
   auto* vit = file.config.as<ViTConfig>();
   check(vit || options.num_heads == 0, "model file", "a ", file.config.title(),
         " has no attention heads, but --num-heads was given");
@@ -61,23 +66,28 @@ std::string describe_model(const ModelDescription& d) {
   check_description(d.config, d.class_names, d.preprocess);
   AnyConfig config = d.config;
   Preprocess preprocess = d.preprocess;
-  return to_text({{"model", config.name()},
-                  {"config", to_json(fields_of(config))},
-                  {"class_names", d.class_names},
-                  {"preprocess", to_json(fields_of(preprocess))}});
+  nlohmann::ordered_json all{{"model", config.name()},
+                             {"config", to_json(fields_of(config))},
+                             {"class_names", d.class_names},
+                             {"preprocess", to_json(fields_of(preprocess))}};
+  if (d.scores == Scores::sigmoid) all["scores"] = "sigmoid";
+  return to_text(all);
 }
 
 ModelDescription read_description(const std::string& text, const std::string& place) {
   const json value = parse_json(text, place);
-  const JsonObject description(value, place), about_pictures = description.object("preprocess");
+  const JsonObject description(value, place);
   // One by one: g++ 12 destroys twice what a braced list has made when a later member of it throws.
   ModelDescription result{AnyConfig::of(description.has("model") ? description.text("model") : "vit"), {}, {}};
   read_json(fields_of(result.config), description.object("config"));
   result.class_names = description.names("class_names");
   result.preprocess.size = result.config.img_size();
-  for (const Field& field : fields_of(result.preprocess))
-    if (field.name() != "squash" || about_pictures.has("squash"))  // not in the first files
-      field.set(about_pictures.at(field.name().c_str()), about_pictures.place() + "." + field.name());
+  read_json(fields_of(result.preprocess), description.object("preprocess"));
+  if (description.has("scores")) {
+    const bool sigmoid = description.text("scores") == "sigmoid";
+    description.expect(sigmoid || description.text("scores") == "softmax", "scores", "softmax or sigmoid");
+    if (sigmoid) result.scores = Scores::sigmoid;
+  }
   with_context("read_description", place,
                [&] { check_description(result.config, result.class_names, result.preprocess); });
   return result;
@@ -88,22 +98,28 @@ ModelFile read_model_file(const fs::path& path, const ModelFileOptions& options)
   return with_context("read_model_file", path, [&] {
     const auto note = content.metadata.find("bobbin");
     const auto read = [&]() -> ModelFile {
-      if (note == content.metadata.end()) return read_foreign(std::move(content.tensors), path, options);
+      if (note == content.metadata.end()) return read_foreign(content.tensors, path, options);
       ModelDescription own = read_description(note->second, "its description");
-      return {std::move(own.config), std::move(content.tensors), std::move(own.class_names), std::move(own.preprocess)};
+      ModelFile file{std::move(own.config), std::move(content.tensors), std::move(own.class_names),
+                     std::move(own.preprocess), own.scores};
+      apply(options, file);
+      return file;
     };
     ModelFile file = read();
-    apply(options, file);
     check_description(file.config, file.class_names, file.preprocess);
     check_size(file.config, file.tensors);
     return file;
   });
 }
 
+Tensor Classifier::probabilities(const Tensor& logits) const {
+  return scores == Scores::sigmoid ? sigmoid(logits) : softmax(logits);
+}
+
 Classifier read_classifier(const fs::path& path, const ModelFileOptions& options) {
   ModelFile file = read_model_file(path, options);
   Classifier classifier{with_context("read_model_file", path, [&] { return make_model(file.config, file.tensors); }),
-                        std::move(file.class_names), std::move(file.preprocess)};
+                        std::move(file.class_names), std::move(file.preprocess), file.scores, std::move(file.taken)};
   eval(classifier.model);
   return classifier;
 }

@@ -11,11 +11,16 @@
 /// A model in one file: its weights under PyTorch's names, and in the metadata what it takes to use them.
 namespace bobbin {
 
+/// What a model's logits are: softmax makes probabilities of classes that exclude one another of them, sigmoid those of
+/// classes each by itself, of which a picture may have several or none.
+enum class Scores { softmax, sigmoid };
+
 /// The metadata of a model file.
 struct ModelDescription {
   AnyConfig config;
   std::vector<std::string> class_names;  ///< one for each class
   Preprocess preprocess;                 ///< its size is the config's img_size
+  Scores scores = Scores::softmax;
 };
 
 /// The content of a model file, before a model is built from it: to be given another size, or another head.
@@ -24,6 +29,8 @@ struct ModelFile {
   NamedTensors tensors;
   std::vector<std::string> class_names;
   Preprocess preprocess;
+  Scores scores = Scores::softmax;
+  std::string taken{};  ///< of another library's: what was taken that the weights do not say, and from where
 };
 
 /// A model in evaluation mode with its class names and preprocessing.
@@ -31,20 +38,32 @@ struct Classifier {
   AnyModel model;
   std::vector<std::string> class_names;  ///< one for each logit
   Preprocess preprocess;
+  Scores scores = Scores::softmax;
+  std::string taken{};  ///< see ModelFile
+
+  /// Logits (B, classes) -> the probabilities of the classes.
+  Tensor probabilities(const Tensor& logits) const;
 };
 
 /// What a model file does not say, or overrides of what it says.
 struct ModelFileOptions {
-  int num_heads = 0;                ///< of a ViT; 0: as the file says, or else as VitHints
-  std::optional<Size2> img_size{};  ///< of a ViT: other images than it was trained on; see set_img_size()
+  int num_heads = 0;  ///< of a ViT; 0: as the file says
+  /// Of a ViT: the size of the images that it was trained on, where the file does not say it, or of other ones; see
+  /// set_img_size().
+  std::optional<Size2> img_size{};
   std::optional<Interpolation> interpolation{};
   std::optional<double> crop_pct{};
   std::optional<std::vector<real>> mean{}, std{};  ///< one number is for all channels
+  /// Of another library's weights only: our own files say these. `weights` is the name of a published model.
+  std::optional<Pool> pool{};
+  std::optional<real> layer_norm_eps{};
+  std::optional<Activation> activation{};
+  std::string weights{};
 };
 
 /// The text of a description, which our files have under the key "bobbin" of their metadata: JSON with `model`, the
-/// model's name, its `config`, `class_names` and `preprocess`. Throws Error unless there is a name for each class and
-/// preprocess.size is the model's image size.
+/// model's name, its `config`, `class_names`, `preprocess`, and `scores` where these are no softmax. Throws Error
+/// unless there is a name for each class and preprocess.size is the model's image size.
 std::string describe_model(const ModelDescription& description);
 
 /// Reads what describe_model() writes; without `model`, as in the first files, it is a ViT. `place` says in errors

@@ -160,51 +160,22 @@ void add_zero_biases(Tensors& tensors, const ViTConfig& config) {
   }
 }
 
-int usual_heads(Index num_hiddens) {
-  for (const Index width : {1152, 1280, 1408, 1664})  // so400m, huge, giant, gigantic
-    if (num_hiddens == width) return 16;
-  check(num_hiddens % 64 == 0, "vit_weights", "the number of heads is not in the weights, and num_hiddens ",
-        num_hiddens, " is not a multiple of 64, the usual width of a head: it must be given");
-  return static_cast<int>(num_hiddens / 64);
-}
-
-real usual_eps(VitOrigin origin) {
-  if (origin == VitOrigin::d2l) return real(1e-5);
-  return origin == VitOrigin::hugging_face ? real(1e-12) : real(1e-6);
-}
-
-// The size of the images whose patches have these position embeddings.
-Size2 trained_size(Index num_patches, Size2 patch_size, const VitHints& hints) {
-  if (hints.trained_size) return *hints.trained_size;
-  const auto side = static_cast<Index>(std::lround(std::sqrt(static_cast<double>(std::max<Index>(num_patches, 0)))));
-  if (side * side == num_patches) return {side * patch_size.height, side * patch_size.width};
-  check(hints.img_size.has_value(), "vit_weights", "there are position embeddings of ", num_patches,
-        " patches, which is no square: the image size must be given");
-  return *hints.img_size;
-}
-
-ViTConfig config_of(const VitWeights& weights, const VitHints& hints, bool averages) {
-  const Tensors& tensors = weights.tensors;
+// What the shapes say.
+ViTConfig config_of(const Tensors& tensors) {
   const Shape& patch = need(tensors, "patch_embedding.conv.weight", 4).shape();
-  ViTConfig config{.patch_size = {patch[2], patch[3]},
+  ViTConfig config{.img_size = 0,
+                   .patch_size = {patch[2], patch[3]},
                    .num_hiddens = patch[0],
                    .mlp_num_hiddens = need(tensors, "blks.0.mlp.dense1.weight", 2).shape()[0],
-                   .num_heads = hints.num_heads > 0 ? hints.num_heads : usual_heads(patch[0]),
+                   .num_heads = 0,
                    .num_blks = 0,
                    .emb_dropout = 0,
                    .blk_dropout = 0,
                    .use_bias = tensors.contains("blks.0.attention.W_o.bias"),
                    .num_classes = need(tensors, "head.1.weight", 2).shape()[0],
                    .num_channels = patch[1],
-                   .pool = averages ? Pool::avg : Pool::token,
-                   .layer_norm_eps = hints.layer_norm_eps > 0 ? hints.layer_norm_eps : usual_eps(weights.origin),
                    .distilled = tensors.contains("dist_token")};
   while (tensors.contains(block(config.num_blks) + "ln1.weight")) ++config.num_blks;
-  const Index num_patches = need(tensors, "pos_embedding", 3).shape()[1] - (config.distilled ? 2 : 1);
-  config.img_size = trained_size(num_patches, config.patch_size, hints);
-  check(PatchEmbedding::count_patches(config.img_size, config.patch_size) == num_patches, "vit_weights",
-        "there are position embeddings of ", num_patches, " patches, which do not fit an image of ",
-        config.img_size.height, " x ", config.img_size.width);
   return config;
 }
 
@@ -238,13 +209,62 @@ VitOrigin vit_origin(const Tensors& tensors) {
        "vit.embeddings.patch_embeddings.projection.weight");
 }
 
-VitWeights vit_weights(Tensors tensors, const VitHints& hints) {
-  check(hints.num_heads >= 0, "vit_weights", "num_heads must be 1 or more, got ", hints.num_heads);
-  VitWeights weights{vit_origin(tensors), {}, {}};
+VitWeights name_weights(const Tensors& tensors) {
+  VitWeights weights{vit_origin(tensors), {}, {}, 0, tensors.contains("fc_norm.weight")};
   for (const auto& [name, tensor] : tensors) add(weights.tensors, translated(name, weights.origin), tensor);
-  weights.config = config_of(weights, hints, weights.origin == VitOrigin::timm && tensors.contains("fc_norm.weight"));
+  weights.config = config_of(weights.tensors);
+  weights.num_patches =
+      need(weights.tensors, "pos_embedding", 3).shape()[1] - 1 - static_cast<Index>(weights.config.distilled);
+  check(weights.num_patches >= 1, "vit_weights", "there are no position embeddings of patches: pos_embedding is ",
+        weights.tensors.at("pos_embedding").shape());
   if (weights.config.use_bias) add_zero_biases(weights.tensors, weights.config);
-  if (hints.img_size) set_img_size(weights.config, weights.tensors, *hints.img_size);
+  return weights;
+}
+
+VitHints fixed_by_code(const VitWeights& weights) {
+  VitHints hints;
+  if (weights.origin == VitOrigin::timm) return hints;
+  hints.pool = Pool::token;
+  if (weights.origin == VitOrigin::hugging_face) return hints;
+  hints.layer_norm_eps = weights.origin == VitOrigin::d2l ? real(1e-5) : real(1e-6);
+  hints.activation = Activation::gelu;
+  if (weights.origin == VitOrigin::d2l) return hints;
+  const auto side = static_cast<Index>(std::lround(std::sqrt(static_cast<double>(weights.num_patches))));
+  check(side * side == weights.num_patches, "vit_weights", "there are position embeddings of ", weights.num_patches,
+        " patches, which is no square, as torchvision's have");
+  const Size2 patch = weights.config.patch_size;
+  hints.trained_size = Size2(side * patch.height, side * patch.width);
+  return hints;
+}
+
+void set_hints(VitWeights& weights, const VitHints& hints) {
+  check(hints.num_heads && hints.pool && hints.layer_norm_eps && hints.activation && hints.trained_size, "vit_weights",
+        "these weights do not say the model's number of heads, pooling, eps of LayerNorm, activation or image size: ",
+        "all of them must be given");
+  check(*hints.num_heads >= 1, "vit_weights", "num_heads must be 1 or more, got ", *hints.num_heads);
+  check(weights.origin != VitOrigin::timm || *hints.pool == Pool::token || weights.fc_norm, "vit_weights",
+        "without an fc_norm among its weights timm normalises the tokens and averages them then, which is not ",
+        "supported: here the mean is normalised");
+  ViTConfig& config = weights.config;
+  config.num_heads = *hints.num_heads;
+  config.pool = *hints.pool;
+  config.layer_norm_eps = *hints.layer_norm_eps;
+  config.activation = *hints.activation;
+  config.img_size = *hints.trained_size;
+  check(PatchEmbedding::count_patches(config.img_size, config.patch_size) == weights.num_patches, "vit_weights",
+        "there are position embeddings of ", weights.num_patches, " patches, which do not fit an image of ",
+        config.img_size.height, " x ", config.img_size.width);
+}
+
+VitWeights vit_weights(const Tensors& tensors, const VitHints& hints) {
+  VitWeights weights = name_weights(tensors);
+  VitHints all = fixed_by_code(weights);
+  if (hints.num_heads) all.num_heads = hints.num_heads;
+  if (hints.pool) all.pool = hints.pool;
+  if (hints.layer_norm_eps) all.layer_norm_eps = hints.layer_norm_eps;
+  if (hints.activation) all.activation = hints.activation;
+  if (hints.trained_size) all.trained_size = hints.trained_size;
+  set_hints(weights, all);
   return weights;
 }
 

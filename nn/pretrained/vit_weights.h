@@ -12,31 +12,43 @@ namespace bobbin {
 /// VisionTransformer, or transformers' ViTForImageClassification.
 enum class VitOrigin { d2l, timm, torchvision, hugging_face };
 
-/// What the shapes of the weights do not say.
+/// What the weights do not say: neither their names nor their shapes do.
 struct VitHints {
-  /// 0: heads of width 64, and for widths of 1152, 1280, 1408 and 1664 16 heads, as in all published models.
-  int num_heads = 0;
-  /// 0: that of the origin; 1e-5 in d2l, 1e-6 in timm and torchvision, 1e-12 in transformers.
-  real layer_norm_eps = 0;
-  /// The size of the images that the position embeddings are for. Nothing: a square, or img_size if it is none.
+  std::optional<int> num_heads{};
+  std::optional<Pool> pool{};
+  std::optional<real> layer_norm_eps{};
+  std::optional<Activation> activation{};
+  /// The size of the images that the position embeddings are for: 36 patches are 4 x 9 as well as 6 x 6.
   std::optional<Size2> trained_size{};
-  /// The size of the images that the model shall see; see set_img_size(). Nothing: as it was trained.
-  std::optional<Size2> img_size{};
 };
 
 struct VitWeights {
   VitOrigin origin;
   ViTConfig config;                       ///< without dropout
   std::map<std::string, Tensor> tensors;  ///< under the names of ViT's parameters; others keep theirs
+  Index num_patches;                      ///< that have position embeddings
+  bool fc_norm;                           ///< timm's norm after the pooling, in place of the one before
 };
 
 /// Throws Error if none of the four has such names.
 VitOrigin vit_origin(const std::map<std::string, Tensor>& tensors);
 
 /// Recognises the weights by their names, gives them d2l's, cuts what is stored as one (qkv) in three, and
-/// finds the model's sizes in the shapes. Where timm leaves out the biases of qkv only, they become zeros.
-/// Throws Error as vit_origin() does, where shapes contradict each other, and where a hint is missing.
-VitWeights vit_weights(std::map<std::string, Tensor> tensors, const VitHints& hints = {});
+/// finds the model's sizes in the shapes. Where only the biases of qkv are left out, they become zeros. The config has
+/// no heads and no image size yet, and d2l's pooling, eps and activation: set_hints() has the last word.
+/// Throws Error as vit_origin() does, and where shapes contradict each other.
+VitWeights name_weights(const std::map<std::string, Tensor>& tensors);
+
+/// What the code of the origin does not leave open: d2l's class takes the class token, eps 1e-5 and GELU; torchvision's
+/// the class token, 1e-6, GELU and squares; transformers' the class token; timm's leaves all open.
+VitHints fixed_by_code(const VitWeights& weights);
+
+/// Completes the config. Throws Error where a hint is missing, where the trained size does not fit the number of
+/// patches, and for the mean over tokens that are normalised before it, as timm's without fc_norm are.
+void set_hints(VitWeights& weights, const VitHints& hints);
+
+/// All of this: `hints` come before what is fixed by code.
+VitWeights vit_weights(const std::map<std::string, Tensor>& tensors, const VitHints& hints = {});
 
 /// Converts the weights to those of a model for images of another size: the position embeddings of the patches are
 /// resized as an image, the others stay. Throws Error if there are none, or if the patch size does not divide the

@@ -71,7 +71,7 @@ std::string metrics_csv(const std::vector<EpochMetrics>& epochs) {
 }
 
 std::vector<EpochMetrics> read_metrics(const std::filesystem::path& path) {
-  const std::vector<std::uint8_t> bytes = read_file("read_metrics", path, std::uintmax_t{1} << 26);
+  const std::vector<std::uint8_t> bytes = read_file("read_metrics", path, std::uintmax_t{1} << 28);
   std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   std::vector<EpochMetrics> epochs;
   for (std::size_t number = 1; !rest.empty(); ++number) {

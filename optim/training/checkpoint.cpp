@@ -1,5 +1,7 @@
 #include "optim/training/checkpoint.h"
 
+#include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -39,16 +41,46 @@ std::uint64_t to_word(const Json& json) {
 
 // --- The parts ---------------------------------------------------------------------------------------------
 
-Json to_json(const EpochMetrics& e) {
-  return {{"step", e.step},
-          {"train_loss", number(e.train_loss)},
-          {"val_loss", number(e.val_loss)},
-          {"val_acc", number(e.val_acc)},
-          {"lr", number(e.lr)},
-          {"img_per_s", number(e.img_per_s)},
-          {"seconds", number(e.seconds)}};
+// The finished epochs are the tensor "epochs" (epochs, 7, 4): a text may not have any length, a tensor may. Each of the
+// 7 numbers of an epoch is kept to the bit, its 64 bits as four numbers of 16, the lowest first.
+constexpr Index fields = 7, pieces = sizeof(double) / sizeof(std::uint16_t);
+
+Tensor to_tensor(const std::vector<EpochMetrics>& epochs) {
+  std::vector<real> all;
+  for (const EpochMetrics& e : epochs)
+    for (const double x :
+         {static_cast<double>(e.step), e.train_loss, e.val_loss, e.val_acc, e.lr, e.img_per_s, e.seconds})
+      for (const std::uint16_t piece : std::bit_cast<std::array<std::uint16_t, pieces>>(x))
+        all.push_back(static_cast<real>(piece));
+  return {{static_cast<Index>(epochs.size()), fields, pieces}, all};
 }
 
+std::vector<EpochMetrics> to_epochs(const Tensor& tensor) {
+  const Shape& shape = tensor.shape();
+  check(shape.rank() == 3 && shape[1] == fields && shape[2] == pieces, "epochs", "have the shape ", shape);
+  const std::vector<real> all = tensor.values();
+  auto next = all.begin();
+  const auto take = [&next] {
+    std::array<std::uint16_t, pieces> bits{};
+    for (std::uint16_t& piece : bits) {
+      check(*next >= 0 && *next <= 65535 && *next == std::floor(*next), "epochs", "have a piece of a number that is ",
+            *next, ", expected a whole one from 0 to 65535");
+      piece = static_cast<std::uint16_t>(*next++);
+    }
+    return std::bit_cast<double>(bits);
+  };
+  std::vector<EpochMetrics> epochs;
+  while (next != all.end()) {
+    const double step = take();
+    check(step >= 0 && step < 0x1p53 && step == std::floor(step), "epochs", "have one that ends after step ", step);
+    EpochMetrics e{.epoch = static_cast<int>(epochs.size()) + 1, .step = static_cast<Index>(step)};
+    for (double* x : {&e.train_loss, &e.val_loss, &e.val_acc, &e.lr, &e.img_per_s, &e.seconds}) *x = take();
+    epochs.push_back(e);
+  }
+  return epochs;
+}
+
+// As files before had them, in the JSON.
 EpochMetrics to_epoch(const Json& json, std::size_t index) {
   return {.epoch = static_cast<int>(index) + 1,
           .step = to_index(json.at("step")),
@@ -61,15 +93,12 @@ EpochMetrics to_epoch(const Json& json, std::size_t index) {
 }
 
 Json to_json(const Progress& p) {
-  Json json = {{"epochs", Json::array()},     {"in_epoch", p.in_epoch},         {"first_step", p.first_step},
-               {"images", p.images},          {"loss_sum", number(p.loss_sum)}, {"lr", number(p.lr)},
-               {"seconds", number(p.seconds)}};
-  for (const EpochMetrics& epoch : p.epochs) json["epochs"].push_back(to_json(epoch));
-  return json;
+  return {{"in_epoch", p.in_epoch},         {"first_step", p.first_step}, {"images", p.images},
+          {"loss_sum", number(p.loss_sum)}, {"lr", number(p.lr)},         {"seconds", number(p.seconds)}};
 }
 
-Progress to_progress(const Json& json, std::vector<double> losses) {
-  Progress p{.epochs = {},
+Progress to_progress(const Json& json, std::vector<EpochMetrics> epochs, std::vector<double> losses) {
+  Progress p{.epochs = std::move(epochs),
              .losses = std::move(losses),
              .in_epoch = json.at("in_epoch").get<bool>(),
              .first_step = to_index(json.at("first_step")),
@@ -77,7 +106,8 @@ Progress to_progress(const Json& json, std::vector<double> losses) {
              .loss_sum = to_double(json.at("loss_sum")),
              .lr = to_double(json.at("lr")),
              .seconds = to_double(json.at("seconds"))};
-  for (const Json& epoch : json.at("epochs")) p.epochs.push_back(to_epoch(epoch, p.epochs.size()));
+  if (json.contains("epochs"))
+    for (const Json& epoch : json.at("epochs")) p.epochs.push_back(to_epoch(epoch, p.epochs.size()));
   check(p.first_step <= p.steps(), "progress", "its epoch begins after step ", p.first_step, " of ", p.steps());
   check(p.seconds >= 0 && p.seconds < 1e9, "progress", "its epoch has lasted ", p.seconds, " seconds");
   return p;
@@ -122,6 +152,23 @@ void read_sgd(Checkpoint& c, const NamedTensors& tensors) {
   c.streams = streams;
 }
 
+Safetensors as_file(const Checkpoint& c) {
+  NamedTensors tensors;
+  for (const auto& [name, tensor] : c.parameters) tensors.emplace("parameters." + name, tensor);
+  for (const auto& [name, tensor] : c.buffers) tensors.emplace("buffers." + name, tensor);
+  for (const auto& [name, tensor] : c.optimizer_state) tensors.emplace("optimizer." + name, tensor);
+  if (!c.progress.losses.empty()) tensors.emplace("losses", to_tensor(c.progress.losses));
+  if (!c.progress.epochs.empty()) tensors.emplace("epochs", to_tensor(c.progress.epochs));
+  auto metadata = to_metadata(c.notes, "note.");
+  metadata["training"] = Json{
+      {"optimizer", c.optimizer},
+      {"batch_size", c.batch_size},
+      {"streams", to_json(c.streams)},
+      {"progress",
+       to_json(c.progress)}}.dump();
+  return {tensors, metadata};
+}
+
 }  // namespace
 
 std::map<std::string, std::string> to_metadata(const RunNotes& notes, const std::string& prefix) {
@@ -131,20 +178,14 @@ std::map<std::string, std::string> to_metadata(const RunNotes& notes, const std:
   return metadata;
 }
 
+void check_checkpoint(const fs::path& path, const Checkpoint& c) {
+  const Safetensors file = as_file(c);
+  check_safetensors(path, file.tensors, file.metadata);
+}
+
 void write_checkpoint(const fs::path& path, const Checkpoint& c) {
-  NamedTensors tensors;
-  for (const auto& [name, tensor] : c.parameters) tensors.emplace("parameters." + name, tensor);
-  for (const auto& [name, tensor] : c.buffers) tensors.emplace("buffers." + name, tensor);
-  for (const auto& [name, tensor] : c.optimizer_state) tensors.emplace("optimizer." + name, tensor);
-  if (!c.progress.losses.empty()) tensors.emplace("losses", to_tensor(c.progress.losses));
-  auto metadata = to_metadata(c.notes, "note.");
-  metadata["training"] = Json{
-      {"optimizer", c.optimizer},
-      {"batch_size", c.batch_size},
-      {"streams", to_json(c.streams)},
-      {"progress",
-       to_json(c.progress)}}.dump();
-  write_safetensors(path, tensors, metadata);
+  const Safetensors file = as_file(c);
+  write_safetensors(path, file.tensors, file.metadata);
 }
 
 Checkpoint read_checkpoint(const fs::path& path) {
@@ -160,10 +201,12 @@ Checkpoint read_checkpoint(const fs::path& path) {
   if (const auto found = file.tensors.find("losses"); found != file.tensors.end())
     for (const real loss : found->second.values()) losses.push_back(loss);
   try {
+    std::vector<EpochMetrics> epochs;
+    if (const auto found = file.tensors.find("epochs"); found != file.tensors.end()) epochs = to_epochs(found->second);
     const Json json = parse_json(file.metadata.at("training"), "the text"), &optimizer = json.at("optimizer");
     c.batch_size = to_index(json.at("batch_size"));
     c.streams = to_streams(json.at("streams"));
-    c.progress = to_progress(json.at("progress"), std::move(losses));
+    c.progress = to_progress(json.at("progress"), std::move(epochs), std::move(losses));
     if (optimizer.is_object())
       read_sgd(c, file.tensors);
     else

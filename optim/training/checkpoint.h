@@ -31,12 +31,18 @@ struct Checkpoint {
   RunNotes notes{};
 };
 
-/// One safetensors file: the tensors "parameters.NAME", "buffers.NAME", "optimizer.NAME" and "losses"; the rest as JSON
-/// in the metadata "training", and the notes as "note.bobbin" and "note.config". Throws Error as write_file() does.
+/// One safetensors file: the tensors "parameters.NAME", "buffers.NAME", "optimizer.NAME", "losses" and "epochs"; the
+/// rest as JSON in the metadata "training", and the notes as "note.bobbin" and "note.config". What grows with the run
+/// is in tensors, which may have any length: what could be written once can be written, and read, to its end. Throws
+/// Error as write_safetensors() does.
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
-/// Throws Error, which names the file and the fault, unless it is a complete checkpoint. Reads the first
-/// format, too, which knew SGD alone and named a stream by the layer that drew from it.
+/// Throws the Error that write_checkpoint() would throw for what is in it, such as notes of more than 16 MB: before the
+/// work that is to be kept there.
+void check_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
+
+/// Throws Error, which names the file and the fault, unless it is a complete checkpoint. Reads older formats, too: with
+/// the epochs as JSON; and the first, which knew SGD alone and named a stream by the layer that drew from it.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
 
 }  // namespace bobbin

@@ -8,6 +8,7 @@ namespace bobbin {
 Evaluation evaluate(const ModuleRef& model, const ImageDataset& data, Index batch_size, const EachBatch& each,
                     const std::function<bool()>& stop) {
   model.state().train(false);
+  const Evaluating evaluating;
   double loss = 0;
   Index right = 0, seen = 0;
   for (auto [X, y] : batches(data, batch_size)) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "data/files/write_file.h"
@@ -63,6 +64,12 @@ Trainer::Trainer(ModuleRef model, Optimizer& optimizer, Loss loss, Rng& rng, Tra
   at_least(0, "save_every", options_.save_every);
   at_least(1, "checkpoint_hist", options_.checkpoint_hist);
   Schedule(options_.schedule, 1, std::numeric_limits<Index>::max());  // its numbers
+  const std::vector<NamedParameter> named = model_.state().parameters;
+  for (const auto& [name, parameter] : optimizer_->parameters()) {
+    const auto is_this = [&, &p = parameter](const NamedParameter& other) { return other.second.is(p); };
+    check(std::any_of(named.begin(), named.end(), is_this), "Trainer", "the optimizer has ", name,
+          ", which the model's visit() does not name: it would learn, and not be saved");
+  }
 }
 
 void Trainer::resume(Checkpoint checkpoint) {
@@ -84,15 +91,35 @@ void Trainer::resume(Checkpoint checkpoint) {
   resumed_ = true;
 }
 
+auto Trainer::saving(const RunFolder& folder, TrainingLog& log, const auto& f) const {
+  try {
+    return f();
+  } catch (const std::exception& error) {
+    const std::string_view text = error.what(), reason = text.substr(text.starts_with('[') ? text.find("] ") + 2 : 0);
+    if (options_.output_dir.empty()) throw;
+    try {
+      save(folder);
+      log.failed(progress_);
+    } catch (const Error& second) {
+      fail("Trainer", reason, "; nor can the run be saved as it is after step ", steps(), ": ", second.what());
+    }
+    fail("Trainer", reason, "; the run is saved as it is after step ", steps(), ", and can be resumed from there");
+  }
+}
+
 std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
   const TrainerOptions& o = options_;
-  const Index steps_per_epoch = (data.train.count() - 1) / o.batch_size + 1;
-  const Index all_steps = steps_per_epoch * o.epochs;
-  const Index last_step = o.max_steps > 0 ? std::min(o.max_steps, all_steps) : all_steps;
-  const Schedule schedule(o.schedule, steps_per_epoch, all_steps);
   const RunFolder folder(o.output_dir);
   const bool resumed = std::exchange(resumed_, false), files = !o.output_dir.empty();
   if (!resumed) progress_ = {};
+  const Index steps_per_epoch = (data.train.count() - 1) / o.batch_size + 1;
+  // Epochs that are done, or begun, may have had more steps or fewer, if the data have changed since.
+  const Index to_begin = o.epochs - static_cast<Index>(progress_.epochs.size()) - progress_.in_epoch;
+  const Index left_of_this = progress_.in_epoch ? std::max<Index>(steps_per_epoch - progress_.steps_in_epoch(), 0) : 0;
+  const Index all_steps = std::max<Index>(steps() + left_of_this + steps_per_epoch * to_begin, 1);
+  const Index last_step = o.max_steps > 0 ? std::min(o.max_steps, all_steps) : all_steps;
+  const Schedule schedule(o.schedule, steps_per_epoch, all_steps);
+  if (files) check_checkpoint(folder.checkpoint(steps()), checkpoint());
   std::optional<RunLock> lock;
   if (files) {
     make_folder(o.output_dir);
@@ -103,16 +130,26 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
   const Interrupt interrupt;
   TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_);
   if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);
-  while (steps() < last_step || progress_.in_epoch) {
+  while (steps() < last_step || progress_.steps_in_epoch() > 0) {
     progress_.begin_epoch();
     log.epoch_began();
     const Stopwatch watch(progress_.seconds);
     model_.state().train(true);
     Rng next_order = order_;  // order_ stays as this epoch found it, for a checkpoint within it
-    for (auto [X, y] : batches(data.train, o.batch_size, next_order, o.augmentation).from(progress_.steps_in_epoch())) {
+    const Batches all = batches(data.train, o.batch_size, next_order, o.augmentation);
+    const Batches rest = all.from(std::min(progress_.steps_in_epoch(), all.size()));
+    for (auto batch = rest.begin(); batch != rest.end(); ++batch) {
       if (Interrupt::received() || steps() >= last_step) break;
+      const auto [X, y] = saving(folder, log, [&] { return *batch; });
       const StepSize size = schedule(steps());
-      const real loss = training_step(model_, *optimizer_, loss_, X, y, size, {o.clip_grad, o.detect_anomaly});
+      const real loss = [&, &X = X, &y = y] {
+        try {
+          return training_step(model_, *optimizer_, loss_, X, y, size, {o.clip_grad, o.detect_anomaly});
+        } catch (...) {  // the losses that led there tell more than the error
+          log.failed(progress_);
+          throw;
+        }
+      }();
       progress_.add_step(loss, static_cast<Index>(y.size()), size.lr, watch.seconds());
       if (!std::isfinite(loss)) {
         log.failed(progress_);
@@ -123,9 +160,10 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
       const bool due = o.save_every > 0 && steps() % o.save_every == 0;
       if (due && progress_.steps_in_epoch() < steps_per_epoch) save(folder);
     }
-    const bool whole_epoch = progress_.steps_in_epoch() == steps_per_epoch;
+    const bool whole_epoch = progress_.steps_in_epoch() >= steps_per_epoch;
     save(folder);  // validation may take long
-    const Evaluation validation = evaluate(model_, data.test, o.batch_size, {}, Interrupt::received);
+    const Evaluation validation =
+        saving(folder, log, [&] { return evaluate(model_, data.test, o.batch_size, {}, Interrupt::received); });
     if (Interrupt::received()) {
       save_weights(folder.model());
       log.stopped(progress_);
@@ -142,8 +180,7 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
   return progress_.epochs;
 }
 
-void Trainer::save(const RunFolder& folder) const {
-  if (options_.output_dir.empty()) return;
+Checkpoint Trainer::checkpoint() const {
   const State model = model_.state();
   Checkpoint checkpoint{.optimizer = optimizer_->name(),
                         .optimizer_state = optimizer_->state(),
@@ -154,7 +191,11 @@ void Trainer::save(const RunFolder& folder) const {
   for (const auto& [name, parameter] : model.parameters) checkpoint.parameters.emplace(name, parameter.value());
   for (const auto& [name, buffer] : model.buffers) checkpoint.buffers.emplace(name, *buffer);
   for (const auto& [name, rng] : model.streams) checkpoint.streams.emplace(name, *rng);
-  folder.write(checkpoint, options_.checkpoint_hist);
+  return checkpoint;
+}
+
+void Trainer::save(const RunFolder& folder) const {
+  if (!options_.output_dir.empty()) folder.write(checkpoint(), options_.checkpoint_hist);
 }
 
 void Trainer::save_weights(const std::filesystem::path& file) const {

@@ -3,25 +3,43 @@
 #include "tensor/device.h"
 
 #include <cblas.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <sstream>
 
+#include "tensor/cpu/container.h"
 #include "tensor/storage.h"
 
 namespace bobbin::cpu {
+namespace {
+
+// The bytes that the process has written to, data and libraries' buffers included: /proc/self/statm counts pages, of
+// which those shared with files can be read again, and so do not count.
+std::size_t memory_in_use() {
+  std::size_t size = 0, resident = 0, shared = 0;
+  std::ifstream("/proc/self/statm") >> size >> resident >> shared;
+  return (resident - std::min(resident, shared)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+bool fits(std::size_t bytes) { return memory_in_use() + bytes <= memory_size(); }
+
+}  // namespace
 
 void* allocate(std::size_t bytes) {
   constexpr std::size_t alignment = 64;  // a cache line, and the width of the widest vector register
+  if (!fits(bytes) && (malloc_trim(0), !fits(bytes))) return nullptr;  // malloc keeps what was freed
   return std::aligned_alloc(alignment, bytes);
 }
 void release(void* block) { std::free(block); }
 
 std::size_t memory_size() {
-  static const std::size_t bytes =
+  static const std::size_t machine =
       static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  static const std::size_t bytes = std::min({machine, container_memory(), process_memory()});
   return bytes;
 }
 

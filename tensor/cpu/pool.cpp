@@ -27,10 +27,10 @@ real area(const Conv2dGeometry& g) { return static_cast<real>(g.kernel_h * g.ker
 
 void avg_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g) {
   for_each_window(batch * g.channels, g, [=](Index place, Index first) {
-    real sum = 0;
+    double sum = 0;  // a window may be the whole image
     for (Index i = 0; i < g.kernel_h; ++i)
       for (Index j = 0; j < g.kernel_w; ++j) sum += x[first + i * g.width + j];
-    y[place] = sum / area(g);
+    y[place] = static_cast<real>(sum / area(g));
   });
 }
 

@@ -2,8 +2,12 @@
 #include <cblas.h>
 #include <omp.h>
 
+#include <cstdlib>
+#include <memory>
 #include <type_traits>
+#include <vector>
 
+#include "tensor/check.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
@@ -22,6 +26,18 @@ class OnThisThread {
  private:
   int before_ = omp_get_max_threads();
 };
+
+// OpenBLAS takes a buffer for each thread that calls it, and where there is no memory for it asks again for ever. So
+// whether there is, is asked first.
+void check_room_for_buffers() {
+  constexpr std::size_t buffer = std::size_t{128} << 20;
+  std::vector<std::unique_ptr<void, decltype(&std::free)>> buffers;
+  for (int i = 0; i < omp_get_max_threads(); ++i) {
+    buffers.emplace_back(std::malloc(buffer), std::free);
+    check(buffers.back() != nullptr, "gemm", "out of memory: OpenBLAS wants ", buffer >> 20, " MB for each of the ",
+          omp_get_max_threads(), " threads, more than the limits of this process leave; fewer threads would fit");
+  }
+}
 
 // A template, so that only the one for `real` is made.
 template <class T>
@@ -68,6 +84,7 @@ void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix
       multiply(p, {a.at + i * a.stride, a.ld, a.transposed}, {b.at + i * b.stride, b.ld, b.transposed},
                {c.at + i * c.stride, c.ld});
   };
+  [[maybe_unused]] static const bool there_is_room = (check_room_for_buffers(), true);
   // A large product keeps all threads busy by itself. Small ones do not repay waking them for each: they are shared out
   // whole.
   constexpr Index large = 1 << 22;

@@ -1,41 +1,27 @@
-// Sums. Added one after the other, a million floats lose three digits; so short runs are added in float, where the
-// vector registers do it, and the runs' sums in double. The runs have a fixed length, so the result does not depend on
-// the number of threads.
+// Sums and the like, the same for any number of threads.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
 
+#include "tensor/cpu/sums.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
 namespace bobbin::cpu {
 namespace {
 
-constexpr Index run = 512;         // numbers added in float
-constexpr Index piece = 32 * run;  // numbers that one thread adds at a time
-constexpr Index stripe = 64;       // neighbouring columns added together
+constexpr Index piece = 1 << 14;  // numbers that one thread adds at a time, whole runs
+constexpr Index few = run / 8;    // rows added in float
+constexpr Index stripe = 64;      // neighbouring columns added together
 constexpr real infinity = std::numeric_limits<real>::infinity();
-
-// Σ f(i) for i in [begin, end).
-template <class F>
-double add_up(Index begin, Index end, const F& f) {
-  double total = 0;
-  for (; begin < end; begin += run) {
-    auto partial = decltype(f(begin)){0};
-#pragma omp simd reduction(+ : partial)
-    for (Index i = begin; i < std::min(begin + run, end); ++i) partial += f(i);
-    total += partial;
-  }
-  return total;
-}
 
 // x (n, inner): the sums over n of `width` columns.
 void sum_columns(const real* x, real* y, Index n, Index inner, Index width) {
   double total[stripe] = {};
-  for (Index begin = 0; begin < n; begin += run / 8) {
+  for (Index begin = 0; begin < n; begin += few) {
     real partial[stripe] = {};
-    for (Index i = begin; i < std::min(begin + run / 8, n); ++i)
+    for (Index i = begin; i < std::min(begin + few, n); ++i)
 #pragma omp simd
       for (Index c = 0; c < width; ++c) partial[c] += x[i * inner + c];
     for (Index c = 0; c < width; ++c) total[c] += partial[c];
@@ -94,8 +80,9 @@ double norm(const real* x, Index n) {
 }
 
 void argmax(const real* x, int* y, Index rows, Index cols) {
+  const auto less = [](real a, real b) { return a < b || (std::isnan(b) && !std::isnan(a)); };
   for (Index row = 0; row < rows; ++row)
-    y[row] = static_cast<int>(std::max_element(x + row * cols, x + (row + 1) * cols) - (x + row * cols));
+    y[row] = static_cast<int>(std::max_element(x + row * cols, x + (row + 1) * cols, less) - (x + row * cols));
 }
 
 Range range(const real* x, Index n) {

@@ -1,4 +1,4 @@
-// Softmax over rows, and the loss that is made of it.
+// Softmax over rows, its logarithm, and the loss that is made of it.
 #include "tensor/cpu/softmax.h"
 
 #include <cmath>
@@ -30,16 +30,37 @@ void softmax_backward(const real* y, const int* lens, const real* dY, real* dX, 
 }
 
 // The logarithm of a softmax is x_c - max - log Σ exp(x - max): no small probability is ever formed whose logarithm
-// would be -inf. All in double, so that of a loss near 0 no digit is lost.
+// would be -inf.
+void log_softmax(const real* x, real* y, Index rows, Index cols) {
+  parallel_for(rows, grain / cols + 1, [=](Index begin, Index end) {
+    for (Index row = begin; row < end; ++row) {
+      const real* in = x + row * cols;
+      real* out = y + row * cols;
+      const real max = largest_of(in, cols), log = static_cast<real>(log_sum(in, max, cols));
+#pragma omp simd
+      for (Index c = 0; c < cols; ++c) out[c] = in[c] - max - log;
+    }
+  });
+}
+
+void logsumexp(const real* x, real* y, Index rows, Index cols) {
+  parallel_for(rows, grain / cols + 1, [=](Index begin, Index end) {
+    for (Index row = begin; row < end; ++row) {
+      const real* in = x + row * cols;
+      const real max = largest_of(in, cols), shift = std::isinf(max) ? real{0} : max;  // inf - inf would be NaN
+      y[row] = static_cast<real>(shift + log_sum(in, shift, cols));
+    }
+  });
+}
+
 void cross_entropy(const real* logits, const real* targets, real* loss, Index rows, Index cols) {
   for (Index row = 0; row < rows; ++row) {
     const real *x = logits + row * cols, *q = targets + row * cols;
-    const double max = *std::max_element(x, x + cols);
-    double exps = 0, total = 0;
-    for (Index c = 0; c < cols; ++c) exps += std::exp(x[c] - max);
-    const double log_sum = max + std::log(exps);
+    const real max = largest_of(x, cols);
+    const double log = log_sum(x, max, cols);
+    double total = 0;
     for (Index c = 0; c < cols; ++c)
-      if (q[c] != 0) total += q[c] * (log_sum - x[c]);  // 0 · inf would be NaN
+      if (q[c] != 0) total += q[c] * (log + (double{max} - x[c]));  // 0 · inf would be NaN
     loss[row] = static_cast<real>(total);
   }
 }

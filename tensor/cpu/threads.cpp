@@ -3,13 +3,19 @@
 #include <omp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "tensor/check.h"
+#include "tensor/cpu/container.h"
 
 namespace bobbin {
 
 int threads() { return omp_get_max_threads(); }
+
+int default_threads() {
+  return std::getenv("OMP_NUM_THREADS") ? threads() : std::min(threads(), cpu::container_cpus());
+}
 
 void set_threads(int count) {
   check(count >= 1 && count <= 1024, "set_threads", "the number of threads must be 1 to 1024, got ", count);

@@ -23,6 +23,8 @@ decltype(cpu::range) range;
 decltype(cpu::gemm) gemm;
 decltype(cpu::softmax) softmax;
 decltype(cpu::softmax_backward) softmax_backward;
+decltype(cpu::log_softmax) log_softmax;
+decltype(cpu::logsumexp) logsumexp;
 decltype(cpu::cross_entropy) cross_entropy;
 decltype(cpu::cross_entropy_backward) cross_entropy_backward;
 decltype(cpu::layer_norm) layer_norm;

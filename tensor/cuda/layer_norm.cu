@@ -5,18 +5,27 @@
 
 namespace bobbin::cuda {
 
+// The mean of f(0) ... f(n-1), for all lanes: a first one, which the rounding of its sum leaves a little off, and the
+// mean of the differences from it, which is what it lacks.
+template <class F>
+__device__ real warp_mean(Index n, const F& f) {
+  const real share = 1 / static_cast<real>(n);
+  real first = 0, lacking = 0;
+  for (Index c = threadIdx.x; c < n; c += warp_size) first += f(c) * share;  // not of the sum, lest it overflow
+  first = warp_sum(first);
+  for (Index c = threadIdx.x; c < n; c += warp_size) lacking += f(c) - first;
+  return first + warp_sum(lacking) * share;
+}
+
 __global__ void layer_norm_kernel(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean,
                                   real* rstd, Index rows, Index cols) {
   const Index row = warp_number();
   if (row >= rows) return;  // the whole warp
   x += row * cols;
   y += row * cols;
-  const real n = static_cast<real>(cols);
-  real sum = 0, squares = 0;
-  for (Index c = threadIdx.x; c < cols; c += warp_size) sum += x[c];
-  const real m = warp_sum(sum) / n;
-  for (Index c = threadIdx.x; c < cols; c += warp_size) squares += (x[c] - m) * (x[c] - m);
-  const real r = 1 / std::sqrt(warp_sum(squares) / n + eps);
+  const real m = warp_mean(cols, [=](Index c) { return x[c]; });
+  const real variance = warp_mean(cols, [=](Index c) { return (x[c] - m) * (x[c] - m); });
+  const real r = 1 / std::sqrt(variance + eps);
   for (Index c = threadIdx.x; c < cols; c += warp_size) y[c] = (x[c] - m) * r * gamma[c] + beta[c];
   if (threadIdx.x == 0) mean[row] = m, rstd[row] = r;
 }
@@ -28,17 +37,11 @@ __global__ void layer_norm_dx_kernel(const real* x, const real* gamma, const rea
   x += row * cols;
   dY += row * cols;
   dX += row * cols;
-  const real n = static_cast<real>(cols), m = mean[row], r = rstd[row];
-  real g_sum = 0, gx_sum = 0;
-  for (Index c = threadIdx.x; c < cols; c += warp_size) {
-    const real g = dY[c] * gamma[c];
-    g_sum += g;
-    gx_sum += g * (x[c] - m) * r;
-  }
-  g_sum = warp_sum(g_sum);
-  gx_sum = warp_sum(gx_sum);
+  const real m = mean[row], r = rstd[row];
+  const real g_mean = warp_mean(cols, [=](Index c) { return dY[c] * gamma[c]; });
+  const real gx_mean = warp_mean(cols, [=](Index c) { return dY[c] * gamma[c] * (x[c] - m) * r; });
   for (Index c = threadIdx.x; c < cols; c += warp_size)
-    dX[c] = r * (dY[c] * gamma[c] - g_sum / n - (x[c] - m) * r * (gx_sum / n));
+    dX[c] = r * (dY[c] * gamma[c] - g_mean - (x[c] - m) * r * gx_mean);
 }
 
 // Σ dY·x̂ and Σ dY over `row_piece` rows, of 32 neighbouring columns for each block; (pieces, cols) each.

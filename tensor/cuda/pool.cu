@@ -9,11 +9,11 @@ __global__ void avg_pool2d_kernel(const real* x, real* y, Conv2dGeometry g, Inde
   if (at >= n) return;
   const Index out_h = g.out_h(), out_w = g.out_w();
   const Index px = at % out_w, py = at / out_w % out_h, plane = at / (out_w * out_h);
-  real sum = 0;
+  double sum = 0;  // a window may be the whole image
   for (Index i = 0; i < g.kernel_h; ++i)
     for (Index j = 0; j < g.kernel_w; ++j)
       sum += x[(plane * g.height + py * g.stride_h + i) * g.width + px * g.stride_w + j];
-  y[at] = sum / static_cast<real>(g.kernel_h * g.kernel_w);
+  y[at] = static_cast<real>(sum / static_cast<double>(g.kernel_h * g.kernel_w));
 }
 
 // The places along one axis that see index i: first ... last.

@@ -67,22 +67,31 @@ __global__ void sum_columns_kernel(const real* x, real* y, Index n, Index inner,
   }
 }
 
-// For each row of (rows, cols) the column of the first largest number, as std::max_element finds it: a NaN is larger
-// than nothing, but for one in the first column nothing is.
+// A number and its column; before() says which of two argmax finds: the larger one, where NaN is larger than all, and
+// of equal ones the first.
+struct At {
+  real x;
+  Index column;
+
+  __device__ bool before(const At& other) const {
+    if (std::isnan(x)) return !std::isnan(other.x) || column < other.column;
+    return x > other.x || (x == other.x && column < other.column);
+  }
+};
+
 __global__ void argmax_kernel(const real* x, int* y, Index rows, Index cols) {
   const Index row = warp_number();
   if (row >= rows) return;
   x += row * cols;
-  real largest = -infinity;
-  Index at = cols;
+  At largest{-infinity, cols};
   for (Index c = threadIdx.x; c < cols; c += warp_size)
-    if (x[c] > largest || (x[c] == largest && c < at)) largest = x[c], at = c;
+    if (const At next{x[c], c}; next.before(largest)) largest = next;
   for (int distance = warp_size / 2; distance > 0; distance /= 2) {
-    const real other = __shfl_xor_sync(0xffffffff, largest, distance);
-    const Index other_at = __shfl_xor_sync(0xffffffff, at, distance);
-    if (other > largest || (other == largest && other_at < at)) largest = other, at = other_at;
+    const At other{__shfl_xor_sync(0xffffffff, largest.x, distance),
+                   __shfl_xor_sync(0xffffffff, largest.column, distance)};
+    if (other.before(largest)) largest = other;
   }
-  if (threadIdx.x == 0) y[row] = std::isnan(x[0]) ? 0 : static_cast<int>(at);
+  if (threadIdx.x == 0) y[row] = static_cast<int>(largest.column);
 }
 
 struct RangeOfNumber {

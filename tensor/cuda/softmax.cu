@@ -1,5 +1,6 @@
-// Softmax over rows, and the loss that is made of it: a warp for each row. A lane has every 32nd number of the row, and
-// reads the row once more where the processor keeps what it has computed.
+// Softmax over rows, its logarithm, and the loss that is made of it: a warp for each row. A lane has every 32nd number
+// of the row, and reads the row once more where the processor keeps what it has computed. Sums are in double: a lane of
+// a wide row has thousands of numbers to add.
 #include <cmath>
 #include <limits>
 
@@ -15,6 +16,13 @@ __device__ real largest_of(const real* x, Index n) {
   return warp_max(largest);
 }
 
+// log Σ exp(x - shift), for all lanes: in double, as on the processor.
+__device__ double log_sum(const real* x, real shift, Index n) {
+  double sum = 0;
+  for (Index c = threadIdx.x; c < n; c += warp_size) sum += math::exp(x[c] - shift);
+  return std::log(warp_sum(sum));
+}
+
 // A row of which none counts gets equal weights.
 __global__ void softmax_kernel(const real* x, const int* lens, real* y, Index rows, Index cols) {
   const Index row = warp_number();
@@ -27,9 +35,9 @@ __global__ void softmax_kernel(const real* x, const int* lens, real* y, Index ro
     return;
   }
   const real largest = largest_of(x, len);
-  real sum = 0;
+  double sum = 0;
   for (Index c = threadIdx.x; c < len; c += warp_size) sum += math::exp(x[c] - largest);
-  const real scale = 1 / warp_sum(sum);
+  const real scale = 1 / static_cast<real>(warp_sum(sum));
   for (Index c = threadIdx.x; c < cols; c += warp_size) y[c] = c < len ? math::exp(x[c] - largest) * scale : real{0};
 }
 
@@ -42,23 +50,39 @@ __global__ void softmax_backward_kernel(const real* y, const int* lens, const re
   dY += row * cols;
   dX += row * cols;
   const Index len = lens ? min(Index{lens[row]}, cols) : cols;
-  real dot = 0;
-  for (Index c = threadIdx.x; c < len; c += warp_size) dot += y[c] * dY[c];
-  dot = warp_sum(dot);
+  double sum = 0;
+  for (Index c = threadIdx.x; c < len; c += warp_size) sum += y[c] * dY[c];
+  const real dot = static_cast<real>(warp_sum(sum));
   for (Index c = threadIdx.x; c < cols; c += warp_size) dX[c] = c < len ? y[c] * (dY[c] - dot) : real{0};
 }
 
-// In double, as on the processor: of a loss near 0 no digit is lost.
+__global__ void log_softmax_kernel(const real* x, real* y, Index rows, Index cols) {
+  const Index row = warp_number();
+  if (row >= rows) return;
+  x += row * cols;
+  y += row * cols;
+  const real largest = largest_of(x, cols), log = static_cast<real>(log_sum(x, largest, cols));
+  for (Index c = threadIdx.x; c < cols; c += warp_size) y[c] = x[c] - largest - log;
+}
+
+__global__ void logsumexp_kernel(const real* x, real* y, Index rows, Index cols) {
+  const Index row = warp_number();
+  if (row >= rows) return;
+  x += row * cols;
+  const real largest = largest_of(x, cols), shift = std::isinf(largest) ? real{0} : largest;
+  const double log = log_sum(x, shift, cols);
+  if (threadIdx.x == 0) y[row] = static_cast<real>(shift + log);
+}
+
 __global__ void cross_entropy_kernel(const real* logits, const real* targets, real* loss, Index rows, Index cols) {
   const Index row = warp_number();
   if (row >= rows) return;
   const real *x = logits + row * cols, *q = targets + row * cols;
-  const double largest = largest_of(x, cols);
-  double exps = 0, total = 0;
-  for (Index c = threadIdx.x; c < cols; c += warp_size) exps += std::exp(x[c] - largest);
-  const double log_sum = largest + std::log(warp_sum(exps));
+  const real largest = largest_of(x, cols);
+  const double log = log_sum(x, largest, cols);
+  double total = 0;
   for (Index c = threadIdx.x; c < cols; c += warp_size)
-    if (q[c] != 0) total += q[c] * (log_sum - x[c]);  // 0 · inf would be NaN
+    if (q[c] != 0) total += q[c] * (log + (double{largest} - x[c]));  // 0 · inf would be NaN
   total = warp_sum(total);
   if (threadIdx.x == 0) loss[row] = static_cast<real>(total);
 }
@@ -69,9 +93,9 @@ __global__ void cross_entropy_backward_kernel(const real* logits, const real* ta
   if (row >= rows) return;
   const real *x = logits + row * cols, *q = targets + row * cols;
   const real largest = largest_of(x, cols), scale = *dloss / static_cast<real>(rows);
-  real sum = 0;
-  for (Index c = threadIdx.x; c < cols; c += warp_size) sum += math::exp(x[c] - largest);
-  sum = warp_sum(sum);
+  double exps = 0;
+  for (Index c = threadIdx.x; c < cols; c += warp_size) exps += math::exp(x[c] - largest);
+  const real sum = static_cast<real>(warp_sum(exps));
   for (Index c = threadIdx.x; c < cols; c += warp_size)
     dlogits[row * cols + c] = scale * (math::exp(x[c] - largest) / sum - q[c]);
 }
@@ -85,6 +109,14 @@ void softmax_backward(const real* y, const int* lens, const real* dY, real* dX, 
   const auto device_lens = ints(lens, rows);
   launch("softmax_backward", softmax_backward_kernel, blocks(rows, warps), block_of_warps, y, device_lens.get(), dY, dX,
          rows, cols);
+}
+
+void log_softmax(const real* x, real* y, Index rows, Index cols) {
+  launch("log_softmax", log_softmax_kernel, blocks(rows, warps), block_of_warps, x, y, rows, cols);
+}
+
+void logsumexp(const real* x, real* y, Index rows, Index cols) {
+  launch("logsumexp", logsumexp_kernel, blocks(rows, warps), block_of_warps, x, y, rows, cols);
 }
 
 void cross_entropy(const real* logits, const real* targets, real* loss, Index rows, Index cols) {

@@ -113,8 +113,9 @@ TEST_CASE("classify: folders, a list on stdin, and pictures that cannot be read"
   const Fixture f;
   const Result folder = f.classify(f.folder.path().string() + " --format csv -k 1");
   CHECK(folder.status == 1);  // for no.png
-  CHECK(contains(folder.output, "classify: [read_image]"));
-  CHECK(contains(folder.output, "no.png\" is neither a JPEG nor a PNG"));
+  CHECK(contains(folder.output, "classify: \"" + f.path("no.png") + "\" is "));
+  CHECK(contains(folder.output, "; the others are classified\n"));
+  CHECK(contains(folder.output, "classify: left out in " + f.folder.path().string() + ": 1 .safetensors, 1 .txt\n"));
   CHECK(contains(folder.output, f.path("a.png") + ","));
   CHECK(contains(folder.output, f.path("b.JPG") + ","));
   CHECK(!contains(folder.output, "text.txt"));
@@ -146,8 +147,43 @@ TEST_CASE("classify, evaluate, attention: a mistake is one sentence") {
   check_refuses("classify", model + picture + " --format xml", 2, "xml");
   check_refuses("classify", model + picture + " --top-k 0", 2, "--top-k");
   fs::create_directory(f.folder / "empty");
-  check_refuses("classify", model + f.path("empty"), 1, "holds no .jpg, .jpeg or .png");
+  check_refuses("classify", model + f.path("empty"), 1, "holds no picture");
   check_refuses("attention", model + picture + " --output-dir " + f.path("no.png") + "/x", 1, "no.png");
+}
+
+TEST_CASE("evaluate, attention, plot, train --graph: a picture that cannot be written is known before the work") {
+  const Fixture f;
+  const std::string model = f.path("model.safetensors");
+  fs::create_directories(f.folder / "out/mistakes.png");
+  fs::create_directories(f.folder / "out/a-rollout.png");
+  bright_sides(f.folder / "data", {names[0], names[1], names[2]});
+  check_refuses("evaluate", model + " --by-number --data-dir " + f.path("data") + " --output-dir " + f.path("out"), 1,
+                "cannot write " + f.path("out/mistakes.png") + ": Is a directory");
+  CHECK(!fs::exists(f.folder / "out/confusion.png"));
+  check_refuses("attention", model + " " + f.path("a.png") + " --output-dir " + f.path("out"), 1,
+                "cannot write " + f.path("out/a-rollout.png") + ": Is a directory");
+  CHECK(!fs::exists(f.folder / "out/a-attention.png"));
+  check_refuses("plot", f.path("none") + " -o " + f.path("none/x.svg"), 1, "cannot write " + f.path("none/x.svg"));
+  check_refuses("train", "--data-dir " + f.path("none") + " --graph " + f.path("none/x.svg"), 1,
+                "cannot write " + f.path("none/x.svg"));
+}
+
+TEST_CASE("evaluate: photographs as large as cameras make them are thumbnails among the mistakes") {
+  const Fixture f;
+  const Index height = 3024, width = 4032;
+  write_png(f.folder / "large.png", {1, height, width, std::vector<std::uint8_t>(height * width, 77)});
+  const fs::path data = f.folder / "data";
+  for (const char* name : {"1", "2", "3"}) {
+    fs::create_directories(data / name);
+    for (int i = 0; i < 50; ++i) fs::create_symlink(f.folder / "large.png", data / name / (std::to_string(i) + ".png"));
+  }
+  const Result r = run(program("evaluate") + " " + f.path("model.safetensors") + " --data-dir " + data.string() +
+                       " --by-number --output-dir " + f.path("out"));
+  INFO(r.output);
+  CHECK(r.status == 0);
+  const Image sheet = read_image(f.folder / "out/mistakes.png", 1);
+  CHECK(sheet.width > 2 * 512);
+  CHECK(sheet.width < 9 * 530);
 }
 
 TEST_CASE("attention: a picture of all heads, and one of the rollout") {
@@ -281,6 +317,86 @@ TEST_CASE("train, evaluate: pictures in folders, a new head, and a run that goes
                 1, "model.safetensors of another run");
   fs::rename(folder / "more", folder / "moved");  // the same pictures, elsewhere
   CHECK(run(train + resume + " --data-dir " + path("moved")).status == 0);
+}
+
+TEST_CASE("classify, evaluate, attention, train: weights of another library say on stderr what was taken") {
+  const TempFolder folder;
+  const auto path = [&](const std::string& name) { return (folder / name).string(); };
+  Safetensors file = read_safetensors("tests/golden/foreign_transformers.safetensors");
+  const auto note = nlohmann::json::parse(file.metadata.at("golden"));
+  const Tensor X = file.tensors.extract("X").mapped();
+  Image picture{3, X.shape()[1], X.shape()[2], {}};
+  for (const real byte : X.values()) picture.bytes.push_back(static_cast<std::uint8_t>(byte));
+  write_png(folder / "a.png", picture);
+  write_safetensors(folder / "model.safetensors", file.tensors);
+  const std::string both = " " + path("model.safetensors") + " " + path("a.png") + " ";
+
+  // Nothing beside it: all that is missing, in one sentence.
+  check_refuses("classify", both, 1, "do not say the number of heads (--num-heads), the eps of LayerNorm");
+  const std::string flags =
+      "--num-heads 4 --layer-norm-eps 1e-2 --act gelu_tanh --img-size 16x24 --interpolation bilinear --crop-pct 0 "
+      "--mean 0.5 --std 0.5";
+  const Result by_flags = run(program("classify") + both + flags + " --logits --format json 2>/dev/null");
+  REQUIRE(by_flags.status == 0);
+  const auto logits = nlohmann::json::parse(by_flags.output)[0]["classes"];
+  for (std::size_t c = 0; c < 3; ++c)
+    CHECK(logits[c]["logit"].get<double>() == doctest::Approx(note["logits"][c].get<double>()).epsilon(1e-4));
+
+  std::ofstream(folder / "config.json") << note["config"].dump();
+  std::ofstream(folder / "preprocessor_config.json") << note["preprocessor"].dump();
+  const Result said = run(program("classify") + both + "2>&1 >/dev/null");
+  CHECK(said.output.starts_with("classify: transformers' weights: 4 heads (config.json), "));
+  CHECK(contains(said.output, "pool token (transformers' code), eps 0.01, gelu_tanh, 16 x 24 (config.json), "));
+  CHECK(contains(said.output, "bilinear, squashed, mean 0.5, std 0.5 (preprocessor_config.json)"));
+  CHECK(std::count(said.output.begin(), said.output.end(), '\n') == 1);
+
+  // Several labels: each has a probability of its own.
+  const Result scored = run(program("classify") + both + "--format json 2>/dev/null");
+  REQUIRE(scored.status == 0);
+  const std::string labels = "abc";
+  const auto scores = nlohmann::json::parse(scored.output)[0]["classes"];
+  CHECK(scores.size() == 3);
+  for (const auto& answer : scores) {
+    const auto c = labels.find(answer["class"].get<std::string>());
+    CHECK(answer["probability"].get<double>() == doctest::Approx(note["scores"][c].get<double>()).epsilon(1e-4));
+  }
+  const std::string sides = bright_sides(folder / "sides", {"left", "right", "up"});
+  const Result judged = run(program("evaluate") + " " + path("model.safetensors") + " --by-number --data-dir " + sides);
+  CHECK(judged.status == 1);
+  CHECK(contains(judged.output, "gives each class a probability of its own"));
+  const Result drawn = run(program("attention") + both + "--output-dir " + path("out") + " 2>/dev/null");
+  CHECK(drawn.status == 0);
+
+  // A new head on them excludes classes from one another.
+  const std::string tune = program("train") + " --threads 1 --epochs 1 --batch-size 6 --data-dir " + sides +
+                           " --output-dir " + path("tuned") + " --finetune " + path("model.safetensors");
+  const Result tuned = run(tune);
+  INFO(tuned.output);
+  REQUIRE(tuned.status == 0);
+  CHECK(contains(tuned.output, "train: transformers' weights: 4 heads"));
+  const Result own =
+      run(program("classify") + " " + path("tuned/model.safetensors") + " " + path("a.png") + " --format json");
+  REQUIRE(own.status == 0);
+  double sum = 0;
+  const auto probabilities = nlohmann::json::parse(own.output)[0]["classes"];
+  for (const auto& answer : probabilities) sum += answer["probability"].get<double>();
+  CHECK(sum == doctest::Approx(1));
+  CHECK(nlohmann::json::parse(content(folder / "tuned/config.json"))["model"]["activation"] == "gelu_tanh");
+  fs::remove(folder / "config.json");
+  fs::remove(folder / "preprocessor_config.json");
+  check_refuses("train", "--data-dir " + sides + " --finetune " + path("model.safetensors"), 1,
+                "do not say the number");
+  const Result flagged = run(program("train") + " --threads 1 --epochs 1 --batch-size 6 --data-dir " + sides +
+                             " --output-dir " + path("again") + " --finetune " + path("model.safetensors") +
+                             " --num-heads 4 --layer-norm-eps 1e-2 --act gelu_tanh --img-size 16 24 --interpolation "
+                             "bilinear --crop-pct 0 --mean 0.5 --std 0.5");
+  INFO(flagged.output);
+  CHECK(flagged.status == 0);
+  CHECK(content(folder / "again/losses.csv") == content(folder / "tuned/losses.csv"));
+  check_refuses("train", "--weights vit_tiny_patch16_224", 1, "--weights says what the file of --finetune is");
+  check_refuses("classify", both + "--weights vgg", 1,
+                "names models of timm and torchvision, but these are transformers' weights");
+  check_refuses("classify", both + "--act relu", 2, "relu");
 }
 
 TEST_CASE("classify, attention: what does not arrive on a full disk is said") {

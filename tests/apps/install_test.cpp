@@ -13,11 +13,14 @@ namespace {
 
 const char* const program = R"(
 #include <cstdio>
+#include "data/images/codec.h"
 #include "tensor/tensor.h"
 
 int main() {
   bobbin::Tensor t = bobbin::Tensor::zeros({2, 3});
-  std::printf("%d numbers\n", static_cast<int>(t.size()));
+  bobbin::write_png("x.png", {1, 2, 3, {0, 50, 100, 150, 200, 250}});  // with all that pictures need
+  const bobbin::Image image = bobbin::read_image("x.png", 1);
+  std::printf("%d numbers, %d pixels\n", static_cast<int>(t.size()), static_cast<int>(image.bytes.size()));
 }
 )";
 
@@ -56,6 +59,6 @@ TEST_CASE("a program elsewhere builds against the installed library and runs") {
   const int status = std::system(command.c_str());
   INFO(read(dir / "log"));
   CHECK(status == 0);
-  CHECK(read(dir / "output") == "6 numbers\n");
+  CHECK(read(dir / "output") == "6 numbers, 6 pixels\n");
   fs::remove_all(dir);
 }

@@ -67,7 +67,7 @@ class Run {
  public:
   Run(const TempFolder& folder, const std::string& name, int save_every, const std::vector<std::string>& flags = sgd)
       : path_(folder / name), output_(folder / (name + ".txt")) {
-    if (const fs::path data = folder / "data"; !fs::exists(data)) write_cifar10(data);
+    if (const fs::path data = folder / "data"; !fs::exists(data)) write_small_cifar10(data);
     start_ = {binary("train"), "--data-dir", (folder / "data").string(), "--output-dir", path_.string()};
     for (const char* word :
          {"--img-size",  "8",   "--patch-size", "4", "--num-hiddens", "8",   "--mlp-num-hiddens", "16",
@@ -250,7 +250,7 @@ TEST_CASE("resume: a folder that goes away in the middle of a run") {
 
 TEST_CASE("resume: a run that the first version of the program began goes on as there") {
   const TempFolder folder;
-  write_cifar10(folder / "data");
+  write_small_cifar10(folder / "data");
   fs::create_directories(folder / "run");
   fs::copy("tests/optim/training/first_format.safetensors", folder / "run/checkpoint-00000007.safetensors");
   const Result resumed = run(program("train") + " --resume " + (folder / "run").string() + " --data-dir " +

@@ -20,7 +20,7 @@ struct Place {
   TempFolder folder;
   std::string program = fs::absolute(binary("train")).string();
   std::string train = program + " --preset mlp -b 8 --threads 1 --data-dir data --img-size 4";
-  Place() { write_cifar10(folder / "data"); }
+  Place() { write_small_cifar10(folder / "data"); }
   /// What the command says and how it ends, at the latest after a minute.
   Result in(const std::string& command) const {
     return run("cd '" + folder.path().string() + "' && timeout --foreground -s KILL 60 bash -c '" + command + "'");
@@ -117,3 +117,13 @@ TEST_CASE("an output that cannot be written is an error of every program") {
   }
   CHECK(fs::exists(place.folder / "run" / "checkpoint-00000015.safetensors"));  // the work is done all the same
 }
+
+#ifndef __SANITIZE_ADDRESS__  // which wants memory of its own
+TEST_CASE("a limit on memory that leaves no room for OpenBLAS's buffers is a sentence, not an endless wait") {
+  const Place place;
+  const Result r = place.in("ulimit -d 330000; OMP_NUM_THREADS=2 " + place.train + " --output-dir run");
+  INFO(r.output);
+  CHECK(r.status == 1);
+  CHECK(contains(r.output, "out of memory"));
+}
+#endif

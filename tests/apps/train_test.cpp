@@ -211,7 +211,103 @@ TEST_CASE("train: a folder of pictures, varied and normalised, trains an epoch; 
   std::ofstream(data / "dark" / "4.png") << "no picture";
   const Result broken = run(flags + "broken");
   CHECK(broken.status == 1);
-  CHECK(contains(broken.output, "/data/dark/4.png\" is neither a JPEG nor a PNG picture"));
+  CHECK(contains(broken.output, "/data/dark/4.png\" is "));
+}
+
+TEST_CASE("train, evaluate, classify: bad pictures are listed before the work, or left out with --skip-bad") {
+  const TempFolder folder;
+  const auto path = [&](const std::string& name) { return (folder / name).string(); };
+  for (int i = 0; i < 40; ++i) {
+    const fs::path picture = folder / "data" / (i % 2 == 0 ? "dark" : "light") / (std::to_string(i) + ".png");
+    fs::create_directories(picture.parent_path());
+    write_png(picture,
+              {3, 8, 8, std::vector<std::uint8_t>(3 * 8 * 8, static_cast<std::uint8_t>(i % 2 == 0 ? i : 200 + i))});
+  }
+  std::ofstream(folder / "data/dark/notes.txt") << "x";
+  const std::string flags =
+      " --model mlp --img-size 8 --num-hiddens 8 --batch-size 4 --epochs 2 --threads 1 --data " + path("data") + " ";
+  const std::string model = path("run/model.safetensors");
+  const Result good = run(train + flags + "--output-dir " + path("run"));
+  INFO(good.output);
+  REQUIRE(good.status == 0);
+  CHECK(contains(good.output, "\n         to validate: every tenth picture of each class\n"));
+  CHECK(contains(good.output, "\n         classes: dark, light\n         left out: 1 .txt\n"));
+
+  const std::string half = content(folder / "data/dark/20.png").substr(0, 60);
+  std::ofstream(folder / "data/dark/20.png") << half;
+  std::ofstream(folder / "data/light/9.png") << "no picture";
+  fs::remove(folder / "data/light/7.png");
+  fs::create_symlink("none", folder / "data/light/7.png");
+  const auto lists_all = [](const Result& r, int status) {
+    INFO(r.output);
+    CHECK(r.status == status);
+    for (const char* said : {"3 of 40 pictures cannot be read", "dark/20.png\" ", "light/9.png\" ", "light/7.png\" "})
+      CHECK_MESSAGE(contains(r.output, said), said);
+  };
+  const Result refused = run(train + flags + "--output-dir " + path("other"));
+  lists_all(refused, 1);
+  CHECK(contains(refused.output, "leave them out with --skip-bad"));
+  CHECK(!fs::exists(folder / "other"));
+  const Result skipped = run(train + flags + "--skip-bad --output-dir " + path("other"));
+  INFO(skipped.output);
+  CHECK(skipped.status == 0);
+  CHECK(
+      contains(skipped.output, "\n         left out: 3 of 40 pictures, which cannot be read: 20.png, 7.png, 9.png\n"));
+
+  const std::string evaluate = program("evaluate") + " " + model + " --split train --data " + path("data");
+  const Result judged = run(evaluate);
+  INFO(judged.output);
+  CHECK(judged.status == 1);
+  CHECK(contains(judged.output, "of 36 pictures cannot be read"));
+  CHECK(!contains(judged.output, "accuracy"));
+  const Result rest = run(evaluate + " --skip-bad");
+  INFO(rest.output);
+  CHECK(rest.status == 0);
+  CHECK(contains(rest.output, "pictures, which cannot be read: "));
+  CHECK(contains(rest.output, "left out: 1 .txt\n"));
+
+  const std::string classify = program("classify") + " " + model + " " + path("data") + " --format csv";
+  const Result said = run(classify);
+  lists_all(said, 1);
+  CHECK(contains(said.output, "classify: left out in " + path("data") + ": 1 .txt\n"));
+  CHECK(std::count(said.output.begin(), said.output.end(), '\n') == 1 + 4 + 1 + 2 * 37);
+  lists_all(run(classify + " --skip-bad"), 0);
+}
+
+TEST_CASE("train: --resume goes on with data that have changed only if it is told to") {
+  const TempFolder folder;
+  const auto path = [&](const std::string& name) { return (folder / name).string(); };
+  for (int i = 0; i < 40; ++i) {
+    const fs::path picture = folder / "data" / (i % 2 == 0 ? "dark" : "light") / (std::to_string(i) + ".png");
+    fs::create_directories(picture.parent_path());
+    write_png(picture,
+              {3, 8, 8, std::vector<std::uint8_t>(3 * 8 * 8, static_cast<std::uint8_t>(i % 2 == 0 ? i : 200 + i))});
+  }
+  REQUIRE(run(train +
+              " --model mlp --img-size 8 --num-hiddens 8 --batch-size 4 --epochs 3 --max-steps 12 --threads 1 " +
+              "--data " + path("data") + " --output-dir " + path("run"))
+              .status == 0);
+  const std::string resume = "--resume " + path("run") + " --max-steps 0";
+  check_refuses("train", "--accept-changed-data --data " + path("data"), 1, "with --resume");
+  std::ofstream(folder / "data/dark/20.png") << "no picture";
+  check_refuses("train", resume, 1, "20.png\" is ");
+  check_refuses("train", resume + " --skip-bad", 1, "--accept-changed-data goes on with them");
+  check_refuses("train", resume + " --skip-bad", 1, "the data are not those that the run began with");
+  fs::rename(folder / "data/dark", folder / "data/black");
+  check_refuses("train", resume + " --skip-bad --accept-changed-data", 1, "other classes");
+  fs::rename(folder / "data/black", folder / "data/dark");
+
+  const Result on = run(train + " " + resume + " --skip-bad --accept-changed-data");
+  INFO(on.output);
+  CHECK(on.status == 0);
+  CHECK(contains(on.output, "resumed  after step 12\n"));
+  const std::string metrics = content(folder / "run/metrics.csv");
+  CHECK(contains(metrics, "\n1,9,"));
+  CHECK(contains(metrics, "\n3,27,"));  // 35 images, 9 steps
+  // What it left out it still leaves out, and changes that come later are not accepted.
+  CHECK(run(train + " --resume " + path("run") + " --epochs 4").status == 0);
+  fs::remove(folder / "data/dark/22.png");
+  check_refuses("train", "--resume " + path("run") + " --epochs 5", 1, "the data are not those");
 }
 
 TEST_CASE("train: Ctrl-C ends it after the step, with exit code 130 and the losses so far") {

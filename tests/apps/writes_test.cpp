@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/fsuid.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -244,6 +245,34 @@ TEST_CASE("writes: a folder that is another's") {
     CHECK(one_line(error, written, "Permission denied"));
     CHECK(written.unchanged(writer));
   }
+}
+
+TEST_CASE("writes: whether a file can be written is known before the work") {
+  const TempFolder folder;
+  const auto says = [&](const std::string& name, const std::string& reason) {
+    const std::string error = error_of([&] { check_can_write(folder / name); });
+    return contains(error, "cannot write " + (folder / name).string()) && contains(error, reason);
+  };
+  check_can_write(folder / "new");
+  write_file(folder / "old", "old");
+  check_can_write(folder / "old");
+  CHECK(content(folder / "old") == "old");
+  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 1);
+  CHECK(says("none/new", "No such file or directory"));
+  CHECK(says(std::string(300, 'x'), "File name too long"));
+  CHECK(says("", "Is a directory"));
+  fs::permissions(folder.path(), fs::perms(0555));
+  CHECK(contains(error_as_nobody([&] { check_can_write(folder / "new"); }), "Permission denied"));
+  fs::permissions(folder.path(), fs::perms(0755));
+}
+
+TEST_CASE("writes: a pipe where a file would be begun is not waited for") {
+  const TempFolder folder;
+  REQUIRE(mkfifo((folder / ("x." + std::to_string(getpid()) + ".tmp")).c_str(), 0600) == 0);
+  alarm(20);
+  CHECK(fails([&] { write_file(folder / "x", "content"); }, {"cannot write " + (folder / "x").string()}));
+  alarm(0);
+  CHECK(!fs::exists(folder / "x"));
 }
 
 TEST_CASE("writes: a folder that is gone") {

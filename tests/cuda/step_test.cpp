@@ -41,6 +41,12 @@ struct TinyRun {
   }
 };
 
+// While it lives, the emulator lets a call fail: "cudaMalloc:3", the third; "cudaMalloc:3+", those after it, too.
+struct Plan {
+  explicit Plan(const std::string& plan) { setenv("CUDA_EMULATOR_FAIL", plan.c_str(), 1); }
+  ~Plan() { unsetenv("CUDA_EMULATOR_FAIL"); }
+};
+
 }  // namespace
 
 TEST_CASE("cuda: a step of training waits once, to read the loss, and takes no memory") {
@@ -60,15 +66,26 @@ TEST_CASE("cuda: a step of training waits once, to read the loss, and takes no m
   }
 }
 
+TEST_CASE("cuda: memory that is refused once is asked for again; refused twice, it is an Error") {
+  memory::release_cached();
+  {
+    TinyRun training;
+    const Plan plan("cudaMalloc:3");
+    CHECK(std::isfinite(training.step()));
+  }
+  memory::release_cached();
+  TinyRun training;
+  {
+    const Plan plan("cudaMalloc:3+");
+    CHECK(fails([&] { training.step(); }, {"out of memory"}));
+  }
+  CHECK(std::isfinite(training.step()));  // and it can go on
+}
+
 TEST_CASE("cuda: whichever call fails, an Error says which") {
-  struct Plan {
-    explicit Plan(const std::string& plan) { setenv("CUDA_EMULATOR_FAIL", plan.c_str(), 1); }
-    ~Plan() { unsetenv("CUDA_EMULATOR_FAIL"); }
-  };
   const struct {
     const char *function, *says;
-  } calls[] = {{"cudaMalloc", "out of memory"},
-               {"cudaMallocHost", "cudaMallocHost failed: out of memory"},
+  } calls[] = {{"cudaMallocHost", "cudaMallocHost failed: out of memory"},
                {"cudaMemcpyAsync", "cudaMemcpyAsync failed: "},
                {"cudaLaunchKernel", " failed: "},
                {"cudaStreamSynchronize", "cudaStreamSynchronize failed: "},

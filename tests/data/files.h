@@ -54,7 +54,7 @@ inline Bytes noise(std::size_t count) {
 }
 
 /// Makes a folder with a data set of the kind of CIFAR-10: 40 images to train on, 8 to validate.
-inline void write_cifar10(const std::filesystem::path& folder) {
+inline void write_small_cifar10(const std::filesystem::path& folder) {
   std::filesystem::create_directories(folder);
   const Bytes pixels = noise(48 * 3072);
   for (int file = 0; file < 6; ++file) {

@@ -80,7 +80,7 @@ def vit(names, metadata):
 
 
 def models():
-    """Name -> weights, and the config.json beside them."""
+    """Name -> weights, and the config.json and preprocessor_config.json beside them."""
     d2l = {"cls": "cls_token", "positions": "pos_embedding", "patches": "patch_embedding.conv", "norm1": "blks.0.ln1",
            "q": "blks.0.attention.W_q", "k": "blks.0.attention.W_k", "v": "blks.0.attention.W_v",
            "o": "blks.0.attention.W_o", "norm2": "blks.0.ln2", "mlp1": "blks.0.mlp.dense1", "mlp2": "blks.0.mlp.dense2",
@@ -95,7 +95,8 @@ def models():
     timm = {"cls": "cls_token", "positions": "pos_embed", "patches": "patch_embed.proj", "norm1": "blocks.0.norm1",
             "qkv": "blocks.0.attn.qkv", "o": "blocks.0.attn.proj", "norm2": "blocks.0.norm2",
             "mlp1": "blocks.0.mlp.fc1", "mlp2": "blocks.0.mlp.fc2", "norm": "norm", "head": "head"}
-    timm_config = {"global_pool": "token", "label_names": ["cat", "dog"],
+    timm_config = {"architecture": "vit_tiny_patch16_224", "global_pool": "token", "label_names": ["cat", "dog"],
+                   "model_args": {"img_size": 2, "patch_size": 2, "embed_dim": 2, "depth": 1, "mlp_ratio": 1.5},
                    "pretrained_cfg": {"interpolation": "bicubic", "crop_pct": 0.9, "mean": [0.5], "std": [0.5]}}
     layer = "encoder.layers.encoder_layer_0."
     torchvision = {"cls": "class_token", "positions": "encoder.pos_embedding", "patches": "conv_proj",
@@ -110,15 +111,14 @@ def models():
                     "norm2": layer + "layernorm_after", "mlp1": layer + "intermediate.dense",
                     "mlp2": layer + "output.dense", "norm": "vit.layernorm", "head": "classifier"}
     transformers_config = {"hidden_act": "gelu", "num_attention_heads": 1, "image_size": 2, "layer_norm_eps": 1e-12,
-                           "id2label": {"0": "cat", "1": "dog"},
-                           # and of preprocessor_config.json, which gets the same text
-                           "do_resize": True, "resample": 3, "size": {"height": 3, "width": 3}, "do_center_crop": True,
+                           "id2label": {"0": "cat", "1": "dog"}}
+    preprocessor_config = {"do_resize": True, "resample": 3, "size": {"height": 3, "width": 3}, "do_center_crop": True,
                            "crop_size": 2, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
                            "image_mean": [0.5], "image_std": [0.5]}
-    return {"ours": (vit(d2l, {"bobbin": json.dumps(description)}), None),
+    return {"ours": (vit(d2l, {"bobbin": json.dumps(description)}),),
             "timm": (vit(timm, {}), timm_config),
-            "torchvision": (vit(torchvision, {}), None),
-            "transformers": (vit(transformers, {}), transformers_config)}
+            "torchvision": (vit(torchvision, {}),),
+            "transformers": (vit(transformers, {}), transformers_config, preprocessor_config)}
 
 
 def cifar10():
@@ -138,12 +138,20 @@ def main():
     write("checkpoint", "run", checkpoint())
     write("checkpoint", "first-format", checkpoint(first_format=True))
 
-    for name, (weights, config) in models().items():
-        write("model", name, weights + (SPLIT + json.dumps(config).encode() if config else b""))
+    for name, (weights, *configs) in models().items():
+        write("model", name, SPLIT.join([weights, *(json.dumps(config).encode() for config in configs)]))
 
     pictures = golden_bytes("pictures")
     for kind in ("jpeg 4:2:0", "jpeg progressive", "jpeg grey", "png 1 bit", "png grey", "png palette transparent"):
         write("picture", kind.replace(" ", "-").replace(":", ""), pictures[f"{kind}/file"])
+    files = golden_bytes("picture_files")
+    for kind in ("gif, part of the screen, clear", "gif with two palettes, interlaced", "bmp 3 colours of 256", "bmp 16, 5:6:5",
+                 "bmp in runs of 8 bits", "bmp in runs of 4 bits", "ppm P1", "ppm P3 7", "ppm P4", "ppm P6 1000",
+                 "jpeg restarts", "jpeg ycck", "png 4 16 interlaced", "webp", "webp clear", "webp lossless", "webp of two",
+                 "tiff turned", "tiff predicted", "tiff 1 bit", "tiff colours", "tiff cmyk", "tiff jpeg"):
+        format = kind.split()[0]
+        write(format if format in ("webp", "tiff") else "picture", kind.replace(" ", "-").replace(":", "").replace(",", ""),
+              files[f"{kind}/file"])
 
     write("cifar10", "image", cifar10())
     picture = SPLIT + pictures["png 1 bit/file"]

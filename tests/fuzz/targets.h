@@ -86,77 +86,97 @@ inline Bytes with_checksums(Bytes png) {
   return png;
 }
 
+inline bool read_picture(const TempFolder& folder, const Bytes& bytes) {
+  const bool png = bytes.size() > 8 && bytes[1] == 'P';
+  for (const Bytes& content : {bytes, png ? with_checksums(bytes) : bytes}) {
+    const auto path = write_anew(folder / "x", content);
+    const bool sound = takes([&] { check_picture(path); });
+    takes([&] { read_image(path, 1); });
+    if (takes([&] { read_image(path, 3); })) {
+      if (!sound) throw std::logic_error("a picture was read that the check refuses");
+      return true;
+    }
+  }
+  return false;
+}
+
 inline const std::vector<FuzzTarget>& fuzz_targets() {
-  static const std::vector<FuzzTarget> all{
-      {"idx",
-       [](const TempFolder& folder, const Bytes& bytes) {
-         const auto path = write_anew(folder / "x", bytes);
-         return takes([&] { read_idx(path); });
-       },
-       3 * 1032},
-      {"safetensors",
-       [](const TempFolder& folder, const Bytes& bytes) {
-         const auto path = write_anew(folder / "x", bytes);
-         return takes([&] { read_safetensors(path); });
-       }},
-      {"checkpoint",
-       [](const TempFolder& folder, const Bytes& bytes) {
-         const auto path = write_anew(folder / "x", bytes);
-         return takes([&] { read_checkpoint(path); });
-       }},
-      {"model",
-       [](const TempFolder& folder, const Bytes& bytes) {
-         const auto [weights, config] = in_two(bytes);
-         const auto path = write_anew(folder / "x", weights);
-         for (const char* name : {"config.json", "preprocessor_config.json"}) {  // one text for both, with other keys
-           std::filesystem::remove(folder / name);
-           if (!config.empty()) write_anew(folder / name, config);
-         }
-         takes([&] { read_classifier(path); });
-         return takes([&] { read_classifier(path, {.num_heads = 1, .img_size = Size2{4, 6}}); });
-       }},
-      {"picture",
-       [](const TempFolder& folder, const Bytes& bytes) {
-         const bool png = bytes.size() > 8 && bytes[1] == 'P';
-         for (const Bytes& content : {bytes, png ? with_checksums(bytes) : bytes}) {
-           const auto path = write_anew(folder / "x", content);
-           takes([&] { read_image(path, 1); });
-           if (takes([&] { read_image(path, 3); })) return true;
-         }
-         return false;
-       },
-       16 * 8 * 1032},  // 8 pixels a byte, each of up to 16 bytes on the way
-      {"cifar10",
-       [](const TempFolder& folder, const Bytes& bytes) {
-         const auto [names, images] = in_two(bytes);
-         write_anew(folder / "batches.meta.txt", names);
-         for (const char* file : {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
-                                  "data_batch_5.bin", "test_batch.bin"})
-           write_anew(folder / file, images);
-         return takes([&] { cifar10(folder.path()); });
-       },
-       2 * 6},
-      {"image_folder",
-       [](const TempFolder& folder, const Bytes& bytes) {
-         const auto [list, picture] = in_two(bytes);
-         const auto root = folder / "pictures";
-         std::filesystem::create_directory(root);
-         write_files(root, list, picture);
-         const bool taken = takes([&] {
-           const TrainAndTest data = image_folder(root);
-           for (const ImageDataset* part : {&data.train, &data.test})
-             for (Index i = 0; i < part->count(); ++i) part->image(i);
-         });
-         std::filesystem::remove_all(root);
-         return taken;
-       },
-       16 * 8 * 1032},
-      {"metrics",
-       [](const TempFolder& folder, const Bytes& bytes) {
-         const auto path = write_anew(folder / "x", bytes);
-         return takes([&] { read_metrics(path); });
-       }},
-  };
+  static const std::vector<FuzzTarget> all = [] {
+    std::vector<FuzzTarget> targets{
+        {"idx",
+         [](const TempFolder& folder, const Bytes& bytes) {
+           const auto path = write_anew(folder / "x", bytes);
+           return takes([&] { read_idx(path); });
+         },
+         3 * 1032},
+        {"safetensors",
+         [](const TempFolder& folder, const Bytes& bytes) {
+           const auto path = write_anew(folder / "x", bytes);
+           return takes([&] { read_safetensors(path); });
+         }},
+        {"checkpoint",
+         [](const TempFolder& folder, const Bytes& bytes) {
+           const auto path = write_anew(folder / "x", bytes);
+           return takes([&] { read_checkpoint(path); });
+         }},
+        {"model",
+         [](const TempFolder& folder, const Bytes& bytes) {
+           const auto [weights, configs] = in_two(bytes);
+           const auto [config, preprocessor] = in_two(configs);
+           const auto path = write_anew(folder / "x", weights);
+           for (const auto& [name, text] :
+                {std::pair{"config.json", config}, {"preprocessor_config.json", preprocessor}}) {
+             std::filesystem::remove(folder / name);
+             if (!text.empty()) write_anew(folder / name, text);
+           }
+           takes([&] { read_classifier(path, {.weights = "vit_tiny_patch16_224"}); });
+           ModelFileOptions options{.num_heads = 1, .img_size = Size2{4, 6}};  // enough for ours and for timm's config
+           if (takes([&] { read_classifier(path, options); })) return true;
+           options = {.num_heads = 1,
+                      .img_size = Size2{2},
+                      .interpolation = Interpolation::bilinear,
+                      .crop_pct = 0,
+                      .mean = std::vector<real>{0},
+                      .std = std::vector<real>{1}};
+           return takes([&] { read_classifier(path, options); });
+         }},
+        {"picture", read_picture, 16 * 8 * 1032},  // 8 pixels a byte, each of up to 16 bytes on the way
+        {"cifar10",
+         [](const TempFolder& folder, const Bytes& bytes) {
+           const auto [names, images] = in_two(bytes);
+           write_anew(folder / "batches.meta.txt", names);
+           for (const char* file : {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+                                    "data_batch_5.bin", "test_batch.bin"})
+             write_anew(folder / file, images);
+           return takes([&] { cifar10(folder.path()); });
+         },
+         2 * 6},
+        {"image_folder",
+         [](const TempFolder& folder, const Bytes& bytes) {
+           const auto [list, picture] = in_two(bytes);
+           const auto root = folder / "pictures";
+           std::filesystem::create_directory(root);
+           write_files(root, list, picture);
+           const bool taken = takes([&] {
+             const TrainAndTest data = image_folder(root);
+             for (const ImageDataset* part : {&data.train, &data.test})
+               for (Index i = 0; i < part->count(); ++i) part->image(i);
+           });
+           std::filesystem::remove_all(root);
+           return taken;
+         },
+         16 * 8 * 1032},
+        {"metrics",
+         [](const TempFolder& folder, const Bytes& bytes) {
+           const auto path = write_anew(folder / "x", bytes);
+           return takes([&] { read_metrics(path); });
+         }},
+    };
+    // Where the build reads them. A few bytes may paint 2^24 pixels, each of up to 32 bytes on the way.
+    for (const char* name : {"webp", "tiff"})
+      if (has_picture_name(std::string("x.") + name)) targets.push_back({name, read_picture, std::size_t{1} << 29});
+    return targets;
+  }();
   return all;
 }
 

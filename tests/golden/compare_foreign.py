@@ -32,7 +32,8 @@ FOLDER = pathlib.Path(tempfile.mkdtemp())
 atexit.register(shutil.rmtree, FOLDER)
 
 PROGRAM = r"""
-// MODEL PICTURE NUM_HEADS IMG_SIZE COPY: prints the logits, and writes the model to COPY. 0: as the file says.
+// MODEL PICTURE NUM_HEADS IMG_SIZE PREPARED COPY: prints the logits, and writes the model to COPY. 0: as the file says.
+// PREPARED: as torchvision or d2l does it, where the files do not say it.
 #include <cstdio>
 #include <cstdlib>
 
@@ -42,12 +43,20 @@ PROGRAM = r"""
 int main(int, char** argv) try {
   bobbin::ModelFileOptions options{.num_heads = std::atoi(argv[3])};
   if (const int size = std::atoi(argv[4])) options.img_size = size;
-  auto [model, class_names, preprocess] = bobbin::read_classifier(argv[1], options);
+  if (const std::string prepared = argv[5]; !prepared.empty()) {
+    const bool d2l = prepared == "d2l";
+    options.interpolation = bobbin::Interpolation::bilinear;
+    options.crop_pct = d2l ? 0 : 0.875;
+    options.mean = d2l ? std::vector<float>{0} : std::vector<float>{0.485, 0.456, 0.406};
+    options.std = d2l ? std::vector<float>{1} : std::vector<float>{0.229, 0.224, 0.225};
+  }
+  auto [model, class_names, preprocess, scores, taken] = bobbin::read_classifier(argv[1], options);
+  std::fprintf(stderr, "%s\n", taken.c_str());
   const bobbin::Image picture = bobbin::read_image(argv[2], model.config().num_channels());
   const bobbin::Tensor logits = model(to_tensor(picture, preprocess)).value();
   for (const float logit : logits.values()) std::printf("%.9g\n", logit);
-  const std::string description = bobbin::describe_model({model.config(), class_names, preprocess});
-  bobbin::write_safetensors(argv[5], bobbin::state_of(model).tensors(), {{"bobbin", description}});
+  const std::string description = bobbin::describe_model({model.config(), class_names, preprocess, scores});
+  bobbin::write_safetensors(argv[6], bobbin::state_of(model).tensors(), {{"bobbin", description}});
 } catch (const bobbin::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;
@@ -66,8 +75,8 @@ def build():
     subprocess.run(['g++', '-std=c++20', str(FOLDER / 'logits.cpp'), '-o', str(FOLDER / 'logits'), *flags], check=True)
 
 
-def ours(model, picture, num_heads=0, img_size=0):
-    command = [FOLDER / 'logits', model, picture, num_heads, img_size, FOLDER / 'copy.safetensors']
+def ours(model, picture, num_heads=0, img_size=0, prepared=''):
+    command = [FOLDER / 'logits', model, picture, num_heads, img_size, prepared, FOLDER / 'copy.safetensors']
     return torch.tensor([float(x) for x in subprocess.check_output([str(x) for x in command], text=True).split()])
 
 
@@ -94,11 +103,10 @@ def compare_timm(png):
     for name in 'vit_tiny_patch16_224', 'deit_tiny_patch16_224', 'deit_tiny_distilled_patch16_224':
         model = randomised(timm.create_model(name))
         transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=model))
-        tell = name == 'deit_tiny_patch16_224'  # what only config.json says of it
-        keys = 'interpolation', 'crop_pct', 'mean', 'std'
+        keys = 'input_size', 'fixed_input_size', 'interpolation', 'crop_pct', 'crop_mode', 'mean', 'std'
         config = dict(architecture=name, num_classes=1000, global_pool='token',
                       pretrained_cfg={key: model.pretrained_cfg[key] for key in keys})
-        path = save(model, **(config if tell else {}))
+        path = save(model, **config)
         compare('timm ' + name, model(transform(picture)[None]), ours(path, png))
         if name == 'vit_tiny_patch16_224':
             for size in 96, 384:
@@ -111,7 +119,10 @@ def compare_timm(png):
         model = randomised(timm.models.VisionTransformer(**SMALL, **more))
         transform = timm.data.create_transform((3, 32, 32), mean=(0.5,) * 3, std=(0.5,) * 3, interpolation='bicubic',
                                                crop_pct=0.9)
-        compare(f'timm, width 32 {more or ""}', model(transform(picture)[None]), ours(save(model), png, 4))
+        args = {**SMALL, **more}
+        cfg = dict(input_size=[3, 32, 32], mean=[0.5] * 3, std=[0.5] * 3, interpolation='bicubic', crop_pct=0.9)
+        path = save(model, architecture='vit_tiny_patch16_224', model_args=args, pretrained_cfg=cfg)
+        compare(f'timm, width 32 {more or ""}', model(transform(picture)[None]), ours(path, png))
 
 
 def compare_torchvision(png):
@@ -121,7 +132,7 @@ def compare_torchvision(png):
                                                                 num_classes=1000))
         transform = torchvision.transforms._presets.ImageClassification(
             crop_size=image_size, resize_size=int(image_size / 0.875))  # 256 for 224, as its models have it
-        compare(f'torchvision, width {width}', model(transform(picture)[None]), ours(save(model), png, heads))
+        compare(f'torchvision, width {width}', model(transform(picture)[None]), ours(save(model), png, heads, prepared='torchvision'))
 
 
 def compare_transformers(png):
@@ -133,7 +144,9 @@ def compare_transformers(png):
         folder = pathlib.Path(tempfile.mkdtemp(dir=FOLDER))
         model.save_pretrained(folder)
         for processor in transformers.ViTImageProcessorPil, transformers.ViTImageProcessor:
-            pixels = processor(size={'height': size, 'width': size})(picture, return_tensors='pt')['pixel_values']
+            made = processor(size={'height': size, 'width': size})
+            made.save_pretrained(folder)
+            pixels = made(picture, return_tensors='pt')['pixel_values']
             compare(f'transformers, width {width}, {processor.__name__}', model(pixels).logits,
                     ours(folder / 'model.safetensors', png))
         larger, square = size * 8 // 7 // 4 * 4, {'height': size, 'width': size}  # 256 for 224, as DeiT has it
@@ -157,7 +170,8 @@ def compare_chapter(png):
         transform = torchvision.transforms.Compose([torchvision.transforms.Resize((size, size)),
                                                     torchvision.transforms.ToTensor()])
         pixels = transform(PIL.Image.open(png).convert('L'))[None]
-        compare(f'the chapter, width {config["num_hiddens"]}', model(pixels), ours(save(model), png))
+        compare(f'the chapter, width {config["num_hiddens"]}', model(pixels),
+                ours(save(model), png, config['num_heads'], size, 'd2l'))
         copy = make()
         copy.load_state_dict(safetensors.torch.load_file(FOLDER / 'copy.safetensors'), strict=True)
         assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), copy.state_dict().values()))

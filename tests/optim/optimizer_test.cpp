@@ -184,6 +184,34 @@ TEST_CASE("optimizer: chosen by name") {
   CHECK(fails([] { optimizer_options("adam"); }, {"none called \"adam\"; there are sgd, adamw"}));
 }
 
+TEST_CASE("optimizer: clipping names a gradient that is not finite, and changes nothing") {
+  const real inf = std::numeric_limits<real>::infinity();
+  const struct {
+    std::vector<real> gradient;
+    const char* says;
+  } cases[] = {{{1, NAN, 2}, "1 NaN and 0 infinite"},
+               {{inf, 1, -inf}, "0 NaN and 2 infinite"},
+               {{NAN, NAN, inf}, "2 NaN and 1 infinite"}};
+  for (const auto& c : cases) {
+    Var a = leaf({1, 2, 3}), b = leaf({1, 2, 3});
+    give(a, Tensor({3}, {30, 40, 0}));
+    give(b, Tensor({3}, c.gradient));
+    CHECK(fails(
+        [&] {
+          clip_grad_norm({{"a", a}, {"head.b", b}}, 1);
+        },
+        {"[clip_grad_norm]", "the gradient of head.b", "3 numbers", c.says}));
+    CHECK(a.grad().values() == std::vector<real>{30, 40, 0});
+    CHECK(a.value().values() == std::vector<real>{1, 2, 3});
+  }
+  // A gradient may be as large as numbers are: its square is no float.
+  Var a = leaf({1, 2});
+  give(a, Tensor({2}, {real(3e37), real(4e37)}));
+  CHECK(clip_grad_norm({{"a", a}}, 5) == doctest::Approx(5e37));
+  CHECK(a.grad().values()[0] == doctest::Approx(3));
+  CHECK(a.grad().values()[1] == doctest::Approx(4));
+}
+
 TEST_CASE("optimizer: settings that cannot be") {
   Var w = leaf({1});
   const std::vector<NamedParameter> parameters{{"w", w}};

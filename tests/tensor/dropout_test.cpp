@@ -65,6 +65,14 @@ TEST_CASE("dropout drops a share p and keeps the mean") {
   CHECK(sum(y * real{0}).item() == 0);
 }
 
+TEST_CASE("dropout does not hide a number that is none, as PyTorch does not") {
+  for (const real bad : {not_a_number, infinity, -infinity}) {
+    const Tensor y = dropout(Tensor::full({1000}, bad), real{0.5}, Rng(19).draw());
+    for (const real value : y.values()) CHECK(!std::isfinite(value));
+    CHECK(nans(y) > 400);  // inf · 0
+  }
+}
+
 TEST_CASE("dropout refuses what is no probability below 1") {
   for (const double p : {-0.1, 1.0, 1.5, double{not_a_number}})
     CHECK(fails([=] { dropout(Tensor::ones({3}), static_cast<real>(p), Draw{}); }, {"[dropout]", "[0, 1)"}));

@@ -86,6 +86,8 @@ const Unary unaries[] = {
     {"tanh", tanh, std::tanh, 2, 0},
     {"relu", relu, [](double x) { return x <= 0 ? 0 : x; }, 0, 0},
     {"sigmoid", sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, 4, 0},
+    {"softplus", softplus,
+     [](double x) { return std::isnan(x) ? x : std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }, 2, 0},
     {"negative", operator-, [](double x) { return -x; }, 0, 0},
 };
 

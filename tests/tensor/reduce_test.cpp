@@ -61,12 +61,29 @@ TEST_CASE("sums agree with a plain loop, and are bit for bit the same for any nu
 
 TEST_CASE("a sum of many equal numbers keeps its digits") {
   const Tensor x = Tensor::full({1000003}, real{0.1});
-  CHECK(sum(x).item() == doctest::Approx(1000003 * double{real{0.1}}).epsilon(2e-5));  // else it is off by 1e-2
-  CHECK(mean(x).item() == doctest::Approx(0.1).epsilon(2e-5));
+  CHECK(sum(x).item() == doctest::Approx(1000003 * double{real{0.1}}).epsilon(1e-6));  // else it is off by 1e-2
+  CHECK(mean(x).item() == doctest::Approx(0.1).epsilon(1e-6));
   CHECK(sum(x.reshape({1000003, 1}).reshape({1, 1000003, 1}), 1).item() == sum(x).item());
   const Tensor wide = Tensor::full({300001, 3}, real{0.1});
   for (const real value : sum(wide, 0).values())
-    CHECK(value == doctest::Approx(300001 * double{real{0.1}}).epsilon(2e-5));
+    CHECK(value == doctest::Approx(300001 * double{real{0.1}}).epsilon(1e-6));
+}
+
+TEST_CASE("sums of many numbers far from zero are right to 3e-7, along rows, columns and planes") {
+  for (const double offset : {100.0, 1000.1, -12345.678})
+    for (const real spread : {real{0}, real{1}})
+      for (const Shape& shape : {Shape{3, 50000, 1}, Shape{1, 50000, 65}, Shape{50, 1000, 7}, Shape{1, 127, 1}}) {
+        CAPTURE(offset);
+        CAPTURE(shape);
+        const Tensor x = Rng(8).normal(shape, static_cast<real>(offset), spread);
+        Doubles want = plain_sum(x.data(), shape[0], shape[1], shape[2]);
+        const double scale = std::abs(want[0]);
+        CHECK(error(sum(x, 1), want, scale) <= 3e-7 * in_a_row);
+        for (double& w : want) w /= static_cast<double>(shape[1]);
+        CHECK(error(mean(x, 1), want) <= 4e-7 * in_a_row);
+        const Tensor bias = sum_to(x, {shape[2]});  // a bias's gradient
+        CHECK(error(bias, plain_sum_to(x, {shape[2]}), scale) <= 6e-7 * in_a_row);
+      }
 }
 
 TEST_CASE("NaN and infinity stay where they belong in a sum, denormals add up") {
@@ -166,7 +183,9 @@ TEST_CASE("the norm is computed in double: it neither overflows nor vanishes") {
 TEST_CASE("argmax finds the first of the largest") {
   CHECK(argmax(Tensor({4, 3}, {1, 2, 3, 5, 5, 4, -3, -1, -2, 0, 0, 0})) == Labels{2, 0, 1, 0});
   CHECK(argmax(Tensor({3, 2}, {-infinity, -infinity, -infinity, -5, 5, infinity})) == Labels{0, 1, 1});
-  CHECK(argmax(Tensor({1, 3}, {1, not_a_number, 2}))[0] < 3);
+  // NaN is the largest, as in PyTorch: what is none is not passed over.
+  CHECK(argmax(Tensor({3, 3}, {1, not_a_number, 2, infinity, not_a_number, not_a_number, not_a_number, 1, 2})) ==
+        Labels{1, 1, 0});
   CHECK(argmax(Tensor({1, 1}, {7})) == Labels{0});
   const Tensor x = random({37, 129}, 6);
   const Labels got = argmax(x);

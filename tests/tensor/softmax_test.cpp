@@ -154,6 +154,65 @@ TEST_CASE("softmax of extreme numbers") {
   CHECK(error(softmax_backward(Tensor({1, 4}, {0.5, 0.5, 0, 0}), {2}, dY), {-0.25, 0.25, 0, 0}) <= epsilon);
 }
 
+TEST_CASE("softmax of wide rows and its gradient are right to 1e-6, PyTorch's to 1e-5") {
+  for (const Index cols : {50000, 1000000}) {
+    const Tensor x = Rng(21).uniform({1, cols}, 0, real(0.1)), dY = Rng(22).normal({1, cols}, 100);
+    const Doubles want = plain_softmax(x.data(), cols, cols);
+    double dot = 0;
+    for (Index c = 0; c < cols; ++c) dot += want[static_cast<std::size_t>(c)] * dY.data()[c];
+    Doubles dX;
+    for (Index c = 0; c < cols; ++c) dX.push_back(want[static_cast<std::size_t>(c)] * (dY.data()[c] - dot));
+    const Tensor y = softmax(x);
+    CHECK(error(y, want, 1 / static_cast<double>(cols)) <= 4e-7);
+    CHECK(error(softmax_backward(y, {}, dY), dX, 4 / static_cast<double>(cols)) <= 2e-6);
+  }
+}
+
+TEST_CASE("log_softmax and logsumexp agree with plain loops") {
+  for (const Shape& shape : {Shape{1}, Shape{17}, Shape{37, 37}, Shape{129, 65}, Shape{3, 5, 7}, Shape{2, 50000}}) {
+    CAPTURE(shape);
+    const Index cols = shape[-1], rows = shape.size() / cols;
+    for (const double offset : {0.0, 1e4}) {
+      const Tensor x = Rng(23).normal(shape, static_cast<real>(offset), 5);
+      Doubles logs, sums;
+      for (Index row = 0; row < rows; ++row) {
+        const real* in = x.data() + row * cols;
+        const double max = *std::max_element(in, in + cols);
+        double total = 0;
+        for (Index c = 0; c < cols; ++c) total += std::exp(in[c] - max);
+        sums.push_back(max + std::log(total));
+        for (Index c = 0; c < cols; ++c) logs.push_back(in[c] - max - std::log(total));
+      }
+      with_threads([&] {
+        CHECK(log_softmax(x).shape() == shape);
+        CHECK(error(log_softmax(x), logs) <= 4 * epsilon + 1e-14);  // the plain loop rounds, too
+        CHECK(logsumexp(x).shape() == shape.without(shape.rank() - 1));
+        CHECK(error(logsumexp(x), sums) <= 4 * epsilon + 1e-14);
+      });
+    }
+  }
+}
+
+TEST_CASE("log_softmax and logsumexp of extreme numbers, as PyTorch") {
+  // A share near 1 keeps the digits of its logarithm, one near 0 has one.
+  CHECK(error(log_softmax(Tensor({3}, {20, 0, 0})), {-std::log1p(2 * std::exp(-20)), -20, -20}, 1e-9) <= 1e-6);
+  CHECK(error(log_softmax(Tensor({3}, {10000, -10000, 100})), {0, -20000, -9900}) <= epsilon);
+  CHECK(error(log_softmax(Tensor({2}, {Limits::max(), Limits::max()})), {-std::log(2), -std::log(2)}) <= epsilon);
+  CHECK(log_softmax(Tensor({2}, {0, -infinity})).values() == std::vector<real>{0, -infinity});
+  for (const real bad : {not_a_number, infinity}) CHECK(nans(log_softmax(Tensor({3}, {1, bad, 2}))) == 3);
+  CHECK(nans(log_softmax(Tensor({2}, {-infinity, -infinity}))) == 2);
+
+  CHECK(logsumexp(Tensor({2, 2}, {100, 100, -10000, -10000})).values() ==
+        std::vector<real>{static_cast<real>(100 + std::log(2)), static_cast<real>(-10000 + std::log(2))});
+  CHECK(logsumexp(Tensor({3, 2}, {-infinity, -infinity, -infinity, 3, infinity, 1})).values() ==
+        std::vector<real>{-infinity, 3, infinity});
+  CHECK(logsumexp(Tensor({2}, {infinity, infinity})).item() == infinity);
+  CHECK(std::isnan(logsumexp(Tensor({2}, {infinity, not_a_number})).item()));
+  CHECK(std::isnan(logsumexp(Tensor({2}, {not_a_number, 1})).item()));
+  CHECK(fails([] { log_softmax(Tensor::scalar(1)); }, {"[log_softmax]", "()"}));
+  CHECK(fails([] { logsumexp(Tensor::scalar(1)); }, {"[logsumexp]", "()"}));
+}
+
 TEST_CASE("softmax refuses what does not fit") {
   const Tensor x = Tensor::ones({2, 3, 4});
   CHECK(fails([] { softmax(Tensor::scalar(1)); }, {"[softmax]", "()"}));

@@ -1,7 +1,9 @@
 #include "tensor/threads.h"
 
-#include "tensor/backend.h"
+#include <algorithm>
 
+#include "tensor/backend.h"
+#include "tensor/cpu/container.h"
 #include "tests/helpers.h"
 
 using namespace bobbin;
@@ -17,6 +19,18 @@ TEST_CASE("threads: as many as were set, and no absurd number") {
     CHECK(threads() == 2);
     set_threads(before);
   });
+}
+
+TEST_CASE("threads: by default as many as the container lets run, unless OMP_NUM_THREADS says") {
+  const char* const variable = std::getenv("OMP_NUM_THREADS");
+  const std::string before = variable ? variable : "";
+  with_threads([] {
+    unsetenv("OMP_NUM_THREADS");
+    CHECK(default_threads() == std::min(threads(), cpu::container_cpus()));
+    setenv("OMP_NUM_THREADS", "7", 1);
+    CHECK(default_threads() == threads());
+  });
+  variable ? setenv("OMP_NUM_THREADS", before.c_str(), 1) : unsetenv("OMP_NUM_THREADS");
 }
 
 TEST_CASE("threads: the BLAS has a name, and is the OpenMP build") {

@@ -100,3 +100,29 @@ TEST_CASE("the steps of optimizers refuse shapes that do not fit") {
   CHECK(fails([&] { adamw(w, Tensor::ones({12}), none, none, step); }, {"[adamw]", "(3, 4)", "(12)"}));
   CHECK(fails([&] { adamw(w, w, none, kept, step); }, {"[adamw]", "(4, 3)", "(3, 4)"}));
 }
+
+TEST_CASE("steps by gradients at the limits of a float, against torch.optim's in float32") {
+  if (sizeof(real) == 8) return;  // other limits
+  const auto w_after = [](auto&& step) {
+    const Tensor g({11}, {0, real(1e-45), real(1e-30), real(1e-20), real(1e-10), real(1e18), real(1e20), real(3e38),
+                          real(-3e38), infinity, not_a_number});
+    Tensor w = Tensor::ones({11});
+    step(w, g, 1);
+    step(w, -g, 2);
+    return w;
+  };
+  Tensor m, v, velocity;
+  const Tensor adamw_w = w_after([&](Tensor& w, const Tensor& g, Index t) {
+    adamw(w, g, m, v, {0.1, 0.9, 0.999, 1e-8, 0.01, t});
+  });
+  CHECK(error(adamw_w, {0.998001039, 0.998001039, 0.998001039, 0.998001039, 0.997063994, 0.903364182, 0.903364182,
+                        0.998001039, 0.998001039, not_a_number, not_a_number}) <= 2e-7);
+  CHECK(v.values()[3] == doctest::Approx(1.98984382e-43).epsilon(0.01));  // no square on the way: 1e-40 and 1e40
+  CHECK(v.values()[6] == doctest::Approx(1.99900019e+37));
+  CHECK(v.values()[7] == infinity);
+  const Tensor sgd_w = w_after([&](Tensor& w, const Tensor& g, Index) {
+    sgd(w, g, velocity, {real(0.1), real(0.9), real(0.01), true});
+  });
+  CHECK(error(sgd_w, {0.995393574, 0.995393574, 0.995393574, 0.995393574, 0.995393574, -8.06389816e+16, -8.06390074e+18,
+                      not_a_number, not_a_number, not_a_number, not_a_number}) <= 1e-6);
+}

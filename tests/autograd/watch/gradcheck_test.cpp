@@ -38,6 +38,7 @@ const std::vector<Case>& cases() {
       {"sqrt", [](const Inputs& x) { return sqrt(x[0] * x[0] + real(0.5)); }, {{3, 5}}},
       {"tanh", [](const Inputs& x) { return tanh(x[0]); }, {{3, 5}}},
       {"sigmoid", [](const Inputs& x) { return sigmoid(x[0]); }, {{3, 5}}},
+      {"softplus", [](const Inputs& x) { return softplus(x[0]); }, {{3, 5}}},
       {"relu", [](const Inputs& x) { return relu(x[0]); }, {{3, 5}}},
       {"gelu", [](const Inputs& x) { return gelu(x[0] * 2); }, {{3, 37}}},
       {"gelu_tanh", [](const Inputs& x) { return gelu_tanh(x[0] * 2); }, {{3, 37}}},
@@ -109,6 +110,10 @@ const std::vector<Case>& cases() {
          return softmax(x[0], {5, 0, 9});
        },
        {{3, 7}}},
+      {"log_softmax", [](const Inputs& x) { return log_softmax(x[0]); }, {{3, 1, 7}}},
+      {"logsumexp", [](const Inputs& x) { return logsumexp(x[0], -1); }, {{3, 1, 7}}},
+      {"logsumexp", [](const Inputs& x) { return logsumexp(x[0], 1); }, {{3, 5, 7}}},
+      {"logsumexp", [](const Inputs& x) { return logsumexp(x[0], 0); }, {{5}}},
       {"cross_entropy",
        [](const Inputs& x) { return cross_entropy(x[0], softmax(Rng(3).normal(x[0].shape()))); },
        {{3, 5}}},

@@ -82,7 +82,7 @@ inline unsigned ballot(unsigned mask, bool predicate, const char* site) {
 // waits: so a program that is in a hurry gets wrong numbers here, too.
 //
 // CUDA_EMULATOR_DEVICES=0: there is no device.
-// CUDA_EMULATOR_FAIL=cudaMalloc:3: the third call of that function fails.
+// CUDA_EMULATOR_FAIL=cudaMalloc:3: the third call of that function fails; cudaMalloc:3+: those after it, too.
 
 using cudaStream_t = struct CUstream_st*;
 using cudaEvent_t = struct CUevent_st*;

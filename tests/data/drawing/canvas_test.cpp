@@ -161,6 +161,47 @@ TEST_CASE("contact_sheet: pictures of any size, in rows, with captions") {
   CHECK(fails([&] { contact_sheet({small}, {""}, 0); }, {"got 0"}));
 }
 
+TEST_CASE("contact_sheet: large pictures are thumbnails, and what would be too large a sheet fits") {
+  const auto grey = [](Index height, Index width) {
+    return Image{1, height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(height * width), 90)};
+  };
+  const Image photographs = contact_sheet({grey(3024, 4032), grey(4032, 3024)}, {"a", "b"}, 8);
+  CHECK(photographs.width == 2 * (512 + 8) + 8);
+  CHECK(at(photographs, 8, 8 + 63) == is_white);  // 512 x 384, in the middle of its square
+  CHECK(at(photographs, 8, 8 + 64) == Levels{90, 90, 90});
+  CHECK(at(photographs, 8 + 511, 8 + 64 + 383) == Levels{90, 90, 90});
+  CHECK(at(photographs, 8, 8 + 64 + 384) == is_white);
+
+  const TempFolder folder;
+  const std::string long_caption = std::string(66, 'm') + "\n2\n3\n4\n5\n6\n7\n8\n9\n10";
+  const struct {
+    std::size_t count;
+    Image picture;
+    std::string caption;
+    Index columns;
+  } sheets[] = {{1000, grey(28, 28), "shirt\ntaken for\ncoat 90%", 8},
+                {1000, grey(600, 20), long_caption, 8},
+                {40 * 24, grey(518, 518), "block 39, head 23", 24},
+                {500, grey(28, 28), "block 0, head 499", 500}};
+  for (const auto& s : sheets) {
+    const Image sheet =
+        contact_sheet(std::vector<Image>(s.count, s.picture), std::vector<std::string>(s.count, s.caption), s.columns);
+    CHECK(std::max(sheet.height, sheet.width) <= 16384);
+    CHECK(sheet.height * sheet.width <= Index{1} << 26);
+    CHECK(at(sheet, 8 + sheet.width / 2, sheet.height - 4) == is_white);
+  }
+  CHECK(fails(
+      [&] { contact_sheet(std::vector<Image>(3000, grey(1, 1)), std::vector<std::string>(3000, long_caption), 8); },
+      {"3000 pictures with such captions do not fit"}));
+}
+
+TEST_CASE("confusion_matrix: with 200 classes and a million images of one it can still be written") {
+  std::vector<std::vector<Index>> counts(200, std::vector<Index>(200, 1000000));
+  const Image picture = confusion_matrix_picture(counts, std::vector<std::string>(200, std::string(40, 'm')));
+  CHECK(picture.height <= 8192);
+  CHECK(picture.height * picture.width <= Index{1} << 26);
+}
+
 TEST_CASE("confusion_matrix: the part of its row is the colour of a cell") {
   const Image picture = confusion_matrix_picture({{9, 1, 0}, {0, 0, 0}, {0, 5, 5}}, {"a", "b", "c"});
   // Lines of 20 pixels; left of the cells a margin, "true", a name, half a margin. A cell has 8 pixels more than a

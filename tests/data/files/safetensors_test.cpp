@@ -151,7 +151,7 @@ TEST_CASE("safetensors: names what is wrong with a file") {
   const TempFolder folder;
   CHECK_THROWS_WITH_AS(read_safetensors(folder / "none"), Contains("none\" cannot be opened: No such file"), Error);
   CHECK_THROWS_WITH_AS(read_safetensors(folder.path()), Contains("is a folder, expected a file"), Error);
-  CHECK_THROWS_WITH_AS(read_safetensors("/dev/null"), Contains("cannot be opened"), Error);
+  CHECK_THROWS_WITH_AS(read_safetensors("/dev/null"), Contains("is a device, expected a file"), Error);
 
   CHECK(complaint(Bytes{1, 2, 3}) == Contains("it has 3 bytes, and the length of its header alone would take 8"));
   CHECK(complaint(Bytes{0, 0, 0, 0, 0, 0, 0, 0}) == Contains("does not begin with {"));
@@ -296,4 +296,12 @@ TEST_CASE("safetensors: a note is written only if it can be read again") {
   CHECK(!std::filesystem::exists(path));
   write_safetensors(path, {}, {{"note", std::string((16 << 20) - 100, 'x')}});
   CHECK(read_safetensors(path).metadata.at("note").size() == (16 << 20) - 100);
+  std::map<std::string, std::string> many;
+  for (int i = 0; i < 99'999; ++i) many.emplace(std::to_string(i), "");
+  write_safetensors(path, {}, many);
+  CHECK(read_safetensors(path).metadata.size() == 100'000);  // with "format"
+  many.emplace("one more", "");
+  CHECK_THROWS_WITH_AS(check_safetensors(path, {}, many), Contains("would list 100001 tensors and notes"), Error);
+  CHECK_THROWS_WITH_AS(write_safetensors(path, {}, many), Contains("would list 100001 tensors and notes"), Error);
+  CHECK(read_safetensors(path).metadata.size() == 100'000);
 }

@@ -90,3 +90,18 @@ TEST_CASE("image: preprocessing that cannot be is refused") {
   CHECK(refuses({8, bilinear, 0, {0, 0, 0}, {1, 0, 1}}, "must be positive, got 0"));
   CHECK(fails([&] { fit({1, 1, 16000, Bytes(16000)}, {224, bilinear, 0.9}); }, {"1 x 16000 to be made 248 x 3968000"}));
 }
+
+TEST_CASE("thumbnail: as large as it may be, its proportions kept") {
+  const auto size = [](Index height, Index width, Index longest) {
+    const Image small = thumbnail({3, height, width, Bytes(static_cast<std::size_t>(3 * height * width), 7)}, longest);
+    CHECK(static_cast<Index>(small.bytes.size()) == 3 * small.height * small.width);
+    CHECK(small.bytes.front() == 7);
+    return Size2(small.height, small.width);
+  };
+  CHECK(size(300, 400, 100) == Size2(75, 100));
+  CHECK(size(400, 300, 100) == Size2(100, 75));
+  CHECK(size(100, 100, 100) == Size2(100, 100));
+  CHECK(size(10, 20, 100) == Size2(10, 20));
+  CHECK(size(1, 5000, 100) == Size2(1, 100));
+  CHECK(fails([&] { size(1, 1, 0); }, {"1 pixel or more, got 0"}));
+}

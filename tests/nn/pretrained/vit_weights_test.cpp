@@ -15,7 +15,21 @@ using namespace bobbin::test;
 
 namespace {
 
+// What timm's and transformers' golden files do not say; torchvision's code and d2l's say all but the heads.
 const VitHints two_heads{.num_heads = 2};
+const VitHints of_timm{.num_heads = 2,
+                       .pool = Pool::token,
+                       .layer_norm_eps = real(1e-6),
+                       .activation = Activation::gelu,
+                       .trained_size = Size2(24)};
+
+VitHints hints_of(const std::string& file) {
+  if (file == "torchvision") return two_heads;
+  VitHints hints = of_timm;
+  if (file == "timm_avg") hints.pool = Pool::avg;
+  if (file == "transformers") hints.layer_norm_eps = real(1e-12);
+  return hints;
+}
 
 Safetensors read(const std::string& name) { return read_safetensors("tests/golden/weights_" + name + ".safetensors"); }
 
@@ -62,7 +76,7 @@ TEST_CASE("vit_weights: the logits of timm, torchvision and transformers") {
   for (const auto& c : cases) {
     CAPTURE(c.file);
     const Safetensors file = read(c.file);
-    const VitWeights weights = vit_weights(file.tensors, two_heads);
+    const VitWeights weights = vit_weights(file.tensors, hints_of(c.file));
     CHECK(weights.origin == c.origin);
     const ViTConfig& config = weights.config;
     CHECK(config.img_size == Size2(24));
@@ -82,9 +96,8 @@ TEST_CASE("vit_weights: the logits of timm, torchvision and transformers") {
     check_golden("logits", logits(weights, "X"), golden_logits(file));
 
     if (c.origin == VitOrigin::timm) {  // images of another size and shape
-      VitHints hints = two_heads;
-      hints.img_size = {40, 16};
-      const VitWeights other = vit_weights(file.tensors, hints);
+      VitWeights other = weights;
+      set_img_size(other.config, other.tensors, {40, 16});
       CHECK(other.config.img_size == Size2(40, 16));
       check_golden("logits_other_size", logits(other, "X_other_size"), golden_logits(file, "logits_other_size"));
     }
@@ -115,7 +128,7 @@ TEST_CASE("vit_weights: torchvision's old names, transformers' names in memory, 
   const auto names = golden(current.metadata).at("names_in_memory").get<std::vector<std::string>>();
   for (const std::string& name : names) CHECK(in_memory.contains(name));
   CHECK(names.size() == in_memory.size());
-  check_golden("in memory", logits(vit_weights(in_memory, two_heads), "X"), golden_logits(current));
+  check_golden("in memory", logits(vit_weights(in_memory, hints_of("transformers")), "X"), golden_logits(current));
 
   // d2l's class, whose state_dict somebody has saved.
   const Golden d2l("vit_rect_bias");
@@ -132,9 +145,8 @@ TEST_CASE("vit_weights: torchvision's old names, transformers' names in memory, 
             rng);
   NamedTensors state;
   for (auto& [name, parameter] : named_parameters(model)) state.emplace(name, d2l.tensor("weights/" + name));
-  CHECK(
-      fails([&] { vit_weights(state, two_heads); }, {"12 patches, which is no square: the image size must be given"}));
-  const VitWeights weights = vit_weights(state, {.num_heads = 2, .img_size = Size2(12, 8)});
+  CHECK(fails([&] { vit_weights(state, two_heads); }, {"do not say", "image size: all of them must be given"}));
+  const VitWeights weights = vit_weights(state, {.num_heads = 2, .trained_size = Size2(12, 8)});
   CHECK(weights.origin == VitOrigin::d2l);
   CHECK(weights.config.layer_norm_eps == real(1e-5));
   check_golden("d2l", made(weights)(d2l.tensor("X")).value(), d2l.tensor("logits"));
@@ -142,20 +154,22 @@ TEST_CASE("vit_weights: torchvision's old names, transformers' names in memory, 
               {"of 12 patches, which do not fit an image of 12 x 10"}));
 }
 
-TEST_CASE("vit_weights: heads of width 64, and 16 where the models have 16") {
-  const auto heads = [](Index width) {
-    return vit_weights({{"patch_embedding.conv.weight", Tensor({width, 1, 1, 1})},
-                        {"blks.0.mlp.dense1.weight", Tensor({1, width})},
-                        {"pos_embedding", Tensor({1, 2, width})},
-                        {"head.1.weight", Tensor({1, width})}})
-        .config.num_heads;
+TEST_CASE("vit_weights: nothing that the weights do not say is guessed") {
+  const NamedTensors tensors = read("timm").tensors;
+  CHECK(fails([&] { vit_weights(tensors); }, {"do not say", "all of them must be given"}));
+  const auto without = [&](auto member) {
+    VitHints hints = of_timm;
+    (hints.*member).reset();
+    return fails([&] { vit_weights(tensors, hints); }, {"all of them must be given"});
   };
-  CHECK(heads(64) == 1);
-  CHECK(heads(192) == 3);    // tiny
-  CHECK(heads(512) == 8);    // d2l's
-  CHECK(heads(1024) == 16);  // large
-  CHECK(heads(1280) == 16);  // huge
-  CHECK(fails([&] { heads(100); }, {"num_hiddens 100 is not a multiple of 64", "must be given"}));
+  CHECK(without(&VitHints::num_heads));
+  CHECK(without(&VitHints::pool));
+  CHECK(without(&VitHints::layer_norm_eps));
+  CHECK(without(&VitHints::activation));
+  CHECK(without(&VitHints::trained_size));
+  VitHints averages = of_timm;
+  averages.pool = Pool::avg;
+  CHECK(fails([&] { vit_weights(tensors, averages); }, {"without an fc_norm", "averages them then"}));
 }
 
 TEST_CASE("vit_weights: what is wrong is named") {
@@ -164,7 +178,7 @@ TEST_CASE("vit_weights: what is wrong is named") {
     NamedTensors tensors = good;
     tensors.erase(name);
     if (tensor.defined()) tensors.emplace(name, tensor);
-    return error_of([&] { made(vit_weights(tensors, two_heads)); });
+    return error_of([&] { made(vit_weights(tensors, of_timm)); });
   };
   CHECK(with("cls_token", good.at("cls_token")) == "");
   CHECK(fails([] { vit_weights({}); }, {"among 0 tensors there is no patch_embedding.conv.weight"}));
@@ -172,7 +186,7 @@ TEST_CASE("vit_weights: what is wrong is named") {
   CHECK(contains(with("pos_embed", {}), "no tensor for pos_embedding"));
   CHECK(contains(with("head.weight", {}), "no tensor for head.1.weight"));
   CHECK(contains(with("pos_embed", Tensor::ones({10, 16})), "should have 3 axes, but its shape is (10, 16)"));
-  CHECK(contains(with("pos_embed", Tensor::ones({1, 12, 16})), "11 patches, which is no square"));
+  CHECK(contains(with("pos_embed", Tensor::ones({1, 12, 16})), "of 11 patches, which do not fit an image of 24 x 24"));
   CHECK(contains(with("fc_norm.weight", Tensor::ones({16})), "two tensors are the \"head.0.weight\""));
   CHECK(contains(with("blocks.0.attn.qkv.weight", Tensor::ones({47, 16})), "(47, 16) cannot be cut in three"));
   CHECK(contains(with("blocks.0.attn.qkv.weight", Tensor::scalar(1)), "() cannot be cut in three"));
@@ -180,11 +194,15 @@ TEST_CASE("vit_weights: what is wrong is named") {
   CHECK(contains(with("blocks.0.ls1.gamma", Tensor::ones({16})), "1 is unexpected: \"blocks.0.ls1.gamma\" (16)"));
   CHECK(contains(with("blocks.7.norm1.weight", Tensor::ones({16})), "unexpected: \"blks.7.ln1.weight\""));
   CHECK(contains(with("norm.weight", Tensor::ones({17})), "head.0.weight is (17), expected (16)"));
-  CHECK(fails([&] { vit_weights(good, {.num_heads = -1}); }, {"num_heads must be 1 or more, got -1"}));
-  CHECK(fails([&] { made(vit_weights(good, {.num_heads = 3})); }, {"3 heads do not divide"}));
-  CHECK(fails([&] { vit_weights(good, {.num_heads = 2, .img_size = 25}); }, {"25 x 25", "8 x 8"}));
+  VitHints hints = of_timm;
+  hints.num_heads = -1;
+  CHECK(fails([&] { vit_weights(good, hints); }, {"num_heads must be 1 or more, got -1"}));
+  hints.num_heads = 3;
+  CHECK(fails([&] { made(vit_weights(good, hints)); }, {"3 heads do not divide"}));
+  hints.trained_size = 25;
+  CHECK(fails([&] { vit_weights(good, hints); }, {"25 x 25", "8 x 8"}));
   // Shapes that would make an enormous model.
-  CHECK(contains(with("patch_embed.proj.weight", Tensor::ones({100000, 1, 1, 1})), "\"num_hiddens\":100000"));
+  CHECK(contains(with("patch_embed.proj.weight", Tensor::ones({100000, 1, 8, 8})), "\"num_hiddens\":100000"));
 }
 
 TEST_CASE("resize_positions: as timm's resample_abs_pos_embed") {

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "data/files/write_file.h"
 #include "nn/models/vit.h"
 #include "optim/sgd.h"
 #include "optim/training/trainer.h"
@@ -152,8 +153,8 @@ TEST_CASE("checkpoint: the newest few stay, and save_every makes some within an 
 
 TEST_CASE("checkpoint: what a killed run left half written goes with the next") {
   const TempFolder folder;
-  for (const char* name : {"checkpoint-00000002.safetensors.4711.tmp", "model.safetensors.99.tmp", "checkpoint-mine.tmp",
-                           "checkpoint-mine.7.tmp", "checkpoint-00000002.safetensors.old"})
+  for (const char* name : {"checkpoint-00000002.safetensors.4711.tmp", "model.safetensors.99.tmp",
+                           "checkpoint-mine.tmp", "checkpoint-mine.7.tmp", "checkpoint-00000002.safetensors.old"})
     std::ofstream(folder / name) << "x";
   Run run(options(folder.path(), 3));
   run.trainer.fit(run.data);
@@ -234,6 +235,45 @@ TEST_CASE("checkpoint: every number survives, also those that JSON does not know
   CHECK(d.notes.model.empty());
 }
 
+TEST_CASE("checkpoint: as many epochs, steps and names of classes as a run may have are read again") {
+  const TempFolder folder;
+  Checkpoint c{.optimizer = "sgd", .streams = {{"", Rng(1)}}};
+  for (int i = 0; i < 200'000; ++i) {
+    const double x = std::sin(i) / 3;
+    c.progress.epochs.push_back({i + 1, 5 * (i + 1), x, -x, x * x, 1e-3 * x, 1e5 * x, 1 / (x + 2)});
+    for (int k = 0; k < 5; ++k) c.progress.losses.push_back(static_cast<double>(static_cast<real>(x)));
+    c.notes.model += "\"the name of class " + std::to_string(i) + "\", ";
+  }
+  write_checkpoint(folder / "x", c);
+  const Checkpoint d = read_checkpoint(folder / "x");
+  CHECK(d.progress.epochs == c.progress.epochs);
+  CHECK(d.progress.losses == c.progress.losses);
+  CHECK(d.notes.model == c.notes.model);
+  write_file(folder / "metrics.csv", metrics_csv(c.progress.epochs));
+  CHECK(read_metrics(folder / "metrics.csv").size() == c.progress.epochs.size());
+}
+
+TEST_CASE("checkpoint: what could not be kept is refused before the first step, and leaves nothing") {
+  const TempFolder folder;
+  const struct {
+    RunNotes notes;
+    const char* says;
+  } cases[] = {{{.model = std::string(17 << 20, 'x')}, "a name or a note of more than 16777216 bytes"},
+               {{.config = "\xff"}, "is not UTF-8"}};
+  for (const auto& one : cases) {
+    TrainerOptions noted = options(folder / "run", 3);
+    noted.notes = one.notes;
+    int steps = 0;
+    Run run(noted, [&](const Var& logits, const Targets& y) {
+      ++steps;
+      return CrossEntropy()(logits, y);
+    });
+    CHECK(fails([&] { run.trainer.fit(run.data); }, {one.says, "checkpoint-00000000.safetensors"}));
+    CHECK(steps == 0);
+    CHECK(!fs::exists(folder / "run"));
+  }
+}
+
 TEST_CASE("checkpoint: the first format, which knew SGD alone and named streams by their layers, is read") {
   const Checkpoint c = read_checkpoint("tests/optim/training/first_format.safetensors");
   CHECK(c.optimizer == "sgd");
@@ -267,8 +307,29 @@ TEST_CASE("checkpoint: what is none, or lies, is refused with its name") {
 
   write_checkpoint(path,
                    {.optimizer = "sgd", .streams = {{"", Rng(1)}}, .progress = {.epochs = {{}}, .losses = {1, 2}}});
-  const nlohmann::json good = nlohmann::json::parse(read_safetensors(path).metadata.at("training"));
+  const Safetensors written = read_safetensors(path);
+  nlohmann::json good = nlohmann::json::parse(written.metadata.at("training"));
+  for (const auto& [epochs, says] : std::vector<std::pair<Tensor, std::string>>{
+           {Tensor({28}), "have the shape (28)"},
+           {Tensor({1, 7, 5}), "have the shape (1, 7, 5)"},
+           {Tensor::full({1, 7, 4}, real(0.5)), "a piece of a number that is 0.5"},
+           {Tensor::full({1, 7, 4}, real(-1)), "a piece of a number that is -1"},
+           {Tensor::full({1, 7, 4}, real(65536)), "a piece of a number that is 65536"},
+           {Tensor::full({1, 7, 4}, real(NAN)), "a piece of a number"},
+           {Tensor::full({1, 7, 4}, real(65535)), "one that ends after step"}}) {
+    write_safetensors(path, {{"losses", Tensor({2}, {1, 2})}, {"epochs", epochs}}, written.metadata);
+    CHECK(fails([&] { read_checkpoint(path); }, {path.string(), "damaged", says}));
+  }
+  // As files before had them.
+  good["progress"]["epochs"] = {{{"step", 3},
+                                 {"train_loss", 0.5},
+                                 {"val_loss", 0.25},
+                                 {"val_acc", 0.75},
+                                 {"lr", 0.125},
+                                 {"img_per_s", 0.5},
+                                 {"seconds", 1.5}}};
   CHECK(!refused(good.dump(), ""));
+  CHECK(read_checkpoint(path).progress.epochs.at(0).seconds == 1.5);
   const nlohmann::json flat = good.flatten();
   for (const auto& entry : flat.items())
     for (const nlohmann::json& bad :

@@ -23,6 +23,23 @@ struct Bright {
   void visit(auto&& v) { v("training", training); }
 };
 
+struct NotANumberForDark {
+  Var operator()(const Var& X) {
+    const Var x = flatten(X);
+    return concat({x, log(x - real(0.5))}, 1);
+  }
+  void visit(auto&&) {}
+};
+
+// A visit() that forgets the dropout, which eval() then cannot switch off.
+struct Forgetful {
+  Rng rng{0};
+  Linear layer{1, 2, rng};
+  Dropout dropout{real(0.5), rng};
+  Var operator()(const Var& X) { return layer(dropout(flatten(X))); }
+  void visit(auto&& v) { v("layer", layer); }
+};
+
 const ImageDataset data({5, 1, 1, 1}, {255, 0, 255, 255, 0}, {1, 0, 0, 1, 0}, {"dark", "bright"});
 
 }  // namespace
@@ -54,4 +71,17 @@ TEST_CASE("evaluate: ends early, with what it has") {
       model, data, 1, [&](const Tensor&, const Labels&) { ++batches; }, [&] { return batches == 3; });
   CHECK(batches == 3);
   CHECK(e.accuracy == doctest::Approx(2.0 / 3));
+}
+
+TEST_CASE("evaluate: one image of which the model makes NaN shows in the loss") {
+  NotANumberForDark model;
+  for (const Index batch_size : {1, 2, 5}) CHECK(std::isnan(evaluate(model, data, batch_size).loss));
+}
+
+TEST_CASE("evaluate: a dropout that is still on, because visit() forgot it, is an error") {
+  Forgetful model;
+  CHECK(fails([&] { evaluate(model, data, 2); }, {"Dropout", "0.5", "visit()"}));
+  eval(model);
+  CHECK(error_of([&] { model(Tensor::ones({2, 1, 1, 1})); }) == "");  // many samples of a prediction may be wanted
+  CHECK(!Evaluating::now());
 }

@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "data/files/write_file.h"
+#include "data/images/codec.h"
 #include "data/sets/batches.h"
 #include "nn/models/vit.h"
 #include "optim/log/training_log.h"
@@ -245,6 +246,109 @@ TEST_CASE("trainer: a loss that is not finite stops it and names the step") {
     CHECK(contains(error, "at step 18 in epoch 2"));
     CHECK(step == 18);
   }
+}
+
+TEST_CASE("trainer: a picture that cannot be read takes no step with it, and what is mended goes on to the bit") {
+  const TempFolder folder;
+  const auto path = [&](int i) { return folder / (std::to_string(i) + ".png"); };
+  const ImageDataset source = halves(60, 1);
+  const auto write = [&](int i) { write_png(path(i), source.image(i)); };
+  std::vector<fs::path> files;
+  for (int i = 0; i < 60; ++i) write(i), files.push_back(path(i));
+  TrainAndTest data{ImageDataset(files, 1, source.labels, source.class_names), halves(20, 2), "pictures"};
+  data.train.preprocess.size = 8;
+
+  struct Run {
+    Rng rng{5};
+    ViT model{small(), rng};
+    SGD sgd{named_parameters(model), {.momentum = real(0.9)}};
+    std::vector<EpochMetrics> fit(const TrainAndTest& data, const fs::path& out, const Loss& loss,
+                                  bool resumed = false) {
+      Trainer trainer(model, sgd, loss, rng, {.epochs = 3, .batch_size = 8, .output_dir = out});
+      if (resumed) trainer.resume(read_run(out));
+      return trainer.fit(data);
+    }
+  };
+  Run().fit(data, folder / "whole", CrossEntropy());
+  // After these steps all that the run has not read yet is damaged: it ends there, or a step later.
+  for (const int last : {1, 6, 8, 13}) {
+    CAPTURE(last);
+    const fs::path out = folder / ("run-" + std::to_string(last));
+    int step = 0;
+    const auto damage = [&] {
+      if (++step == last)
+        for (int i = 0; i < 60; ++i) write_file(path(i), "no picture");
+    };
+    CHECK(fails([&] { Run().fit(data, out, with(damage)); },
+                {"[Trainer] \"", ".png\" is ", "the run is saved as it is after step "}));
+    const Checkpoint saved = RunFolder(out).newest_checkpoint();
+    CHECK(saved.progress.steps() == step);
+    const std::string losses = content(out / "losses.csv");
+    CHECK(std::count(losses.begin(), losses.end(), '\n') == step + 1);
+    // It still cannot be read, and nothing is lost by trying.
+    CHECK(fails([&] { Run().fit(data, out, CrossEntropy(), true); }, {"the run is saved as it is after step "}));
+    CHECK(RunFolder(out).newest_checkpoint().progress.steps() == step);
+    for (int i = 0; i < 60; ++i) write(i);
+    Run().fit(data, out, CrossEntropy(), true);
+    for (const char* file : {"losses.csv", "model.safetensors", "best.safetensors"})
+      CHECK(content(out / file) == content(folder / "whole" / file));
+  }
+  // The first picture of all, and one to validate on.
+  fs::remove(path(7));
+  CHECK(fails([&] { Run().fit(data, folder / "first", CrossEntropy()); },
+              {"7.png", "the run is saved as it is after step "}));
+  CHECK(RunFolder(folder / "first").newest_checkpoint().progress.steps() < 8);
+  write(7);
+  TrainAndTest broken = data;
+  broken.test = ImageDataset({path(1), folder / "none.png"}, 1, {0, 1}, source.class_names);
+  broken.test.preprocess.size = 8;
+  CHECK(fails([&] { Run().fit(broken, folder / "val", CrossEntropy()); },
+              {"none.png", "the run is saved as it is after step 8,"}));
+  for (const char* out : {"first", "val"}) {
+    Run().fit(data, folder / out, CrossEntropy(), true);
+    CHECK(content(folder / out / "model.safetensors") == content(folder / "whole/model.safetensors"));
+  }
+  // What comes after the last step is not needed.
+  fs::remove(path(7));
+  Rng rng(5);
+  ViT model(small(), rng);
+  SGD sgd(named_parameters(model));
+  const auto remove_all = [&] {
+    for (int i = 0; i < 60; ++i) fs::remove(path(i));
+  };
+  write(7);
+  CHECK(Trainer(model, sgd, with(remove_all), rng, {.epochs = 1, .batch_size = 20, .max_steps = 1}).fit(data).size() ==
+        1);
+}
+
+TEST_CASE("trainer: a run that is resumed with more images, or fewer, has as many epochs as before") {
+  const auto resumed_with = [](Index count, Index stop, int epochs) {
+    const TempFolder folder;
+    const TrainerOptions options{
+        .epochs = epochs, .batch_size = 8, .schedule = {.sched = "cosine", .lr = 0.1}, .output_dir = folder.path()};
+    const auto fit = [&](TrainerOptions o, Index images, bool resumed) {
+      Rng rng(5);
+      ViT model(small(), rng);
+      SGD sgd(named_parameters(model));
+      Trainer trainer(model, sgd, CrossEntropy(), rng, std::move(o));
+      if (resumed) trainer.resume(read_run(folder.path()));
+      return trainer.fit({halves(images, 1), halves(8, 2), "halves"});
+    };
+    TrainerOptions stopped = options;
+    stopped.max_steps = stop;
+    fit(stopped, 40, false);  // 5 steps an epoch
+    std::vector<Index> steps;
+    for (const EpochMetrics& e : fit(options, count, true)) steps.push_back(e.step);
+    return steps;
+  };
+  using Steps = std::vector<Index>;
+  CHECK(resumed_with(40, 7, 3) == Steps{5, 10, 15});
+  CHECK(resumed_with(30, 7, 3) == Steps{5, 9, 13});
+  CHECK(resumed_with(50, 7, 3) == Steps{5, 12, 19});
+  CHECK(resumed_with(50, 5, 3) == Steps{5, 12, 19});     // between two epochs
+  CHECK(resumed_with(10, 9, 4) == Steps{5, 9, 11, 13});  // the epoch has had more than there are
+  CHECK(resumed_with(10, 14, 3) == Steps{5, 10, 14});
+  CHECK(resumed_with(16, 15, 3) == Steps{5, 10, 15});
 }
 
 TEST_CASE("trainer: settings and folders that cannot be") {

@@ -1,0 +1,84 @@
+#pragma once
+#include <cmath>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/files/json.h"
+#include "nn/pretrained/model_file.h"
+#include "nn/pretrained/published.h"
+#include "nn/pretrained/vit_weights.h"
+
+/// What must be known of foreign weights beside their tensors, and the readers of the files that say it.
+namespace bobbin {
+
+/// One thing to know, and what says it.
+template <class T>
+struct Fact {
+  std::optional<T> value{};
+  std::string from{};  ///< "config.json", "--num-heads"
+
+  /// Whoever speaks first is right: a flag, then the config, then a name. That a flag is against it is noted.
+  void say(const T& said, const std::string& where) {
+    if (value && *value != said && from.starts_with("--") && from.find(' ') == std::string::npos)
+      from += " against " + where;
+    if (value) return;
+    value = said;
+    from = where;
+  }
+};
+
+/// How the picture becomes as large as the model's images; see Preprocess.
+struct Crop {
+  double crop_pct;
+  bool squash = false, crop_down = false;
+  bool operator==(const Crop&) const = default;
+};
+
+struct Facts {
+  Fact<int> num_heads;
+  Fact<Pool> pool;
+  Fact<real> layer_norm_eps;
+  Fact<Activation> activation;
+  Fact<Size2> trained_size;
+  Fact<Interpolation> interpolation;
+  Fact<Crop> crop;
+  Fact<std::vector<real>> mean, std;  ///< empty: numbers stay from 0 to 1
+  std::optional<Size2> pictures{};    ///< the size to which pictures are said to be brought
+  std::vector<std::string> class_names{};
+  Scores scores = Scores::softmax;
+};
+
+/// Says what timm's config.json says: its architecture, what `model_args` change of it, and `pretrained_cfg`, with
+/// timm's defaults for what that leaves out. Throws Error where it contradicts the weights, names a key or a value that
+/// would change the answer in a way that is not supported, or may, and unless `name`, a published model's or empty, is
+/// of its architecture. Returns whether it names one.
+bool read_timm(const JsonObject& config, const std::string& name, const VitWeights& weights, Facts& facts);
+
+/// The same for transformers' config.json, with the defaults of its ViTConfig.
+void read_transformers(const JsonObject& config, const VitWeights& weights, Facts& facts);
+
+/// The same for transformers' preprocessor_config.json, with the defaults of its class.
+void read_preprocessor(const JsonObject& config, Facts& facts);
+
+/// What a published model is, as far as nobody has spoken yet.
+void say(const Published& model, const std::string& where, Facts& facts);
+
+/// Throws Error where the weights are not those of a model `said`: "WHERE says num_hiddens 768, but the weights have
+/// 192".
+void check_shapes(const std::string& where, const ViTConfig& said, const VitWeights& weights);
+void check_shape(const std::string& where, const char* what, Index said, Index weights);
+
+/// Throws Error, which names it, for a key that is in neither list and not null.
+void check_keys(const JsonObject& object, const std::vector<const char*>& followed,
+                const std::vector<const char*>& harmless);
+
+/// The crop_pct that cuts `side` out of `whole`: floor(side / crop_pct) is `whole`, also where the division is not
+/// exact.
+inline double share(Index side, Index whole) {
+  const auto part = static_cast<double>(side), all = static_cast<double>(whole);
+  const double exact = part / all;
+  return std::floor(part / exact) == all ? exact : part / (all + 0.5);
+}
+
+}  // namespace bobbin

@@ -1,0 +1,182 @@
+// From the sources of timm 1.0.31 and torchvision 0.29; tests/golden/make_published.py writes what the tests compare.
+#include "nn/pretrained/published.h"
+
+#include <cstdio>
+#include <sstream>
+
+#include "nn/pretrained/facts.h"
+
+namespace bobbin {
+namespace {
+
+constexpr real zeros[] = {0, 0, 0}, ones[] = {1, 1, 1}, half[] = {real(0.5), real(0.5), real(0.5)},
+               imagenet_mean[] = {real(0.485), real(0.456), real(0.406)},
+               imagenet_std[] = {real(0.229), real(0.224), real(0.225)},
+               clip_mean[] = {real(0.48145466), real(0.4578275), real(0.40821073)},
+               clip_std[] = {real(0.26862954), real(0.26130258), real(0.27577711)};
+
+Preprocess prepared(Size2 size, Interpolation interpolation, double crop_pct, const real (&mean)[3],
+                    const real (&std)[3]) {
+  return {size, interpolation, crop_pct, {mean, mean + 3}, {std, std + 3}};
+}
+
+// --- timm -------------------------------------------------------------------------------------------------
+
+// The architectures FAMILY_patchVARIANT. All take eps 1e-6 and GELU by erf; eva_large averages, the others take the
+// class token.
+struct Family {
+  const char* name;
+  Index num_hiddens, mlp_num_hiddens;
+  int num_blks, num_heads;
+  const char* variants;
+};
+constexpr Family families[] = {
+    {"vit_tiny", 192, 768, 12, 3, "16_224 16_384"},
+    {"vit_small", 384, 1536, 12, 6, "8_224 16_224 16_384 32_224 32_384"},
+    {"vit_base", 768, 3072, 12, 12, "8_224 16_224 16_224_miil 16_384 32_224 32_384"},
+    {"vit_large", 1024, 4096, 24, 16, "14_224 16_224 16_384 32_224 32_384"},
+    {"vit_huge", 1280, 5120, 32, 16, "14_224"},
+    {"vit_giant", 1408, 6144, 40, 16, "14_224"},
+    {"vit_gigantic", 1664, 8192, 48, 16, "14_224"},
+    {"deit_tiny", 192, 768, 12, 3, "16_224"},
+    {"deit_small", 384, 1536, 12, 6, "16_224"},
+    {"deit_base", 768, 3072, 12, 12, "16_224 16_384"},
+    {"deit_tiny_distilled", 192, 768, 12, 3, "16_224"},
+    {"deit_small_distilled", 384, 1536, 12, 6, "16_224"},
+    {"deit_base_distilled", 768, 3072, 12, 12, "16_224 16_384"},
+    {"eva_large", 1024, 4096, 24, 16, "14_196 14_336"},
+    {"test_vit", 64, 192, 6, 2, "16_160"},  // has no patch size in its name
+};
+
+// The tags of weights, each for the architectures whose names begin so. A crop_pct of 0 stands for 1 where images have
+// 384 pixels, and for 0.9 where they have fewer.
+struct Tag {
+  const char *architecture, *name;
+  double crop_pct;
+  const real (&mean)[3], (&std)[3];
+};
+constexpr Tag tags[] = {
+    {"vit_", "augreg_in21k_ft_in1k", 0, half, half},
+    {"vit_", "augreg_in21k", 0, half, half},
+    {"vit_", "augreg_in1k", 0, half, half},
+    {"vit_", "augreg2_in21k_ft_in1k", 0, half, half},
+    {"vit_", "orig_in21k_ft_in1k", 0, half, half},
+    {"vit_", "orig_in21k", 0, half, half},
+    {"vit_", "sam_in1k", 0, half, half},
+    {"vit_", "dino", 0, imagenet_mean, imagenet_std},
+    {"vit_", "mae", 0, imagenet_mean, imagenet_std},
+    {"vit_", "bamboo", 1, clip_mean, clip_std},
+    {"vit_base_patch16_224_miil", "in21k", 0.875, zeros, ones},
+    {"vit_base_patch16_224_miil", "in21k_ft_in1k", 0.875, zeros, ones},
+    {"deit_", "fb_in1k", 0, imagenet_mean, imagenet_std},
+    {"eva_", "in22k_ft_in1k", 1, clip_mean, clip_std},
+    {"eva_", "in22k_ft_in22k_in1k", 1, clip_mean, clip_std},
+    {"test_vit", "r160_in1k", 0.95, half, half},
+};
+
+std::optional<Published> timms(const std::string& name) {
+  const std::string architecture = name.substr(0, name.find('.')), tag = name.substr(architecture.size());
+  for (const Family& f : families) {
+    const std::string family = f.name;
+    std::istringstream variants(f.variants);
+    for (std::string variant; variants >> variant;) {
+      if (architecture != (family == "test_vit" ? family : family + "_patch" + variant)) continue;
+      int patch = 0, size = 0;
+      std::sscanf(variant.c_str(), "%d_%d", &patch, &size);
+      const bool averages = family == "eva_large", distilled = family.ends_with("_distilled");
+      Published model{name,
+                      VitOrigin::timm,
+                      {.img_size = size,
+                       .patch_size = patch,
+                       .num_hiddens = f.num_hiddens,
+                       .mlp_num_hiddens = f.mlp_num_hiddens,
+                       .num_heads = f.num_heads,
+                       .num_blks = f.num_blks,
+                       .pool = averages ? Pool::avg : Pool::token,
+                       .layer_norm_eps = real(1e-6),
+                       .distilled = distilled}};
+      for (const Tag& t : tags) {
+        if (!architecture.starts_with(t.architecture) || tag != std::string(".") + t.name) continue;
+        const bool miil = t.crop_pct == 0.875;
+        const double crop_pct = t.crop_pct != 0 ? t.crop_pct : size == 384 ? 1 : 0.9;
+        model.preprocess =
+            prepared(size, miil ? Interpolation::bilinear : Interpolation::bicubic, crop_pct, t.mean, t.std);
+        model.preprocess->squash = averages && size == 336;
+      }
+      return model;
+    }
+  }
+  return {};
+}
+
+// --- torchvision ------------------------------------------------------------------------------------------
+
+// Its ten published weights: `weights` of models.`builder`. Pictures are resized until their shorter side is `resized`,
+// and `size` is cut out.
+struct Weights {
+  const char *builder, *weights, *file;
+  Index patch, size, resized;
+  Interpolation interpolation;
+};
+constexpr Weights torchvisions[] = {
+    {"b_16", "IMAGENET1K_V1", "-c867db91", 16, 224, 256, Interpolation::bilinear},
+    {"b_16", "IMAGENET1K_SWAG_E2E_V1", "_swag-9ac1b537", 16, 384, 384, Interpolation::bicubic},
+    {"b_16", "IMAGENET1K_SWAG_LINEAR_V1", "_lc_swag-4e70ced5", 16, 224, 224, Interpolation::bicubic},
+    {"b_32", "IMAGENET1K_V1", "-d86f8d99", 32, 224, 256, Interpolation::bilinear},
+    {"l_16", "IMAGENET1K_V1", "-852ce7e3", 16, 224, 242, Interpolation::bilinear},
+    {"l_16", "IMAGENET1K_SWAG_E2E_V1", "_swag-4f3808c9", 16, 512, 512, Interpolation::bicubic},
+    {"l_16", "IMAGENET1K_SWAG_LINEAR_V1", "_lc_swag-4d563306", 16, 224, 224, Interpolation::bicubic},
+    {"l_32", "IMAGENET1K_V1", "-c7638314", 32, 224, 256, Interpolation::bilinear},
+    {"h_14", "IMAGENET1K_SWAG_E2E_V1", "_swag-80465313", 14, 518, 518, Interpolation::bicubic},
+    {"h_14", "IMAGENET1K_SWAG_LINEAR_V1", "_lc_swag-c1eb923e", 14, 224, 224, Interpolation::bicubic},
+};
+
+std::string upper(std::string text) {
+  for (char& c : text)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return text;
+}
+
+Published of(const Weights& w) {
+  const bool base = *w.builder == 'b', large = *w.builder == 'l';
+  const Index width = base ? 768 : large ? 1024 : 1280;
+  const double crop_pct = share(w.size, w.resized);
+  return {"ViT_" + upper(w.builder) + "_Weights." + w.weights,
+          VitOrigin::torchvision,
+          {.img_size = w.size,
+           .patch_size = w.patch,
+           .num_hiddens = width,
+           .mlp_num_hiddens = 4 * width,
+           .num_heads = base ? 12 : 16,
+           .num_blks = base    ? 12
+                       : large ? 24
+                               : 32,
+           .layer_norm_eps = real(1e-6)},
+          prepared(w.size, w.interpolation, crop_pct, imagenet_mean, imagenet_std)};
+}
+
+}  // namespace
+
+std::optional<Published> published(const std::string& name) {
+  for (const Weights& w : torchvisions) {
+    const std::string builder = std::string("vit_") + w.builder;
+    if (name == "ViT_" + upper(w.builder) + "_Weights." + w.weights || name == builder + "." + w.weights ||
+        name == builder + w.file)
+      return of(w);
+  }
+  return timms(name);
+}
+
+std::vector<Published> torchvisions_like(const ViTConfig& c) {
+  std::vector<Published> models;
+  for (const Weights& w : torchvisions) {
+    Published model = of(w);
+    const ViTConfig& m = model.config;
+    if (m.num_hiddens == c.num_hiddens && m.mlp_num_hiddens == c.mlp_num_hiddens && m.num_blks == c.num_blks &&
+        m.patch_size == c.patch_size)
+      models.push_back(std::move(model));
+  }
+  return models;
+}
+
+}  // namespace bobbin

@@ -1,0 +1,183 @@
+// timm's config.json, as timm 1.0.31 reads it: models/_hub.py, models/_builder.py and data/config.py there.
+#include <nlohmann/json.hpp>
+
+#include "nn/pretrained/facts.h"
+#include "nn/pretrained/published.h"
+#include "tensor/check.h"
+
+namespace bobbin {
+namespace {
+
+const std::vector<real> imagenet_mean{real(0.485), real(0.456), real(0.406)},
+    imagenet_std{real(0.229), real(0.224), real(0.225)};
+
+// Throws unless each of these keys, if it is there, has this value.
+void check_values(const JsonObject& from, const nlohmann::json& only) {
+  for (const auto& [key, value] : only.items())
+    if (from.has(key.c_str()))
+      from.expect(from.at(key.c_str()) == value, key.c_str(), value.dump() + ", as all else is not supported");
+}
+
+// The arguments of VisionTransformer that somebody chose: they change what the architecture has.
+void read_model_args(const JsonObject& args, const VitWeights& weights, ViTConfig& said, Facts& facts) {
+  const std::string& where = args.place();
+  check_keys(args, {"img_size",         "patch_size",      "in_chans",       "num_classes", "global_pool",
+                    "embed_dim",        "depth",           "num_heads",      "mlp_ratio",   "qkv_bias",
+                    "act_layer",        "norm_layer",      "fc_norm",        "class_token", "qk_norm",
+                    "scale_attn_norm",  "scale_mlp_norm",  "proj_bias",      "init_values", "pos_embed",
+                    "no_embed_class",   "reg_tokens",      "pre_norm",       "final_norm",  "pool_include_prefix",
+                    "dynamic_img_size", "dynamic_img_pad", "strict_img_size"},
+             {"drop_rate", "pos_drop_rate", "patch_drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate",
+              "weight_init", "fix_init"});
+  check_values(args, {{"norm_layer", "layernorm"},
+                      {"class_token", true},
+                      {"qk_norm", false},
+                      {"scale_attn_norm", false},
+                      {"scale_mlp_norm", false},
+                      {"proj_bias", true},
+                      {"pos_embed", "learn"},
+                      {"no_embed_class", false},
+                      {"reg_tokens", 0},
+                      {"pre_norm", false},
+                      {"final_norm", true},
+                      {"pool_include_prefix", false},
+                      {"dynamic_img_size", false},
+                      {"dynamic_img_pad", false},
+                      {"strict_img_size", true}});
+  if (args.has("init_values")) args.expect(false, "init_values", "null, as LayerScale is not supported");
+  if (args.has("qkv_bias")) args.boolean("qkv_bias");  // the weights show it
+  if (args.has("in_chans")) check_shape(where, "in_chans", args.integer("in_chans"), weights.config.num_channels);
+  const double mlp_ratio = static_cast<double>(said.mlp_num_hiddens) / static_cast<double>(said.num_hiddens);
+  if (args.has("embed_dim")) said.num_hiddens = args.integer("embed_dim");
+  if (args.has("embed_dim") || args.has("mlp_ratio"))
+    said.mlp_num_hiddens = static_cast<Index>(static_cast<double>(said.num_hiddens) *
+                                              (args.has("mlp_ratio") ? args.number("mlp_ratio", 0, 1000) : mlp_ratio));
+  if (args.has("depth")) said.num_blks = static_cast<int>(args.integer("depth"));
+  if (args.has("patch_size")) said.patch_size = args.size("patch_size");
+  if (args.has("img_size")) facts.trained_size.say(args.size("img_size"), where);
+  if (args.has("num_heads")) facts.num_heads.say(static_cast<int>(args.integer("num_heads", 1, 65536)), where);
+  if (!args.has("act_layer")) return;
+  const std::string name = args.text("act_layer");
+  args.expect(name == "gelu" || name == "gelu_tanh", "act_layer", "gelu or gelu_tanh, as all else is not supported");
+  facts.activation.say(name == "gelu" ? Activation::gelu : Activation::gelu_tanh, where);
+}
+
+std::optional<Pool> pool_of(const JsonObject& from) {
+  if (!from.has("global_pool")) return {};
+  const std::string name = from.text("global_pool");
+  from.expect(name == "token" || name == "avg", "global_pool", "token or avg, as all else is not supported");
+  return name == "avg" ? Pool::avg : Pool::token;
+}
+
+// How pictures are prepared: resolve_data_config().
+void read_pretrained_cfg(const JsonObject& from, const nlohmann::json& args, const VitWeights& weights, Facts& facts) {
+  const std::string& where = from.place();
+  // What is falsy in Python counts as absent there.
+  const auto has = [&](const char* key) {
+    return from.has(key) && from.at(key) != "" && from.at(key) != 0 && from.at(key) != nlohmann::json::array();
+  };
+  const std::string filter = has("interpolation") ? from.text("interpolation") : "bicubic";
+  if (has("interpolation"))
+    from.expect(filter == "bilinear" || filter == "bicubic", "interpolation",
+                "bilinear or bicubic, as all else is not supported");
+  facts.interpolation.say(filter == "bicubic" ? Interpolation::bicubic : Interpolation::bilinear, where);
+  const double crop_pct = has("crop_pct") ? from.number("crop_pct", 0, 1) : 0.875;
+  if (has("crop_pct")) from.expect(crop_pct >= 0.1, "crop_pct", "0, or from 0.1 to 1");
+  const std::string mode = has("crop_mode") ? from.text("crop_mode") : "center";
+  if (has("crop_mode"))
+    from.expect(mode == "center" || mode == "squash", "crop_mode", "center or squash, as all else is not supported");
+  facts.crop.say({crop_pct, mode == "squash"}, where);
+  facts.mean.say(has("mean") ? from.numbers("mean") : imagenet_mean, where);
+  facts.std.say(has("std") ? from.numbers("std") : imagenet_std, where);
+  if (has("label_offset")) from.expect(false, "label_offset", "0, as all else is not supported");
+
+  if (!has("input_size")) return;
+  const nlohmann::json& size = from.at("input_size");
+  const auto whole = [&](std::size_t i) {
+    return size[i].is_number_unsigned() && size[i].get<std::uint64_t>() >= 1 && size[i].get<std::uint64_t>() <= 1 << 20;
+  };
+  from.expect(size.is_array() && size.size() == 3 && whole(0) && whole(1) && whole(2), "input_size",
+              "channels, height and width");
+  // Where model_args say channels and size, these go before.
+  if (!args.contains("in_chans"))
+    check_shape(where, "input channels", size[0].get<Index>(), weights.config.num_channels);
+  const bool fixed = from.has("fixed_input_size") && from.boolean("fixed_input_size");
+  if (fixed && args.contains("img_size")) return;
+  facts.pictures = {size[1].get<Index>(), size[2].get<Index>()};
+  if (fixed) facts.trained_size.say(*facts.pictures, where);
+}
+
+const std::vector<const char*> of_pretrained_cfg{
+    "input_size", "fixed_input_size", "interpolation", "crop_pct",    "crop_mode", "mean",
+    "std",        "num_classes",      "label_names",   "label_offset"},
+    no_matter{
+        "url",         "file",         "state_dict",         "hf_hub_id",       "hf_hub_filename", "source",
+        "tag",         "architecture", "custom_load",        "test_input_size", "min_input_size",  "test_crop_pct",
+        "pool_size",   "first_conv",   "label_descriptions", "test_pool_size",  "classifier",      "license",
+        "description", "origin_url",   "paper_name",         "paper_ids",       "notes",           "num_features"};
+
+std::vector<const char*> joined(std::vector<const char*> a, const std::vector<const char*>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+}  // namespace
+
+bool read_timm(const JsonObject& config, const std::string& name, const VitWeights& weights, Facts& facts) {
+  const bool nested = config.has("pretrained_cfg"), has_args = config.has("model_args");
+  // The first files had all in one; where they say nothing of pictures, that is not taken for timm's defaults.
+  const bool flat = !nested && !has_args && (config.has("mean") || config.has("std") || config.has("input_size"));
+  const std::vector<const char*> of_model{"architecture", "num_classes", "global_pool",   "label_names",
+                                          "labels",       "model_args",  "pretrained_cfg"};
+  check_keys(config, flat ? joined(of_model, of_pretrained_cfg) : of_model, no_matter);
+
+  std::optional<Published> model;
+  const std::string where = config.place() + ".architecture";
+  if (config.has("architecture")) {
+    const std::string architecture = config.text("architecture");
+    model = published(architecture);
+    config.expect(model && model->origin == VitOrigin::timm, "architecture",
+                  "a Vision Transformer of timm that is supported, such as vit_base_patch16_224");
+    check(name.empty() || name.substr(0, name.find('.')) == architecture.substr(0, architecture.find('.')),
+          "read_model_file", where, " says ", Quoted{architecture}, ", but --weights ", Quoted{name});
+  }
+
+  ViTConfig said = model ? model->config : weights.config;
+  const nlohmann::json none = nlohmann::json::object(), &given = has_args ? config.at("model_args") : none;
+  const JsonObject args(given, config.place() + ".model_args");
+  read_model_args(args, weights, said, facts);
+  check_shapes(where, said, weights);
+  const JsonObject pictures = nested ? config.object("pretrained_cfg") : config;
+  if (nested) check_keys(pictures, of_pretrained_cfg, no_matter);
+  if (nested || flat) read_pretrained_cfg(pictures, given, weights, facts);
+  for (const JsonObject* from : {&args, &config, &pictures}) {
+    if (!from->has("num_classes")) continue;
+    check_shape(from->place(), "num_classes", from->integer("num_classes"), weights.config.num_classes);
+    break;
+  }
+
+  // The config's own global_pool is a remark that timm does not read.
+  std::optional<Pool> pool = pool_of(args), remark = pool_of(config);
+  if (pool) facts.pool.say(*pool, args.place());
+  if (!pool && remark) {
+    const bool agrees = !model || *remark == said.pool || (*remark == Pool::avg && weights.fc_norm);
+    check(agrees, "read_model_file", config.place(),
+          ".global_pool is not that of its architecture, nor of its model_args");
+    pool = remark;
+    facts.pool.say(*remark, config.place());
+  }
+  if (!pool && model) pool = said.pool;
+  if (pool) {
+    const bool fc_norm = args.has("fc_norm") ? args.boolean("fc_norm") : *pool == Pool::avg;
+    check(fc_norm == weights.fc_norm, "read_model_file", config.place(), " says that the pooling is ",
+          *pool == Pool::avg ? "avg" : "token", " and so that there is ", fc_norm ? "an" : "no",
+          " fc_norm among the weights, but there is ", weights.fc_norm ? "one" : "none");
+  }
+  if (model) say(*model, where, facts);
+  for (const JsonObject* from : {&config, &pictures})
+    for (const char* key : {"label_names", "labels"})
+      if (from->has(key) && facts.class_names.empty()) facts.class_names = from->names(key);
+  return model.has_value();
+}
+
+}  // namespace bobbin

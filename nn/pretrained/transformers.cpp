@@ -1,0 +1,158 @@
+// transformers' config.json and preprocessor_config.json, as transformers 5.24 reads them.
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "nn/pretrained/facts.h"
+#include "tensor/check.h"
+
+namespace bobbin {
+namespace {
+
+Activation activation_of(const JsonObject& config) {
+  const std::string name = config.has("hidden_act") ? config.text("hidden_act") : "gelu";
+  if (name == "gelu" || name == "gelu_python") return Activation::gelu;
+  for (const char* by_tanh : {"gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"})
+    if (name == by_tanh) return Activation::gelu_tanh;
+  config.expect(false, "hidden_act", "gelu, gelu_new or gelu_pytorch_tanh, as all else is not supported");
+  return {};
+}
+
+// What the image classification pipeline makes of logits.
+Scores scores_of(const JsonObject& config, Index num_classes) {
+  const std::string type = config.has("problem_type") ? config.text("problem_type") : "single_label_classification";
+  const bool several = type == "multi_label_classification";
+  if (config.has("problem_type"))
+    config.expect(several || type == "single_label_classification", "problem_type",
+                  "single_label_classification or multi_label_classification, as all else is not supported");
+  return several || num_classes == 1 ? Scores::sigmoid : Scores::softmax;
+}
+
+}  // namespace
+
+void read_transformers(const JsonObject& config, const VitWeights& weights, Facts& facts) {
+  const std::string& where = config.place();
+  const ViTConfig& has = weights.config;
+  check_keys(config,
+             {"model_type", "hidden_act", "layer_norm_eps", "image_size", "patch_size", "num_channels", "qkv_bias",
+              "num_attention_heads", "num_hidden_layers", "hidden_size", "intermediate_size", "head_dim",
+              "problem_type", "id2label", "num_labels", "pruned_heads"},
+             {"_name_or_path",
+              "name_or_path",
+              "architectures",
+              "transformers_version",
+              "dtype",
+              "torch_dtype",
+              "initializer_range",
+              "hidden_dropout_prob",
+              "attention_probs_dropout_prob",
+              "encoder_stride",
+              "pooler_output_size",
+              "pooler_act",
+              "label2id",
+              "finetuning_task",
+              "output_attentions",
+              "output_hidden_states",
+              "return_dict",
+              "use_cache",
+              "torchscript",
+              "use_bfloat16",
+              "tf_legacy_loss",
+              "_attn_implementation",
+              "attn_implementation",
+              "_attn_implementation_autoset",
+              "gradient_checkpointing",
+              "is_encoder_decoder",
+              "is_decoder",
+              "chunk_size_feed_forward",
+              "tie_word_embeddings",
+              "tie_encoder_decoder",
+              "add_cross_attention",
+              "cross_attention_hidden_size",
+              "loss_type"});
+  if (config.has("model_type")) config.expect(config.text("model_type") == "vit", "model_type", "vit");
+  if (config.has("pruned_heads")) config.expect(config.at("pruned_heads").empty(), "pruned_heads", "empty");
+  if (config.has("hidden_size")) check_shape(where, "hidden_size", config.integer("hidden_size"), has.num_hiddens);
+  if (config.has("intermediate_size"))
+    check_shape(where, "intermediate_size", config.integer("intermediate_size"), has.mlp_num_hiddens);
+  if (config.has("num_hidden_layers"))
+    check_shape(where, "num_hidden_layers", config.integer("num_hidden_layers", 0), has.num_blks);
+  if (config.has("num_channels")) check_shape(where, "num_channels", config.integer("num_channels"), has.num_channels);
+  if (config.has("num_labels")) check_shape(where, "num_labels", config.integer("num_labels"), has.num_classes);
+  if (config.has("patch_size"))
+    config.expect(config.size("patch_size") == has.patch_size, "patch_size", "that of the weights' projection");
+  if (config.has("qkv_bias")) config.boolean("qkv_bias");  // the weights show it
+
+  const Index heads = config.has("num_attention_heads") ? config.integer("num_attention_heads", 1, 65536) : 12;
+  facts.num_heads.say(static_cast<int>(heads), where);
+  if (config.has("head_dim"))
+    config.expect(config.integer("head_dim") * heads == has.num_hiddens, "head_dim",
+                  "hidden_size / num_attention_heads");
+  facts.layer_norm_eps.say(
+      static_cast<real>(config.has("layer_norm_eps") ? config.number("layer_norm_eps", 1e-20, 1) : 1e-12), where);
+  facts.activation.say(activation_of(config), where);
+  facts.trained_size.say(config.has("image_size") ? config.size("image_size") : Size2(224), where);
+  facts.scores = scores_of(config, has.num_classes);
+  if (config.has("id2label")) facts.class_names = config.names("id2label");
+}
+
+void read_preprocessor(const JsonObject& config, Facts& facts) {
+  const std::string& where = config.place();
+  check_keys(config,
+             {"do_resize", "size", "resample", "do_rescale", "rescale_factor", "do_normalize", "image_mean",
+              "image_std", "do_center_crop", "crop_size", "image_processor_type", "feature_extractor_type",
+              "do_convert_grayscale", "do_pad", "pad_size", "rescale_offset", "do_reduce_labels", "default_to_square"},
+             {"do_convert_rgb", "processor_class", "data_format", "input_data_format", "return_tensors", "device",
+              "disable_grouping", "image_seq_length", "_valid_processor_keys", "valid_processor_keys"});
+  bool deit = false;
+  for (const char* key : {"feature_extractor_type", "image_processor_type"})  // the second counts, if both are there
+    if (config.has(key)) {
+      const std::string type = config.text(key);
+      deit = type.starts_with("DeiT");
+      config.expect(type.starts_with("ViTImageProcessor") || type.starts_with("DeiTImageProcessor") ||
+                        type == "ViTFeatureExtractor" || type == "DeiTFeatureExtractor",
+                    key, "ViTImageProcessor or DeiTImageProcessor, as all else is not supported");
+    }
+  const auto flag = [&](const char* key, bool otherwise) { return config.has(key) ? config.boolean(key) : otherwise; };
+  for (const char* step : {"do_resize", "do_rescale", "default_to_square"})
+    if (!flag(step, true)) config.expect(false, step, "true, as all else is not supported");
+  for (const char* step : {"do_convert_grayscale", "do_pad", "rescale_offset", "do_reduce_labels"})
+    if (flag(step, false)) config.expect(false, step, "false, as all else is not supported");
+  if (config.has("rescale_factor"))
+    config.expect(std::abs(config.number("rescale_factor", 0, 1) * 255 - 1) < 1e-6, "rescale_factor", "1 / 255");
+
+  const Index filter = config.has("resample") ? config.integer("resample", 0) : deit ? 3 : 2;
+  if (config.has("resample")) config.expect(filter == 2 || filter == 3, "resample", "2, bilinear, or 3, bicubic");
+  facts.interpolation.say(filter == 3 ? Interpolation::bicubic : Interpolation::bilinear, where);
+  const auto numbers = [&](const char* key) {
+    if (!flag("do_normalize", true)) return std::vector<real>{};
+    return config.has(key) ? config.numbers(key) : std::vector<real>{real(0.5)};
+  };
+  facts.mean.say(numbers("image_mean"), where);
+  facts.std.say(numbers("image_std"), where);
+
+  // A picture becomes `size`, squashed; or its shorter side becomes `shortest_edge`; then crop_size is cut out of the
+  // middle.
+  const bool crops = flag("do_center_crop", deit), has_size = config.has("size");
+  const bool covers = config.is_object("size") && config.object("size").has("shortest_edge");
+  if (config.is_object("size"))
+    check_keys(config.object("size"),
+               covers ? std::vector<const char*>{"shortest_edge"} : std::vector<const char*>{"height", "width"}, {});
+  if (covers) config.expect(crops, "size", "height and width where nothing is cropped");
+  const Size2 size = covers     ? Size2(config.object("size").integer("shortest_edge"))
+                     : has_size ? config.size("size")
+                                : Size2(deit ? 256 : 224);
+  const Size2 seen = !crops ? size : config.has("crop_size") ? config.size("crop_size") : Size2(224);
+  const bool squash = crops && !covers && seen != size;
+  const double crop_pct = covers || squash ? share(seen.height, size.height) : 0;
+  if (crop_pct != 0) {
+    const auto uncut = static_cast<Index>(std::floor(static_cast<double>(seen.width) / crop_pct));
+    check(crop_pct >= 0.1 && crop_pct <= 1 && uncut == size.width, "read_model_file", where, ".crop_size should be ",
+          "the same share, from a tenth to all, of the height and the width of size, got ", seen.height, " x ",
+          seen.width, " of ", size.height, " x ", size.width);
+  }
+  facts.crop.say({crop_pct, squash, crop_pct != 0}, where);
+  facts.pictures = seen;
+}
+
+}  // namespace bobbin

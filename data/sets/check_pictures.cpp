@@ -56,7 +56,7 @@ void check_pictures(const std::vector<ImageDataset*>& parts, bool skip_bad) {
     if (!skip_bad) continue;
     leave_out(*data, why);
     check(data->count() > 0, "check_pictures", "none of the ", why.size(), " pictures of ", data->num_classes(),
-          " classes can be read, such as ", bad.back().reason);
+          " classes can be read, such as ", why.empty() ? "" : why.front());
   }
   if (bad.empty()) return;
   const char* const what_to_do =

@@ -1,11 +1,9 @@
 // Matrix products, by OpenBLAS: on the shapes of a transformer it runs at the processor's limit.
 #include <cblas.h>
 #include <omp.h>
+#include <sys/mman.h>
 
-#include <cstdlib>
-#include <memory>
 #include <type_traits>
-#include <vector>
 
 #include "tensor/check.h"
 #include "tensor/kernels.h"
@@ -31,12 +29,11 @@ class OnThisThread {
 // whether there is, is asked first.
 void check_room_for_buffers() {
   constexpr std::size_t buffer = std::size_t{128} << 20;
-  std::vector<std::unique_ptr<void, decltype(&std::free)>> buffers;
-  for (int i = 0; i < omp_get_max_threads(); ++i) {
-    buffers.emplace_back(std::malloc(buffer), std::free);
-    check(buffers.back() != nullptr, "gemm", "out of memory: OpenBLAS wants ", buffer >> 20, " MB for each of the ",
-          omp_get_max_threads(), " threads, more than the limits of this process leave; fewer threads would fit");
-  }
+  const std::size_t all = static_cast<std::size_t>(omp_get_max_threads()) * buffer;
+  void* const room = mmap(nullptr, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  check(room != MAP_FAILED, "gemm", "out of memory: OpenBLAS wants ", buffer >> 20, " MB for each of the ",
+        omp_get_max_threads(), " threads, more than the limits of this process leave; fewer threads would fit");
+  munmap(room, all);
 }
 
 // A template, so that only the one for `real` is made.

@@ -7,7 +7,7 @@
 namespace bobbin {
 
 /// The longest side of a picture on a contact sheet, in pixels; a larger one is drawn as its thumbnail().
-inline constexpr Index largest_tile = 512;
+inline constexpr Index largest_tile = 256;
 
 /// Pictures, grey or in colours and of any sizes, in rows of so many columns, with a caption below each, which may have
 /// several lines; what has no room on 10 lines of 66 letters is cut off. Small pictures are enlarged by a whole factor,

@@ -182,7 +182,7 @@ TEST_CASE("evaluate: photographs as large as cameras make them are thumbnails am
   INFO(r.output);
   CHECK(r.status == 0);
   const Image sheet = read_image(f.folder / "out/mistakes.png", 1);
-  CHECK(sheet.width > 2 * 512);
+  CHECK(sheet.width > 2 * 256);
   CHECK(sheet.width < 9 * 530);
 }
 

@@ -166,11 +166,11 @@ TEST_CASE("contact_sheet: large pictures are thumbnails, and what would be too l
     return Image{1, height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(height * width), 90)};
   };
   const Image photographs = contact_sheet({grey(3024, 4032), grey(4032, 3024)}, {"a", "b"}, 8);
-  CHECK(photographs.width == 2 * (512 + 8) + 8);
-  CHECK(at(photographs, 8, 8 + 63) == is_white);  // 512 x 384, in the middle of its square
-  CHECK(at(photographs, 8, 8 + 64) == Levels{90, 90, 90});
-  CHECK(at(photographs, 8 + 511, 8 + 64 + 383) == Levels{90, 90, 90});
-  CHECK(at(photographs, 8, 8 + 64 + 384) == is_white);
+  CHECK(photographs.width == 2 * (256 + 8) + 8);
+  CHECK(at(photographs, 8, 8 + 31) == is_white);  // 256 x 192, in the middle of its square
+  CHECK(at(photographs, 8, 8 + 32) == Levels{90, 90, 90});
+  CHECK(at(photographs, 8 + 255, 8 + 32 + 191) == Levels{90, 90, 90});
+  CHECK(at(photographs, 8, 8 + 32 + 192) == is_white);
 
   const TempFolder folder;
   const std::string long_caption = std::string(66, 'm') + "\n2\n3\n4\n5\n6\n7\n8\n9\n10";

@@ -55,7 +55,9 @@ class CopiesUnderWay {
       done = idle_.back();
       idle_.pop_back();
     }
-    check_cuda(cudaEventRecord(done, stream()), "cudaEventRecord");
+    const cudaError_t status = cudaEventRecord(done, stream());
+    if (status != cudaSuccess) idle_.push_back(done);
+    check_cuda(status, "cudaEventRecord");
     copies_.push_back({std::move(block), done});
   }
   // Lets go of the blocks whose copy is made.

@@ -153,8 +153,9 @@ void measure_beside_others(int rounds) {
 
 void measure(Index batch_size, int threads_to_use, Precision precision, int rounds) {
   const ViTConfig whole{.whole_last_block = true}, cls{};
-  command_line::use_threads(threads_to_use);
+  set_threads(threads_to_use);
   const double rss_whole = peak_rss_mb(whole, batch_size), rss_cls = peak_rss_mb(cls, batch_size);
+  command_line::use_threads(threads_to_use);
   const ProductsIn products_in(precision);
   std::printf("# %s, %d threads, batch %ld, medians of %d rounds\n", backend::describe().c_str(), threads(),
               static_cast<long>(batch_size), rounds);

@@ -37,3 +37,11 @@ TEST_CASE("threads: those that wait do so briefly, unless the environment says o
   CHECK(!contains(own.output, "GOMP_SPINCOUNT = '2000'"));
   CHECK(contains(passive.output, "GOMP_SPINCOUNT = '0'"));
 }
+
+TEST_CASE("bench: measures to its end, beside busy programs, too") {
+  const Result r = run("timeout -s KILL 100 " + binary("bench") + " -b 1 --rounds 1");
+  INFO(r.output);
+  CHECK(r.status == 0);
+  CHECK(contains(r.output, "peak_rss_mb "));  // of a process of its own
+  CHECK(contains(r.output, "small_model_beside_busy_img_per_s "));
+}

@@ -52,7 +52,7 @@ std::vector<Class> find_classes(const fs::path& folder, Files& left_out) {
     Files files = find_files(path);
     const std::string others = files.describe_others();
     check(!files.pictures.empty(), "image_folder", path, " has no picture", others.empty() ? "" : ", but ", others,
-          ": each folder in ", folder, " is taken for a class");
+          ": each folder there is taken for a class");
     classes.push_back({path.filename().string(), std::move(files.pictures)});
     left_out.add({{}, std::move(files.others)});
   }

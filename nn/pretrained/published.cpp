@@ -10,8 +10,6 @@ namespace bobbin {
 namespace {
 
 constexpr real zeros[] = {0, 0, 0}, ones[] = {1, 1, 1}, half[] = {real(0.5), real(0.5), real(0.5)},
-               imagenet_mean[] = {real(0.485), real(0.456), real(0.406)},
-               imagenet_std[] = {real(0.229), real(0.224), real(0.225)},
                clip_mean[] = {real(0.48145466), real(0.4578275), real(0.40821073)},
                clip_std[] = {real(0.26862954), real(0.26130258), real(0.27577711)};
 
@@ -54,6 +52,7 @@ struct Tag {
   const char *architecture, *name;
   double crop_pct;
   const real (&mean)[3], (&std)[3];
+  Interpolation interpolation = Interpolation::bicubic;
 };
 constexpr Tag tags[] = {
     {"vit_", "augreg_in21k_ft_in1k", 0, half, half},
@@ -66,8 +65,8 @@ constexpr Tag tags[] = {
     {"vit_", "dino", 0, imagenet_mean, imagenet_std},
     {"vit_", "mae", 0, imagenet_mean, imagenet_std},
     {"vit_", "bamboo", 1, clip_mean, clip_std},
-    {"vit_base_patch16_224_miil", "in21k", 0.875, zeros, ones},
-    {"vit_base_patch16_224_miil", "in21k_ft_in1k", 0.875, zeros, ones},
+    {"vit_base_patch16_224_miil", "in21k", 0.875, zeros, ones, Interpolation::bilinear},
+    {"vit_base_patch16_224_miil", "in21k_ft_in1k", 0.875, zeros, ones, Interpolation::bilinear},
     {"deit_", "fb_in1k", 0, imagenet_mean, imagenet_std},
     {"eva_", "in22k_ft_in1k", 1, clip_mean, clip_std},
     {"eva_", "in22k_ft_in22k_in1k", 1, clip_mean, clip_std},
@@ -97,10 +96,8 @@ std::optional<Published> timms(const std::string& name) {
                        .distilled = distilled}};
       for (const Tag& t : tags) {
         if (!architecture.starts_with(t.architecture) || tag != std::string(".") + t.name) continue;
-        const bool miil = t.crop_pct == 0.875;
         const double crop_pct = t.crop_pct != 0 ? t.crop_pct : size == 384 ? 1 : 0.9;
-        model.preprocess =
-            prepared(size, miil ? Interpolation::bilinear : Interpolation::bicubic, crop_pct, t.mean, t.std);
+        model.preprocess = prepared(size, t.interpolation, crop_pct, t.mean, t.std);
         model.preprocess->squash = averages && size == 336;
       }
       return model;

@@ -8,6 +8,10 @@
 
 namespace bobbin {
 
+/// Mean and deviation of ImageNet's pixels, from 0 to 1: red, green, blue.
+inline constexpr real imagenet_mean[] = {real(0.485), real(0.456), real(0.406)},
+                      imagenet_std[] = {real(0.229), real(0.224), real(0.225)};
+
 /// What the name of a published Vision Transformer says.
 struct Published {
   std::string name;

@@ -1,4 +1,5 @@
 // timm's config.json, as timm 1.0.31 reads it: models/_hub.py, models/_builder.py and data/config.py there.
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "nn/pretrained/facts.h"
@@ -7,9 +8,6 @@
 
 namespace bobbin {
 namespace {
-
-const std::vector<real> imagenet_mean{real(0.485), real(0.456), real(0.406)},
-    imagenet_std{real(0.229), real(0.224), real(0.225)};
 
 // Throws unless each of these keys, if it is there, has this value.
 void check_values(const JsonObject& from, const nlohmann::json& only) {
@@ -87,8 +85,11 @@ void read_pretrained_cfg(const JsonObject& from, const nlohmann::json& args, con
   if (has("crop_mode"))
     from.expect(mode == "center" || mode == "squash", "crop_mode", "center or squash, as all else is not supported");
   facts.crop.say({crop_pct, mode == "squash"}, where);
-  facts.mean.say(has("mean") ? from.numbers("mean") : imagenet_mean, where);
-  facts.std.say(has("std") ? from.numbers("std") : imagenet_std, where);
+  facts.mean.say(
+      has("mean") ? from.numbers("mean") : std::vector<real>(std::begin(imagenet_mean), std::end(imagenet_mean)),
+      where);
+  facts.std.say(has("std") ? from.numbers("std") : std::vector<real>(std::begin(imagenet_std), std::end(imagenet_std)),
+                where);
   if (has("label_offset")) from.expect(false, "label_offset", "0, as all else is not supported");
 
   if (!has("input_size")) return;

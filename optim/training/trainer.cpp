@@ -142,19 +142,15 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
       if (Interrupt::received() || steps() >= last_step) break;
       const auto [X, y] = saving(folder, log, [&] { return *batch; });
       const StepSize size = schedule(steps());
-      const real loss = [&, &X = X, &y = y] {
-        try {
-          return training_step(model_, *optimizer_, loss_, X, y, size, {o.clip_grad, o.detect_anomaly});
-        } catch (...) {  // the losses that led there tell more than the error
-          log.failed(progress_);
-          throw;
-        }
-      }();
-      progress_.add_step(loss, static_cast<Index>(y.size()), size.lr, watch.seconds());
-      if (!std::isfinite(loss)) {
+      try {
+        const real loss = training_step(model_, *optimizer_, loss_, X, y, size, {o.clip_grad, o.detect_anomaly});
+        progress_.add_step(loss, static_cast<Index>(y.size()), size.lr, watch.seconds());
+        check(std::isfinite(loss), "Trainer", "the loss is ", loss, " at step ", steps(), " in epoch ",
+              progress_.epochs.size() + 1,
+              ": training has diverged; a smaller learning rate or gradient clipping may help");
+      } catch (...) {  // the losses that led there tell more than the error
         log.failed(progress_);
-        fail("Trainer", "the loss is ", loss, " at step ", steps(), " in epoch ", progress_.epochs.size() + 1,
-             ": training has diverged; a smaller learning rate or gradient clipping may help");
+        throw;
       }
       log.step_ended(progress_);
       const bool due = o.save_every > 0 && steps() % o.save_every == 0;

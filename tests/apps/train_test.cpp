@@ -19,6 +19,16 @@ const std::string train = program("train");
 
 bool have_data() { return fs::exists("/usr/share/datasets/fashion-mnist") || fs::exists("datasets/FashionMNIST/raw"); }
 
+// 20 pictures each of two classes.
+void write_dark_and_light(const fs::path& data) {
+  for (int i = 0; i < 40; ++i) {
+    const fs::path picture = data / (i % 2 == 0 ? "dark" : "light") / (std::to_string(i) + ".png");
+    fs::create_directories(picture.parent_path());
+    write_png(picture,
+              {3, 8, 8, std::vector<std::uint8_t>(3 * 8 * 8, static_cast<std::uint8_t>(i % 2 == 0 ? i : 200 + i))});
+  }
+}
+
 }  // namespace
 
 TEST_CASE("train: --help lists the flags with the defaults of the preset") {
@@ -217,12 +227,7 @@ TEST_CASE("train: a folder of pictures, varied and normalised, trains an epoch; 
 TEST_CASE("train, evaluate, classify: bad pictures are listed before the work, or left out with --skip-bad") {
   const TempFolder folder;
   const auto path = [&](const std::string& name) { return (folder / name).string(); };
-  for (int i = 0; i < 40; ++i) {
-    const fs::path picture = folder / "data" / (i % 2 == 0 ? "dark" : "light") / (std::to_string(i) + ".png");
-    fs::create_directories(picture.parent_path());
-    write_png(picture,
-              {3, 8, 8, std::vector<std::uint8_t>(3 * 8 * 8, static_cast<std::uint8_t>(i % 2 == 0 ? i : 200 + i))});
-  }
+  write_dark_and_light(folder / "data");
   std::ofstream(folder / "data/dark/notes.txt") << "x";
   const std::string flags =
       " --model mlp --img-size 8 --num-hiddens 8 --batch-size 4 --epochs 2 --threads 1 --data " + path("data") + " ";
@@ -277,12 +282,7 @@ TEST_CASE("train, evaluate, classify: bad pictures are listed before the work, o
 TEST_CASE("train: --resume goes on with data that have changed only if it is told to") {
   const TempFolder folder;
   const auto path = [&](const std::string& name) { return (folder / name).string(); };
-  for (int i = 0; i < 40; ++i) {
-    const fs::path picture = folder / "data" / (i % 2 == 0 ? "dark" : "light") / (std::to_string(i) + ".png");
-    fs::create_directories(picture.parent_path());
-    write_png(picture,
-              {3, 8, 8, std::vector<std::uint8_t>(3 * 8 * 8, static_cast<std::uint8_t>(i % 2 == 0 ? i : 200 + i))});
-  }
+  write_dark_and_light(folder / "data");
   REQUIRE(run(train +
               " --model mlp --img-size 8 --num-hiddens 8 --batch-size 4 --epochs 3 --max-steps 12 --threads 1 " +
               "--data " + path("data") + " --output-dir " + path("run"))

@@ -245,6 +245,15 @@ TEST_CASE("trainer: a loss that is not finite stops it and names the step") {
     const std::string error = error_of([&] { trainer.fit(data); });
     CHECK(contains(error, "at step 18 in epoch 2"));
     CHECK(step == 18);
+
+    step = 0;  // clipping sees it first, before any weight has changed
+    ViT another(small(), rng);
+    SGD its_sgd(named_parameters(another));
+    Trainer clipping(another, its_sgd, loss, rng,
+                     {.epochs = 3, .batch_size = 16, .clip_grad = 1, .output_dir = folder / std::to_string(bad)});
+    CHECK(fails([&] { clipping.fit(data); }, {"clip_grad_norm"}));
+    const std::string losses = content(folder / std::to_string(bad) / "losses.csv");
+    CHECK(std::count(losses.begin(), losses.end(), '\n') == 1 + 17);
   }
 }
 

@@ -53,6 +53,12 @@ export PICTURE_CFLAGS := $(shell pkg-config --cflags libjpeg libpng 2>/dev/null)
   $(if $(WEBP_LIBS),-DBOBBIN_WEBP $(shell pkg-config --cflags libwebpdemux 2>/dev/null)) \
   $(if $(TIFF_LIBS),-DBOBBIN_TIFF $(shell pkg-config --cflags libtiff-4 2>/dev/null))
 
+# --- oneDNN ---------------------------------------------------------------------------------------
+# Multiplies matrices of bfloat16, where it is.
+export ONEDNN_LIBS := $(or $(shell pkg-config --libs dnnl 2>/dev/null),$\
+                        $(if $(call header,oneapi/dnnl/dnnl.hpp),-ldnnl))
+export ONEDNN_CFLAGS := $(shell pkg-config --cflags dnnl 2>/dev/null)
+
 # --- Flags ----------------------------------------------------------------------------------------
 # No -ffast-math: NaN and infinity must behave. The two -fno- flags give most of its speed and none
 # of its harm.
@@ -69,8 +75,9 @@ optimise = $(if $(filter tensor/% data/% tests/cuda/emulator/%,$(1)),$(OPT),$\
              $(if $(filter tests/% .make/%,$(1)),$(TEST_OPT),$(REST_OPT)))
 COMPILE  = $(CXX) $(CXXFLAGS) $(call optimise,$<) -I. $(BLAS_CFLAGS) $(CPPFLAGS) \
            $(if $(filter data/codecs/% data/images/codec.cpp,$<),$(PICTURE_CFLAGS)) \
+           $(if $(filter tensor/cpu/onednn.cpp,$<),$(ONEDNN_CFLAGS)) \
            $(if $(filter apps/common/run_config.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
-LIBS     = $(BLAS_LIBS) $(PICTURE_LIBS) $(WEBP_LIBS) $(TIFF_LIBS) -lz
+LIBS     = $(BLAS_LIBS) $(ONEDNN_LIBS) $(PICTURE_LIBS) $(WEBP_LIBS) $(TIFF_LIBS) -lz
 # Which sources these are: train notes it in config.json.
 COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
@@ -78,7 +85,8 @@ COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 # The library and the tests are built twice: real = float, and real = double to check gradients
 # sharply.
 FOLDERS  = tensor autograd nn data optim
-LIB_SRC  = $(filter-out $(if $(WEBP_LIBS),,%/webp.cpp) $(if $(TIFF_LIBS),,%/tiff.cpp),\
+LIB_SRC  = $(filter-out $(if $(WEBP_LIBS),,%/webp.cpp) $(if $(TIFF_LIBS),,%/tiff.cpp) \
+             %/$(if $(ONEDNN_LIBS),without_onednn,onednn).cpp,\
              $(wildcard $(FOLDERS:%=%/*.cpp) $(FOLDERS:%=%/*/*.cpp)))
 APP_SRC  = $(wildcard apps/*.cpp)
 # What the programs have in common.
@@ -256,7 +264,7 @@ $(call object,double,$(call begun,$(DOUBLE_TEST_SRC))): $(PRECOMPILED)
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
 # This file changes when the compiler or a flag does, and with it every object: they never mix.
-COMMAND = $(COMPILE) $(PICTURE_CFLAGS) $(OPT) $(TEST_OPT) $(shell $(CXX) --version 2>/dev/null | head -n 1)
+COMMAND = $(COMPILE) $(PICTURE_CFLAGS) $(ONEDNN_CFLAGS) $(OPT) $(TEST_OPT) $(shell $(CXX) --version 2>/dev/null | head -n 1)
 $(B)/command: FORCE
 	@mkdir -p $(B); echo '$(COMMAND)' | cmp -s - $@ || echo '$(COMMAND)' > $@
 

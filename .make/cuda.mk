@@ -53,7 +53,7 @@ $(B)/test_cuda: $(call either,$(FOR_EMULATOR)) $(call emulated,$(CUDA_SRC))
 # The kernels and the tensors alone: quicker to build where everything is built for it, with a
 # sanitizer.
 $(B)/test_kernels: $(call either,$(KERNEL_TEST) $(EMULATOR_TEST) $(EMULATOR_SRC) \
-                     $(wildcard tensor/*.cpp tensor/cpu/*.cpp)) $(call emulated,$(CUDA_SRC))
+                     $(filter tensor/%,$(LIB_SRC))) $(call emulated,$(CUDA_SRC))
 $(B)/test_cuda $(B)/test_kernels: LDFLAGS += -rdynamic
 $(B)/test_kernels:
 	@echo "link $@"

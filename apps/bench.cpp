@@ -261,7 +261,8 @@ int main(int argc, char** argv) try {
   wait_briefly(argv);
   int rounds = 7, count = default_threads();
   Index batch_size = 128;
-  bool in_lockstep = false, in_sweep = false, whole = false, tf32 = false;
+  bool in_lockstep = false, in_sweep = false, whole = false;
+  Precision precision = Precision::float32;
   CLI::App app("Measures training and evaluation of d2l.ai's Vision Transformer.", "bench");
   app.add_option("--rounds", rounds, "number of rounds, whose medians are printed")
       ->check(command_line::within(1, 1000))
@@ -280,9 +281,10 @@ int main(int argc, char** argv) try {
   app.add_flag("--whole-last-block", whole,
                "compute the last block for all tokens, not only for those that the head uses")
       ->needs(lock);
-  app.add_flag("--tf32", tf32, "on a GPU: matrix products in TF32, faster, with 10 bits of mantissa");
+  Fields fields;
+  command_line::add_precision(fields, precision);
+  command_line::add_flags(app, fields);
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
-  const Precision precision = tf32 ? Precision::tf32 : Precision::fp32;
   if (!in_lockstep && !in_sweep) {
     measure(batch_size, count, precision, rounds);
   } else {

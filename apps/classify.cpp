@@ -15,6 +15,7 @@
 #include "data/images/codec.h"
 #include "data/sets/check_pictures.h"
 #include "data/sets/find_files.h"
+#include "tensor/backend.h"
 #include "tensor/functions.h"
 #include "tensor/threads.h"
 
@@ -28,6 +29,7 @@ struct Settings {
   std::vector<std::string> pictures;
   int top_k = 5, threads = default_threads();
   std::string format = "table";
+  Precision precision = Precision::float32;
   bool logits = false, skip_bad = false;
 };
 
@@ -42,6 +44,9 @@ Settings parse_command_line(int argc, char** argv) {
   command_line::choose_from({"table", "csv", "json"}, app.add_option("--format", s.format, "output format"));
   app.add_flag("--logits", s.logits, "print the logits of all classes, in the model's order");
   app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
+  Fields fields;
+  command_line::add_precision(fields, s.precision);
+  command_line::add_flags(app, fields);
   app.add_flag("--skip-bad", s.skip_bad,
                "end with exit code 0 though images cannot be read, which are listed either way");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
@@ -141,6 +146,8 @@ int main(int argc, char** argv) try {
   wait_briefly(argv);
   const Settings s = parse_command_line(argc, argv);
   command_line::use_threads(s.threads);
+  const ProductsIn precision(s.precision);
+  if (s.precision != Precision::float32) std::fprintf(stderr, "classify: %s\n", backend::describe().c_str());
   Classifier classifier = command_line::read_model("classify", s.model, s.options);
   std::vector<std::filesystem::path> pictures = list_pictures(s.pictures);
   const std::vector<BadPicture> bad = find_bad_pictures(pictures);

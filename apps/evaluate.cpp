@@ -16,6 +16,7 @@
 #include "data/sets/check_pictures.h"
 #include "data/sets/open.h"
 #include "optim/training/evaluate.h"
+#include "tensor/backend.h"
 #include "tensor/functions.h"
 #include "tensor/text.h"
 #include "tensor/threads.h"
@@ -28,6 +29,7 @@ namespace {
 struct Settings {
   std::string model, data_dir, split = "test", output_dir;
   ModelFileOptions options;
+  Precision precision = Precision::float32;
   Index batch_size = 64;
   int mistakes = 40, threads = default_threads();
   bool by_number = false, skip_bad = false;
@@ -49,6 +51,9 @@ Settings parse_command_line(int argc, char** argv) {
   app.add_option("--mistakes", s.mistakes, "number of mistakes to draw")->check(command_line::within(0, 1000));
   app.add_option("-b,--batch-size", s.batch_size, "images per batch")->check(command_line::within(1, 4096));
   app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
+  Fields fields;
+  command_line::add_precision(fields, s.precision);
+  command_line::add_flags(app, fields);
   app.add_flag("--by-number", s.by_number, "match classes of model and data set by number, not by name");
   app.add_flag("--skip-bad", s.skip_bad,
                "leave out images in folders that cannot be read, each of which is decoded once more to see");
@@ -152,6 +157,8 @@ int main(int argc, char** argv) try {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   const Settings s = parse_command_line(argc, argv);
   command_line::use_threads(s.threads);
+  const ProductsIn precision(s.precision);
+  if (s.precision != Precision::float32) std::printf("products  %s\n", backend::describe().c_str());
   Classifier classifier = command_line::read_model("evaluate", s.model, s.options);
   check(classifier.scores == Scores::softmax, "evaluate", s.model,
         " gives each class a probability of its own, so that ",

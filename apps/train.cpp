@@ -2,7 +2,6 @@
 // files, and runs that go on where they stopped.
 #include <cstdio>
 #include <memory>
-#include <optional>
 
 #include "apps/common/command_line.h"
 #include "apps/common/draw_tape.h"
@@ -28,7 +27,7 @@ int main(int argc, char** argv) try {
   Settings settings = parse_command_line(argc, argv);
   command_line::use_threads(settings.threads);
   if (!settings.graph.empty()) check_can_write(settings.graph);  // before the work
-  const std::optional<ProductsIn> in_tf32 = settings.tf32 ? std::optional<ProductsIn>(Precision::tf32) : std::nullopt;
+  const ProductsIn precision(settings.precision);
   Rng rng(settings.seed);
 
   NamedTensors weights;

@@ -7,10 +7,10 @@ namespace bobbin {
 // plain::attention (plain.h).
 Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads, const std::vector<int>& valid_lens,
               real p, Draw draw) {
-  const Tensor Q = queries.value(), K = keys.value(), V = values.value();
+  const Operand Q(queries.value()), K(keys.value()), V(values.value());
   const Attended forward = attention(Q, K, V, num_heads, valid_lens, p, draw);
   return record("attention", forward.y, {queries, keys, values}, [=](Tensor dY) {
-    auto [dQ, dK, dV] = attention_backward(Q, K, V, num_heads, valid_lens, p, draw, forward, dY);
+    auto [dQ, dK, dV] = attention_backward(Q, K, V, num_heads, valid_lens, p, draw, forward, Operand(std::move(dY)));
     return std::vector<Tensor>{dQ, dK, dV};
   });
 }

@@ -33,20 +33,26 @@ double flops_of_attention(const AttentionSizes& s) {
 
 }  // namespace
 
-Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
-                   const std::vector<int>& valid_lens, real p, Draw draw) {
+Attended attention(Operand queries, Operand keys, Operand values, int num_heads, const std::vector<int>& valid_lens,
+                   real p, Draw draw) {
   const AttentionSizes s =
       attention_sizes("attention", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
+  round_alike(queries, keys, values);
   Attended result{Tensor(queries.shape()), Tensor(backend::attention_keeps(s))};
   const Timed timed("attention", elements(queries, keys, values, result.kept, result.y), flops_of_attention(s));
-  backend::attention(queries.data(), keys.data(), values.data(), pointer(for_each_query(valid_lens, s)), p, draw,
-                     result.kept.data(), result.y.data(), s);
+  const std::vector<int> lens = for_each_query(valid_lens, s);
+  if (queries.is_rounded())
+    backend::attention_rounded(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
+                               result.kept.data(), result.y.data(), s);
+  else
+    backend::attention(queries.exact(), keys.exact(), values.exact(), pointer(lens), p, draw, result.kept.data(),
+                       result.y.data(), s);
   return result;
 }
 
-AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
+AttentionGradients attention_backward(Operand queries, Operand keys, Operand values, int num_heads,
                                       const std::vector<int>& valid_lens, real p, Draw draw, const Attended& forward,
-                                      const Tensor& dY) {
+                                      Operand dY) {
   const AttentionSizes s =
       attention_sizes("attention_backward", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
   const Shape kept = backend::attention_keeps(s);
@@ -54,12 +60,19 @@ AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys,
         "attention_backward", "what was kept ", forward.kept.shape(), ", y ", forward.y.shape(), " or dY ", dY.shape(),
         " does not fit the queries ", queries.shape(), " and keys ", keys.shape(), ": expected ", kept, " and ",
         queries.shape());
+  round_alike(queries, keys, values, dY);
   AttentionGradients result{Tensor(queries.shape()), Tensor(keys.shape()), Tensor(keys.shape())};
   const Timed timed("attention_backward", 2 * elements(queries, keys, values) + elements(forward.kept, dY),
                     2 * flops_of_attention(s));
-  backend::attention_backward(queries.data(), keys.data(), values.data(), pointer(for_each_query(valid_lens, s)), p,
-                              draw, forward.kept.data(), forward.y.data(), dY.data(), result.dqueries.data(),
-                              result.dkeys.data(), result.dvalues.data(), s);
+  const std::vector<int> lens = for_each_query(valid_lens, s);
+  if (queries.is_rounded())
+    backend::attention_rounded_backward(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
+                                        forward.kept.data(), forward.y.data(), dY.rounded(), result.dqueries.data(),
+                                        result.dkeys.data(), result.dvalues.data(), s);
+  else
+    backend::attention_backward(queries.exact(), keys.exact(), values.exact(), pointer(lens), p, draw,
+                                forward.kept.data(), forward.y.data(), dY.exact(), result.dqueries.data(),
+                                result.dkeys.data(), result.dvalues.data(), s);
   return result;
 }
 

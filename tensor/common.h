@@ -8,10 +8,14 @@ namespace bobbin {
 
 using profile::Timed;
 
-/// The number of elements of all of these.
-template <class... Tensors>
-double elements(const Tensors&... tensors) {
-  return (static_cast<double>(tensors.size()) + ...);
+/// The number of elements of all of these; of what is rounded, the number of reals that take as much memory.
+inline double elements(const Tensor& x) { return static_cast<double>(x.size()); }
+inline double elements(const Operand& x) {
+  return static_cast<double>(x.size()) * (x.is_rounded() ? static_cast<double>(sizeof(bfloat16)) / sizeof(real) : 1);
+}
+template <class First, class... Rest>
+double elements(const First& first, const Rest&... rest) {
+  return elements(first) + elements(rest...);
 }
 
 /// A tensor for a result that may take the place of x, which was moved in: x, if nobody else holds its numbers.

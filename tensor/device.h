@@ -9,16 +9,19 @@
 /// which is in tensor/kernels.h.
 namespace bobbin {
 
-/// The format to which a product rounds its operands. Sums, results and everything else are `real`.
+/// The format to which a product rounds its operands, each number to the nearest. Sums, results and everything else are
+/// `real`.
 enum class Precision {
-  fp32,  ///< none: as they are
-  tf32   ///< 10 bits of mantissa, which NVIDIA's GPUs multiply several times faster
+  float32,  ///< none: as they are
+  tf32,     ///< 10 bits of mantissa, which NVIDIA's GPUs multiply several times faster
+  bfloat16  ///< 7 bits of mantissa, which GPUs and newer processors multiply several times faster; see Operand
 };
 
 /// A scope in which all products, on whichever thread, are computed in one precision; the one before holds again
-/// when it ends. Without any it is fp32.
+/// when it ends. Without any it is float32. What was recorded in bfloat16 has the products of its backward pass in
+/// bfloat16, too, wherever backward() is called.
 ///
-///     const ProductsIn tf32(Precision::tf32);
+///     const ProductsIn precision(Precision::bfloat16);
 class ProductsIn {
  public:
   /// Throws Error if the hardware does not have it.
@@ -31,7 +34,7 @@ class ProductsIn {
   static Precision current() { return current_; }
 
  private:
-  static inline Precision current_ = Precision::fp32;
+  static inline Precision current_ = Precision::float32;
   Precision outer_;
 };
 
@@ -51,9 +54,11 @@ void to_host(const real* x, real* host, Index n);
 /// Waits until all that was begun is done.
 void wait();
 /// A description of the hardware and libraries, for the first lines of a program: "OpenBLAS 0.3.21 (OpenMP), core type
-/// SkylakeX". With another build than the OpenMP one, which has threads of its own that fight with ours, it says so.
+/// SkylakeX". With another build than the OpenMP one, which has threads of its own that fight with ours, it says so;
+/// and in bfloat16 by what such products are computed.
 std::string describe();
-/// Whether products can be computed in this precision.
+/// Whether products can be computed in this precision. In bfloat16 they always can; they are faster than in float32
+/// where describe() names oneDNN, or a GPU.
 bool has(Precision precision);
 
 }  // namespace cpu

@@ -1,5 +1,6 @@
 #pragma once
 #include "tensor/kernels.h"
+#include "tensor/operand.h"
 #include "tensor/rng.h"
 #include "tensor/size2.h"
 #include "tensor/tensor.h"
@@ -78,9 +79,13 @@ struct Transposed {
 };
 /// (..., m, k) x (..., k, n) -> (..., m, n). The leading axes must agree; an operand of rank 2 is used with every
 /// matrix of the other.
-Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed = {});
+Tensor matmul(Operand a, Operand b, Transposed transposed = {});
+inline Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed = {}) {
+  return matmul(Operand(a), Operand(b), transposed);
+}
 /// x·Wᵀ + b: (..., in), (out, in), (out) -> (..., out). b may be undefined.
-Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b);
+Tensor linear(Operand x, Operand W, const Tensor& b);
+inline Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) { return linear(Operand(x), Operand(W), b); }
 
 // --- softmax, and the cross entropy made of it ---------------------------------------------------
 /// Softmax along the last axis. A weight is right to 4e-7 of itself, in rows of any width, and to 1e-7 less for each
@@ -129,14 +134,24 @@ struct Attended {
   Tensor y;     ///< (B, Tq, D)
   Tensor kept;  ///< what backward needs of the weights; on the processor these, before dropout: (B, heads, Tq, Tk)
 };
-Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
-                   const std::vector<int>& valid_lens, real p, Draw draw);
+Attended attention(Operand queries, Operand keys, Operand values, int num_heads, const std::vector<int>& valid_lens,
+                   real p, Draw draw);
+inline Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
+                          const std::vector<int>& valid_lens, real p, Draw draw) {
+  return attention(Operand(queries), Operand(keys), Operand(values), num_heads, valid_lens, p, draw);
+}
 struct AttentionGradients {
   Tensor dqueries, dkeys, dvalues;
 };
-AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
+AttentionGradients attention_backward(Operand queries, Operand keys, Operand values, int num_heads,
                                       const std::vector<int>& valid_lens, real p, Draw draw, const Attended& forward,
-                                      const Tensor& dY);
+                                      Operand dY);
+inline AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values,
+                                             int num_heads, const std::vector<int>& valid_lens, real p, Draw draw,
+                                             const Attended& forward, const Tensor& dY) {
+  return attention_backward(Operand(queries), Operand(keys), Operand(values), num_heads, valid_lens, p, draw, forward,
+                            Operand(dY));
+}
 
 // --- conv2d: images rearranged for products ------------------------------------------------------
 /// Throws Error, in the name of `op`, unless kernels of this geometry fit into its images.

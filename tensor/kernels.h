@@ -1,4 +1,5 @@
 #pragma once
+#include "tensor/bfloat16.h"
 #include "tensor/draw.h"
 #include "tensor/formulas.h"
 #include "tensor/host_device.h"
@@ -16,22 +17,27 @@ namespace bobbin {
 
 /// An operand of a product, its rows `ld` numbers apart: a head of attention is a few columns of many. `transposed`
 /// says that the product reads it by columns. Those of a batch lie `stride` apart; 0 is one matrix for all.
-struct Matrix {
-  const real* at;
+template <class T>
+struct MatrixOf {
+  const T* at;
   Index ld;
   bool transposed = false;
   Index stride = 0;
 };
+using Matrix = MatrixOf<real>;
+using RoundedMatrix = MatrixOf<bfloat16>;
 struct ResultMatrix {
   real* at;
   Index ld;
   Index stride = 0;
 };
-/// `batch` products of m x k by k x n matrices, these sizes after transposition. With beta = 0 the result is not read.
+/// `batch` products of m x k by k x n matrices, these sizes after transposition. `bias` is null, or n numbers that are
+/// added to each row.
 struct Product {
   Index m, n, k;
-  real alpha = 1, beta = 0;
+  real alpha = 1;
   Index batch = 1;
+  const real* bias = nullptr;
 };
 
 /// How a binary elementwise kernel walks: nested loops of these sizes, innermost last, and by how far a step of each
@@ -91,8 +97,12 @@ void argmax(const real* x, int* y, Index rows, Index cols);
 Range range(const real* x, Index n);
 
 // --- products ------------------------------------------------------------------------------------
-/// C = alpha · op(A)·op(B) + beta · C.
+/// C = alpha · op(A)·op(B) + bias.
 void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c);
+/// The same of rounded operands, in Precision::bfloat16. The result is `real`.
+void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c);
+/// y = x, each number rounded.
+void round_to_bfloat16(const real* x, bfloat16* y, Index n);
 
 // --- softmax -------------------------------------------------------------------------------------
 /// Softmax over each row of (rows, cols). `lens` is null or has a number for each row: how many of
@@ -129,6 +139,13 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
 void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
                         const real* kept, const real* y, const real* dY, real* dQ, real* dK, real* dV,
                         const AttentionSizes& s);
+/// The same of rounded operands, in Precision::bfloat16. The weights are rounded where they are multiplied, and so is
+/// dS.
+void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
+                       real* kept, real* y, const AttentionSizes& s);
+void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
+                                Draw draw, const real* kept, const real* y, const bfloat16* dY, real* dQ, real* dK,
+                                real* dV, const AttentionSizes& s);
 
 // --- conv2d --------------------------------------------------------------------------------------
 /// x (batch, C, H, W) -> columns (batch, C·kernel_h·kernel_w, out_h·out_w): column p holds what the

@@ -14,11 +14,29 @@ void check_countable(const char* op, std::initializer_list<Index> sizes) {
     check(n <= std::numeric_limits<int>::max(), op, "a matrix of ", n, " rows or columns is more than BLAS can count");
 }
 
+// Where the numbers of an operand lie: as in Matrix.
+struct Layout {
+  Index ld;
+  bool transposed = false;
+  Index stride = 0;
+};
+
+void multiply(const Product& p, const Operand& a, Layout lies_a, const Operand& b, Layout lies_b, Tensor& y) {
+  const auto by = [&](auto gemm, const auto* at_a, const auto* at_b) {
+    gemm(p, {at_a, lies_a.ld, lies_a.transposed, lies_a.stride}, {at_b, lies_b.ld, lies_b.transposed, lies_b.stride},
+         {y.data(), p.n, p.m * p.n});
+  };
+  if (a.is_rounded())
+    by(backend::gemm_rounded, a.rounded(), b.rounded());
+  else
+    by(backend::gemm, a.exact(), b.exact());
+}
+
 }  // namespace
 
-Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed) {
+Tensor matmul(Operand a, Operand b, Transposed transposed) {
   const auto [trans_a, trans_b] = transposed;
-  const Shape &sa = a.shape(), &sb = b.shape();
+  const Shape sa = a.shape(), sb = b.shape();
   check(a.rank() >= 2 && b.rank() >= 2, "matmul", "both operands need two axes or more, got ", sa, " x ", sb);
   const Index m = trans_a ? sa[-1] : sa[-2], k = trans_a ? sa[-2] : sa[-1];
   const Index k_b = trans_b ? sb[-1] : sb[-2], n = trans_b ? sb[-2] : sb[-1];
@@ -27,19 +45,19 @@ Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed) {
   check(a.rank() == 2 || b.rank() == 2 || (a.rank() == b.rank() && std::equal(sa.begin(), sa.end() - 2, sb.begin())),
         "matmul", "the leading axes differ: ", sa, " x ", sb);
   check_countable("matmul", {a.size() / k, m, n, k});
+  round_alike(a, b);
   Tensor y((a.rank() == 2 ? sb : sa).with(-2, m).with(-1, n));
   const Timed timed("matmul", elements(a, b, y), 2 * elements(y) * static_cast<double>(k));
-  if (b.rank() == 2 && !trans_a) {  // one matrix for all rows: a single product
-    backend::gemm({a.size() / k, n, k}, {a.data(), k}, {b.data(), sb[-1], trans_b}, {y.data(), n});
-    return y;
-  }
-  backend::gemm({.m = m, .n = n, .k = k, .batch = y.size() / (m * n)},
-                {a.data(), sa[-1], trans_a, a.rank() == 2 ? 0 : m * k},
-                {b.data(), sb[-1], trans_b, b.rank() == 2 ? 0 : k * n}, {y.data(), n, m * n});
+  if (b.rank() == 2 && !trans_a)  // one matrix for all rows: a single product
+    multiply({a.size() / k, n, k}, a, {k}, b, {sb[-1], trans_b}, y);
+  else
+    multiply({.m = m, .n = n, .k = k, .batch = y.size() / (m * n)},  //
+             a, {sa[-1], trans_a, a.rank() == 2 ? 0 : m * k},        //
+             b, {sb[-1], trans_b, b.rank() == 2 ? 0 : k * n}, y);
   return y;
 }
 
-Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) {
+Tensor linear(Operand x, Operand W, const Tensor& b) {
   check(x.rank() >= 1 && W.rank() == 2 && x.shape()[-1] == W.shape()[1], "linear", "the input ", x.shape(),
         " does not fit the weight ", W.shape(), ": its last axis must be ", W.rank() == 2 ? W.shape()[1] : 0);
   check(!b.defined() || b.shape() == Shape{W.shape()[0]}, "linear", "the bias ", b.shape(), " does not fit the weight ",
@@ -47,12 +65,10 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) {
   const Index in = W.shape()[1], out = W.shape()[0];
   const Index rows = x.size() / in;
   check_countable("linear", {rows, in, out});
+  round_alike(x, W);
   Tensor y(x.shape().with(-1, out));
   const Timed timed("linear", elements(x, W, y), 2 * elements(y) * static_cast<double>(in));
-  // A product that overwrites begins with zeros and adds to them: beginning with the bias costs nothing more.
-  if (b.defined()) backend::copy_rows(b.data(), 0, y.data(), out, rows, out);
-  backend::gemm({.m = rows, .n = out, .k = in, .beta = b.defined() ? real{1} : real{0}}, {x.data(), in},
-                {W.data(), in, true}, {y.data(), out});
+  multiply({.m = rows, .n = out, .k = in, .bias = b.defined() ? b.data() : nullptr}, x, {in}, W, {in, true}, y);
   return y;
 }
 

@@ -15,6 +15,13 @@ namespace memory {
 /// the free list with its last owner. Safe to call from several threads.
 /// Throws Error when the machine does not have that much memory.
 std::shared_ptr<real> allocate(Index count);
+/// The same for numbers of another type, of which several fit into a real.
+template <class T>
+std::shared_ptr<T> allocate_as(Index count) {
+  constexpr Index per_real = sizeof(real) / sizeof(T);
+  const std::shared_ptr<real> block = allocate((count + per_real - 1) / per_real);
+  return {block, reinterpret_cast<T*>(block.get())};
+}
 
 struct Stats {
   std::size_t system_allocations = 0;  ///< number of blocks that came from the system

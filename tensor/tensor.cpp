@@ -4,11 +4,15 @@
 
 #include "tensor/backend.h"
 #include "tensor/check.h"
+#include "tensor/profile.h"
 #include "tensor/storage.h"
 
 namespace bobbin {
 
-Tensor::Tensor(const Shape& shape) : block_(memory::allocate(shape.size())), shape_(shape) {}
+Tensor::Tensor(std::shared_ptr<real> block, const Shape& shape)
+    : numbers_(std::make_shared<Numbers>(std::move(block), shape.size())), shape_(shape) {}
+
+Tensor::Tensor(const Shape& shape) : Tensor(memory::allocate(shape.size()), shape) {}
 
 Tensor::Tensor(const Shape& shape, const std::vector<real>& values) : shape_(shape) {
   check(static_cast<Index>(values.size()) == size(), "Tensor", "the shape ", shape, " has ", size(), " elements, got ",
@@ -22,6 +26,24 @@ Tensor Tensor::full(const Shape& shape, real value) {
   Tensor result(shape);
   backend::fill(result.data(), value, result.size());
   return result;
+}
+
+real* Tensor::data() {
+  numbers().rounded.store(nullptr);
+  return numbers().block.get() + offset_;
+}
+
+std::shared_ptr<const bfloat16> Tensor::rounded() const {
+  Numbers& all = numbers();
+  std::shared_ptr<const bfloat16> result = all.rounded.load();
+  if (!result) {
+    const double a_real = static_cast<double>(sizeof(bfloat16)) / sizeof(real);
+    const profile::Timed timed("to_bfloat16", static_cast<double>(all.size) * (1 + a_real));
+    const std::shared_ptr<bfloat16> made = memory::allocate_as<bfloat16>(all.size);
+    backend::round_to_bfloat16(all.block.get(), made.get(), all.size);
+    all.rounded.store(result = made);
+  }
+  return {result, result.get() + offset_};
 }
 
 real Tensor::item() const {
@@ -38,7 +60,7 @@ Tensor Tensor::operator[](Index i) const {
 }
 
 Tensor Tensor::reshape(const Shape& shape) const {
-  block();  // defined
+  numbers();  // defined
   check(shape.size() == size(), "reshape", "the shapes ", shape_, " and ", shape, " have different sizes, ", size(),
         " and ", shape.size());
   Tensor result = *this;
@@ -65,11 +87,6 @@ void Tensor::assign(const Tensor& x) {
 
 Staging::Staging(const Shape& shape) : block_(backend::host_block(shape.size())), shape_(shape) {}
 
-Tensor Staging::tensor() && {
-  Tensor result;
-  result.block_ = backend::to_device(std::move(block_), shape_.size());
-  result.shape_ = shape_;
-  return result;
-}
+Tensor Staging::tensor() && { return {backend::to_device(std::move(block_), shape_.size()), shape_}; }
 
 }  // namespace bobbin

@@ -1,9 +1,11 @@
 // The tensor, a handle: shared numbers, an offset, a shape. The labels of a batch.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "tensor/bfloat16.h"
 #include "tensor/check.h"
 #include "tensor/real.h"
 #include "tensor/shape.h"
@@ -34,17 +36,21 @@ class Tensor {
   /// A tensor of rank 0.
   static Tensor scalar(real value) { return full({}, value); }
 
-  bool defined() const { return block_ != nullptr; }
+  bool defined() const { return numbers_ != nullptr; }
   const Shape& shape() const { return shape_; }
   int rank() const { return shape_.rank(); }
   Index size() const { return shape_.size(); }
 
   /// Where the numbers begin, for a kernel. The program itself reads them with values() and item(), and writes
   /// with assign() and a Staging: on a GPU they lie where it cannot reach. Throws Error for an undefined tensor.
-  const real* data() const { return block() + offset_; }
-  real* data() { return block() + offset_; }
+  const real* data() const { return numbers().block.get() + offset_; }
+  /// The same, to write. What is rounded() is forgotten now, so ask again before you write again.
+  real* data();
+  /// The numbers rounded to bfloat16, for products. All tensors that share the numbers share them, too: the first that
+  /// asks has them made, and whoever writes, by data() or assign(), lets them be forgotten.
+  std::shared_ptr<const bfloat16> rounded() const;
   /// True if no other tensor shares these numbers, so that overwriting them is nobody's business.
-  bool unique() const { return block_.use_count() == 1; }
+  bool unique() const { return numbers_.use_count() == 1; }
 
   /// The only number of a tensor of size 1. Throws Error if there are more.
   real item() const;
@@ -60,13 +66,21 @@ class Tensor {
   void assign(const Tensor& x);
 
  private:
-  real* block() const {
+  struct Numbers {
+    std::shared_ptr<real> block;
+    Index size;
+    std::atomic<std::shared_ptr<const bfloat16>> rounded{};  // null, or all of them
+
+    Numbers(std::shared_ptr<real> block, Index size) : block(std::move(block)), size(size) {}
+  };
+  Tensor(std::shared_ptr<real> block, const Shape& shape);
+  Numbers& numbers() const {
     check(defined(), "Tensor", "is undefined: nothing was ever put into it");
-    return block_.get();
+    return *numbers_;
   }
 
   friend class Staging;
-  std::shared_ptr<real> block_;
+  std::shared_ptr<Numbers> numbers_;
   Index offset_ = 0;
   Shape shape_;
 };

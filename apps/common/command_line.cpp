@@ -100,6 +100,15 @@ void add_flags(CLI::App& app, const Fields& fields) {
   }
 }
 
+void add_precision(Fields& fields, Precision& precision) {
+  fields(
+      "precision", precision,
+      {.help = "number format of the operands of matrix products; all else is float32. bfloat16 is several times "
+               "faster where the processor or GPU has instructions for it, and has 7 bits of mantissa; tf32, on GPUs "
+               "only, has 10",
+       .choices = {"float32", "tf32", "bfloat16"}});
+}
+
 CLI::Validator within(double low, double high) {
   return CLI::Validator(
       [=](const std::string& text) -> std::string {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/files/fields.h"
+#include "tensor/device.h"
 
 namespace CLI {
 class App;
@@ -17,6 +18,9 @@ namespace bobbin::command_line {
 
 /// Adds a flag for each field that has one, with its help and range; the default is the value that it has now.
 void add_flags(CLI::App& app, const Fields& fields);
+
+/// Adds the field of --precision, in which products are computed.
+void add_precision(Fields& fields, Precision& precision);
 
 /// Accepts the numbers from low to high, and so no NaN.
 CLI::Validator within(double low, double high);

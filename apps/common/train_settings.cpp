@@ -176,7 +176,7 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
   run("preset", preset, {.help = preset_help.c_str(), .choices = preset_names(), .fixed = true});
   run("seed", seed, {.help = "random seed", .low = 0, .high = 1e15, .fixed = true});
   run("threads", threads, {.help = "number of CPU threads", .low = 1, .high = 1024});
-  run("tf32", tf32, {.help = "on a GPU: matrix products in TF32, faster, with 10 bits of mantissa"});
+  command_line::add_precision(run, precision);
   run("profile", profile, {.help = "print the time spent in each function at the end"});
   run("finetune", finetune,
       {.help =

@@ -11,6 +11,7 @@
 #include "optim/any_optimizer.h"
 #include "optim/training/checkpoint.h"
 #include "optim/training/trainer.h"
+#include "tensor/device.h"
 #include "tensor/threads.h"
 
 /// The settings of the program train.
@@ -22,7 +23,8 @@ struct Settings {
   std::string weights;   ///< the name of the published model that it is
   std::uint64_t seed = 0;
   int threads = default_threads();
-  bool tf32 = false, profile = false;
+  Precision precision = Precision::float32;  ///< of matrix products
+  bool profile = false;
 
   std::string data_dir;
   Index channels = 0;  ///< of pictures in a folder; 0: as the data set has them
@@ -51,8 +53,8 @@ struct Settings {
 /// value is wrong (exit code 2). Throws Error if the run of --resume cannot be read.
 Settings parse_command_line(int argc, char** argv);
 
-/// A new folder in runs/, for a run that names none: "runs/quick", or where that is taken "runs/quick-2", ... Of several
-/// programs that begin at once each gets its own.
+/// A new folder in runs/, for a run that names none: "runs/quick", or where that is taken "runs/quick-2", ... Of
+/// several programs that begin at once each gets its own.
 std::string new_folder(const std::string& preset);
 
 /// --finetune: makes the model, and how pictures are prepared for it, those of the file, but for what the command line

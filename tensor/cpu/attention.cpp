@@ -30,19 +30,20 @@ struct Head {
 
 // Numbers for each thread to work in, taken before the threads start: inside nothing may throw. A caller that is
 // itself one of several threads stays alone. The caller's thread keeps them for its next call.
+template <class T>
 class Workspace {
  public:
   explicit Workspace(Index size) : size_(size), alone_(omp_in_parallel()) {
-    thread_local std::vector<real> kept;
+    thread_local std::vector<T> kept;
     kept.resize(static_cast<std::size_t>((alone_ ? 1 : omp_get_max_threads()) * size));
     all_ = kept.data();
   }
-  real* mine() const { return all_ + (alone_ ? 0 : omp_get_thread_num() * size_); }
+  T* mine() const { return all_ + (alone_ ? 0 : omp_get_thread_num() * size_); }
 
  private:
   Index size_;
   bool alone_;
-  real* all_;
+  T* all_;
 };
 
 // Calls body(kept, i) for i in 0 ... n-1, where kept(x) is dropout of element first + i of all weights (B, H, Tq, Tk).
@@ -59,6 +60,15 @@ void for_each_weight(DropoutMask& mask, Index first, Index n, const Body& body) 
   }
 }
 
+// A = dropout(w), rounded, for the n weights that begin with number `first` of all.
+void round_dropped(DropoutMask& mask, Index first, const real* w, bfloat16* A, Index n) {
+  if (mask.drops())
+    for_each_weight(mask, first, n, [=](const auto& kept, Index i) { A[i] = to_bfloat16(kept(w[i])); });
+  else
+#pragma omp simd
+    for (Index i = 0; i < n; ++i) A[i] = to_bfloat16(w[i]);
+}
+
 }  // namespace
 
 Shape attention_keeps(const AttentionSizes& s) { return {s.batch, s.heads, s.queries, s.keys}; }
@@ -68,7 +78,7 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
   const Index n = Tq * Tk;
-  Workspace workspace(n);
+  Workspace<real> workspace(n);
   parallel_for(s.batch * s.heads, 1, [&](Index begin, Index end) {
     DropoutMask mask(p, draw);
     real* dropped = workspace.mine();  // (Tq, Tk)
@@ -92,7 +102,7 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
   const Index n = Tq * Tk;
-  Workspace workspace(2 * n);
+  Workspace<real> workspace(2 * n);
   parallel_for(s.batch * s.heads, 1, [&](Index begin, Index end) {
     DropoutMask mask(p, draw);
     real* dropped = workspace.mine();  // A, (Tq, Tk)
@@ -110,6 +120,56 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
       for (Index t = 0; t < Tq; ++t) softmax_row_backward(w + t * Tk, dS + t * Tk, dS + t * Tk, head.len(t, s), Tk);
       gemm({Tq, d, Tk, scale}, {dS, Tk}, {k + head.key, D}, {dQ + head.query, D});
       gemm({Tk, d, Tq, scale}, {dS, Tk, true}, {q + head.query, D}, {dK + head.key, D});
+    }
+  });
+}
+
+// Of rounded operands oneDNN multiplies those of all heads of an image together, several times faster than one by one.
+// So an image is a task. Its weights, A, and dS, have to be rounded.
+void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
+                       real* weights, real* y, const AttentionSizes& s) {
+  const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d, n = Tq * Tk;
+  const real scale = 1 / std::sqrt(static_cast<real>(d));
+  Workspace<bfloat16> workspace(s.heads * n);
+  parallel_for(s.batch, 1, [&](Index begin, Index end) {
+    DropoutMask mask(p, draw);
+    bfloat16* A = workspace.mine();  // (H, Tq, Tk)
+    for (Index b = begin; b < end; ++b) {
+      const bfloat16 *Q = q + b * Tq * D, *K = k + b * Tk * D, *V = v + b * Tk * D;
+      const Index first = b * s.heads * n;
+      real* w = weights + first;  // (H, Tq, Tk)
+      gemm_rounded({Tq, Tk, d, scale, s.heads}, {Q, D, false, d}, {K, D, true, d}, {w, Tk, n});
+      softmax_rows(w, w, s.heads * Tq, Tk, [&](Index row) { return lens ? lens[b * Tq + row % Tq] : Tk; });
+      round_dropped(mask, first, w, A, s.heads * n);
+      gemm_rounded({Tq, d, Tk, 1, s.heads}, {A, Tk, false, n}, {V, D, false, d}, {y + b * Tq * D, D, d});
+    }
+  });
+}
+
+void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
+                                Draw draw, const real* weights, const real*, const bfloat16* dY, real* dQ, real* dK,
+                                real* dV, const AttentionSizes& s) {
+  const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d, n = Tq * Tk;
+  const real scale = 1 / std::sqrt(static_cast<real>(d));
+  Workspace<bfloat16> rounded(s.heads * n);
+  Workspace<real> exact(s.heads * n);
+  parallel_for(s.batch, 1, [&](Index begin, Index end) {
+    DropoutMask mask(p, draw);
+    bfloat16* A = rounded.mine();  // first A, then dS, (H, Tq, Tk)
+    real* dS = exact.mine();       // first dA, then dP, then dS, (H, Tq, Tk)
+    for (Index b = begin; b < end; ++b) {
+      const bfloat16 *Q = q + b * Tq * D, *K = k + b * Tk * D, *V = v + b * Tk * D, *G = dY + b * Tq * D;
+      const Index first = b * s.heads * n;
+      const real* w = weights + first;
+      round_dropped(mask, first, w, A, s.heads * n);
+      gemm_rounded({Tk, d, Tq, 1, s.heads}, {A, Tk, true, n}, {G, D, false, d}, {dV + b * Tk * D, D, d});
+      gemm_rounded({Tq, Tk, d, 1, s.heads}, {G, D, false, d}, {V, D, true, d}, {dS, Tk, n});
+      if (p > 0) for_each_weight(mask, first, s.heads * n, [=](const auto& kept, Index i) { dS[i] = kept(dS[i]); });
+      for (Index row = 0; row < s.heads * Tq; ++row)
+        softmax_row_backward(w + row * Tk, dS + row * Tk, dS + row * Tk, lens ? lens[b * Tq + row % Tq] : Tk, Tk);
+      for (Index i = 0; i < s.heads * n; ++i) A[i] = to_bfloat16(dS[i]);
+      gemm_rounded({Tq, d, Tk, scale, s.heads}, {A, Tk, false, n}, {K, D, false, d}, {dQ + b * Tq * D, D, d});
+      gemm_rounded({Tk, d, Tq, scale, s.heads}, {A, Tk, true, n}, {Q, D, false, d}, {dK + b * Tk * D, D, d});
     }
   });
 }

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "tensor/cpu/container.h"
+#include "tensor/cpu/onednn.h"
 #include "tensor/storage.h"
 
 namespace bobbin::cpu {
@@ -53,9 +54,13 @@ std::string describe() {
   std::istringstream(openblas_get_config()) >> name >> version;
   const char* const threading[] = {"one thread only: install its OpenMP build",
                                    "threads of its own, which is slow: install its OpenMP build", "OpenMP"};
-  return name + " " + version + " (" + threading[openblas_get_parallel()] + "), core type " + openblas_get_corename();
+  const std::string blas =
+      name + " " + version + " (" + threading[openblas_get_parallel()] + "), core type " + openblas_get_corename();
+  if (ProductsIn::current() != Precision::bfloat16) return blas;
+  if (onednn::multiplies()) return blas + "; bfloat16 by " + onednn::describe();
+  return blas + "; bfloat16 rounded and multiplied as float32, so no faster: " + onednn::describe();
 }
 
-bool has(Precision precision) { return precision == Precision::fp32; }
+bool has(Precision precision) { return precision != Precision::tf32; }
 
 }  // namespace bobbin::cpu

@@ -14,9 +14,10 @@ class DropoutMask {
 
   DropoutMask(real p, Draw draw) : dropout_(p, draw) {}
 
+  bool drops() const { return dropout_.drop_below > 0; }
   /// Decides on the elements first ... first + chunk-1; `first` is a multiple of four, the size of a Philox block.
   void decide(Index first) {
-    if (dropout_.drop_below > 0) philox_blocks(dropout_.draw, static_cast<std::uint64_t>(first / 4), chunk / 4, words_);
+    if (drops()) philox_blocks(dropout_.draw, static_cast<std::uint64_t>(first / 4), chunk / 4, words_);
   }
   /// x / (1-p) if element first + i stays, else 0.
   real operator()(Index i, real x) const { return dropout_(words_[i], x); }

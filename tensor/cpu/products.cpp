@@ -1,11 +1,15 @@
-// Matrix products, by OpenBLAS: on the shapes of a transformer it runs at the processor's limit.
+// Matrix products, by OpenBLAS: on the shapes of a transformer it runs at the processor's limit. Of rounded operands by
+// oneDNN, or where that gains nothing by OpenBLAS, too.
 #include <cblas.h>
 #include <omp.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <type_traits>
+#include <vector>
 
 #include "tensor/check.h"
+#include "tensor/cpu/onednn.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
@@ -13,7 +17,8 @@ namespace bobbin::cpu {
 namespace {
 
 // While it lives, OpenBLAS stays on the thread that calls it. Otherwise it counts on as many as OpenMP has at most,
-// and where these do not come (OMP_THREAD_LIMIT, OMP_DYNAMIC) it waits for them for ever.
+// and where these do not come (OMP_THREAD_LIMIT, OMP_DYNAMIC) it waits for them for ever; oneDNN would leave their part
+// undone.
 class OnThisThread {
  public:
   OnThisThread() { omp_set_num_threads(1); }  // of this thread's regions, within a region too
@@ -40,55 +45,128 @@ void check_room_for_buffers() {
 template <class T>
 void blas_gemm(CBLAS_TRANSPOSE trans_a, CBLAS_TRANSPOSE trans_b, blasint m, blasint n, blasint k, T alpha, const T* a,
                blasint lda, const T* b, blasint ldb, T beta, T* c, blasint ldc) {
-  const OnThisThread alone;
   if constexpr (std::is_same_v<T, float>)
     cblas_sgemm(CblasRowMajor, trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
   else
     cblas_dgemm(CblasRowMajor, trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
+// On this thread. A product that overwrites begins with zeros and adds to them: beginning with the bias costs nothing
+// more.
+void on_this_thread(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c) {
+  const auto flag = [](bool transposed) { return transposed ? CblasTrans : CblasNoTrans; };
+  const auto size = [](Index i) { return static_cast<blasint>(i); };
+  for (Index i = 0; i < p.batch; ++i) {
+    real* const at = c.at + i * c.stride;
+    if (p.bias)
+      for (Index row = 0; row < p.m; ++row) std::copy_n(p.bias, p.n, at + row * c.ld);
+    blas_gemm(flag(a.transposed), flag(b.transposed), size(p.m), size(p.n), size(p.k), p.alpha, a.at + i * a.stride,
+              size(a.ld), b.at + i * b.stride, size(b.ld), p.bias ? real{1} : real{0}, at, size(c.ld));
+  }
+}
+
+// The numbers of a rounded matrix, rows x cols as it is stored, or of a batch of them, written out in `to`.
+Matrix widened(const RoundedMatrix& x, Index rows, Index cols, Index batch, std::vector<real>& to) {
+  const Index count = x.stride == 0 ? 1 : batch;
+  to.resize(static_cast<std::size_t>(count * rows * cols));
+  parallel_for(count * rows, (1 << 13) / cols + 1, [&, out = to.data()](Index begin, Index end) {
+    for (Index r = begin; r < end; ++r) {
+      const bfloat16* from = x.at + r / rows * x.stride + r % rows * x.ld;
+#pragma omp simd
+      for (Index col = 0; col < cols; ++col) out[r * cols + col] = to_float(from[col]);
+    }
+  });
+  return {to.data(), cols, x.transposed, x.stride == 0 ? 0 : rows * cols};
+}
+
+// gemm(p, a, b) of rounded operands, written out for OpenBLAS.
+void widen(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const auto& gemm) {
+  thread_local std::vector<real> wide_a, wide_b;  // kept for the next call
+  gemm(p, widened(a, a.transposed ? p.k : p.m, a.transposed ? p.m : p.k, p.batch, wide_a),
+       widened(b, b.transposed ? p.n : p.k, b.transposed ? p.k : p.n, p.batch, wide_b));
+}
+
+void on_this_thread(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) {
+  if (!onednn::multiply(p, a, b, c))
+    widen(p, a, b, [&](const Product& p, const Matrix& a, const Matrix& b) { on_this_thread(p, a, b, c); });
+}
+
 // One product. Each thread multiplies a part of its own: a range of C's rows, or of its columns. Left to itself
 // OpenBLAS would share a product out in a finer way, in which threads wait for one another, and would keep one of few
 // rows on a single thread; so a product of 37 rows takes a quarter less time here, one of 8 half, and large ones as
-// much as there.
+// much as there. oneDNN, too, is no faster with threads of its own, and takes up to a third longer for a gradient of a
+// weight.
 //
 // A range of columns reads only its part of B, so a short A, that is a small batch, is multiplied that way. Where A is
 // transposed the product is the gradient of a weight, and its sum over all tokens, k, is what takes long; then whole
 // rows of C are written in one go.
-void multiply(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c) {
+template <class T>
+void multiply(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrix& c) {
   constexpr Index grain = 1 << 16;  // multiplications that are worth a thread
-  const auto part = [=](Index rows, Index columns, const real* at_a, const real* at_b, real* at_c) {
-    const auto flag = [](bool transposed) { return transposed ? CblasTrans : CblasNoTrans; };
-    const auto size = [](Index i) { return static_cast<blasint>(i); };
-    blas_gemm(flag(a.transposed), flag(b.transposed), size(rows), size(columns), size(p.k), p.alpha, at_a, size(a.ld),
-              at_b, size(b.ld), p.beta, at_c, size(c.ld));
-  };
-  if (a.transposed || p.m >= p.n)
-    parallel_for(p.m, grain / (p.n * p.k) + 1, [=](Index begin, Index end) {
-      part(end - begin, p.n, a.at + begin * (a.transposed ? 1 : a.ld), b.at, c.at + begin * c.ld);
-    });
+  const bool by_rows = a.transposed || p.m >= p.n;
+  parallel_for(by_rows ? p.m : p.n, grain / ((by_rows ? p.n : p.m) * p.k) + 1, [=](Index begin, Index end) {
+    const OnThisThread alone;
+    Product part = p;
+    MatrixOf<T> part_a = a, part_b = b;
+    ResultMatrix part_c = c;
+    if (by_rows) {
+      part.m = end - begin;
+      part_a.at += begin * (a.transposed ? 1 : a.ld);
+      part_c.at += begin * c.ld;
+    } else {
+      part.n = end - begin;
+      part_b.at += begin * (b.transposed ? b.ld : 1);
+      part_c.at += begin;
+      if (p.bias) part.bias += begin;
+    }
+    on_this_thread(part, part_a, part_b, part_c);
+  });
+}
+
+// The products i ... i + count-1 of a batch.
+template <class T>
+void with_part_of_batch(Index i, Index count, Product p, MatrixOf<T> a, MatrixOf<T> b, ResultMatrix c,
+                        const auto& body) {
+  p.batch = count;
+  a.at += i * a.stride;
+  b.at += i * b.stride;
+  c.at += i * c.stride;
+  body(p, a, b, c);
+}
+
+template <class T>
+void multiply_batch(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrix& c) {
+  // A large product keeps all threads busy by itself. Small ones do not repay waking them for each: they are shared out
+  // whole.
+  constexpr Index large = 1 << 22;
+  if (p.m * p.n * p.k >= large)
+    for (Index i = 0; i < p.batch; ++i) with_part_of_batch(i, 1, p, a, b, c, multiply<T>);
   else
-    parallel_for(p.n, grain / (p.m * p.k) + 1, [=](Index begin, Index end) {
-      part(p.m, end - begin, a.at, b.at + begin * (b.transposed ? b.ld : 1), c.at + begin);
+    parallel_for(p.batch, 1, [&](Index begin, Index end) {
+      const OnThisThread alone;
+      with_part_of_batch(begin, end - begin, p, a, b, c, [](const auto&... all) { on_this_thread(all...); });
     });
 }
 
 }  // namespace
 
 void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c) {
-  const auto products = [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i)
-      multiply(p, {a.at + i * a.stride, a.ld, a.transposed}, {b.at + i * b.stride, b.ld, b.transposed},
-               {c.at + i * c.stride, c.ld});
-  };
   [[maybe_unused]] static const bool there_is_room = (check_room_for_buffers(), true);
-  // A large product keeps all threads busy by itself. Small ones do not repay waking them for each: they are shared out
-  // whole.
-  constexpr Index large = 1 << 22;
-  if (p.m * p.n * p.k >= large)
-    products(0, p.batch);
+  multiply_batch(p, a, b, c);
+}
+
+void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) {
+  if (onednn::multiplies())
+    multiply_batch(p, a, b, c);
   else
-    parallel_for(p.batch, 1, products);
+    widen(p, a, b, [&](const Product& p, const Matrix& a, const Matrix& b) { gemm(p, a, b, c); });
+}
+
+void round_to_bfloat16(const real* x, bfloat16* y, Index n) {
+  parallel_for(n, 1 << 14, [=](Index begin, Index end) {
+#pragma omp simd
+    for (Index i = begin; i < end; ++i) y[i] = to_bfloat16(x[i]);
+  });
 }
 
 }  // namespace bobbin::cpu

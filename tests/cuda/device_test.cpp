@@ -62,7 +62,7 @@ TEST_CASE("cuda: the name of the GPU and of cuBLAS") {
   {
     const ProductsIn tf32(Precision::tf32);
     CHECK(contains(cuda::describe(), "TF32"));
-    const ProductsIn fp32(Precision::fp32);
+    const ProductsIn fp32(Precision::float32);
     CHECK(!contains(cuda::describe(), "TF32"));
   }
   CHECK(!contains(cuda::describe(), "TF32"));

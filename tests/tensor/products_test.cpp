@@ -85,10 +85,10 @@ TEST_CASE("gemm agrees with a plain loop, for all flags, scales and leading dime
 }
 
 TEST_CASE("products in a precision: the scope before holds again, and what the hardware does not have is refused") {
-  CHECK(ProductsIn::current() == Precision::fp32);
-  const ProductsIn fp32(Precision::fp32);
+  CHECK(ProductsIn::current() == Precision::float32);
+  const ProductsIn fp32(Precision::float32);
   CHECK(fails([] { const ProductsIn tf32(Precision::tf32); }, {"ProductsIn", "TF32", "CUDA=1"}));
-  CHECK(ProductsIn::current() == Precision::fp32);
+  CHECK(ProductsIn::current() == Precision::float32);
 }
 
 TEST_CASE("gemm in parts, by rows and by columns, for any number of threads") {

@@ -1,0 +1,23 @@
+#pragma once
+#include "tensor/math.h"
+
+namespace bobbin {
+
+/// A number as Precision::bfloat16 rounds it: the upper half of a float, that is its sign, its exponent and the first 7
+/// bits of its mantissa. Products read it; nothing else is stored so.
+struct bfloat16 {
+  std::uint16_t bits;
+};
+
+/// The nearest to x, the even one of two that are equally near. What rounds beyond the largest is infinite, and NaN
+/// stays NaN. (A double becomes a float first.)
+BOBBIN_HD inline bfloat16 to_bfloat16(float x) {
+  const std::uint32_t bits = math::detail::to_bits(x);
+  const std::uint32_t nearest = bits + 0x7fff + (bits >> 16 & 1), quiet_nan = bits | 0x400000;
+  return {static_cast<std::uint16_t>((x == x ? nearest : quiet_nan) >> 16)};
+}
+BOBBIN_HD inline bfloat16 to_bfloat16(double x) { return to_bfloat16(static_cast<float>(x)); }
+
+BOBBIN_HD inline float to_float(bfloat16 x) { return math::detail::from_bits(std::uint32_t{x.bits} << 16); }
+
+}  // namespace bobbin

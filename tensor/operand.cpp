@@ -1,0 +1,23 @@
+#include "tensor/operand.h"
+
+namespace bobbin {
+
+Operand::Operand(Tensor x) : shape_(x.shape()), exact_(std::move(x)) {
+  if (ProductsIn::current() == Precision::bfloat16) round();
+}
+
+Operand Operand::reshape(const Shape& shape) const {
+  check(shape.size() == size(), "reshape", "the shapes ", shape_, " and ", shape, " have different sizes, ", size(),
+        " and ", shape.size());
+  Operand result = *this;
+  result.shape_ = shape;
+  return result;
+}
+
+void Operand::round() {
+  if (is_rounded()) return;
+  rounded_ = exact_.rounded();
+  exact_ = {};
+}
+
+}  // namespace bobbin

@@ -92,9 +92,10 @@ double gemm_gflops(int rounds) {
 }
 
 // The most memory that a process of its own needs for some steps. Before the first thread starts: fork copies one only.
-double peak_rss_mb(const ViTConfig& config, Index batch_size) {
+double peak_rss_mb(const ViTConfig& config, Index batch_size, Precision precision) {
   const pid_t child = fork();
   if (child == 0) try {
+      const ProductsIn products_in(precision);
       Workload work(config, batch_size);
       work.train_step();
       work.train_step();
@@ -154,7 +155,7 @@ void measure_beside_others(int rounds) {
 void measure(Index batch_size, int threads_to_use, Precision precision, int rounds) {
   const ViTConfig whole{.whole_last_block = true}, cls{};
   set_threads(threads_to_use);
-  const double rss_whole = peak_rss_mb(whole, batch_size), rss_cls = peak_rss_mb(cls, batch_size);
+  const double rss_whole = peak_rss_mb(whole, batch_size, precision), rss_cls = peak_rss_mb(cls, batch_size, precision);
   command_line::use_threads(threads_to_use);
   const ProductsIn products_in(precision);
   std::printf("# %s, %d threads, batch %ld, medians of %d rounds\n", backend::describe().c_str(), threads(),

@@ -5,11 +5,11 @@ namespace bobbin {
 
 // The derivation stands beside the loops, in tensor/cpu/attention.cpp; the same in single ops is
 // plain::attention (plain.h).
-Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads, const std::vector<int>& valid_lens,
-              real p, Draw draw) {
-  const Operand Q(queries.value()), K(keys.value()), V(values.value());
-  const Attended forward = attention(Q, K, V, num_heads, valid_lens, p, draw);
-  return record("attention", forward.y, {queries, keys, values}, [=](Tensor dY) {
+Var attention(Var queries, Var keys, Var values, int num_heads, const std::vector<int>& valid_lens, real p, Draw draw) {
+  const Operand Q(std::move(queries).value()), K(std::move(keys).value()), V(std::move(values).value());
+  Attended forward = attention(Q, K, V, num_heads, valid_lens, p, draw);
+  Tensor Y = std::exchange(forward.y, {});
+  return record("attention", std::move(Y), {queries, keys, values}, [=](Tensor dY) {
     auto [dQ, dK, dV] = attention_backward(Q, K, V, num_heads, valid_lens, p, draw, forward, Operand(std::move(dY)));
     return std::vector<Tensor>{dQ, dK, dV};
   });

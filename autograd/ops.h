@@ -52,7 +52,7 @@ Var mean(const Var& x, int axis);
 /// (..., m, k) x (..., k, n) -> (..., m, n); `transposed` says which operands are stored transposed.
 Var matmul(const Var& a, const Var& b, Transposed transposed = {});
 /// x·Wᵀ + b: (..., in), (out, in), (out) -> (..., out). b may be undefined.
-Var linear(const Var& x, const Var& W, const Var& b);
+Var linear(Var x, const Var& W, const Var& b);
 
 // --- softmax, and the cross entropy made of it ---------------------------------------------------
 /// exp(x) / Σ exp(x) along the last axis. valid_lens is empty or has a number for each row: how
@@ -75,8 +75,8 @@ Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(
 /// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), the heads side by side in D; ->
 /// (B, Tq, D). valid_lens is empty or says how many keys may be looked at: a number for each image (B), or for each
 /// query (B·Tq). Dropout on the weights, with probability p, by the draw.
-Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,
-              const std::vector<int>& valid_lens = {}, real p = 0, Draw draw = {});
+Var attention(Var queries, Var keys, Var values, int num_heads, const std::vector<int>& valid_lens = {}, real p = 0,
+              Draw draw = {});
 
 // --- conv2d --------------------------------------------------------------------------------------
 struct Conv2dOptions {

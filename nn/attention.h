@@ -25,9 +25,10 @@ struct MultiHeadAttention {
   /// (B, Tq, num_hiddens) and twice (B, Tk, num_hiddens) -> (B, Tq, num_hiddens). valid_lens is empty or says how many
   /// keys may be looked at: a number for each image (B), or for each query (B·Tq).
   Var operator()(const Var& queries, const Var& keys, const Var& values, const std::vector<int>& valid_lens = {}) {
-    const Var Q = W_q(queries), K = W_k(keys), V = W_v(values);
-    return W_o(dropout.active() ? attention(Q, K, V, num_heads, valid_lens, dropout.p, dropout.rng.draw())
-                                : attention(Q, K, V, num_heads, valid_lens));
+    Var Q = W_q(queries), K = W_k(keys), V = W_v(values);
+    const bool drops = dropout.active();
+    return W_o(attention(std::move(Q), std::move(K), std::move(V), num_heads, valid_lens, drops ? dropout.p : 0,
+                         drops ? dropout.rng.draw() : Draw()));
   }
   void visit(auto&& v) { v("dropout", dropout), v("W_q", W_q), v("W_k", W_k), v("W_v", W_v), v("W_o", W_o); }
 };

@@ -17,7 +17,7 @@ struct Linear {
   Linear(Index in, Index out, Rng& rng, bool use_bias = true)
       : weight(uniform_by_fan_in({out, in}, in, rng)), bias(use_bias ? uniform_by_fan_in({out}, in, rng) : Var()) {}
 
-  Var operator()(const Var& x) { return linear(x, weight, bias); }
+  Var operator()(Var x) { return linear(std::move(x), weight, bias); }
   void visit(auto&& v) { v("weight", weight), v("bias", bias); }
 };
 

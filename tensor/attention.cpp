@@ -38,7 +38,7 @@ Attended attention(Operand queries, Operand keys, Operand values, int num_heads,
   const AttentionSizes s =
       attention_sizes("attention", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
   round_alike(queries, keys, values);
-  Attended result{Tensor(queries.shape()), Tensor(backend::attention_keeps(s))};
+  Attended result{Tensor(queries.shape()), Tensor(backend::attention_keeps(s)), Tensor()};
   const Timed timed("attention", elements(queries, keys, values, result.kept, result.y), flops_of_attention(s));
   const std::vector<int> lens = for_each_query(valid_lens, s);
   if (queries.is_rounded())
@@ -47,6 +47,7 @@ Attended attention(Operand queries, Operand keys, Operand values, int num_heads,
   else
     backend::attention(queries.exact(), keys.exact(), values.exact(), pointer(lens), p, draw, result.kept.data(),
                        result.y.data(), s);
+  if (backend::attention_keeps_y()) result.kept_y = result.y;
   return result;
 }
 
@@ -56,23 +57,24 @@ AttentionGradients attention_backward(Operand queries, Operand keys, Operand val
   const AttentionSizes s =
       attention_sizes("attention_backward", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
   const Shape kept = backend::attention_keeps(s);
-  check(forward.kept.shape() == kept && forward.y.shape() == queries.shape() && dY.shape() == queries.shape(),
-        "attention_backward", "what was kept ", forward.kept.shape(), ", y ", forward.y.shape(), " or dY ", dY.shape(),
-        " does not fit the queries ", queries.shape(), " and keys ", keys.shape(), ": expected ", kept, " and ",
-        queries.shape());
+  const bool fits_y = !backend::attention_keeps_y() || forward.kept_y.shape() == queries.shape();
+  check(forward.kept.shape() == kept && fits_y && dY.shape() == queries.shape(), "attention_backward", "what was kept ",
+        forward.kept.shape(), ", y ", forward.kept_y.shape(), " or dY ", dY.shape(), " does not fit the queries ",
+        queries.shape(), " and keys ", keys.shape(), ": expected ", kept, " and ", queries.shape());
   round_alike(queries, keys, values, dY);
   AttentionGradients result{Tensor(queries.shape()), Tensor(keys.shape()), Tensor(keys.shape())};
   const Timed timed("attention_backward", 2 * elements(queries, keys, values) + elements(forward.kept, dY),
                     2 * flops_of_attention(s));
   const std::vector<int> lens = for_each_query(valid_lens, s);
+  const real* const y = backend::attention_keeps_y() ? forward.kept_y.data() : nullptr;
   if (queries.is_rounded())
     backend::attention_rounded_backward(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
-                                        forward.kept.data(), forward.y.data(), dY.rounded(), result.dqueries.data(),
+                                        forward.kept.data(), y, dY.rounded(), result.dqueries.data(),
                                         result.dkeys.data(), result.dvalues.data(), s);
   else
     backend::attention_backward(queries.exact(), keys.exact(), values.exact(), pointer(lens), p, draw,
-                                forward.kept.data(), forward.y.data(), dY.exact(), result.dqueries.data(),
-                                result.dkeys.data(), result.dvalues.data(), s);
+                                forward.kept.data(), y, dY.exact(), result.dqueries.data(), result.dkeys.data(),
+                                result.dvalues.data(), s);
   return result;
 }
 

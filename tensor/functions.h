@@ -131,8 +131,9 @@ LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, con
 /// valid_lens is empty, has a number for each image (B), or for each query (B·Tq): how many keys it may look at.
 /// Dropout at p on the weights.
 struct Attended {
-  Tensor y;     ///< (B, Tq, D)
-  Tensor kept;  ///< what backward needs of the weights; on the processor these, before dropout: (B, heads, Tq, Tk)
+  Tensor y;       ///< (B, Tq, D)
+  Tensor kept;    ///< what backward needs of the weights; on the processor these, before dropout: (B, heads, Tq, Tk)
+  Tensor kept_y;  ///< y, where backward needs it, that is on a GPU; else undefined
 };
 Attended attention(Operand queries, Operand keys, Operand values, int num_heads, const std::vector<int>& valid_lens,
                    real p, Draw draw);

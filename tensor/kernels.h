@@ -133,7 +133,9 @@ void layer_norm_backward(const real* x, const real* gamma, const real* mean, con
 /// (B, Tq): how many keys each query sees. Dropout at p = 0 is none.
 /// `kept` is what backward needs of the weights, in the shape that attention_keeps() says: here all of them,
 /// (B, H, Tq, Tk); a backend that makes them again keeps less.
+/// attention_keeps_y() says whether it needs y as well; else that may be null.
 Shape attention_keeps(const AttentionSizes& s);
+bool attention_keeps_y();
 void attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* kept, real* y,
                const AttentionSizes& s);
 void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,

@@ -1,6 +1,7 @@
 #include "apps/common/products_of_step.h"
 
 #include "tensor/backend.h"
+#include "tensor/functions.h"
 #include "tensor/parallel.h"
 
 namespace bobbin {
@@ -29,58 +30,70 @@ void ProductsOfStep::run() const {
   for (auto products = backward_.rbegin(); products != backward_.rend(); ++products) (*products)();
 }
 
-// Y = X·Wᵀ, and back: dX = dY·W, dW = dYᵀ·X. Y's numbers serve as dY's.
+// Y = X·Wᵀ, and back: dX = dY·W, dW = dYᵀ·X.
 void ProductsOfStep::linear(Index rows, Index in, Index out, bool input_is_data) {
-  const Tensor X = noise({rows, in}), W = noise({out, in});
-  Tensor Y({rows, out}), dW({out, in});
-  forward_.push_back([=]() mutable {
-    backend::gemm({rows, out, in}, {X.data(), in}, {W.data(), in, true}, {Y.data(), out});
-  });
-  backward_.push_back([=]() mutable {
-    if (!input_is_data) {
-      Tensor dX({rows, in});
-      backend::gemm({rows, in, out}, {Y.data(), out}, {W.data(), in}, {dX.data(), in});
-    }
-    backend::gemm({out, in, rows}, {Y.data(), out, true}, {X.data(), in}, {dW.data(), in});
+  const Operand X = noise({rows, in}), W = noise({out, in}), dY = noise({rows, out});
+  forward_.push_back([=, Y = Tensor()]() mutable { Y = bobbin::linear(X, W, Tensor()); });
+  backward_.push_back([=, dW = Tensor()]() mutable {
+    if (!input_is_data) matmul(dY, W);
+    dW = matmul(dY, X, {.trans_a = true});
   });
   flops_ += (input_is_data ? 4.0 : 6.0) * static_cast<double>(rows * in * out);
 }
 
-// The products of tensor/cpu/attention.cpp, head by head on all threads.
+namespace {
+
+// The matrices of the heads of an image: of each head some columns of it, or for the weights all.
+struct Heads {
+  const Operand& x;
+  Index at, ld;
+  bool transposed;
+  Index stride;
+};
+void multiply(const Product& p, const Heads& a, const Heads& b, const ResultMatrix& c) {
+  if (a.x.is_rounded())
+    backend::gemm_rounded(p, {a.x.rounded() + a.at, a.ld, a.transposed, a.stride},
+                          {b.x.rounded() + b.at, b.ld, b.transposed, b.stride}, c);
+  else
+    backend::gemm(p, {a.x.exact() + a.at, a.ld, a.transposed, a.stride},
+                  {b.x.exact() + b.at, b.ld, b.transposed, b.stride}, c);
+}
+
+}  // namespace
+
+// The products of tensor/cpu/attention.cpp, image by image on all threads.
 void ProductsOfStep::attention(const AttentionSizes& s) {
-  const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d;
-  const Tensor Q = noise({s.batch, Tq, D}), K = noise({s.batch, Tk, D}), V = noise({s.batch, Tk, D});
+  const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d, n = Tq * Tk;
+  const Operand Q = noise({s.batch, Tq, D}), K = noise({s.batch, Tk, D}), V = noise({s.batch, Tk, D}),
+                A = noise({s.batch, s.heads, Tq, Tk}), dY = noise({s.batch, Tq, D});
   Tensor weights({s.batch, s.heads, Tq, Tk}), Y({s.batch, Tq, D});
-  const auto for_each_head = [=](const auto& products) {
-    parallel_for(s.batch * s.heads, 1, [&](Index begin, Index end) {
-      for (Index i = begin; i < end; ++i) {
-        const Index column = i % s.heads * d, b = i / s.heads;
-        products(b * Tq * D + column, b * Tk * D + column, i * Tq * Tk);
-      }
+  const auto for_each_image = [batch = s.batch](const auto& products) {
+    parallel_for(batch, 1, [&](Index begin, Index end) {
+      for (Index b = begin; b < end; ++b) products(b);
     });
   };
   forward_.push_back([=]() mutable {
-    for_each_head([&](Index query, Index key, Index w) {
-      real* const A = weights.data() + w;
-      backend::gemm({Tq, Tk, d}, {Q.data() + query, D}, {K.data() + key, D, true}, {A, Tk});
-      backend::gemm({Tq, d, Tk}, {A, Tk}, {V.data() + key, D}, {Y.data() + query, D});
+    for_each_image([&](Index b) {
+      multiply({Tq, Tk, d, 1, s.heads}, {Q, b * Tq * D, D, false, d}, {K, b * Tk * D, D, true, d},
+               {weights.data() + b * s.heads * n, Tk, n});
+      multiply({Tq, d, Tk, 1, s.heads}, {A, b * s.heads * n, Tk, false, n}, {V, b * Tk * D, D, false, d},
+               {Y.data() + b * Tq * D, D, d});
     });
   });
   backward_.push_back([=]() mutable {
-    Tensor dQ(Q.shape()), dK(K.shape()), dV(V.shape());
-    for_each_head([&](Index query, Index key, Index w) {
-      real* const A = weights.data() + w;
-      real* const dY = Y.data() + query;
-      backend::gemm({Tq, Tk, d}, {dY, D}, {V.data() + key, D, true}, {A, Tk});
-      backend::gemm({Tk, d, Tq}, {A, Tk, true}, {dY, D}, {dV.data() + key, D});
-      backend::gemm({Tq, d, Tk}, {A, Tk}, {K.data() + key, D}, {dQ.data() + query, D});
-      backend::gemm({Tk, d, Tq}, {A, Tk, true}, {Q.data() + query, D}, {dK.data() + key, D});
+    Tensor dA(weights.shape()), dQ(Q.shape()), dK(K.shape()), dV(V.shape());
+    for_each_image([&](Index b) {
+      const Index query = b * Tq * D, key = b * Tk * D, first = b * s.heads * n;
+      multiply({Tq, Tk, d, 1, s.heads}, {dY, query, D, false, d}, {V, key, D, true, d}, {dA.data() + first, Tk, n});
+      multiply({Tk, d, Tq, 1, s.heads}, {A, first, Tk, true, n}, {dY, query, D, false, d}, {dV.data() + key, D, d});
+      multiply({Tq, d, Tk, 1, s.heads}, {A, first, Tk, false, n}, {K, key, D, false, d}, {dQ.data() + query, D, d});
+      multiply({Tk, d, Tq, 1, s.heads}, {A, first, Tk, true, n}, {Q, query, D, false, d}, {dK.data() + key, D, d});
     });
   });
-  flops_ += 12.0 * static_cast<double>(s.batch * s.heads * Tq * Tk * d);
+  flops_ += 12.0 * static_cast<double>(s.batch * s.heads * n * d);
 }
 
 // Small, so that products of products neither overflow nor vanish.
-Tensor ProductsOfStep::noise(const Shape& shape) { return rng_.uniform(shape, real(-0.1), real(0.1)); }
+Operand ProductsOfStep::noise(const Shape& shape) { return Operand(rng_.uniform(shape, real(-0.1), real(0.1))); }
 
 }  // namespace bobbin

@@ -8,8 +8,8 @@ namespace bobbin {
 
 /// The matrix products of one training step of a ViT and nothing else: the time that is left when everything around
 /// them costs nothing. The same shapes, in the same order, on the same threads; every activation, and the gradient of
-/// every parameter, has memory of its own, as in the step. (One thing is simpler: the gradient of attention's weights
-/// takes the place of the weights.)
+/// every parameter, has memory of its own, as in the step. In the precision in which it is made, the operands rounded
+/// already.
 class ProductsOfStep {
  public:
   ProductsOfStep(const ViTConfig& c, Index batch);
@@ -21,7 +21,7 @@ class ProductsOfStep {
  private:
   void linear(Index rows, Index in, Index out, bool input_is_data = false);
   void attention(const AttentionSizes& s);
-  Tensor noise(const Shape& shape);
+  Operand noise(const Shape& shape);
 
   Rng rng_{0};
   std::vector<std::function<void()>> forward_, backward_;

@@ -72,6 +72,7 @@ void round_dropped(DropoutMask& mask, Index first, const real* w, bfloat16* A, I
 }  // namespace
 
 Shape attention_keeps(const AttentionSizes& s) { return {s.batch, s.heads, s.queries, s.keys}; }
+bool attention_keeps_y() { return false; }
 
 void attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* weights, real* y,
                const AttentionSizes& s) {

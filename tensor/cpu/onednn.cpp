@@ -110,6 +110,7 @@ std::string describe() {
 }
 
 bool multiply(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) try {
+  if (p.bias && p.alpha != 1) return false;  // it would scale the bias, too, and nobody asks for that
   thread_local Thread thread;
   Compiled& compiled = thread.compiled(p, a, b, c);
   if (!compiled.product) return false;

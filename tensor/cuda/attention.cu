@@ -300,6 +300,7 @@ dim3 attention_grid(Index rows, const AttentionSizes& s) {
 
 // Of each query the logarithm of the sum of its exponentials.
 Shape attention_keeps(const AttentionSizes& s) { return {s.batch, s.heads, s.queries}; }
+bool attention_keeps_y() { return true; }
 
 void attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* log_sum_exp,
                real* y, const AttentionSizes& s) {

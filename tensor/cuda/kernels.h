@@ -32,6 +32,7 @@ decltype(cpu::cross_entropy_backward) cross_entropy_backward;
 decltype(cpu::layer_norm) layer_norm;
 decltype(cpu::layer_norm_backward) layer_norm_backward;
 decltype(cpu::attention_keeps) attention_keeps;
+decltype(cpu::attention_keeps_y) attention_keeps_y;
 decltype(cpu::attention) attention;
 decltype(cpu::attention_backward) attention_backward;
 decltype(cpu::attention_rounded) attention_rounded;

@@ -17,6 +17,13 @@ struct View {
   double operator()(Index i, Index j) const { return trans ? x[j * ld + i] : x[i * ld + j]; }
 };
 
+// The numbers of rounded operands, written out.
+Tensor widened(const bfloat16* x, const Shape& shape) {
+  Tensor result(shape);
+  for (Index i = 0; i < shape.size(); ++i) result.data()[i] = to_float(x[i]);
+  return result;
+}
+
 double dot(const View& a, const View& b, Index i, Index j, Index k) {
   double total = 0;
   for (Index l = 0; l < k; ++l) total += a(i, l) * b(l, j);
@@ -32,22 +39,20 @@ Tensor padded(Index rows, Index cols, Index ld, std::uint64_t seed) {
   return x;
 }
 
-// What gemm leaves in C (m, ldc), which is NaN behind the first n columns.
-Doubles plain_gemm(const View& a, const View& b, Index m, Index n, Index k, double alpha, double beta, const real* c,
-                   Index ldc) {
-  Doubles want(c, c + m * ldc);
+// What gemm leaves in C (m, ldc), which is NaN behind the first n columns: alpha · op(A)·op(B) + bias.
+Doubles plain_gemm(const View& a, const View& b, Index m, Index n, Index k, double alpha, const real* bias, Index ldc) {
+  Doubles want(static_cast<std::size_t>(m * ldc), not_a_number);
   for (Index i = 0; i < m; ++i)
-    for (Index j = 0; j < n; ++j) {
-      double& w = want[static_cast<std::size_t>(i * ldc + j)];
-      w = alpha * dot(a, b, i, j, k) + (beta == 0 ? 0 : beta * w);
-    }
+    for (Index j = 0; j < n; ++j)
+      want[static_cast<std::size_t>(i * ldc + j)] = alpha * dot(a, b, i, j, k) + (bias ? bias[j] : real{0});
   return want;
 }
 
 struct Scales {
-  double alpha, beta;
+  real alpha;
+  bool bias;
 };
-constexpr Scales scales[] = {{1, 0}, {0.5, 0}, {-2, 1}, {1, 0.5}};
+constexpr Scales scales[] = {{1, false}, {real{0.5}, false}, {-2, true}, {1, true}};
 
 // op(a)·op(b) of the matrices number i of a and b; an operand of rank 2 has one only.
 Doubles plain_matmul(const Tensor& a, const Tensor& b, Transposed t, Index m, Index n, Index k, Index batch) {
@@ -61,59 +66,66 @@ Doubles plain_matmul(const Tensor& a, const Tensor& b, Transposed t, Index m, In
   return want;
 }
 
+// gemm and gemm_rounded of the same matrices, for all numbers of threads, against the plain loop. The operands of the
+// second are those of the first rounded: it makes no other errors than of sums.
+void check_gemm(const Product& p, const Tensor& a, Matrix lies_a, const Tensor& b, Matrix lies_b, Index ldc,
+                double tolerance) {
+  for (const bool rounded : {false, true}) {
+    CAPTURE(rounded);
+    Tensor A = a, B = b;
+    if (rounded) {
+      A = widened(a.rounded().get(), a.shape());
+      B = widened(b.rounded().get(), b.shape());
+    }
+    Doubles want;
+    for (Index i = 0; i < p.batch; ++i) {
+      const Doubles part = plain_gemm({std::as_const(A).data() + i * lies_a.stride, lies_a.ld, lies_a.transposed},
+                                      {std::as_const(B).data() + i * lies_b.stride, lies_b.ld, lies_b.transposed}, p.m,
+                                      p.n, p.k, double{p.alpha}, p.bias, ldc);
+      want.insert(want.end(), part.begin(), part.end());
+    }
+    with_threads([&] {
+      Tensor c = Tensor::full({p.batch * p.m, ldc}, not_a_number);
+      const ResultMatrix result{c.data(), ldc, p.m * ldc};
+      if (rounded)
+        backend::gemm_rounded(p, {a.rounded().get(), lies_a.ld, lies_a.transposed, lies_a.stride},
+                              {b.rounded().get(), lies_b.ld, lies_b.transposed, lies_b.stride}, result);
+      else
+        backend::gemm(p, {std::as_const(a).data(), lies_a.ld, lies_a.transposed, lies_a.stride},
+                      {std::as_const(b).data(), lies_b.ld, lies_b.transposed, lies_b.stride}, result);
+      CHECK(error(c, want) <= tolerance);
+    });
+  }
+}
+
 }  // namespace
 
-TEST_CASE("gemm agrees with a plain loop, for all flags, scales and leading dimensions") {
-  double worst = 0;
+TEST_CASE("gemm agrees with a plain loop, for all flags, scales, leading dimensions and numbers of threads") {
+  const Tensor bias = random({500}, 3);
+  const auto check_size = [&](Index m, Index n, Index k) {
+    CAPTURE(m);
+    CAPTURE(n);
+    CAPTURE(k);
+    for (int flags = 0; flags < 4; ++flags) {
+      CAPTURE(flags);
+      const bool trans_a = flags & 1, trans_b = flags & 2;
+      const Scales scale = scales[(m + n + k + flags) % 4];
+      const Index lda = (trans_a ? m : k) + 2, ldb = (trans_b ? k : n) + 3;
+      const Tensor a = trans_a ? padded(k, m, lda, 1) : padded(m, k, lda, 1);
+      const Tensor b = trans_b ? padded(n, k, ldb, 2) : padded(k, n, ldb, 2);
+      check_gemm({.m = m, .n = n, .k = k, .alpha = scale.alpha, .bias = scale.bias ? bias.data() : nullptr}, a,
+                 {nullptr, lda, trans_a}, b, {nullptr, ldb, trans_b}, n + 1, 64 * epsilon);
+    }
+  };
   for (const Index m : {1, 3, 17, 37})
     for (const Index n : {1, 3, 17, 65})
-      for (const Index k : {1, 3, 17, 37})
-        for (int flags = 0; flags < 4; ++flags) {
-          const bool trans_a = flags & 1, trans_b = flags & 2;
-          const Scales scale = scales[(m + n + k) % 4];
-          const Index lda = (trans_a ? m : k) + 2, ldb = (trans_b ? k : n) + 3, ldc = n + 1;
-          const Tensor a = trans_a ? padded(k, m, lda, 1) : padded(m, k, lda, 1);
-          const Tensor b = trans_b ? padded(n, k, ldb, 2) : padded(k, n, ldb, 2);
-          Tensor c = padded(m, scale.beta == 0 ? 0 : n, ldc, 3);  // with beta = 0, NaN must be overwritten
-          const Doubles want = plain_gemm({a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, m, n, k, scale.alpha,
-                                          scale.beta, c.data(), ldc);
-          backend::gemm({m, n, k, static_cast<real>(scale.alpha), static_cast<real>(scale.beta)},
-                        {a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, {c.data(), ldc});
-          worst = std::max(worst, error(c, want));
-        }
-  CHECK(worst <= 64 * epsilon);
-}
-
-TEST_CASE("products in a precision: the scope before holds again, and what the hardware does not have is refused") {
-  CHECK(ProductsIn::current() == Precision::float32);
-  const ProductsIn fp32(Precision::float32);
-  CHECK(fails([] { const ProductsIn tf32(Precision::tf32); }, {"ProductsIn", "TF32", "CUDA=1"}));
-  CHECK(ProductsIn::current() == Precision::float32);
-}
-
-TEST_CASE("gemm in parts, by rows and by columns, for any number of threads") {
-  const Index sizes[][3] = {{129, 129, 129}, {5, 400, 130}, {400, 5, 130}, {300, 301, 3}};
-  for (const auto& size : sizes)
-    for (int flags = 0; flags < 4; ++flags) {
-      const bool trans_a = flags & 1, trans_b = flags & 2;
-      const Index m = size[0], n = size[1], k = size[2];  // clang 14 captures no structured binding
-      CAPTURE(m);
-      CAPTURE(flags);
-      const Index lda = (trans_a ? m : k) + 2, ldb = (trans_b ? k : n) + 3, ldc = n + 1;
-      const Tensor a = trans_a ? padded(k, m, lda, 4) : padded(m, k, lda, 4);
-      const Tensor b = trans_b ? padded(n, k, ldb, 5) : padded(k, n, ldb, 5);
-      const Tensor before = padded(m, 0, ldc, 6);
-      const Doubles want =
-          plain_gemm({a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, m, n, k, 1, 0, before.data(), ldc);
-      with_threads([&] {
-        Tensor c = before.clone();
-        backend::gemm({m, n, k}, {a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, {c.data(), ldc});
-        CHECK(error(c, want) <= 64 * epsilon);
-      });
-    }
+      for (const Index k : {1, 3, 17, 37}) check_size(m, n, k);
+  const Index in_parts[][3] = {{129, 129, 129}, {5, 400, 130}, {400, 5, 130}, {300, 301, 3}};
+  for (const auto& size : in_parts) check_size(size[0], size[1], size[2]);
 }
 
 TEST_CASE("gemm of a batch takes operands that lie apart by their strides") {
+  const Tensor bias = random({200}, 3);
   const Index sizes[][4] = {{5, 1, 1, 1}, {5, 3, 17, 5}, {37, 17, 3, 37}, {7, 37, 17, 65}, {2, 162, 162, 161}};
   for (const auto& s : sizes) {  // the last one is so large that all threads share each product
     const Index batch = s[0], m = s[1], n = s[2], k = s[3];
@@ -122,29 +134,71 @@ TEST_CASE("gemm of a batch takes operands that lie apart by their strides") {
       if (m > 100 && flags != 1) continue;
       CAPTURE(m);
       CAPTURE(flags);
-      const Index lda = (trans_a ? m : k) + 1, ldb = trans_b ? k : n, ldc = n + 2;
-      const Index stride_a = (trans_a ? k : m) * lda + 3, stride_c = m * ldc;
+      const Index lda = (trans_a ? m : k) + 1, ldb = trans_b ? k : n;
+      const Index stride_a = (trans_a ? k : m) * lda + 3;
       const Tensor a = random({batch * stride_a}, 6), b = random({batch, k * n}, 7);
-      for (const Index stride_b : {k * n, Index{0}}) {  // 0: the same matrix for all
-        const Scales scale = scales[flags];
-        const Tensor before = padded(batch * m, scale.beta == 0 ? 0 : n, ldc, 8);
-        Doubles want;
-        for (Index i = 0; i < batch; ++i) {
-          const Doubles part =
-              plain_gemm({a.data() + i * stride_a, lda, trans_a}, {b.data() + i * stride_b, ldb, trans_b}, m, n, k,
-                         scale.alpha, scale.beta, before.data() + i * stride_c, ldc);
-          want.insert(want.end(), part.begin(), part.end());
-        }
-        with_threads([&] {
-          Tensor c = before.clone();
-          backend::gemm({m, n, k, static_cast<real>(scale.alpha), static_cast<real>(scale.beta), batch},
-                        {a.data(), lda, trans_a, stride_a}, {b.data(), ldb, trans_b, stride_b},
-                        {c.data(), ldc, stride_c});
-          CHECK(error(c, want) <= 128 * epsilon);
-        });
-      }
+      for (const Index stride_b : {k * n, Index{0}})  // 0: the same matrix for all
+        check_gemm({m, n, k, scales[flags].alpha, batch, scales[flags].bias ? bias.data() : nullptr}, a,
+                   {nullptr, lda, trans_a, stride_a}, b, {nullptr, ldb, trans_b, stride_b}, n + 2, 128 * epsilon);
     }
   }
+}
+
+TEST_CASE("gemm_rounded of attention's heads, which lie side by side in the rows of all") {
+  for (const Index heads : {1, 3, 8})
+    for (const Index d : {1, 5, 64}) {
+      const Index T = 37, D = heads * d;
+      const Tensor q = random({T, D}, 1), k = random({T, D}, 2);
+      const Tensor Q = widened(q.rounded().get(), q.shape()), K = widened(k.rounded().get(), k.shape());
+      Tensor scores({heads, T, T}), back({T, D});
+      backend::gemm_rounded({T, T, d, real{0.125}, heads}, {q.rounded().get(), D, false, d},
+                            {k.rounded().get(), D, true, d}, {scores.data(), T, T * T});
+      backend::gemm_rounded({T, d, T, 1, heads}, {scores.rounded().get(), T, true, T * T},
+                            {q.rounded().get(), D, false, d}, {back.data(), D, d});
+      const Tensor S = widened(scores.rounded().get(), scores.shape());
+      Doubles want, want_back(static_cast<std::size_t>(T * D));
+      for (Index h = 0; h < heads; ++h) {
+        const Doubles part = plain_gemm({std::as_const(Q).data() + h * d, D, false},
+                                        {std::as_const(K).data() + h * d, D, true}, T, T, d, 0.125, nullptr, T);
+        want.insert(want.end(), part.begin(), part.end());
+        for (Index t = 0; t < T; ++t)
+          for (Index c = 0; c < d; ++c)
+            want_back[static_cast<std::size_t>(t * D + h * d + c)] = dot(
+                {std::as_const(S).data() + h * T * T, T, true}, {std::as_const(Q).data() + h * d, D, false}, t, c, T);
+      }
+      CHECK(error(scores, want) <= 64 * epsilon);
+      CHECK(error(back, want_back) <= 64 * epsilon);
+    }
+}
+
+TEST_CASE("products in a precision: the scope before holds again, and what the hardware does not have is refused") {
+  CHECK(ProductsIn::current() == Precision::float32);
+  {
+    const ProductsIn bfloat16(Precision::bfloat16);
+    const ProductsIn float32(Precision::float32);
+    CHECK(fails([] { const ProductsIn tf32(Precision::tf32); }, {"ProductsIn", "TF32", "CUDA=1"}));
+    CHECK(ProductsIn::current() == Precision::float32);
+  }
+  CHECK(ProductsIn::current() == Precision::float32);
+}
+
+TEST_CASE("in bfloat16 products read their operands rounded, and nothing else is") {
+  const Tensor x = random({5, 17}, 1), W = random({3, 17}, 2), b = random({3}, 3);
+  const Tensor X = widened(x.rounded().get(), x.shape()), Wr = widened(W.rounded().get(), W.shape());
+  const Doubles want_product = plain_matmul(X, Wr, {false, true}, 5, 3, 17, 1);
+  Doubles want = want_product;
+  for (std::size_t i = 0; i < want.size(); ++i) want[i] += std::as_const(b).data()[static_cast<Index>(i) % 3];
+  const Operand recorded = [&] {
+    const ProductsIn precision(Precision::bfloat16);
+    CHECK(error(linear(x, W, b), want) <= 64 * epsilon);
+    CHECK(error(matmul(x, W, {false, true}), want_product) <= 64 * epsilon);
+    return Operand(x);
+  }();
+  CHECK(recorded.is_rounded());
+  CHECK_FALSE(Operand(x).is_rounded());
+  CHECK(error(matmul(recorded, Operand(W), {false, true}), want_product) <=
+        64 * epsilon);                                             // a rounded factor rounds both
+  CHECK(error(matmul(x, W, {false, true}), want_product) > 1e-4);  // float32 again
 }
 
 TEST_CASE("matmul for all ranks and transposes") {

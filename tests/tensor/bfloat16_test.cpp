@@ -1,0 +1,81 @@
+// Rounding to bfloat16, and what a tensor remembers of it.
+#include "tensor/bfloat16.h"
+
+#include "tests/tensor/numbers.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+
+namespace {
+
+// The nearest of all numbers of bfloat16, looked for one by one; of two the one whose last bit is 0.
+float nearest_in_bfloat16(float x) {
+  float best = 0;
+  for (std::uint32_t bits = 0; bits <= 0xffff; ++bits) {
+    const float y = math::detail::from_bits(bits << 16);
+    if (!std::isfinite(y)) continue;
+    const double off = std::abs(double{y} - double{x}), best_off = std::abs(double{best} - double{x});
+    if (off < best_off || (off == best_off && bits % 2 == 0)) best = y;
+  }
+  return best;
+}
+
+std::vector<std::uint16_t> rounded_bits(const Tensor& x) {
+  const auto rounded = x.rounded();
+  std::vector<std::uint16_t> bits;
+  for (Index i = 0; i < x.size(); ++i) bits.push_back(rounded.get()[i].bits);
+  return bits;
+}
+
+}  // namespace
+
+TEST_CASE("to_bfloat16 is the nearest number, the even one of two") {
+  Rng rng(1);
+  std::vector<float> numbers{0, 1, -1, 0x1.01p0f, 0x1.03p0f, 0x1.010002p0f, 0x1.00fffep0f, 1e-40f, -3e-39f, 0x1p-149f};
+  for (int i = 0; i < 60; ++i)
+    numbers.push_back(math::detail::from_bits(rng.draw().block(0)[0] & 0xbf7fffff));  // of any size, up to 1e38
+  for (const float x : numbers) {
+    CAPTURE(x);
+    CHECK(to_float(to_bfloat16(x)) == nearest_in_bfloat16(x));
+  }
+  CHECK(to_bfloat16(0x1.01p0f).bits == 0x3f80);  // between 1 and 0x1.02p0: both are equally near
+  CHECK(to_bfloat16(0x1.03p0f).bits == 0x3f82);
+  CHECK(to_bfloat16(-0.0f).bits == 0x8000);
+  constexpr float inf = std::numeric_limits<float>::infinity();
+  CHECK(to_float(to_bfloat16(inf)) == inf);
+  CHECK(to_float(to_bfloat16(-inf)) == -inf);
+  CHECK(to_float(to_bfloat16(std::numeric_limits<float>::max())) == inf);
+  CHECK(to_float(to_bfloat16(0x1.fep127f)) == 0x1.fep127f);  // the largest
+  for (const std::uint32_t nan : {0x7f800001u, 0x7fffffffu, 0xff800001u, 0xffffffffu})
+    CHECK(std::isnan(to_float(to_bfloat16(math::detail::from_bits(nan)))));
+}
+
+TEST_CASE("a tensor is rounded once, until its numbers change") {
+  Tensor x({2, 3}, {1, 2, 3, 4, 5, 6});
+  const auto first = x.rounded();
+  CHECK(x.rounded() == first);
+  CHECK(x.reshape({3, 2}).rounded() == first);
+  CHECK(x[1].rounded().get() == first.get() + 3);  // a part of the same
+  const Tensor shares = x;
+
+  x.data()[4] = 7;
+  CHECK(rounded_bits(x) == rounded_bits(Tensor({2, 3}, {1, 2, 3, 4, 7, 6})));
+  CHECK(rounded_bits(shares) == rounded_bits(x));
+  x.assign(Tensor({2, 3}, {6, 5, 4, 3, 2, 1}));
+  CHECK(rounded_bits(shares[0]) == rounded_bits(Tensor({3}, {6, 5, 4})));
+  x[0].assign(Tensor({3}, {9, 9, 9}));
+  CHECK(rounded_bits(shares) == rounded_bits(Tensor({2, 3}, {9, 9, 9, 3, 2, 1})));
+  CHECK(rounded_bits(x.clone()) == rounded_bits(x));
+  CHECK(first.get()[4].bits == to_bfloat16(5.f).bits);  // who holds the old ones keeps them
+
+  Tensor y({3}, {1, 2, 3});
+  y.rounded();
+  y = std::move(y) + real{1};  // in place
+  CHECK(rounded_bits(y) == rounded_bits(Tensor({3}, {2, 3, 4})));
+  Tensor velocity;
+  sgd(y, Tensor::ones({3}), velocity, {.lr = 1});
+  CHECK(rounded_bits(y) == rounded_bits(Tensor({3}, {1, 2, 3})));
+  Tensor m, v;
+  adamw(y, Tensor::ones({3}), m, v, {1, 0, 0, 0, 0, 1});
+  CHECK(rounded_bits(y) == rounded_bits(Tensor({3}, {0, 1, 2})));
+}

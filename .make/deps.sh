@@ -27,10 +27,10 @@ if ! command -v apt-get > /dev/null; then
     echo "The data set is missing: make data fetches it." >&2
     exit 0
   fi
-  fedora='dnf install gcc-c++ openblas-devel zlib-devel libjpeg-turbo-devel libpng-devel libwebp-devel libtiff-devel stb-devel cli11-devel json-devel doctest-devel'
-  arch='pacman -S --needed gcc openblas pkgconf zlib libjpeg-turbo libpng libwebp libtiff stb cli11 nlohmann-json doctest'
+  fedora='dnf install gcc-c++ openblas-devel onednn-devel zlib-devel libjpeg-turbo-devel libpng-devel libwebp-devel libtiff-devel stb-devel cli11-devel json-devel doctest-devel'
+  arch='pacman -S --needed gcc openblas onednn pkgconf zlib libjpeg-turbo libpng libwebp libtiff stb cli11 nlohmann-json doctest'
   # shellcheck disable=SC2016
-  brew='brew install gcc openblas pkgconf jpeg-turbo libpng webp libtiff cli11 nlohmann-json doctest
+  brew='brew install gcc openblas onednn pkgconf jpeg-turbo libpng webp libtiff cli11 nlohmann-json doctest
     git clone --depth 1 https://github.com/nothings/stb "$(brew --prefix)/include/stb"
     export CPATH="$(brew --prefix)/include" PKG_CONFIG_PATH="$(brew --prefix openblas)/lib/pkgconfig"
     export CXX=g++-15    # or the version that brew installed: Apple'\''s own g++ is a clang without OpenMP'
@@ -64,6 +64,11 @@ case " $need " in
       need=$(echo " $need curl " | sed 's/ dataset-fashion-mnist / /')  # make data needs curl
     fi ;;
 esac
+case " $need " in
+  *" libdnnl-dev "*)  # not every architecture has it
+    apt-cache show libdnnl-dev > /dev/null 2>&1 || need=$(echo " $need " | sed 's/ libdnnl-dev / /') ;;
+esac
+[ -n "${need# }" ] || exit 0
 if ! $sudo env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=120 $need >> "$log" 2>&1; then
   cat "$log" >&2

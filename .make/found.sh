@@ -3,7 +3,8 @@
 # Debian packages that would help in
 #   $missing   what the programs cannot be built without
 #   $wanted    what only the tests or the training need, what makes it faster, or what reads more kinds of pictures
-# The Makefile hands over CXX, BLAS_CFLAGS, BLAS_LIBS, PICTURE_CFLAGS, PICTURE_LIBS, WEBP_LIBS and TIFF_LIBS.
+# The Makefile hands over CXX, BLAS_CFLAGS, BLAS_LIBS, ONEDNN_CFLAGS, ONEDNN_LIBS, PICTURE_CFLAGS, PICTURE_LIBS,
+# WEBP_LIBS and TIFF_LIBS.
 
 missing='' wanted=''
 lack() { for package; do missing="$missing $package"; done; }
@@ -55,6 +56,18 @@ look_for_libraries() {
     lack libopenblas-openmp-dev
   fi
 
+  if builds '#include <oneapi/dnnl/dnnl.hpp>
+  #include <cstdio>
+  int main() {
+    const dnnl_version_t& v = *dnnl_version();
+    return std::printf("%d.%d.%d", v.major, v.minor, v.patch) < 0;
+  }' $ONEDNN_CFLAGS $ONEDNN_LIBS; then
+    echo "✓ oneDNN          $("$scratch/try"): --precision bfloat16 is fast where the processor knows it"
+  else
+    echo "✗ oneDNN          --precision bfloat16 is no faster than float32"
+    want libdnnl-dev
+  fi
+
   if builds '#include <zlib.h>
   int main() { return !zlibVersion(); }' -lz; then echo "✓ zlib"; else echo "✗ zlib"; lack zlib1g-dev; fi
 
@@ -100,7 +113,7 @@ if builds 'int main() {}'; then
 else
   echo "✗ compiler        $CXX is missing, or does not know C++20; without it no library can be looked for"
   lack $compiler $openmp libopenblas-openmp-dev zlib1g-dev libjpeg-dev libpng-dev libcli11-dev nlohmann-json3-dev
-  want doctest-dev libstb-dev libwebp-dev libtiff-dev
+  want doctest-dev libstb-dev libwebp-dev libtiff-dev libdnnl-dev
 fi
 
 data=''

@@ -8,7 +8,7 @@ Var dropout(Var x, real p, Draw draw) {  // linear, so it is its own VJP, with t
   return record("dropout", std::move(Y), {{x, [p, draw](Tensor dY) { return dropout(std::move(dY), p, draw); }}});
 }
 
-// (x·Φ(x))' = Φ(x) + x·φ(x). It is computed on the way, and takes the place of x. Dropout scales or zeroes the
+// (x·Φ(x))' = Φ(x) + x·φ(x). It is computed on the way, and kept instead of x. Dropout scales or zeroes the
 // function and its derivative alike.
 Var gelu(Var x, real p, Draw draw) {
   if (!x.requires_grad()) return gelu(std::move(x).value(), p, draw);

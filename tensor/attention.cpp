@@ -45,8 +45,8 @@ Attended attention(Operand queries, Operand keys, Operand values, int num_heads,
     backend::attention_rounded(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
                                result.kept.data(), result.y.data(), s);
   else
-    backend::attention(queries.exact(), keys.exact(), values.exact(), pointer(lens), p, draw, result.kept.data(),
-                       result.y.data(), s);
+    backend::attention(queries.exact().data(), keys.exact().data(), values.exact().data(), pointer(lens), p, draw,
+                       result.kept.data(), result.y.data(), s);
   if (backend::attention_keeps_y()) result.kept_y = result.y;
   return result;
 }
@@ -72,9 +72,9 @@ AttentionGradients attention_backward(Operand queries, Operand keys, Operand val
                                         forward.kept.data(), y, dY.rounded(), result.dqueries.data(),
                                         result.dkeys.data(), result.dvalues.data(), s);
   else
-    backend::attention_backward(queries.exact(), keys.exact(), values.exact(), pointer(lens), p, draw,
-                                forward.kept.data(), y, dY.exact(), result.dqueries.data(), result.dkeys.data(),
-                                result.dvalues.data(), s);
+    backend::attention_backward(queries.exact().data(), keys.exact().data(), values.exact().data(), pointer(lens), p,
+                                draw, forward.kept.data(), y, dY.exact().data(), result.dqueries.data(),
+                                result.dkeys.data(), result.dvalues.data(), s);
   return result;
 }
 

@@ -18,6 +18,11 @@ BOBBIN_HD inline bfloat16 to_bfloat16(float x) {
 }
 BOBBIN_HD inline bfloat16 to_bfloat16(double x) { return to_bfloat16(static_cast<float>(x)); }
 
+/// at = x, rounded where that is a bfloat16: for a kernel that stores either.
+BOBBIN_HD inline void store(float& at, float x) { at = x; }
+BOBBIN_HD inline void store(double& at, double x) { at = x; }
+BOBBIN_HD inline void store(bfloat16& at, auto x) { at = to_bfloat16(x); }
+
 BOBBIN_HD inline float to_float(bfloat16 x) { return math::detail::from_bits(std::uint32_t{x.bits} << 16); }
 
 }  // namespace bobbin

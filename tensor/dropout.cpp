@@ -1,6 +1,7 @@
 // Dropout, alone and behind the functions that fuse it.
 #include "tensor/backend.h"
 #include "tensor/common.h"
+#include "tensor/storage.h"
 
 namespace bobbin {
 namespace {
@@ -16,10 +17,19 @@ Tensor drop(const F& f, Tensor x, real p, Draw draw) {
 template <class F>
 Activated drop_with_derivative(const F& f, Tensor x, real p, Draw draw) {
   check_dropout(F::name, p);
-  Activated result{Tensor(x.shape()), in_place_of(x)};
-  const Timed timed(F::name, elements(x, result.y, result.derivative));
-  backend::dropout(f, std::as_const(x).data(), result.y.data(), result.derivative.data(), x.size(), p, draw);
-  return result;
+  const real* const in = std::as_const(x).data();
+  if (ProductsIn::current() == Precision::bfloat16) {
+    Tensor y = in_place_of(x);
+    const std::shared_ptr<bfloat16> numbers = memory::allocate_as<bfloat16>(x.size());
+    const Operand derivative(x.shape(), numbers);
+    const Timed timed(F::name, elements(x, y, derivative));
+    backend::dropout_rounded(f, in, y.data(), numbers.get(), x.size(), p, draw);
+    return {y, derivative};
+  }
+  Tensor y(x.shape()), derivative = in_place_of(x);
+  const Timed timed(F::name, elements(x, y, derivative));
+  backend::dropout(f, in, y.data(), derivative.data(), x.size(), p, draw);
+  return {y, Operand(derivative)};
 }
 
 }  // namespace

@@ -64,6 +64,14 @@ Tensor unary(const F& f, Tensor x) {
 Tensor operator+(Tensor a, Tensor b) { return binary(formula::Add{}, std::move(a), std::move(b)); }
 Tensor operator-(Tensor a, Tensor b) { return binary(formula::Sub{}, std::move(a), std::move(b)); }
 Tensor operator*(Tensor a, Tensor b) { return binary(formula::Mul{}, std::move(a), std::move(b)); }
+Tensor operator*(Tensor a, const Operand& b) {
+  if (!b.is_rounded()) return std::move(a) * b.exact();
+  check(a.shape() == b.shape(), "mul", "the shapes ", a.shape(), " and ", b.shape(), " differ");
+  Tensor y = in_place_of(a);
+  const Timed timed("mul", elements(a, b, y));
+  backend::multiply_rounded(std::as_const(a).data(), b.rounded(), y.data(), a.size());
+  return y;
+}
 Tensor operator/(Tensor a, Tensor b) { return binary(formula::Div{}, std::move(a), std::move(b)); }
 Tensor operator+(Tensor a, real b) { return std::move(a) + Tensor::scalar(b); }
 Tensor operator-(Tensor a, real b) { return std::move(a) - Tensor::scalar(b); }

@@ -24,6 +24,8 @@ Tensor operator-(real a, Tensor b);
 Tensor operator*(real a, Tensor b);
 Tensor operator/(real a, Tensor b);
 Tensor operator-(Tensor x);
+/// a ⊙ b, of one shape, by the numbers that b has, rounded or not.
+Tensor operator*(Tensor a, const Operand& b);
 
 Tensor exp(Tensor x);
 Tensor log(Tensor x);
@@ -47,9 +49,11 @@ Tensor dropout(Tensor x, real p, Draw draw);
 Tensor gelu(Tensor x, real p = 0, Draw draw = {});
 Tensor gelu_tanh(Tensor x, real p = 0, Draw draw = {});
 
-/// The same, and the derivative of both together: all that its VJP needs. It takes the place of x.
+/// The same, and the derivative of both together: all that its VJP needs. In bfloat16 the derivative is rounded: its
+/// product with dY is an operand of the products next to it, which would round that anyway.
 struct Activated {
-  Tensor y, derivative;
+  Tensor y;
+  Operand derivative;
 };
 Activated gelu_with_derivative(Tensor x, real p = 0, Draw draw = {});
 Activated gelu_tanh_with_derivative(Tensor x, real p = 0, Draw draw = {});

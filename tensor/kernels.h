@@ -80,12 +80,17 @@ template <class F>
 void unary(const F& f, const real* x, real* y, Index n);
 template <class F>
 void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y);
+/// z = x ⊙ y, where y is rounded; z may be x.
+void multiply_rounded(const real* x, const bfloat16* y, real* z, Index n);
 
 // --- dropout -------------------------------------------------------------------------------------
 /// y = f(x) / (1-p) where the draw's word i is p·2^32 or more, else 0; and, unless null, derivative = f'(x) / (1-p)
 /// with the same mask. For each formula of formula::Dropped. x may be y or derivative. Dropout is its own backward.
 template <class F>
 void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw);
+/// The same with the derivative rounded, for Precision::bfloat16.
+template <class F>
+void dropout_rounded(const F& f, const real* x, real* y, bfloat16* derivative, Index n, real p, Draw draw);
 
 // --- reduce --------------------------------------------------------------------------------------
 /// x (outer, n, inner) -> y (outer, inner), summed over n. The same result for any number of threads.

@@ -13,6 +13,8 @@ class Operand {
   /// As the current precision (ProductsIn) wants it. A tensor is rounded once, however many operands are made of it
   /// before its numbers change.
   explicit Operand(Tensor x);
+  /// Of rounded numbers.
+  Operand(const Shape& shape, std::shared_ptr<const bfloat16> rounded) : shape_(shape), rounded_(std::move(rounded)) {}
 
   const Shape& shape() const { return shape_; }
   int rank() const { return shape_.rank(); }
@@ -22,7 +24,7 @@ class Operand {
 
   /// Which of the next two there is.
   bool is_rounded() const { return rounded_ != nullptr; }
-  const real* exact() const { return exact_.data(); }
+  const Tensor& exact() const { return exact_; }
   const bfloat16* rounded() const { return rounded_.get(); }
   /// Rounds it, if it is not.
   void round();

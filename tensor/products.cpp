@@ -29,7 +29,7 @@ void multiply(const Product& p, const Operand& a, Layout lies_a, const Operand& 
   if (a.is_rounded())
     by(backend::gemm_rounded, a.rounded(), b.rounded());
   else
-    by(backend::gemm, a.exact(), b.exact());
+    by(backend::gemm, a.exact().data(), b.exact().data());
 }
 
 }  // namespace

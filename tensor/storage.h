@@ -6,9 +6,10 @@
 
 namespace bobbin {
 
-/// The memory behind tensors. A block that no tensor uses any more goes to a free list of blocks of
-/// exactly its size and is handed out again from there, still warm in the cache. A training loop
-/// repeats its shapes, so after the first two steps nothing more is asked from the system.
+/// The memory behind tensors. A block that no tensor uses any more goes to a free list and is handed out again from
+/// there, still warm in the cache, to the next that wants its size; a large one also in parts, which are joined again
+/// when they are free. A training loop repeats its shapes, so after the first two steps nothing more is asked from the
+/// system.
 namespace memory {
 
 /// A block of `count` reals, not initialised, aligned to a cache line of 64 bytes; it returns to

@@ -55,8 +55,8 @@ void multiply(const Product& p, const Heads& a, const Heads& b, const ResultMatr
     backend::gemm_rounded(p, {a.x.rounded() + a.at, a.ld, a.transposed, a.stride},
                           {b.x.rounded() + b.at, b.ld, b.transposed, b.stride}, c);
   else
-    backend::gemm(p, {a.x.exact() + a.at, a.ld, a.transposed, a.stride},
-                  {b.x.exact() + b.at, b.ld, b.transposed, b.stride}, c);
+    backend::gemm(p, {a.x.exact().data() + a.at, a.ld, a.transposed, a.stride},
+                  {b.x.exact().data() + b.at, b.ld, b.transposed, b.stride}, c);
 }
 
 }  // namespace

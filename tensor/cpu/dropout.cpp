@@ -9,10 +9,12 @@
 
 namespace bobbin::cpu {
 
+namespace {
+
 // f's derivative needs the same exponential as f; and when both have gone through the same mask, backward is one
 // product.
-template <class F>
-void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
+template <class F, class T>
+void drop(const F& f, const real* x, real* y, T* derivative, Index n, real p, Draw draw) {
   for_each_chunk(n, p, draw, [=](const DropoutMask& mask, Index begin, Index length) {
     if (!derivative) {
 #pragma omp simd
@@ -23,9 +25,20 @@ void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real
     for (Index i = 0; i < length; ++i) {
       const auto at = f.with_derivative(x[begin + i]);
       y[begin + i] = mask(i, at.value);
-      derivative[begin + i] = mask(i, at.derivative);
+      store(derivative[begin + i], mask(i, at.derivative));
     }
   });
+}
+
+}  // namespace
+
+template <class F>
+void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
+  drop(f, x, y, derivative, n, p, draw);
+}
+template <class F>
+void dropout_rounded(const F& f, const real* x, real* y, bfloat16* derivative, Index n, real p, Draw draw) {
+  drop(f, x, y, derivative, n, p, draw);
 }
 
 namespace {
@@ -33,7 +46,7 @@ namespace {
 // As in elementwise.cpp: a kernel for each formula of the list.
 template <class... F>
 constexpr auto kernels(formula::List<F...>) {
-  return std::tuple{&dropout<F>...};
+  return std::tuple{&dropout<F>..., &dropout_rounded<F>...};
 }
 [[gnu::used, maybe_unused]] constexpr auto compiled = kernels(formula::Dropped{});
 

@@ -62,6 +62,13 @@ void binary(const F& f, const Broadcast& walk, const real* a, const real* b, rea
   });
 }
 
+void multiply_rounded(const real* x, const bfloat16* y, real* z, Index n) {
+  parallel_for(n, grain, [=](Index begin, Index end) {
+#pragma omp simd
+    for (Index i = begin; i < end; ++i) z[i] = x[i] * to_float(y[i]);
+  });
+}
+
 namespace {
 
 // Of a function whose address is taken there has to be code: so the list has all its kernels compiled.

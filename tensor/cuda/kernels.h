@@ -16,6 +16,9 @@ template <class F>
 void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y);
 template <class F>
 void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw);
+template <class F>
+void dropout_rounded(const F& f, const real* x, real* y, bfloat16* derivative, Index n, real p, Draw draw);
+decltype(cpu::multiply_rounded) multiply_rounded;
 decltype(cpu::sum) sum;
 decltype(cpu::norm) norm;
 decltype(cpu::argmax) argmax;

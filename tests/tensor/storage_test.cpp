@@ -112,3 +112,40 @@ TEST_CASE("several threads may take and return blocks at once") {
   CHECK(wrong == 0);
   CHECK(memory::stats().in_use == before.in_use);
 }
+
+TEST_CASE("a large block is handed out in parts, which are joined again; a small request cuts none") {
+  memory::release_cached();
+  const auto from_system = [before = memory::stats().system_allocations] {
+    return memory::stats().system_allocations - before;
+  };
+  constexpr Index mb = (1 << 20) / sizeof(real);
+  const auto number = [](const auto& block) { return reinterpret_cast<std::uintptr_t>(block.get()); };
+  auto whole = memory::allocate(8 * mb);
+  const std::uintptr_t begin = number(whole);
+  whole.reset();
+  CHECK(from_system() == 1);
+  {
+    auto a = memory::allocate(3 * mb), b = memory::allocate(2 * mb), c = memory::allocate(3 * mb);
+    CHECK(from_system() == 1);
+    CHECK(number(a) == begin);
+    CHECK(number(b) == begin + (3 << 20));
+    CHECK(number(c) == begin + (5 << 20));
+    b.reset();
+    const std::size_t cached = memory::stats().cached;
+    memory::release_cached();  // the neighbours of what is free are not
+    CHECK(memory::stats().cached == cached);
+    const auto too_large = memory::allocate(3 * mb);
+    CHECK(from_system() == 2);
+    a.reset();  // with b before it: 5 MB
+    const auto d = memory::allocate(5 * mb);
+    CHECK(from_system() == 2);
+    CHECK(number(d) == begin);
+  }
+  CHECK(number(memory::allocate(8 * mb)) == begin);  // in whatever order the parts came back
+  CHECK(from_system() == 2);
+  const auto small = memory::allocate(16);
+  CHECK(from_system() == 3);
+  CHECK(memory::stats().cached == std::size_t{11} << 20);
+  memory::release_cached();
+  CHECK(memory::stats().cached == 0);
+}

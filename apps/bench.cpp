@@ -167,10 +167,11 @@ void measure(Index batch_size, int threads_to_use, Precision precision, int roun
     const std::string suffix = config.whole_last_block ? "" : "_cls";
     const ProductsOfStep products(config, batch_size);
     Workload work(config, batch_size);
-    work.train_step();
-    work.train_step();
+    const std::vector<std::function<void()>> works{[&] { products.run(); }, [&] { work.train_step(); },
+                                                   [&] { work.evaluate(); }};
+    in_turn(1, works);
     const std::size_t before = memory::stats().system_allocations;
-    const auto times = in_turn(rounds, {[&] { products.run(); }, [&] { work.train_step(); }, [&] { work.evaluate(); }});
+    const auto times = in_turn(rounds, works);
     print("gemm_floor_img_per_s" + suffix, images / median(times[0]), "images/s");
     print("train_img_per_s" + suffix, images / median(times[1]), "images/s");
     print("train_over_floor" + suffix, median_of_ratios(times[0], times[1]), "x");

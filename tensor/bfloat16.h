@@ -14,7 +14,8 @@ struct bfloat16 {
 BOBBIN_HD inline bfloat16 to_bfloat16(float x) {
   const std::uint32_t bits = math::detail::to_bits(x);
   const std::uint32_t nearest = bits + 0x7fff + (bits >> 16 & 1), quiet_nan = bits | 0x400000;
-  return {static_cast<std::uint16_t>((x == x ? nearest : quiet_nan) >> 16)};
+  const std::uint32_t is_nan = (bits & 0x7fffffff) > 0x7f800000;  // chosen without a branch, for vector code
+  return {static_cast<std::uint16_t>(((nearest & (is_nan - 1)) | (quiet_nan & -is_nan)) >> 16)};
 }
 BOBBIN_HD inline bfloat16 to_bfloat16(double x) { return to_bfloat16(static_cast<float>(x)); }
 

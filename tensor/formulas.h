@@ -105,7 +105,10 @@ struct Dropout {
         scale(1 / (1 - p)) {}
 
   /// Element x, for which the word was drawn. A product in both cases, so that NaN stays NaN, as in PyTorch.
-  BOBBIN_HD real operator()(std::uint32_t word, real x) const { return x * (word >= drop_below ? scale : real{0}); }
+  BOBBIN_HD real operator()(std::uint32_t word, real x) const {
+    const real kept = scale;  // read in any case, so that a loop has no branch
+    return x * (word >= drop_below ? kept : real{0});
+  }
 };
 
 // --- the steps of optimizers ------------------------------------------------------------------------

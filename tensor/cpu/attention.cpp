@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "tensor/cpu/dropout.h"
@@ -46,27 +47,26 @@ class Workspace {
   T* all_;
 };
 
-// Calls body(kept, i) for i in 0 ... n-1, where kept(x) is dropout of element first + i of all weights (B, H, Tq, Tk).
-// Their mask runs through all heads as one sequence, and a head need not begin at a whole Philox block of four.
+// Calls body(mask, begin, from, to) for ranges from ... to-1 that cover 0 ... n-1, where mask(i - begin, x) is dropout
+// of element first + i of all weights (B, H, Tq, Tk). Their mask runs through all heads as one sequence, and a head
+// need not begin at a whole Philox block of four.
 template <class Body>
-void for_each_weight(DropoutMask& mask, Index first, Index n, const Body& body) {
-  const Index before = first % 4;
-  for (Index begin = -before; begin < n; begin += DropoutMask::chunk) {
+void for_each_range(DropoutMask& mask, Index first, Index n, const Body& body) {
+  for (Index begin = -(first % 4); begin < n; begin += DropoutMask::chunk) {
     mask.decide(first + begin);
-    const Index end = std::min(begin + DropoutMask::chunk, n);
-#pragma omp simd
-    for (Index i = std::max(begin, Index{0}); i < end; ++i)
-      body([&mask, j = i - begin](real x) { return mask(j, x); }, i);
+    body(std::as_const(mask), begin, std::max(begin, Index{0}), std::min(begin + DropoutMask::chunk, n));
   }
 }
 
-// A = dropout(w), rounded, for the n weights that begin with number `first` of all.
-void round_dropped(DropoutMask& mask, Index first, const real* w, bfloat16* A, Index n) {
-  if (mask.drops())
-    for_each_weight(mask, first, n, [=](const auto& kept, Index i) { A[i] = to_bfloat16(kept(w[i])); });
-  else
+// y = dropout(x), or dropout(x) rounded, of the n weights that begin with number `first` of all. y may be x.
+template <class T>
+void drop_weights(DropoutMask& mask, Index first, const real* x, T* y, Index n) {
+  for_each_range(mask, first, n, [x, y](const DropoutMask& mask, Index begin, Index from, Index to) {
+    const real* const in = x + begin;
+    T* const out = y + begin;
 #pragma omp simd
-    for (Index i = 0; i < n; ++i) A[i] = to_bfloat16(w[i]);
+    for (Index i = from - begin; i < to - begin; ++i) store(out[i], mask(i, in[i]));
+  });
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
       real* w = weights + head.weight;                                                  // (Tq, Tk)
       gemm({Tq, Tk, d, scale}, {q + head.query, D}, {k + head.key, D, true}, {w, Tk});  // Q·Kᵀ/√d
       softmax_rows(w, w, Tq, Tk, [&](Index t) { return head.len(t, s); });
-      if (p > 0) for_each_weight(mask, head.weight, n, [=](const auto& kept, Index i) { dropped[i] = kept(w[i]); });
+      if (p > 0) drop_weights(mask, head.weight, w, dropped, n);
       gemm({Tq, d, Tk}, {p > 0 ? dropped : w, Tk}, {v + head.key, D}, {y + head.query, D});  // A·V
     }
   });
@@ -113,9 +113,12 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
       const real* w = weights + head.weight;
       gemm({Tq, Tk, d}, {dY + head.query, D}, {v + head.key, D, true}, {dS, Tk});
       if (p > 0)
-        for_each_weight(mask, head.weight, n, [=](const auto& kept, Index i) {
-          dropped[i] = kept(w[i]);
-          dS[i] = kept(dS[i]);
+        for_each_range(mask, head.weight, n, [=](const DropoutMask& mask, Index begin, Index from, Index to) {
+#pragma omp simd
+          for (Index i = from; i < to; ++i) {
+            dropped[i] = mask(i - begin, w[i]);
+            dS[i] = mask(i - begin, dS[i]);
+          }
         });
       gemm({Tk, d, Tq}, {p > 0 ? dropped : w, Tk, true}, {dY + head.query, D}, {dV + head.key, D});
       for (Index t = 0; t < Tq; ++t) softmax_row_backward(w + t * Tk, dS + t * Tk, dS + t * Tk, head.len(t, s), Tk);
@@ -141,7 +144,7 @@ void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, 
       real* w = weights + first;  // (H, Tq, Tk)
       gemm_rounded({Tq, Tk, d, scale, s.heads}, {Q, D, false, d}, {K, D, true, d}, {w, Tk, n});
       softmax_rows(w, w, s.heads * Tq, Tk, [&](Index row) { return lens ? lens[b * Tq + row % Tq] : Tk; });
-      round_dropped(mask, first, w, A, s.heads * n);
+      drop_weights(mask, first, w, A, s.heads * n);
       gemm_rounded({Tq, d, Tk, 1, s.heads}, {A, Tk, false, n}, {V, D, false, d}, {y + b * Tq * D, D, d});
     }
   });
@@ -162,12 +165,13 @@ void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bflo
       const bfloat16 *Q = q + b * Tq * D, *K = k + b * Tk * D, *V = v + b * Tk * D, *G = dY + b * Tq * D;
       const Index first = b * s.heads * n;
       const real* w = weights + first;
-      round_dropped(mask, first, w, A, s.heads * n);
+      drop_weights(mask, first, w, A, s.heads * n);
       gemm_rounded({Tk, d, Tq, 1, s.heads}, {A, Tk, true, n}, {G, D, false, d}, {dV + b * Tk * D, D, d});
       gemm_rounded({Tq, Tk, d, 1, s.heads}, {G, D, false, d}, {V, D, true, d}, {dS, Tk, n});
-      if (p > 0) for_each_weight(mask, first, s.heads * n, [=](const auto& kept, Index i) { dS[i] = kept(dS[i]); });
+      if (p > 0) drop_weights(mask, first, dS, dS, s.heads * n);
       for (Index row = 0; row < s.heads * Tq; ++row)
         softmax_row_backward(w + row * Tk, dS + row * Tk, dS + row * Tk, lens ? lens[b * Tq + row % Tq] : Tk, Tk);
+#pragma omp simd
       for (Index i = 0; i < s.heads * n; ++i) A[i] = to_bfloat16(dS[i]);
       gemm_rounded({Tq, d, Tk, scale, s.heads}, {A, Tk, false, n}, {K, D, false, d}, {dQ + b * Tq * D, D, d});
       gemm_rounded({Tk, d, Tq, scale, s.heads}, {A, Tk, true, n}, {Q, D, false, d}, {dK + b * Tk * D, D, d});

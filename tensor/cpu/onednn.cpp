@@ -2,6 +2,7 @@
 
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <map>
@@ -26,8 +27,9 @@ memory::desc matrices(memory::data_type type, Index batch, Index rows, Index col
                       Index stride) {
   const Index row = transposed ? 1 : ld, col = transposed ? ld : 1;
   if (batch == 1) return {{rows, cols}, type, memory::dims{row, col}};
-  if (stride == 0) batch = 1, stride = (transposed ? cols : rows) * ld;
-  return {{1, batch, rows, cols}, type, memory::dims{batch * stride, stride, row, col}};
+  const Index matrix = (transposed ? cols : rows) * ld;
+  if (stride == 0) batch = 1, stride = matrix;
+  return {{1, batch, rows, cols}, type, memory::dims{std::max(batch * stride, matrix), stride, row, col}};
 }
 memory::desc one_row(Index batch, Index n) { return matrices(memory::data_type::f32, batch, 1, n, n, false, 0); }
 

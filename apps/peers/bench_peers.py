@@ -138,7 +138,7 @@ def torch_peers(python, version, blas):
     libtorch = compile_libtorch(python, version)
     for precision, words in PRECISIONS.items():
         for word in words:
-            # "medium" makes the chapter's code the fastest; PyTorch 1 has no other.
+            # With "medium" the other variants were slower than the chapter's code; PyTorch 1 has no others.
             one = word == 'medium' or version.startswith('1.')
             for variant in ['chapter'] if one else ['chapter', 'sdpa', 'compile']:
                 yield Peer(precision, [python, ROOT / 'apps/peers/peer_torch.py', variant, word], environment,

@@ -150,7 +150,7 @@ help:
 	@echo 'make test T=WORDS       only those with WORDS in their name or their file'\''s path'
 	@echo 'make test-quick         the library in float and in double, without what is slow'
 	@echo 'make bench              measure speed; ARGS=--sweep shows how the cost grows'
-	@echo 'make bench-peers        measure beside PyTorch and JAX; ARGS="--python PATH" has them'
+	@echo 'make bench-peers        measure beside PyTorch, LibTorch and JAX; ARGS="--python PATH" has them'
 	@echo 'make data               fetch Fashion-MNIST, where no package has it'
 	@echo 'make check-cuda         run the CUDA kernels on the emulator, with sanitizers'
 	@echo 'make check-cuda-plants  plant mistakes in a copy of the kernels: which are noticed?'

@@ -2,12 +2,17 @@
 
     make bench-peers ARGS="--python PATH ..."     or, after make,     python3 apps/peers/bench_peers.py --python PATH ...
 
-The peers are PyTorch (peer_torch.py) and JAX with Flax (peer_jax.py), as the interpreters named with --python have them:
-several, if you like. With two PyTorches and JAX it takes twelve minutes on two cores. Any other work on the machine spoils it, but less the
-ratios than the seconds, for each round measures both; so look at the ratios, which are medians of the rounds'.
+The peers are PyTorch (peer_torch.py), its C++ library LibTorch (peer_libtorch.cpp, compiled here) and JAX with Flax
+(peer_jax.py), as the interpreters named with --python have them: several, if you like. Each figure names its precision,
+which is that of both: ours in bfloat16 is only compared with theirs in bfloat16, and with ours in float32.
+
+One PyTorch, LibTorch and JAX take about twenty minutes on two cores, and --precision float32 alone half of that. Any
+other work on the machine spoils it, but less the ratios than the seconds, for each round measures both; so look at the
+ratios, which are medians of the rounds'.
 
 What is done to be fair:
 - A peer gets its best setting that we know: each variant is measured, and the smallest ratio is the one to quote.
+  In bfloat16 PyTorch has two: autocast, and set_float32_matmul_precision('medium').
 - PyTorch gets a glibc malloc that keeps its pages. That takes more memory, so memory is measured without it.
 - Debian's PyTorch gets the OpenMP build of OpenBLAS, else two thread pools fight.
 - Both compute the whole last block, as the chapter does, where a figure is called whole, and its class token only, as
@@ -15,8 +20,8 @@ What is done to be fair:
 """
 import argparse, contextlib, glob, os, pathlib, shutil, statistics, subprocess, sys, tempfile, time
 
-HERE = pathlib.Path(__file__).resolve().parent
-BENCH = HERE.parent / os.environ.get('BOBBIN_BUILD', 'build') / 'bench'
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BENCH = ROOT / os.environ.get('BOBBIN_BUILD', 'build') / 'bench'
 MALLOC = {'MALLOC_TOP_PAD_': '1073741824', 'MALLOC_MMAP_THRESHOLD_': '4294967296',
           'MALLOC_TRIM_THRESHOLD_': '4294967296'}
 OPENMP_OPENBLAS = glob.glob('/usr/lib/*/openblas-openmp/libopenblas.so.0')
@@ -32,6 +37,18 @@ if all(map(find_spec, ('jax', 'flax', 'optax'))):
     import jax
     print('jax', jax.__version__)
 '''
+# What compiles a program for the LibTorch in a PyTorch, an argument a line.
+LIBTORCH_FLAGS = '''
+import torch
+from torch.utils.cpp_extension import include_paths, library_paths
+print(f'-D_GLIBCXX_USE_CXX11_ABI={torch.compiled_with_cxx11_abi():d}')
+for path in include_paths():
+    print('-isystem', path, sep='\\n')
+for path in library_paths():
+    print('-L' + path, '-Wl,-rpath,' + path, sep='\\n')
+'''
+# The precisions, and the words by which PyTorch knows each.
+PRECISIONS = {'float32': ['float32'], 'bfloat16': ['autocast', 'medium']}
 
 
 class Failed(Exception):
@@ -69,16 +86,22 @@ class Worker:
 
 
 class Bobbin:
-    def start(self, batch_size, whole):
-        return Worker([BENCH, '--lockstep', '--threads', str(args.threads), '--batch-size', str(batch_size)] +
-                      ['--whole-last-block'] * whole, {})
+    """Ours; in float32 a peer of ours in bfloat16."""
+
+    def __init__(self, precision):
+        self.precision, self.as_written, self.title = precision, False, f'Bobbin in {precision}'
+
+    def start(self, batch_size, whole, keep_pages=True):
+        return Worker([BENCH, '--lockstep', '--precision', self.precision, '--threads', str(args.threads),
+                       '--batch-size', str(batch_size)] + ['--whole-last-block'] * whole, {})
 
 
 class Peer:
-    """A variant of a peer; `as_written` if it is the chapter's code."""
+    """A variant of a peer; `as_written` if it is the chapter's code, or what stands for it in another library."""
 
-    def __init__(self, command, environment={}, as_written=True):
-        self.command, self.environment, self.as_written, self.title = command, environment, as_written, None
+    def __init__(self, precision, command, environment={}, as_written=True):
+        self.precision, self.command, self.environment, self.as_written = precision, command, environment, as_written
+        self.title = None
 
     def start(self, batch_size, whole, keep_pages=True):
         environment = {k: v for k, v in self.environment.items() if keep_pages or k not in MALLOC}
@@ -101,24 +124,50 @@ def find_peers(pythons):
             continue
         seen.add(prefix)
         for package, version, *blas in map(str.split, found):
-            print(f'# {python} has {package} {version}')
-            if package == 'jax':
-                peers.append(Peer([executable, str(HERE / 'peer_jax.py')]))
-                continue
-            preload = {'LD_PRELOAD': path for path in OPENMP_OPENBLAS if blas == ['generic']}
-            for variant in ['chapter'] if version.startswith('1.') else ['chapter', 'sdpa', 'compile']:
-                peers.append(Peer([executable, str(HERE / 'peer_torch.py'), variant], {**MALLOC, **preload},
-                                  as_written=variant == 'chapter'))
-    return peers
+            print(f'# {python} has {package} {version}', flush=True)
+            peers += jax_peers(executable) if package == 'jax' else torch_peers(executable, version, blas)
+    return [peer for peer in peers if peer.precision in args.precision]
 
 
-ratios = {}  # ratios[figure][peer and version] are those of its variants
+def jax_peers(python):
+    return [Peer(precision, [python, ROOT / 'apps/peers/peer_jax.py', precision]) for precision in PRECISIONS]
+
+
+def torch_peers(python, version, blas):
+    environment = {**MALLOC, **{'LD_PRELOAD': path for path in OPENMP_OPENBLAS if blas == ['generic']}}
+    libtorch = compile_libtorch(python, version)
+    for precision, words in PRECISIONS.items():
+        for word in words:
+            # With "medium" the other variants were slower than the chapter's code; PyTorch 1 has no others.
+            one = word == 'medium' or version.startswith('1.')
+            for variant in ['chapter'] if one else ['chapter', 'sdpa', 'compile']:
+                yield Peer(precision, [python, ROOT / 'apps/peers/peer_torch.py', variant, word], environment,
+                           as_written=variant == 'chapter')
+        if libtorch:
+            yield Peer(precision, [libtorch, words[0]], environment)
+
+
+def compile_libtorch(python, version):
+    """The program, or nothing where this PyTorch does not let it be compiled."""
+    source, program = ROOT / 'apps/peers/peer_libtorch.cpp', BENCH.parent / f'peer_libtorch-{version}'
+    try:
+        flags = subprocess.run([python, '-c', LIBTORCH_FLAGS], capture_output=True, text=True, check=True).stdout
+        subprocess.run(['g++', '-std=c++20', '-O3', source, '-o', program, *flags.splitlines(), '-ltorch_cpu', '-lc10'],
+                       capture_output=True, text=True, check=True)
+        return program
+    except (OSError, subprocess.CalledProcessError) as error:
+        words = getattr(error, 'stderr', '').strip().splitlines() or [str(error)]
+        print('# left out: LibTorch:', next((line for line in words if 'error' in line.lower()), words[-1]), flush=True)
+
+
+ratios = {}  # ratios[figure and precision][peer and version] are those of its variants
 
 
 def report(figure, peer, above, below):
+    figure += f' {bobbin.precision}'
     ratio = statistics.median(a / b for a, b in zip(above, below))
     ratios.setdefault(figure, {}).setdefault(peer.title.split(',')[0], []).append(ratio)
-    print(f'{figure:25} {ratio:6.2f} {statistics.median(above):10.4f} {statistics.median(below):10.4f}  {peer.title}',
+    print(f'{figure:28} {ratio:6.2f} {statistics.median(above):10.4f} {statistics.median(below):10.4f}  {peer.title}',
           flush=True)
 
 
@@ -141,15 +190,14 @@ def speed(peer, batch_size, kinds, rounds, suffix=''):
 
 
 def memory(peer):
-    def peak(start, **settings):
-        with start(args.batch_size, whole, **settings) as worker:
+    def peak(who):
+        with who.start(args.batch_size, whole, keep_pages=False) as worker:
             for _ in range(3):
                 worker.step('train')
         return [worker.peak_mb]
 
     for whole in True, False:
-        report('peak_MB_' + ('whole' if whole else 'cls'), peer, peak(bobbin.start),
-               peak(peer.start, keep_pages=False))
+        report('peak_MB_' + ('whole' if whole else 'cls'), peer, peak(bobbin), peak(peer))
 
 
 def first_step(peer):
@@ -173,9 +221,7 @@ def measure(what, peers, *settings):
             program, words = failure.args
             if program == BENCH:
                 sys.exit(f'bench_peers: {BENCH} failed: {words}')
-            print(f'# left out: {" ".join(peer.command)}: {words}', flush=True)
-    if not works:
-        sys.exit('bench_peers: none of the peers works.')
+            print(f'# left out: {" ".join(map(str, peer.command))}: {words}', flush=True)
     return works
 
 
@@ -190,39 +236,53 @@ def positive(text):
     return int(text)
 
 
-parser = Parser(description='Measures Bobbin beside PyTorch and JAX.')
+parser = Parser(description='Measures Bobbin beside PyTorch, LibTorch and JAX.')
 parser.add_argument('--python', action='append', metavar='PATH', default=[],
                     help="an interpreter that has a peer; may be repeated (default: python3 and /usr/bin/python3)")
+parser.add_argument('--precision', nargs='+', choices=PRECISIONS, default=list(PRECISIONS), metavar='NAME',
+                    help='of: %(choices)s (default: both)')
 parser.add_argument('--threads', type=positive, default=len(os.sched_getaffinity(0)), help='default: all')
 parser.add_argument('--batch-size', type=positive, default=128, help='default: %(default)s')
 parser.add_argument('--rounds', type=positive, default=7, help='of which the median is printed (default: %(default)s)')
 args = parser.parse_args()
 if not BENCH.exists():
     sys.exit(f'bench_peers: {BENCH} is missing: run make first.')
-bobbin = Bobbin()
 peers = find_peers(args.python or filter(shutil.which, ['python3', '/usr/bin/python3']))
 if not peers:
     sys.exit('bench_peers: no peer found: pip install torch, or jax flax optax, and name that Python with --python PATH.')
 
+def heading(what, *columns):
+    print(f'# {what}')
+    print(f'{"figure":28}  ratio {columns[0]:>10} {columns[1]:>10}  peer', flush=True)
+
+
 try:
     print(f'# {args.threads} threads, batch {args.batch_size}, medians of {args.rounds} rounds')
-    print(f'# seconds, theirs over ours: above 1 we are faster\n{"figure":25}  ratio     theirs       ours  peer', flush=True)
-    peers = measure(speed, peers, args.batch_size, ('train', 'eval'), args.rounds)
-    for batch_size in 1, 8:  # short steps, so more of them
-        measure(speed, peers, batch_size, ('train',), 4 * args.rounds, f'_batch_{batch_size}')
+    heading('seconds, theirs over ours in the same precision: above 1 we are faster', 'theirs', 'ours')
+    compared = []
+    for bobbin in map(Bobbin, args.precision):
+        in_float32 = [Bobbin('float32')] if bobbin.precision != 'float32' else []
+        works = measure(speed, [peer for peer in peers if peer.precision == bobbin.precision] + in_float32,
+                        args.batch_size, ('train', 'eval'), args.rounds)
+        if works == in_float32:
+            sys.exit('bench_peers: none of the peers works.')
+        for batch_size in 1, 8:  # short steps, so more of them
+            measure(speed, works, batch_size, ('train',), 4 * args.rounds, f'_batch_{batch_size}')
+        compared.append((bobbin, works, in_float32))
     faster, ratios = ratios, {}
 
-    print(f'# ours over theirs: below 1 we need less\n{"figure":25}  ratio       ours     theirs  peer', flush=True)
-    as_written = [peer for peer in peers if peer.as_written]
-    measure(memory, as_written)
-    measure(first_step, as_written)
+    heading('ours over theirs: below 1 we need less', 'ours', 'theirs')
+    for bobbin, works, in_float32 in compared:
+        as_written = [peer for peer in works if peer.as_written]
+        measure(memory, as_written + in_float32)
+        measure(first_step, as_written)
 
     print("# theirs over ours again: a peer's best variant, and the best PyTorch")
     titles = sorted({title for row in faster.values() for title in row})
-    print(f'{"figure":25}', *(f'{title:>22}' for title in titles + ['PyTorch']))
+    print(f'{"figure":28}', *(f'{title:>22}' for title in titles + ['PyTorch']))
     for figure, row in faster.items():
         groups = [row.get(title, []) for title in titles]
         groups.append([ratio for title in row if title.startswith('PyTorch') for ratio in row[title]])
-        print(f'{figure:25}', *(f'{min(group):22.2f}' if group else f'{"-":>22}' for group in groups))
+        print(f'{figure:28}', *(f'{min(group):22.2f}' if group else f'{"-":>22}' for group in groups))
 except KeyboardInterrupt:
     sys.exit(130)

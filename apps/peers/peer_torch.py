@@ -3,10 +3,11 @@
 A line is "train" or "eval"; the answer is the step's seconds. The first line on stdout names the peer. Bobbin's
 `bench --lockstep` speaks the same, without the name.
 
-    peer_torch.py VARIANT THREADS BATCH_SIZE whole|class-token
+    peer_torch.py VARIANT float32|autocast|medium THREADS BATCH_SIZE whole|class-token
 
 VARIANT is chapter (its code as written), sdpa (the same with PyTorch's own attention) or compile (the chapter's code
-through torch.compile).
+through torch.compile). Products are in bfloat16 with autocast, which keeps their results in bfloat16, too, and with
+medium, set_float32_matmul_precision's word, which does not.
 """
 import pathlib, sys, time
 
@@ -14,7 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'tests' / 'golden'))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / 'tests/golden'))
 import chapter
 
 
@@ -31,7 +33,7 @@ class FusedAttention(nn.Module):
         return F.scaled_dot_product_attention(Q, K, V, dropout_p=self.dropout if self.training else 0).squeeze(0)
 
 
-def make_steps(variant, batch_size, whole):
+def make_steps(variant, precision, batch_size, whole):
     """Two functions without arguments, "train" and "eval"; the model is theirs."""
     if variant == 'sdpa':
         chapter.DotProductAttention = FusedAttention
@@ -43,29 +45,36 @@ def make_steps(variant, batch_size, whole):
     def compiled(step):  # the compiler's own random numbers are slower than PyTorch's
         return torch.compile(step, options={'fallback_random': True}) if variant == 'compile' else step
 
+    def autocast():
+        return torch.autocast('cpu', torch.bfloat16, enabled=precision == 'autocast')
+
     loss = compiled(lambda X, y: F.cross_entropy(model(X), y))
     logits = compiled(lambda X: model(X))
 
     def train():
         model.train()
         optimizer.zero_grad()
-        loss(X, y).backward()
+        with autocast():
+            value = loss(X, y)
+        value.backward()
         optimizer.step()
 
     def evaluate():
         model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), autocast():
             return logits(X)
 
     return {'train': train, 'eval': evaluate}
 
 
 if __name__ == '__main__':
-    variant, threads, batch_size, last_block = sys.argv[1:]
+    variant, precision, threads, batch_size, last_block = sys.argv[1:]
     torch.set_num_threads(int(threads))
-    steps = make_steps(variant, int(batch_size), last_block == 'whole')
+    if precision == 'medium':
+        torch.set_float32_matmul_precision('medium')
+    steps = make_steps(variant, precision, int(batch_size), last_block == 'whole')
     title = {'chapter': "the chapter's code", 'sdpa': 'its own attention', 'compile': 'torch.compile'}[variant]
-    print(f'PyTorch {torch.__version__}, {title}', flush=True)
+    print(f'PyTorch {torch.__version__}, {title}' + f', {precision}' * (precision != 'float32'), flush=True)
     for line in sys.stdin:
         begin = time.perf_counter()
         steps[line.strip()]()

@@ -29,6 +29,10 @@ __global__ void binary_kernel(F f, Broadcast walk, const real* a, const real* b,
   y[i] = f(a[at_a + rest * walk.stride_a[0]], b[at_b + rest * walk.stride_b[0]]);
 }
 
+__global__ void multiply_rounded_kernel(const real* x, const bfloat16* y, real* z, Index n) {
+  if (const Index i = thread_number(); i < n) z[i] = x[i] * to_float(y[i]);
+}
+
 template <class F>
 void unary(const F& f, const real* x, real* y, Index n) {
   launch(F::name, unary_kernel<F>, blocks(n, block_size), block_size, f, x, y, n);
@@ -39,6 +43,10 @@ void binary(const F& f, const Broadcast& walk, const real* a, const real* b, rea
   Index n = 1;
   for (int axis = 0; axis < walk.rank; ++axis) n *= walk.size[axis];
   launch(F::name, binary_kernel<F>, blocks(n, block_size), block_size, f, walk, a, b, y, n);
+}
+
+void multiply_rounded(const real* x, const bfloat16* y, real* z, Index n) {
+  launch("mul", multiply_rounded_kernel, blocks(n, block_size), block_size, x, y, z, n);
 }
 
 namespace {

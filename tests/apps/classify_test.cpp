@@ -443,7 +443,6 @@ TEST_CASE("train, classify, evaluate, bench: --precision") {
   const std::pair<std::string, std::string> programs[] = {
       {"train", ""}, {"classify", model + f.path("a.png")}, {"evaluate", model}, {"bench", ""}};
   for (const auto& [name, words] : programs) {
-    CAPTURE(name);
     check_refuses(name, words + " --precision half", 2,
                   "--precision should be float32, tf32 or bfloat16, got \"half\"");
     check_refuses(name, words + " --precision tf32", 1,

@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -397,6 +399,55 @@ TEST_CASE("classify, evaluate, attention, train: weights of another library say 
   check_refuses("classify", both + "--weights vgg", 1,
                 "names models of timm and torchvision, but these are transformers' weights");
   check_refuses("classify", both + "--act relu", 2, "relu");
+}
+
+TEST_CASE("train, classify, evaluate, bench: --precision") {
+  const Fixture f;
+  const auto answers = [&](const std::string& flags) {
+    const Result r = f.classify(f.path("a.png") + " " + f.path("b.JPG") + " --format json 2>/dev/null " + flags);
+    CHECK(r.status == 0);
+    std::map<std::string, double> numbers;  // of each picture and class
+    for (const auto& picture : nlohmann::json::parse(r.output))
+      for (const auto& answer : picture["classes"])
+        for (const char* kind : {"probability", "logit"})
+          if (answer.contains(kind))
+            numbers[picture["image"].get<std::string>() + answer["class"].get<std::string>()] = answer[kind];
+    return numbers;
+  };
+  const auto exact = answers(""), rounded = answers("--precision bfloat16");
+  REQUIRE(exact.size() == 6);
+  REQUIRE(rounded.size() == 6);
+  for (const auto& [what, probability] : exact) CHECK(std::abs(rounded.at(what) / probability - 1) <= 2e-2);
+  CHECK(answers("--logits --precision bfloat16") != answers("--logits"));
+  CHECK(answers("--logits --precision float32") == answers("--logits"));
+  const Result said = f.classify(f.path("a.png") + " --precision bfloat16 2>&1 >/dev/null");
+  CHECK(said.output.starts_with("classify: "));
+  CHECK(contains(said.output, "bfloat16"));  // by what it is multiplied
+  CHECK(std::count(said.output.begin(), said.output.end(), '\n') == 1);
+
+  const std::string judge = program("evaluate") + " --threads 1 " + f.path("model.safetensors") +
+                            " --by-number --data-dir " + bright_sides(f.folder / "sides", {"left", "right", "up"}) +
+                            " --output-dir " + f.path("out");
+  const Result judged = run(judge), judged_rounded = run(judge + " --precision bfloat16");
+  const auto loss = [](const Result& r) {
+    INFO(r.output);
+    REQUIRE(r.status == 0);
+    return std::stod(r.output.substr(r.output.find("loss      ") + 10));
+  };
+  CHECK(std::abs(loss(judged_rounded) / loss(judged) - 1) <= 2e-2);
+  CHECK(judged_rounded.output.starts_with("products  "));
+  CHECK(contains(judged_rounded.output.substr(0, judged_rounded.output.find('\n')), "bfloat16"));
+  CHECK(!contains(judged.output, "bfloat16"));
+
+  const std::string model = f.path("model.safetensors") + " ";
+  const std::pair<std::string, std::string> programs[] = {
+      {"train", ""}, {"classify", model + f.path("a.png")}, {"evaluate", model}, {"bench", ""}};
+  for (const auto& [name, words] : programs) {
+    check_refuses(name, words + " --precision half", 2,
+                  "--precision should be float32, tf32 or bfloat16, got \"half\"");
+    check_refuses(name, words + " --precision tf32", 1,
+                  "TF32 is a number format of NVIDIA's GPUs; this build computes");
+  }
 }
 
 TEST_CASE("classify, attention: what does not arrive on a full disk is said") {

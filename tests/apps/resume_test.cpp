@@ -248,6 +248,27 @@ TEST_CASE("resume: a folder that goes away in the middle of a run") {
   CHECK(elsewhere.result() == whole.result());
 }
 
+TEST_CASE("resume: a run in bfloat16 goes on in bfloat16") {
+  const TempFolder folder;
+  const auto flags = [](std::vector<std::string> more) {
+    more.insert(more.end(), Run::sgd.begin(), Run::sgd.end());
+    return more;
+  };
+  const Run whole(folder, "whole", 3, flags({"--precision", "bfloat16"})), exact(folder, "exact", 3),
+      part(folder, "part", 3, flags({"--precision", "bfloat16", "--max-steps", "7"}));
+  for (const Run* run : {&whole, &exact, &part}) REQUIRE(run->start().wait() == 0);
+  CHECK(contains(whole.output(), "bfloat16"));  // by what it is multiplied
+  CHECK(!contains(exact.output(), "bfloat16"));
+  CHECK(content(whole.path() / "model.safetensors") != content(exact.path() / "model.safetensors"));
+  const Result resumed = run(program("train") + " --max-steps 0 --resume " + part.path().string());
+  INFO(resumed.output);
+  CHECK(resumed.status == 0);
+  CHECK(contains(resumed.output, "resumed  after step 7\n"));
+  CHECK(contains(resumed.output, "bfloat16"));
+  for (const char* file : {"losses.csv", "model.safetensors"})
+    CHECK(content(part.path() / file) == content(whole.path() / file));
+}
+
 TEST_CASE("resume: a run that the first version of the program began goes on as there") {
   const TempFolder folder;
   write_small_cifar10(folder / "data");

@@ -110,6 +110,7 @@ std::string describe() {
 }
 
 bool multiply(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) try {
+  if (p.alpha != 1 && p.bias) return false;  // it would multiply the bias, too
   thread_local Thread thread;
   Compiled& compiled = thread.compiled(p, a, b, c);
   if (!compiled.product) return false;

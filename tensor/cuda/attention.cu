@@ -255,9 +255,9 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
 //     dA = dY·Vᵀ,  dP = dropout(dA) with the same mask,  dV = Aᵀ·dY,
 //     dS = P ⊙ (dP - Σ P ⊙ dP),  dQ = dS·K/√d,  dK = dSᵀ·Q/√d.
 // The sum over the keys need not be formed from weights: Σ P ⊙ dP = Σ A ⊙ dA = dY·Y. The kernel for dQ leaves it, a
-// number for each query, to that for dK and dV. Of rounded operands Y is made of rounded weights, but P here is not
-// rounded: then dY·Y is off, as Y is, by 2^-9 of the largest summand at most, where the processor, which adds up
-// P ⊙ dP, is not.
+// number for each query, to that for dK and dV. Of rounded operands Y was made of weights that were rounded, each by
+// 2^-9 of itself at most, and so it is their sum; the processor, which keeps all P, adds up P ⊙ dP. Hence dS, dQ and dK
+// are the processor's to a step of bfloat16 only, 2^-7 of the largest number; all else is to the rounding of sums.
 //
 // P and dS of query t and key u. Only what the query sees has a gradient.
 struct WeightAndGradient {

@@ -48,7 +48,7 @@ Key key(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const 
           b.stride,
           c.ld,
           c.stride,
-          std::bit_cast<std::int32_t>(static_cast<float>(p.alpha)) * 2 + (p.bias != nullptr)};
+          Index{std::bit_cast<std::int32_t>(static_cast<float>(p.alpha))} * 2 + (p.bias != nullptr)};
 }
 
 // The code that oneDNN has written for one product; none where it has but its reference loops, a thousand times slower.

@@ -13,8 +13,12 @@
 // which lie in shared memory. A warp's lanes are first those 32 rows: each computes a score with the warp's own rows.
 // Then, with the weights handed round in shared memory, the lanes are columns of the head, and each sums up its own:
 // sum[r][c] is column 32·c + lane of the warp's row r.
+//
+// Operands are `real`, or rounded to bfloat16 (T). Either way all is computed in `real`, of numbers in shared memory
+// that are `real`. Of rounded operands the weights, too, are rounded before they are multiplied, as on the processor.
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "tensor/cuda/dropout.h"
 #include "tensor/cuda/launch.h"
@@ -23,6 +27,17 @@ namespace bobbin::cuda {
 
 constexpr int tile = 32;           // rows of the other side in shared memory: one for each lane
 constexpr int own = tile / warps;  // rows of a warp
+
+// A number of an operand.
+inline __device__ real widen(real x) { return x; }
+inline __device__ real widen(bfloat16 x) { return to_float(x); }
+
+// A factor of a product that is not kept in memory, as exact as it would be in an operand of type T.
+template <class T>
+__device__ real as_operand(real x) {
+  if constexpr (std::is_same_v<T, bfloat16>) return to_float(to_bfloat16(x));
+  return x;
+}
 
 // Rows of one head in shared memory: D is its size rounded up to whole warps, and the column more keeps lanes that read
 // the same column of different rows from waiting for the same bank of the memory.
@@ -74,11 +89,11 @@ struct OwnRows {
 };
 
 // Rows first ... first + 31 of a head, which begins at x; 0 behind the last row, and behind the last column.
-template <int D>
-__device__ void load(Tile<D>& to, const real* x, Index first, Index rows, const Head& head) {
+template <int D, class T>
+__device__ void load(Tile<D>& to, const T* x, Index first, Index rows, const Head& head) {
   for (int r = threadIdx.y; r < tile; r += warps)
     for (int c = threadIdx.x; c < D; c += warp_size)
-      to[r][c] = first + r < rows && c < head.size ? x[(first + r) * head.stride + c] : real{0};
+      to[r][c] = first + r < rows && c < head.size ? widen(x[(first + r) * head.stride + c]) : real{0};
 }
 
 // What a warp's rows and the lanes' rows make with one another: for each row that the block owns, a number for each
@@ -87,14 +102,13 @@ using Pairs = real[tile][tile];
 
 // pairs[r][this lane] = x_r·(the row of the tile that is this lane's), for the rows r of this warp, which begin at
 // first[r]. What a lane writes here it reads again itself.
-template <int D>
-__device__ void multiply(Pairs& pairs, const real* x, const Index (&first)[own], const Tile<D>& rows,
-                         const Head& head) {
+template <int D, class T>
+__device__ void multiply(Pairs& pairs, const T* x, const Index (&first)[own], const Tile<D>& rows, const Head& head) {
   real sums[own] = {};
   for (int c = 0; c < head.size; ++c) {
     const real y = rows[threadIdx.x][c];
 #pragma unroll
-    for (int r = 0; r < own; ++r) sums[r] += x[first[r] + c] * y;
+    for (int r = 0; r < own; ++r) sums[r] += widen(x[first[r] + c]) * y;
   }
 #pragma unroll
   for (int r = 0; r < own; ++r) pairs[threadIdx.y * own + r][threadIdx.x] = sums[r];
@@ -120,6 +134,23 @@ __device__ void store(const real (&sum)[D / warp_size], real scale, real* y, con
     if (const int column = c * warp_size + threadIdx.x; column < head.size) y[column] = scale * sum[c];
 }
 
+// The softmax of a row while its scores go by: m and l of the derivation above.
+struct Softmax {
+  real largest = -std::numeric_limits<real>::infinity(), total = 0;
+
+  // Takes a score of each lane, which becomes exp(score - m). Returns what has become of 1 before: exp(m - m').
+  __device__ real take(real& score) {
+    constexpr real infinity = std::numeric_limits<real>::infinity();
+    const real next = max(largest, warp_max(score));
+    const real kept = largest == next ? real{1} : std::exp(largest - next);
+    score = score == -infinity ? real{0} : std::exp(score - next);
+    largest = next;
+    total = total * kept + warp_sum(score);
+    return kept;
+  }
+  __device__ real log_sum_exp() const { return largest + std::log(total); }
+};
+
 template <int D>
 __global__ void __launch_bounds__(warp_size* warps, 2)
     attention_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
@@ -127,12 +158,10 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
   SHARED(real[tile][D + 1], keys);
   SHARED(real[tile][D + 1], values);
   SHARED(real[tile][tile], weights);
-  constexpr real infinity = std::numeric_limits<real>::infinity();
   const Head head(lens, s);
   const OwnRows rows(head.query, head.queries, head);
-  real largest[own], total[own] = {}, sum[own][D / warp_size] = {};
-#pragma unroll
-  for (int r = 0; r < own; ++r) largest[r] = -infinity;
+  Softmax softmax[own];
+  real sum[own][D / warp_size] = {};
 
   for (Index begin = 0; begin < head.keys; begin += tile) {
     load<D>(keys, k + head.key, begin, head.keys, head);
@@ -144,12 +173,8 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
 #pragma unroll
       for (int r = 0; r < own; ++r) {
         real& weight = weights[threadIdx.y * own + r][threadIdx.x];
-        const real score = head.score(weight, rows.index(r), u);
-        const real next = max(largest[r], warp_max(score));
-        const real kept = largest[r] == next ? real{1} : std::exp(largest[r] - next);
-        weight = score == -infinity ? real{0} : std::exp(score - next);
-        largest[r] = next;
-        total[r] = total[r] * kept + warp_sum(weight);
+        weight = head.score(weight, rows.index(r), u);
+        const real kept = softmax[r].take(weight);
         for (real& x : sum[r]) x *= kept;
       }
       if (dropout.drop_below > 0)
@@ -166,16 +191,73 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
 #pragma unroll
   for (int r = 0; r < own; ++r)
     if (rows.there(r)) {
-      store<D>(sum[r], 1 / total[r], y + rows.begin[r], head);
-      if (threadIdx.x == 0) log_sum_exp[head.row + rows.index(r)] = largest[r] + std::log(total[r]);
+      store<D>(sum[r], 1 / softmax[r].total, y + rows.begin[r], head);
+      if (threadIdx.x == 0) log_sum_exp[head.row + rows.index(r)] = softmax[r].log_sum_exp();
     }
+}
+
+// A weight can only be rounded when it is known, and so is its sum. So of rounded operands the block walks over the
+// keys twice: first for the sums, then for y.
+template <int D>
+__global__ void __launch_bounds__(warp_size* warps, 2)
+    attention_rounded_kernel(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens,
+                             formula::Dropout dropout, real* log_sum_exp, real* y, AttentionSizes s) {
+  SHARED(real[tile][D + 1], keys);
+  SHARED(real[tile][D + 1], values);
+  SHARED(real[tile][tile], A);
+  const Head head(lens, s);
+  const OwnRows rows(head.query, head.queries, head);
+  Softmax softmax[own];
+  real sum[own][D / warp_size] = {};
+
+  for (Index begin = 0; begin < head.keys; begin += tile) {
+    load<D>(keys, k + head.key, begin, head.keys, head);
+    __syncthreads();
+    if (rows.there(0)) {  // a warp without a row only helps to load
+      multiply<D>(A, q, rows.begin, keys, head);
+#pragma unroll
+      for (int r = 0; r < own; ++r) {
+        real score = head.score(A[threadIdx.y * own + r][threadIdx.x], rows.index(r), begin + threadIdx.x);
+        softmax[r].take(score);
+      }
+    }
+    __syncthreads();
+  }
+#pragma unroll
+  for (int r = 0; r < own; ++r)
+    if (rows.there(r) && threadIdx.x == 0) log_sum_exp[head.row + rows.index(r)] = softmax[r].log_sum_exp();
+  __syncwarp();  // the others read them, too
+
+  for (Index begin = 0; begin < head.keys; begin += tile) {
+    load<D>(keys, k + head.key, begin, head.keys, head);
+    load<D>(values, v + head.key, begin, head.keys, head);
+    __syncthreads();
+    if (rows.there(0)) {
+      multiply<D>(A, q, rows.begin, keys, head);
+#pragma unroll 1
+      for (int r = 0; r < own; ++r) {
+        const Index t = rows.index(r), u = begin + threadIdx.x;
+        real& pair = A[threadIdx.y * own + r][threadIdx.x];
+        const real P = std::exp(head.score(pair, t, u) - log_sum_exp[head.row + t]);
+        pair = as_operand<bfloat16>(drop(dropout, head.weight(t, u), P));
+      }
+      __syncwarp();
+      add_products<D>(sum, A, values);
+    }
+    __syncthreads();
+  }
+#pragma unroll
+  for (int r = 0; r < own; ++r)
+    if (rows.there(r)) store<D>(sum[r], 1, y + rows.begin[r], head);
 }
 
 // In the forward pass this was S = Q·Kᵀ/√d, P = softmax(S), A = dropout(P), Y = A·V; so now
 //     dA = dY·Vᵀ,  dP = dropout(dA) with the same mask,  dV = Aᵀ·dY,
 //     dS = P ⊙ (dP - Σ P ⊙ dP),  dQ = dS·K/√d,  dK = dSᵀ·Q/√d.
 // The sum over the keys need not be formed from weights: Σ P ⊙ dP = Σ A ⊙ dA = dY·Y. The kernel for dQ leaves it, a
-// number for each query, to that for dK and dV.
+// number for each query, to that for dK and dV. Of rounded operands Y was made of weights that were rounded, each by
+// 2^-9 of itself at most, and so it is their sum; the processor, which keeps all P, adds up P ⊙ dP. Hence dS, dQ and dK
+// are the processor's to a step of bfloat16 only, 2^-7 of the largest number; all else is to the rounding of sums.
 //
 // P and dS of query t and key u. Only what the query sees has a gradient.
 struct WeightAndGradient {
@@ -187,10 +269,10 @@ struct WeightAndGradient {
         dS(u < head.len(t) && u < head.keys ? P * (dP - sum_P_dP) : real{0}) {}
 };
 
-template <int D>
+template <int D, class T>
 __global__ void __launch_bounds__(warp_size* warps, 2)
-    attention_dq_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
-                        const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* sum_P_dP,
+    attention_dq_kernel(const T* q, const T* k, const T* v, const int* lens, formula::Dropout dropout,
+                        const real* log_sum_exp, const real* y, const T* dY, real* dQ, real* sum_P_dP,
                         AttentionSizes s) {
   SHARED(real[tile][D + 1], keys);
   SHARED(real[tile][D + 1], values);
@@ -201,7 +283,8 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
   real sum[own][D / warp_size] = {};
   for (int r = 0; r < own; ++r) {
     real products = 0;
-    for (int c = threadIdx.x; c < head.size; c += warp_size) products += dY[rows.begin[r] + c] * y[rows.begin[r] + c];
+    for (int c = threadIdx.x; c < head.size; c += warp_size)
+      products += widen(dY[rows.begin[r] + c]) * y[rows.begin[r] + c];
     products = warp_sum(products);
     if (threadIdx.x == 0 && rows.there(r)) sum_P_dP[head.row + rows.index(r)] = products;
   }
@@ -220,7 +303,8 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
         const Index t = rows.index(r);
         real& pair = dS[threadIdx.y * own + r][threadIdx.x];
         const real dP = drop(dropout, head.weight(t, u), dA[threadIdx.y * own + r][threadIdx.x]);
-        pair = WeightAndGradient(pair, dP, log_sum_exp[head.row + t], sum_P_dP[head.row + t], t, u, head).dS;
+        const WeightAndGradient w(pair, dP, log_sum_exp[head.row + t], sum_P_dP[head.row + t], t, u, head);
+        pair = as_operand<T>(w.dS);
       }
       __syncwarp();
       add_products<D>(sum, dS, keys);
@@ -232,10 +316,10 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
     if (rows.there(r)) store<D>(sum[r], 1 / std::sqrt(static_cast<real>(head.size)), dQ + rows.begin[r], head);
 }
 
-template <int D>
+template <int D, class T>
 __global__ void __launch_bounds__(warp_size* warps, 2)
-    attention_dkdv_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
-                          const real* log_sum_exp, const real* sum_P_dP, const real* dY, real* dK, real* dV,
+    attention_dkdv_kernel(const T* q, const T* k, const T* v, const int* lens, formula::Dropout dropout,
+                          const real* log_sum_exp, const real* sum_P_dP, const T* dY, real* dK, real* dV,
                           AttentionSizes s) {
   SHARED(real[tile][D + 1], queries);
   SHARED(real[tile][D + 1], dYs);
@@ -260,8 +344,8 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
         real &product = A[threadIdx.y * own + r][threadIdx.x], &dA = dS[threadIdx.y * own + r][threadIdx.x];
         const WeightAndGradient w(product, drop(dropout, weight, dA), log_sum_exp[head.row + t], sum_P_dP[head.row + t],
                                   t, u, head);
-        product = there ? drop(dropout, weight, w.P) : real{0};
-        dA = there ? w.dS : real{0};
+        product = there ? as_operand<T>(drop(dropout, weight, w.P)) : real{0};
+        dA = there ? as_operand<T>(w.dS) : real{0};
       }
       __syncwarp();
       add_products<D>(sum_V, A, dYs);
@@ -311,18 +395,43 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
   });
 }
 
-void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
-                        const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* dK, real* dV,
-                        const AttentionSizes& s) {
+void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
+                       real* log_sum_exp, real* y, const AttentionSizes& s) {
+  const auto device_lens = ints(lens, s.batch * s.queries);
+  with_columns(s.head_size, [&](auto columns) {
+    launch("attention_rounded", attention_rounded_kernel<columns>, attention_grid(s.queries, s), block_of_warps, q, k,
+           v, device_lens.get(), formula::Dropout(p, draw), log_sum_exp, y, s);
+  });
+}
+
+namespace {
+
+template <class T>
+void backward(const T* q, const T* k, const T* v, const int* lens, real p, Draw draw, const real* log_sum_exp,
+              const real* y, const T* dY, real* dQ, real* dK, real* dV, const AttentionSizes& s) {
   const auto device_lens = ints(lens, s.batch * s.queries);
   const auto sum_P_dP = scratch<real>(s.batch * s.heads * s.queries);
   const formula::Dropout dropout(p, draw);
   with_columns(s.head_size, [&](auto columns) {
-    launch("attention_dq", attention_dq_kernel<columns>, attention_grid(s.queries, s), block_of_warps, q, k, v,
+    launch("attention_dq", attention_dq_kernel<columns, T>, attention_grid(s.queries, s), block_of_warps, q, k, v,
            device_lens.get(), dropout, log_sum_exp, y, dY, dQ, sum_P_dP.get(), s);
-    launch("attention_dkdv", attention_dkdv_kernel<columns>, attention_grid(s.keys, s), block_of_warps, q, k, v,
+    launch("attention_dkdv", attention_dkdv_kernel<columns, T>, attention_grid(s.keys, s), block_of_warps, q, k, v,
            device_lens.get(), dropout, log_sum_exp, sum_P_dP.get(), dY, dK, dV, s);
   });
+}
+
+}  // namespace
+
+void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
+                        const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* dK, real* dV,
+                        const AttentionSizes& s) {
+  backward(q, k, v, lens, p, draw, log_sum_exp, y, dY, dQ, dK, dV, s);
+}
+
+void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
+                                Draw draw, const real* log_sum_exp, const real* y, const bfloat16* dY, real* dQ,
+                                real* dK, real* dV, const AttentionSizes& s) {
+  backward(q, k, v, lens, p, draw, log_sum_exp, y, dY, dQ, dK, dV, s);
 }
 
 }  // namespace bobbin::cuda

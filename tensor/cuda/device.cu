@@ -53,10 +53,14 @@ std::string describe() {
   const cudaDeviceProp& p = device().properties;
   int version = 0;
   check_cublas(cublasGetVersion(blas(), &version), "cublasGetVersion");
+  const Precision precision = ProductsIn::current();
   return format("cuBLAS %d.%d.%d on %s (compute capability %d.%d)%s", version / 10000, version / 100 % 100,
-                version % 100, p.name, p.major, p.minor, ProductsIn::current() == Precision::tf32 ? ", TF32" : "");
+                version % 100, p.name, p.major, p.minor,
+                precision == Precision::tf32       ? ", TF32"
+                : precision == Precision::bfloat16 ? ", bfloat16"
+                                                   : "");
 }
 
-bool has(Precision) { return true; }  // TF32 came with sm_80, the oldest that we build for
+bool has(Precision) { return true; }  // TF32 and bfloat16 came with sm_80, the oldest that we build for
 
 }  // namespace bobbin::cuda

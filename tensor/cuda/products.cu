@@ -4,34 +4,83 @@
 // for Cᵀ = op(B)ᵀ·op(A)ᵀ, with operands and sizes exchanged, and what it writes is our C.
 #include <type_traits>
 
-#include "tensor/cuda/device.h"
+#include "tensor/cuda/launch.h"
 
 namespace bobbin::cuda {
+
+__global__ void round_kernel(const real* x, bfloat16* y, Index n) {
+  if (const Index i = thread_number(); i < n) y[i] = to_bfloat16(x[i]);
+}
+
+__global__ void widen_kernel(const bfloat16* x, real* y, Index n) {
+  if (const Index i = thread_number(); i < n) y[i] = to_float(x[i]);
+}
+
 namespace {
 
-// A template, so that only the one for `real` is made.
+// Of operands of type T: `real`, of which only the one is made, or bfloat16. What is rounded is added up and written as
+// float, which no mode of cuBLAS makes less exact: CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION would only concern
+// results that are themselves rounded.
 template <class T>
-cublasStatus_t blas_gemm(cublasOperation_t trans_a, cublasOperation_t trans_b, int m, int n, int k, T alpha, const T* a,
-                         int lda, Index stride_a, const T* b, int ldb, Index stride_b, T beta, T* c, int ldc,
-                         Index stride_c, int batch) {
+cublasStatus_t blas_gemm(cublasOperation_t trans_a, cublasOperation_t trans_b, int m, int n, int k, real alpha,
+                         const T* a, int lda, Index stride_a, const T* b, int ldb, Index stride_b, real beta, real* c,
+                         int ldc, Index stride_c, int batch) {
   if constexpr (std::is_same_v<T, float>)
     return cublasSgemmStridedBatched(blas(), trans_a, trans_b, m, n, k, &alpha, a, lda, stride_a, b, ldb, stride_b,
                                      &beta, c, ldc, stride_c, batch);
-  else
+  else if constexpr (std::is_same_v<T, double>)
     return cublasDgemmStridedBatched(blas(), trans_a, trans_b, m, n, k, &alpha, a, lda, stride_a, b, ldb, stride_b,
                                      &beta, c, ldc, stride_c, batch);
+  else
+    return cublasGemmStridedBatchedEx(blas(), trans_a, trans_b, m, n, k, &alpha, a, CUDA_R_16BF, lda, stride_a, b,
+                                      CUDA_R_16BF, ldb, stride_b, &beta, c, CUDA_R_32F, ldc, stride_c, batch,
+                                      CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
 }
+
+// A product that is added to the bias has it in all rows of C before.
+template <class T>
+void multiply(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrix& c) {
+  const auto flag = [](bool transposed) { return transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
+  const auto size = [](Index i) { return static_cast<int>(i); };  // functions.h checks that they fit
+  if (p.bias)
+    for (Index i = 0; i < p.batch; ++i) copy_rows(p.bias, 0, c.at + i * c.stride, c.ld, p.m, p.n);
+  check_cublas(blas_gemm(flag(b.transposed), flag(a.transposed), size(p.n), size(p.m), size(p.k), p.alpha, b.at,
+                         size(b.ld), b.stride, a.at, size(a.ld), a.stride, p.bias ? real{1} : real{0}, c.at, size(c.ld),
+                         c.stride, size(p.batch)),
+               "gemm");
+}
+
+// A rounded matrix, rows x cols as it is stored, or a batch of them, as `real`; with what is between the rows.
+struct Widened {
+  std::shared_ptr<real> numbers;
+  Matrix matrix;
+
+  Widened(const RoundedMatrix& x, Index rows, Index cols, Index batch) {
+    const Index n = (batch - 1) * x.stride + (rows - 1) * x.ld + cols;
+    numbers = scratch<real>(n);
+    launch("widen", widen_kernel, blocks(n, block_size), block_size, x.at, numbers.get(), n);
+    matrix = {numbers.get(), x.ld, x.transposed, x.stride};
+  }
+};
 
 }  // namespace
 
 void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c) {
-  const auto flag = [](const Matrix& x) { return x.transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
-  const auto size = [](Index i) { return static_cast<int>(i); };  // functions.h checks that they fit
   const bool tf32 = ProductsIn::current() == Precision::tf32;
   check_cublas(cublasSetMathMode(blas(), tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH), "cublasSetMathMode");
-  check_cublas(blas_gemm(flag(b), flag(a), size(p.n), size(p.m), size(p.k), p.alpha, b.at, size(b.ld), b.stride, a.at,
-                         size(a.ld), a.stride, p.beta, c.at, size(c.ld), c.stride, size(p.batch)),
-               "gemm");
+  multiply(p, a, b, c);
+}
+
+void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) {
+  if (std::is_same_v<real, float>) return multiply(p, a, b, c);
+  // cuBLAS adds such products up as float. In double it gets the same numbers as double.
+  const Widened wide_a(a, a.transposed ? p.k : p.m, a.transposed ? p.m : p.k, p.batch);
+  const Widened wide_b(b, b.transposed ? p.n : p.k, b.transposed ? p.k : p.n, p.batch);
+  gemm(p, wide_a.matrix, wide_b.matrix, c);
+}
+
+void round_to_bfloat16(const real* x, bfloat16* y, Index n) {
+  launch("round_to_bfloat16", round_kernel, blocks(n, block_size), block_size, x, y, n);
 }
 
 }  // namespace bobbin::cuda

@@ -36,19 +36,22 @@ TEST_CASE("cuda: what is being copied is not overwritten") {
   for (int i = 0; i < 20; ++i) CHECK(taken[static_cast<std::size_t>(i)].item() == static_cast<real>(10 + i % 4));
 }
 
-TEST_CASE("cuda: a loop that repeats its shapes asks for no more memory") {
-  const Tensor W = Tensor::full({37, 65}, real(0.01)), gamma = Tensor::ones({65});
-  const auto step = [&] {
-    Staging numbers({17, 37});
-    std::fill_n(numbers.data(), 17 * 37, real{1});
-    const Tensor y = gelu(matmul(std::move(numbers).tensor(), W), 0, {});
-    return cross_entropy(layer_norm(y, gamma, gamma, real(1e-5)).y, Labels(17, 3), 0).item();
-  };
-  const real first = step();
-  step();
-  const memory::Stats before = memory::stats();
-  for (int i = 0; i < 10; ++i) CHECK(step() == first);
-  CHECK(memory::stats().system_allocations == before.system_allocations);
+TEST_CASE("cuda: a loop that repeats its shapes asks for no more memory, in bfloat16 neither") {
+  for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+    const ProductsIn products(precision);
+    const Tensor W = Tensor::full({37, 65}, real(0.01)), gamma = Tensor::ones({65});
+    const auto step = [&] {
+      Staging numbers({17, 37});
+      std::fill_n(numbers.data(), 17 * 37, real{1});
+      const Tensor y = gelu(matmul(std::move(numbers).tensor(), W), 0, {});
+      return cross_entropy(layer_norm(y, gamma, gamma, real(1e-5)).y, Labels(17, 3), 0).item();
+    };
+    const real first = step();
+    step();
+    const memory::Stats before = memory::stats();
+    for (int i = 0; i < 10; ++i) CHECK(step() == first);
+    CHECK(memory::stats().system_allocations == before.system_allocations);
+  }
 }
 
 TEST_CASE("cuda: memory that the GPU does not have is refused with a sentence") {
@@ -62,8 +65,12 @@ TEST_CASE("cuda: the name of the GPU and of cuBLAS") {
   {
     const ProductsIn tf32(Precision::tf32);
     CHECK(contains(cuda::describe(), "TF32"));
+    const ProductsIn bfloat16(Precision::bfloat16);
+    CHECK(contains(cuda::describe(), ", bfloat16"));
+    CHECK(!contains(cuda::describe(), "TF32"));
     const ProductsIn fp32(Precision::float32);
     CHECK(!contains(cuda::describe(), "TF32"));
+    CHECK(!contains(cuda::describe(), "bfloat16"));
   }
   CHECK(!contains(cuda::describe(), "TF32"));
 }

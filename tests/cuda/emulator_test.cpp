@@ -112,6 +112,10 @@ __global__ void blocks_add(float* y) {
   if (threadIdx.x == 0) y[0] += 1;
 }
 __global__ void neighbours_overlap(float* y) { y[blockIdx.x * 32 + threadIdx.x] = static_cast<float>(blockIdx.x); }
+// A bfloat16 each, of which two neighbours' lie in four bytes; or, with a stride of 0, all of them in the same two.
+__global__ void write_half(std::uint16_t* y, unsigned stride) {
+  if (threadIdx.x == 0) y[blockIdx.x * stride] = static_cast<std::uint16_t>(blockIdx.x + 1);
+}
 __global__ void read_beyond(float* y, const float* x) { y[0] = x[4096 / sizeof(float)]; }
 __global__ void write_beyond(float* y, int i) { y[i] = 0; }
 __global__ void move_beyond(float* y, const float* x, int i) { y[i] = x[i]; }
@@ -322,6 +326,27 @@ TEST_CASE("emulator: products of cuBLAS, by columns") {
           CUBLAS_STATUS_SUCCESS);
   CHECK(z.values() == std::vector<float>{1, 2, 3, 4, 2, 3, 6, 8});
 
+  // The same of bfloat16, the upper halves of floats, and with what C holds before. Then transposed.
+  const DeviceArray<std::uint16_t> u({0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0}), v({0x3f80, 0, 0, 0x3f80, 0x3f80, 0,  //
+                                                                                   0x3f80, 0x3f80});
+  DeviceArray<float> w(std::vector<float>(8, 0.5F));
+  const auto multiply = [&](cublasOperation_t trans, cudaDataType type, cublasComputeType_t compute, int ld = 2,
+                            long long stride_a = 1) {
+    return cublasGemmStridedBatchedEx(blas, trans, trans, 2, 2, 2, &onef, u.data, CUDA_R_16BF, ld, stride_a, v.data,
+                                      type, 2, 4, &onef, w.data, CUDA_R_32F, 2, 4, 2, compute, CUBLAS_GEMM_DEFAULT);
+  };
+  REQUIRE(multiply(n, CUDA_R_16BF, CUBLAS_COMPUTE_32F) == CUBLAS_STATUS_SUCCESS);
+  CHECK(w.values() == std::vector<float>{1.5, 2.5, 3.5, 4.5, 2.5, 3.5, 6.5, 8.5});
+  REQUIRE(multiply(t, CUDA_R_16BF, CUBLAS_COMPUTE_32F) == CUBLAS_STATUS_SUCCESS);
+  CHECK(w.values() == std::vector<float>{2.5, 5.5, 5.5, 8.5, 7.5, 12.5, 9.5, 13.5});
+  CHECK(multiply(n, CUDA_R_16BF, CUBLAS_COMPUTE_32F, 1) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(says(last_words([&] { multiply(n, CUDA_R_16BF, CUBLAS_COMPUTE_32F, 2, 2); }),
+             "matrix A, 2 x 2 with leading dimension 2, does not lie inside an allocation"));
+  CHECK(says(last_words([&] { multiply(n, CUDA_R_16BF, CUBLAS_COMPUTE_16F); }),
+             "CUDA_R_16BF and CUDA_R_16BF in CUDA_R_32F, added up in CUBLAS_COMPUTE_16F, is not emulated"));
+  CHECK(says(last_words([&] { multiply(n, CUDA_R_16F, CUBLAS_COMPUTE_32F); }),
+             "CUDA_R_16BF and CUDA_R_16F in CUDA_R_32F, added up in CUBLAS_COMPUTE_32F, is not emulated"));
+
   CHECK(cublasDgemm(blas, n, n, 2, 2, 3, &one, a.data, 1, b.data, 3, &zero, c.data, 2) == CUBLAS_STATUS_INVALID_VALUE);
   CHECK(says(last_words([&] { cublasDgemm(blas, n, n, 2, 2, 3, &one, a.data, 3, b.data, 3, &zero, c.data, 2); }),
              "matrix A, 2 x 3 with leading dimension 3, does not lie inside an allocation"));
@@ -531,10 +556,14 @@ TEST_CASE("emulator: not all threads at one barrier, not all lanes at one exchan
 
 TEST_CASE("emulator: two blocks that write the same word") {
   DeviceArray<float> y(std::vector<float>(32 * 31 + 1, 0.5F));
-  CHECK(says(last_words([&] { launch(blocks_add, 2, 32, y.data); }), "two blocks write the same word, byte 0"));
-  CHECK(says(last_words([&] { launch(blocks_add, 20000, 32, y.data); }), "two blocks write the same word, byte 0"));
+  // Of 1.5 and 2.5 the upper halves differ.
+  CHECK(says(last_words([&] { launch(blocks_add, 2, 32, y.data); }), "two blocks write the same word, byte 2"));
+  CHECK(says(last_words([&] { launch(blocks_add, 20000, 32, y.data); }), "two blocks write the same word, byte 2"));
   CHECK(says(last_words([&] { launch(neighbours_overlap, 31, 33, y.data); }), "two blocks write the same word"));
   CHECK(last_words([&] { launch(neighbours_overlap, 31, 32, y.data); }) == "");
+  DeviceArray<std::uint16_t> halves(8);
+  CHECK(last_words([&] { launch(write_half, 8, 32, halves.data, 1); }) == "");
+  CHECK(says(last_words([&] { launch(write_half, 8, 32, halves.data, 0); }), "two blocks write the same word, byte 0"));
 }
 
 TEST_CASE("emulator: memory that a kernel or the program may not touch") {

@@ -31,6 +31,22 @@ std::vector<int> random_ints(Index n, std::uint64_t seed, int low, int high) {
 
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
+std::vector<bfloat16> rounded(const Numbers& x) {
+  std::vector<bfloat16> y(x.size());
+  cpu::round_to_bfloat16(x.data(), y.data(), static_cast<Index>(x.size()));
+  return y;
+}
+Numbers widened(const std::vector<bfloat16>& x) {
+  Numbers y;
+  for (const bfloat16 v : x) y.push_back(to_float(v));
+  return y;
+}
+std::vector<int> bits(const std::vector<bfloat16>& x) {
+  std::vector<int> y;
+  for (const bfloat16 v : x) y.push_back(v.bits);
+  return y;
+}
+
 // Calls body with each formula of a list.
 template <class... F, class Body>
 void for_each(formula::List<F...>, const Body& body) {
@@ -554,58 +570,156 @@ TEST_CASE("cuda: a step of AdamW") {
     }
 }
 
-TEST_CASE("cuda: products") {
+namespace {
+
+// What of_cpu and of_cuda make of the same operands, which `as` may round.
+void compare_products(const auto& as, const auto& of_cpu, const auto& of_cuda) {
+  using Array = ArrayOnDevice<typename decltype(as(Numbers{}))::value_type>;
   for (const Index m : {1, 31, 33})
     for (const Index n : {1, 37, 65})
       for (const Index k : {1, 32, 65})
         for (const bool trans_a : {false, true})
           for (const bool trans_b : {false, true})
-            for (const real beta : {real{0}, real{1}}) {
+            for (const bool with_bias : {false, true}) {
+              CAPTURE(m);
+              CAPTURE(n);
+              CAPTURE(k);
+              CAPTURE(trans_a);
+              CAPTURE(trans_b);
+              CAPTURE(with_bias);
               const Index lda = (trans_a ? m : k) + 1, ldb = (trans_b ? k : n) + 2, ldc = n + 3;
-              const Numbers a = random((trans_a ? k : m) * lda, 1), b = random((trans_b ? n : k) * ldb, 2);
-              Numbers c(count(m * ldc), beta == 0 ? not_a_number : real{1});  // with beta = 0 it is not read
-              OnDevice A(a), B(b, 1), C(c, 1);
-              const Product p{m, n, k, 2, beta};
-              cpu::gemm(p, {a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, {c.data(), ldc});
-              cuda::gemm(p, {A, lda, trans_a}, {B, ldb, trans_b}, {C, ldc});
+              const auto a = as(random((trans_a ? k : m) * lda, 1)), b = as(random((trans_b ? n : k) * ldb, 2));
+              const Numbers bias = random(n, 3);
+              Numbers c(count(m * ldc), not_a_number);  // it is not read, and between the rows it stays
+              Array A(a), B(b, 1);
+              OnDevice C(c, 1), Bias(bias, 1);
+              const Product p{.m = m, .n = n, .k = k, .alpha = 2};
+              Product of_host = p, of_device = p;
+              if (with_bias) of_host.bias = bias.data(), of_device.bias = Bias;
+              of_cpu(of_host, {a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, {c.data(), ldc});
+              of_cuda(of_device, {A, lda, trans_a}, {B, ldb, trans_b}, {C, ldc});
               check_same(C.values(), c, 16 * epsilon);
             }
 }
 
-TEST_CASE("cuda: batched products") {
+void compare_batched_products(const auto& as, const auto& of_cpu, const auto& of_cuda) {
+  using Array = ArrayOnDevice<typename decltype(as(Numbers{}))::value_type>;
   const Index batch = 5, m = 7, n = 33, k = 4;
-  for (const Index stride_b : {Index{0}, k * n + 1}) {
-    const Numbers a = random(batch * (m * k + 2), 1), b = random(batch * (k * n + 1), 2);
-    Numbers c(count(batch * m * n));
-    OnDevice A(a), B(b), C(batch * m * n);
-    const Product p{.m = m, .n = n, .k = k, .batch = batch};
-    cpu::gemm(p, {a.data(), k, false, m * k + 2}, {b.data(), n, false, stride_b}, {c.data(), n, m * n});
-    cuda::gemm(p, {A, k, false, m * k + 2}, {B, n, false, stride_b}, {C, n, m * n});
-    check_same(C.values(), c, 16 * epsilon);
+  for (const Index stride_b : {Index{0}, k * n + 1})
+    for (const bool with_bias : {false, true}) {
+      CAPTURE(stride_b);
+      CAPTURE(with_bias);
+      // B ends where the last of its matrices ends.
+      const auto a = as(random(batch * (m * k + 2), 1)), b = as(random((batch - 1) * stride_b + k * n, 2));
+      const Numbers bias = random(n, 3);
+      Numbers c(count(batch * (m * n + 3)), not_a_number);
+      Array A(a), B(b);
+      OnDevice C(c), Bias(bias);
+      const Product p{.m = m, .n = n, .k = k, .batch = batch};
+      Product of_host = p, of_device = p;
+      if (with_bias) of_host.bias = bias.data(), of_device.bias = Bias;
+      of_cpu(of_host, {a.data(), k, false, m * k + 2}, {b.data(), n, false, stride_b}, {c.data(), n, m * n + 3});
+      of_cuda(of_device, {A, k, false, m * k + 2}, {B, n, false, stride_b}, {C, n, m * n + 3});
+      check_same(C.values(), c, 16 * epsilon);
+    }
+}
+
+const auto as_they_are = [](const Numbers& x) { return x; };
+
+}  // namespace
+
+TEST_CASE("cuda: products") { compare_products(as_they_are, cpu::gemm, cuda::gemm); }
+TEST_CASE("cuda: batched products") { compare_batched_products(as_they_are, cpu::gemm, cuda::gemm); }
+TEST_CASE("cuda: rounded products") { compare_products(rounded, cpu::gemm_rounded, cuda::gemm_rounded); }
+TEST_CASE("cuda: rounded batched products") {
+  compare_batched_products(rounded, cpu::gemm_rounded, cuda::gemm_rounded);
+}
+
+TEST_CASE("cuda: rounding to bfloat16") {
+  const struct {
+    std::uint32_t x;  // the bits of a float
+    int want;
+  } some[] = {{0x00000000, 0x0000}, {0x80000000, 0x8000}, {0x3f800000, 0x3f80}, {0xc0490fdb, 0xc049},
+              {0x3f807fff, 0x3f80}, {0x3f808000, 0x3f80}, {0x3f808001, 0x3f81},                        // a tie: to even
+              {0x3f817fff, 0x3f81}, {0x3f818000, 0x3f82}, {0xbf818000, 0xbf82}, {0x3fffffff, 0x4000},  //
+              {0x7f800000, 0x7f80}, {0xff800000, 0xff80},                                              // infinite
+              {0x7f7fffff, 0x7f80}, {0x7f7f8000, 0x7f80}, {0xff7f8000, 0xff80}, {0x7f7f7fff, 0x7f7f},  // or becomes it
+              {0x00000001, 0x0000}, {0x00008000, 0x0000}, {0x80008000, 0x8000}, {0x00008001, 0x0001},  // denormal
+              {0x00018000, 0x0002}, {0x007f7fff, 0x007f}, {0x007fffff, 0x0080}};
+  Numbers x;
+  std::vector<int> want;
+  for (const auto& one : some) {
+    x.push_back(math::detail::from_bits(one.x));
+    want.push_back(one.want);
+  }
+  RoundedOnDevice Y(static_cast<Index>(x.size()));
+  OnDevice X(x);
+  cuda::round_to_bfloat16(X, Y, static_cast<Index>(x.size()));
+  CHECK(bits(Y.values()) == want);
+
+  // Those of which only bits that are cut off say that they are NaN.
+  const Numbers nan{not_a_number, -not_a_number, math::detail::from_bits(0x7f800001),
+                    math::detail::from_bits(0xff80ffff), math::detail::from_bits(0x7fffffff)};
+  RoundedOnDevice N(5);
+  OnDevice from_nan(nan);
+  cuda::round_to_bfloat16(from_nan, N, 5);
+  for (const bfloat16 v : N.values()) CHECK(std::isnan(to_float(v)));
+
+  for (const Index n : some_sizes)
+    for (const Index offset : {0, 1}) {
+      CAPTURE(n);
+      CAPTURE(offset);
+      const Numbers numbers = random(n, 1, -9, 9);
+      OnDevice from(numbers, offset);
+      RoundedOnDevice to(n, offset);
+      cuda::round_to_bfloat16(from, to, n);
+      CHECK(bits(to.values()) == bits(rounded(numbers)));
+    }
+}
+
+namespace {
+
+// Operands of attention, of which no exponential is extreme.
+struct AttentionCase {
+  AttentionSizes sizes;  // batch, heads, queries, keys, head size
+  bool with_lens;
+  double p;
+
+  Numbers queries(std::uint64_t seed) const { return random(sizes.batch * sizes.queries * columns(), seed); }
+  Numbers keys(std::uint64_t seed) const { return random(sizes.batch * sizes.keys * columns(), seed); }
+  std::vector<int> lens() const {
+    std::vector<int> lens = random_ints(sizes.batch * sizes.queries, 5, 0, static_cast<int>(sizes.keys) + 1);
+    lens[0] = 0;
+    return lens;
+  }
+
+ private:
+  Index columns() const { return sizes.heads * sizes.head_size; }
+};
+
+void for_each_attention(const auto& body) {
+  const AttentionCase cases[] = {{{1, 1, 1, 1, 1}, false, 0},      {{2, 3, 5, 7, 4}, false, 0},
+                                 {{1, 2, 33, 31, 31}, false, 0.3}, {{2, 1, 37, 65, 33}, true, 0},
+                                 {{1, 1, 65, 33, 64}, true, 0.2},  {{3, 2, 1, 37, 8}, true, 0.5},
+                                 {{1, 1, 3, 40, 65}, false, 0}};
+  for (const AttentionCase& c : cases) {
+    if (sizeof(real) == 8 && c.sizes.head_size > 32) continue;
+    CAPTURE(c.sizes.queries);
+    CAPTURE(c.sizes.keys);
+    CAPTURE(c.sizes.head_size);
+    body(c);
   }
 }
 
+}  // namespace
+
 TEST_CASE("cuda: attention and its way back") {
-  struct Case {
-    AttentionSizes sizes;  // batch, heads, queries, keys, head size
-    enum { whole, lengths } lens;
-    double p;
-  };
-  const Case cases[] = {{{1, 1, 1, 1, 1}, Case::whole, 0},        {{2, 3, 5, 7, 4}, Case::whole, 0},
-                        {{1, 2, 33, 31, 31}, Case::whole, 0.3},   {{2, 1, 37, 65, 33}, Case::lengths, 0},
-                        {{1, 1, 65, 33, 64}, Case::lengths, 0.2}, {{3, 2, 1, 37, 8}, Case::lengths, 0.5},
-                        {{1, 1, 3, 40, 65}, Case::whole, 0}};
-  for (const Case& c : cases) {
+  for_each_attention([](const AttentionCase& c) {
     const AttentionSizes& s = c.sizes;
-    if (sizeof(real) == 8 && s.head_size > 32) continue;
-    CAPTURE(s.queries);
-    CAPTURE(s.keys);
-    CAPTURE(s.head_size);
-    const Index D = s.heads * s.head_size, of_queries = s.batch * s.queries * D, of_keys = s.batch * s.keys * D;
-    const Numbers q = random(of_queries, 1), k = random(of_keys, 2), v = random(of_keys, 3), dY = random(of_queries, 4);
-    std::vector<int> lens = random_ints(s.batch * s.queries, 5, 0, static_cast<int>(s.keys) + 1);
-    lens[0] = 0;
-    const int* const l = c.lens == Case::lengths ? lens.data() : nullptr;
+    const Numbers q = c.queries(1), k = c.keys(2), v = c.keys(3), dY = c.queries(4);
+    const Index of_queries = static_cast<Index>(q.size()), of_keys = static_cast<Index>(k.size());
+    const std::vector<int> lens = c.lens();
+    const int* const l = c.with_lens ? lens.data() : nullptr;
     const Draw draw{5, 6};
     const real drop = static_cast<real>(c.p);
     Numbers weights(count(cpu::attention_keeps(s).size())), y(q.size()), dQ(q.size()), dK(k.size()), dV(v.size());
@@ -624,7 +738,66 @@ TEST_CASE("cuda: attention and its way back") {
     const Numbers first = DK.values();
     cuda::attention_backward(Q, K, V, l, drop, draw, kept, Y, DY, DQ, DK, DV, s);
     CHECK(DK.values() == first);
-  }
+  });
+}
+
+namespace {
+
+// A step of bfloat16, relative to a number, at most.
+constexpr double step_of_bfloat16 = 1.0 / 128;
+
+// Whether the numbers agree but for the rounding of sums; a few, however, may differ by a step of bfloat16: what goes
+// into them is rounded, and where it lies halfway between two its own last digit decides.
+void check_rounded(const Numbers& got, const Numbers& want) {
+  check_same(got, want, step_of_bfloat16);
+  double largest = 0;
+  for (const real w : want) largest = std::max(largest, std::abs(double{w}));
+  Index off = 0;
+  for (std::size_t i = 0; i < want.size(); ++i) off += !(std::abs(double{got[i]} - want[i]) <= 64 * epsilon * largest);
+  CAPTURE(want.size());
+  CHECK(10 * off <= static_cast<Index>(want.size()));
+}
+
+}  // namespace
+
+TEST_CASE("cuda: attention of rounded operands and its way back") {
+  for_each_attention([](const AttentionCase& c) {
+    const AttentionSizes& s = c.sizes;
+    const auto q = rounded(c.queries(1)), k = rounded(c.keys(2)), v = rounded(c.keys(3)), dY = rounded(c.queries(4));
+    const Index of_queries = static_cast<Index>(q.size()), of_keys = static_cast<Index>(k.size());
+    const std::vector<int> lens = c.lens();
+    const int* const l = c.with_lens ? lens.data() : nullptr;
+    const Draw draw{5, 6};
+    const real drop = static_cast<real>(c.p);
+    Numbers weights(count(cpu::attention_keeps(s).size())), y(q.size()), dQ(q.size()), dK(k.size()), dV(v.size());
+    cpu::attention_rounded(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), y.data(), s);
+    cpu::attention_rounded_backward(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), y.data(), dY.data(),
+                                    dQ.data(), dK.data(), dV.data(), s);
+
+    RoundedOnDevice Q(q, 1), K(k), V(v, 1), DY(dY, 1);
+    OnDevice Y(of_queries, 1), DQ(of_queries), DK(of_keys, 1), DV(of_keys), kept(cuda::attention_keeps(s).size());
+    cuda::attention_rounded(Q, K, V, l, drop, draw, kept, Y, s);
+    check_rounded(Y.values(), y);
+
+    // With the y that weights as they are would have made, dY·y is the processor's Σ P ⊙ dP.
+    Numbers exact_y(q.size());
+    cpu::attention(widened(q).data(), widened(k).data(), widened(v).data(), l, drop, draw, weights.data(),
+                   exact_y.data(), s);
+    OnDevice exact_Y(exact_y);
+    cuda::attention_rounded_backward(Q, K, V, l, drop, draw, kept, exact_Y, DY, DQ, DK, DV, s);
+    check_rounded(DQ.values(), dQ);
+    check_rounded(DK.values(), dK);
+    check_rounded(DV.values(), dV);
+
+    // With the y that there is, it is off by the rounding of weights, and so many dS are rounded another way.
+    cuda::attention_rounded_backward(Q, K, V, l, drop, draw, kept, Y, DY, DQ, DK, DV, s);
+    check_same(DQ.values(), dQ, step_of_bfloat16);
+    check_same(DK.values(), dK, step_of_bfloat16);
+    check_rounded(DV.values(), dV);
+    const Numbers first = DK.values();
+    cuda::attention_rounded_backward(Q, K, V, l, drop, draw, kept, Y, DY, DQ, DK, DV, s);
+    CHECK(DK.values() == first);
+  });
 }
 
 TEST_CASE("cuda: attention refuses heads that do not fit into shared memory") {

@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -21,39 +22,45 @@ constexpr Index some_sizes_in_fours[] = {1, 3, 4, 5, 37, 127, 2051};
 
 /// An array in the memory of the GPU that ends where its last number ends, and begins `offset` numbers behind an
 /// aligned address. Not a Tensor, whose memory is rounded up: here nothing is to read or write behind the end.
-class OnDevice {
+template <class T>
+class ArrayOnDevice {
  public:
-  explicit OnDevice(const Numbers& numbers, Index offset = 0)
+  explicit ArrayOnDevice(const std::vector<T>& numbers, Index offset = 0)
       : size_(static_cast<Index>(numbers.size())),
-        block_(static_cast<real*>(cuda::allocate(static_cast<std::size_t>(size_ + offset) * sizeof(real)))),
+        block_(static_cast<T*>(cuda::allocate(static_cast<std::size_t>(size_ + offset) * sizeof(T)))),
         begin_(block_ + offset) {
-    const std::shared_ptr<real> host = cuda::host_block(size_);
-    std::copy(numbers.begin(), numbers.end(), host.get());
-    cuda::check_cuda(
-        cudaMemcpyAsync(begin_, host.get(), numbers.size() * sizeof(real), cudaMemcpyHostToDevice, cuda::stream()),
-        "cudaMemcpyAsync");
+    const std::size_t bytes = numbers.size() * sizeof(T);
+    const std::shared_ptr<real> host = cuda::host_block(static_cast<Index>(bytes / sizeof(real) + 1));
+    std::memcpy(host.get(), numbers.data(), bytes);
+    cuda::check_cuda(cudaMemcpyAsync(begin_, host.get(), bytes, cudaMemcpyHostToDevice, cuda::stream()),
+                     "cudaMemcpyAsync");
     cuda::wait();
   }
   /// For a result: no number yet.
-  explicit OnDevice(Index size, Index offset = 0)
-      : OnDevice(Numbers(static_cast<std::size_t>(size), not_a_number), offset) {}
-  ~OnDevice() {
+  explicit ArrayOnDevice(Index size, Index offset = 0)
+      : ArrayOnDevice(std::vector<T>(static_cast<std::size_t>(size), nothing(T{})), offset) {}
+  ~ArrayOnDevice() {
     cuda::wait();
     cuda::release(block_);
   }
-  OnDevice(const OnDevice&) = delete;
+  ArrayOnDevice(const ArrayOnDevice&) = delete;
 
-  operator real*() { return begin_; }
-  Numbers values() const {
-    Numbers result(static_cast<std::size_t>(size_));
-    cuda::to_host(begin_, result.data(), size_);
+  operator T*() { return begin_; }
+  std::vector<T> values() const {
+    std::vector<T> result(static_cast<std::size_t>(size_));
+    cuda::download(begin_, result.data(), size_);
     return result;
   }
 
  private:
+  static real nothing(real) { return not_a_number; }
+  static bfloat16 nothing(bfloat16) { return to_bfloat16(not_a_number); }
+
   Index size_;
-  real *block_, *begin_;
+  T *block_, *begin_;
 };
+using OnDevice = ArrayOnDevice<real>;
+using RoundedOnDevice = ArrayOnDevice<bfloat16>;
 
 /// How far single precision may be off, in units of its last digit.
 constexpr double epsilon = std::numeric_limits<real>::epsilon();

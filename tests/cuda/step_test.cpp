@@ -49,20 +49,27 @@ struct Plan {
 
 }  // namespace
 
-TEST_CASE("cuda: a step of training waits once, to read the loss, and takes no memory") {
-  TinyRun training;
-  for (int i = 0; i < 3; ++i) training.step();
-  const char* const names[] = {"cudaMalloc",       "cudaFree",
-                               "cudaMallocHost",   "cudaFreeHost",
-                               "cudaEventDestroy", "cudaEventCreateWithFlags",
-                               "cudaMemGetInfo",   "cudaStreamSynchronize"};
-  std::map<std::string, unsigned long> before;
-  for (const char* name : names) before[name] = emulator::calls_of(name);
-  for (int i = 0; i < 5; ++i) training.step();
-  for (const char* name : names) {
-    const std::string text = name;
-    CAPTURE(text);
-    CHECK(emulator::calls_of(name) - before[name] == (text == "cudaStreamSynchronize" ? 5 : 0));
+TEST_CASE("cuda: a step of training waits once, to read the loss, and takes no memory; in bfloat16, too") {
+  for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+    const ProductsIn products(precision);
+    TinyRun training;
+    for (int i = 0; i < 3; ++i) training.step();
+    const char* const names[] = {"cudaMalloc",       "cudaFree",
+                                 "cudaMallocHost",   "cudaFreeHost",
+                                 "cudaEventDestroy", "cudaEventCreateWithFlags",
+                                 "cudaMemGetInfo",   "cudaStreamSynchronize"};
+    std::map<std::string, unsigned long> before;
+    for (const char* name : names) before[name] = emulator::calls_of(name);
+    const unsigned long in_float32 = emulator::calls_of("cublasSgemmStridedBatched");
+    for (int i = 0; i < 5; ++i) training.step();
+    for (const char* name : names) {
+      const std::string text = name;
+      CAPTURE(text);
+      CHECK(emulator::calls_of(name) - before[name] == (text == "cudaStreamSynchronize" ? 5 : 0));
+    }
+    // Not one product of the model is left in float32.
+    if (precision == Precision::bfloat16 && sizeof(real) == 4)
+      CHECK(emulator::calls_of("cublasSgemmStridedBatched") == in_float32);
   }
 }
 
@@ -93,10 +100,12 @@ TEST_CASE("cuda: whichever call fails, an Error says which") {
                {"cudaEventRecord", "cudaEventRecord failed: "},
                {"cudaEventQuery", "cudaEventQuery failed: "},
                {"cublasSgemmStridedBatched", "gemm failed: "},
+               {"cublasGemmStridedBatchedEx", "gemm failed: "},
                {"cublasSetMathMode", "cublasSetMathMode failed: "}};
   for (const auto& call : calls)
     for (const int which : {1, 2, 7}) {
       const std::string function = call.function;
+      const ProductsIn products(function == "cublasGemmStridedBatchedEx" ? Precision::bfloat16 : Precision::float32);
       CAPTURE(function);
       CAPTURE(which);
       memory::release_cached();

@@ -1,6 +1,9 @@
 #include <cblas.h>
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <vector>
 
 #include "cublas_v2.h"
 #include "memory.h"
@@ -21,6 +24,26 @@ void product(CBLAS_TRANSPOSE trans_a, CBLAS_TRANSPOSE trans_b, int m, int n, int
 void product(CBLAS_TRANSPOSE trans_a, CBLAS_TRANSPOSE trans_b, int m, int n, int k, double alpha, const double* a,
              int lda, const double* b, int ldb, double beta, double* c, int ldc) {
   cblas_dgemm(CblasColMajor, trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+
+// A bfloat16: the upper half of a float.
+enum class Half : std::uint16_t {};
+
+// Of operands that are written out as floats; of the columns of a matrix, only what belongs to it.
+std::vector<float> widened(CBLAS_TRANSPOSE trans, int rows, int cols, const Half* x, int ld) {
+  if (trans == CblasTrans) std::swap(rows, cols);
+  std::vector<float> numbers;
+  for (int col = 0; col < cols; ++col)
+    for (int row = 0; row < rows; ++row)
+      numbers.push_back(
+          std::bit_cast<float>(static_cast<std::uint32_t>(x[static_cast<long long>(col) * ld + row]) << 16));
+  return numbers;
+}
+void product(CBLAS_TRANSPOSE trans_a, CBLAS_TRANSPOSE trans_b, int m, int n, int k, float alpha, const Half* a, int lda,
+             const Half* b, int ldb, float beta, float* c, int ldc) {
+  const std::vector<float> wide_a = widened(trans_a, m, k, a, lda), wide_b = widened(trans_b, k, n, b, ldb);
+  product(trans_a, trans_b, m, n, k, alpha, wide_a.data(), std::max(1, trans_a == CblasTrans ? k : m), wide_b.data(),
+          std::max(1, trans_b == CblasTrans ? n : k), beta, c, ldc);
 }
 
 // `batch` matrices of rows x cols, by columns that lie `ld` apart.
@@ -45,17 +68,18 @@ struct Matrices {
   }
 };
 
-template <class T>
+template <class T, class Result>
 cublasStatus_t gemm(const char* name, cublasHandle_t handle, cublasOperation_t trans_a, cublasOperation_t trans_b,
-                    int m, int n, int k, const T* alpha, const T* a, int lda, long long stride_a, const T* b, int ldb,
-                    long long stride_b, const T* beta, T* c, int ldc, long long stride_c, int batch) {
+                    int m, int n, int k, const Result* alpha, const T* a, int lda, long long stride_a, const T* b,
+                    int ldb, long long stride_b, const Result* beta, Result* c, int ldc, long long stride_c,
+                    int batch) {
   const Call call(name);
   if (call.no_device() || !handle) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (call.must_fail()) return CUBLAS_STATUS_EXECUTION_FAILED;
   const bool turn_a = trans_a == CUBLAS_OP_T, turn_b = trans_b == CUBLAS_OP_T;
   const Matrices<const T> A{a, turn_a ? k : m, turn_a ? m : k, lda, stride_a};
   const Matrices<const T> B{b, turn_b ? n : k, turn_b ? k : n, ldb, stride_b};
-  const Matrices<T> C{c, m, n, ldc, stride_c};
+  const Matrices<Result> C{c, m, n, ldc, stride_c};
   if (!A.possible() || !B.possible() || !C.possible() || batch < 0) return CUBLAS_STATUS_INVALID_VALUE;
   if (m == 0 || n == 0 || batch == 0) return CUBLAS_STATUS_SUCCESS;
   work_in(handle->stream, name);
@@ -69,6 +93,31 @@ cublasStatus_t gemm(const char* name, cublasHandle_t handle, cublasOperation_t t
     product(order(turn_a), order(turn_b), m, n, k, *alpha, a + i * stride_a, lda, b + i * stride_b, ldb, *beta,
             c + i * stride_c, ldc);
   return CUBLAS_STATUS_SUCCESS;
+}
+
+const char* name_of(cudaDataType type) {
+  switch (type) {
+    case CUDA_R_32F:
+      return "CUDA_R_32F";
+    case CUDA_R_64F:
+      return "CUDA_R_64F";
+    case CUDA_R_16F:
+      return "CUDA_R_16F";
+    case CUDA_R_16BF:
+      return "CUDA_R_16BF";
+  }
+  return "an unknown type";
+}
+const char* name_of(cublasComputeType_t type) {
+  switch (type) {
+    case CUBLAS_COMPUTE_16F:
+      return "CUBLAS_COMPUTE_16F";
+    case CUBLAS_COMPUTE_32F:
+      return "CUBLAS_COMPUTE_32F";
+    case CUBLAS_COMPUTE_32F_FAST_16BF:
+      return "CUBLAS_COMPUTE_32F_FAST_16BF";
+  }
+  return "an unknown type";
 }
 
 }  // namespace
@@ -158,4 +207,20 @@ cublasStatus_t cublasDgemmStridedBatched(cublasHandle_t handle, cublasOperation_
                                          const double* beta, double* c, int ldc, long long stride_c, int batch) {
   return gemm("cublasDgemmStridedBatched", handle, trans_a, trans_b, m, n, k, alpha, a, lda, stride_a, b, ldb, stride_b,
               beta, c, ldc, stride_c, batch);
+}
+
+cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t trans_a, cublasOperation_t trans_b,
+                                          int m, int n, int k, const void* alpha, const void* a, cudaDataType type_a,
+                                          int lda, long long stride_a, const void* b, cudaDataType type_b, int ldb,
+                                          long long stride_b, const void* beta, void* c, cudaDataType type_c, int ldc,
+                                          long long stride_c, int batch, cublasComputeType_t compute_type,
+                                          cublasGemmAlgo_t) {
+  const char* const call = "cublasGemmStridedBatchedEx";
+  if (type_a != CUDA_R_16BF || type_b != CUDA_R_16BF || type_c != CUDA_R_32F || compute_type != CUBLAS_COMPUTE_32F)
+    die(std::string("a product of ") + name_of(type_a) + " and " + name_of(type_b) + " in " + name_of(type_c) +
+            ", added up in " + name_of(compute_type) + ", is not emulated",
+        call);
+  return gemm(call, handle, trans_a, trans_b, m, n, k, static_cast<const float*>(alpha), static_cast<const Half*>(a),
+              lda, stride_a, static_cast<const Half*>(b), ldb, stride_b, static_cast<const float*>(beta),
+              static_cast<float*>(c), ldc, stride_c, batch);
 }

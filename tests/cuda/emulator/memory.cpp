@@ -29,8 +29,11 @@ std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / 
 // A handler for touching what is locked. It must be ours, also after somebody else put in his own.
 void catch_faults();
 
-// Three ranges of the same size. For each word of the device: what it is, what it was when the part of the launch that
-// runs began, and the number of the part that changed it last.
+// What blocks must not share, the smallest number that our kernels write: a bfloat16.
+constexpr std::size_t word = 2;
+
+// Three ranges. For each word of the device: what it is, what it was when the part of the launch that runs began, and
+// the number of the part that changed it last.
 struct Arena {
   char *words, *before, *changed_by;
   char* next;                              // free from here on
@@ -42,17 +45,17 @@ struct Arena {
   Arena()
       : words(reserve(PROT_NONE)),
         before(reserve(PROT_READ | PROT_WRITE)),
-        changed_by(reserve(PROT_READ | PROT_WRITE)),
+        changed_by(reserve(PROT_READ | PROT_WRITE, sizeof(std::uint32_t) / word)),
         next(words) {}
 
-  static char* reserve(int protection) {
-    void* const range = mmap(nullptr, reserved, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (range == MAP_FAILED) die("no range of 64 GB of addresses is to be had for its memory", "mmap");
+  static char* reserve(int protection, std::size_t times = 1) {
+    void* const range = mmap(nullptr, times * reserved, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (range == MAP_FAILED) die("no ranges of 64 and 128 GB of addresses are to be had for its memory", "mmap");
     return static_cast<char*>(range);
   }
-  char* before_of(const char* word) const { return before + (word - words); }
-  std::uint32_t* changed_by_of(const char* word) const {
-    return reinterpret_cast<std::uint32_t*>(changed_by + (word - words));
+  char* before_of(const char* address) const { return before + (address - words); }
+  std::uint32_t* changed_by_of(const char* address) const {
+    return reinterpret_cast<std::uint32_t*>(changed_by) + static_cast<std::size_t>(address - words) / word;
   }
 };
 
@@ -206,7 +209,7 @@ bool release(void* begin) {
   all.live.erase(found);
   madvise(p.begin, p.bytes, MADV_DONTNEED);
   madvise(all.before_of(p.begin), p.bytes, MADV_DONTNEED);
-  madvise(all.changed_by_of(p.begin), p.bytes, MADV_DONTNEED);
+  madvise(all.changed_by_of(p.begin), p.bytes / word * sizeof(std::uint32_t), MADV_DONTNEED);
   return true;
 }
 
@@ -263,7 +266,6 @@ void Access::watch() {
 
 void Access::next_part() {
   Arena& all = arena();
-  constexpr std::size_t word = sizeof(std::uint32_t);
   for (const Opened& o : opened_) {
     if (!o.writable) continue;
     char* const end = o.allocation->begin + o.allocation->bytes;

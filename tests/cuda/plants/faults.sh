@@ -26,6 +26,16 @@ plant 'a sum of columns does not wait for the other warps' reduce.cu sums \
 ' '  sums[threadIdx.y][threadIdx.x] = sum;
 '
 
+plant 'tiles of rounded keys are overwritten in the first walk' attention.cu 'attention of rounded*' \
+  '        softmax[r].take(score);
+      }
+    }
+    __syncthreads();
+' '        softmax[r].take(score);
+      }
+    }
+'
+
 plant 'a barrier that only some warps come to' attention.cu 'attention*' \
   '    __syncthreads();  // before the next tiles overwrite these' \
   '    if (rows.there(0)) __syncthreads();'
@@ -96,16 +106,18 @@ plant 'a broadcast takes the stride of the other operand' elementwise.cu 'binary
   'at_a += index * walk.stride_a[axis];' 'at_a += index * walk.stride_b[axis];'
 
 plant 'the leading dimensions are exchanged' products.cu '*products' \
-  'b.at, size(b.ld), b.stride, a.at,
-                         size(a.ld), a.stride,' \
-  'b.at, size(a.ld), b.stride, a.at,
-                         size(b.ld), a.stride,'
+  'size(b.ld), b.stride, a.at, size(a.ld), a.stride,' \
+  'size(a.ld), b.stride, a.at, size(b.ld), a.stride,'
 
 plant 'a batch goes on by the stride of the other matrix' products.cu '*products' \
-  'b.at, size(b.ld), b.stride, a.at,
-                         size(a.ld), a.stride,' \
-  'b.at, size(b.ld), a.stride, a.at,
-                         size(a.ld), b.stride,'
+  'size(b.ld), b.stride, a.at, size(a.ld), a.stride,' \
+  'size(b.ld), a.stride, a.at, size(a.ld), b.stride,'
+
+plant 'only the first product of a batch has a bias' products.cu '*products' \
+  'copy_rows(p.bias, 0, c.at + i * c.stride, c.ld' 'copy_rows(p.bias, 0, c.at, c.ld'
+
+plant 'a product overwrites its bias' products.cu '*products' \
+  'p.bias ? real{1} : real{0}' 'real{0}'
 
 plant 'a query sees one key too many' attention.cu 'attention*' \
   '    return u < len(t) ? product' '    return u <= len(t) ? product'
@@ -142,13 +154,23 @@ plant 'a number is wrong in the code for the GPU alone' update.cu 'a step of SGD
 
 # --- rounding ---------------------------------------------------------------------------------------------
 plant 'the sum of exponentials overflows' attention.cu 'attention*' \
-  'largest[r] + std::log(total[r])' 'std::log(std::exp(largest[r]) * total[r])'
+  'return largest + std::log(total);' 'return std::log(std::exp(largest) * total);'
 
 plant 'a softmax without its largest number' softmax.cu 'softmax*' \
   '  const real largest = largest_of(x, len);' '  const real largest = 0;'
 
 plant 'the variance as a difference of large numbers' layer_norm.cu 'layer norm*' \
   'return (x[c] - m) * (x[c] - m); });' 'return x[c] * x[c]; }) - m * m;'
+
+plant 'bfloat16 is cut off, not rounded' products.cu 'rounding*' \
+  'y[i] = to_bfloat16(x[i]);' \
+  'y[i] = {static_cast<std::uint16_t>(math::detail::to_bits(static_cast<float>(x[i])) >> 16)};'
+
+plant 'weights of rounded operands are not rounded' attention.cu 'attention of rounded*' \
+  'pair = as_operand<bfloat16>(drop(dropout, head.weight(t, u), P));' 'pair = drop(dropout, head.weight(t, u), P);'
+
+plant 'dS is rounded for dK, but not for dQ' attention.cu 'attention of rounded*' \
+  'pair = as_operand<T>(w.dS);' 'pair = w.dS;'
 
 plant 'squares that single precision cannot hold' reduce.cu 'norm' \
   'return double{x} * x;' 'return x * x;'

@@ -820,6 +820,22 @@ TEST_CASE("cuda: attention of large scores, and of one that is not a number") {
   }
 }
 
+TEST_CASE("cuda: attention of rounded operands with large scores, and with one that is not a number") {
+  const AttentionSizes s{1, 1, 2, 40, 4};
+  Numbers q = random(8, 1, 50, 100);
+  const auto k = rounded(random(160, 2, -100, 100)), v = rounded(random(160, 3));
+  for (const bool bad : {false, true}) {
+    if (bad) q[0] = not_a_number;
+    Numbers weights(80), y(8);
+    RoundedOnDevice Q(rounded(q)), K(k), V(v);
+    OnDevice Y(8), kept(2);
+    cpu::attention_rounded(rounded(q).data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), s);
+    cuda::attention_rounded(Q, K, V, nullptr, 0, {}, kept, Y, s);
+    CHECK(std::isnan(y[0]) == bad);
+    check_same(Y.values(), y, 1e-2);
+  }
+}
+
 TEST_CASE("cuda: attention of scores whose exponentials are no floats, and its way back") {
   const AttentionSizes s{1, 1, 3, 40, 4};
   const Numbers q = random(12, 1, 10, 11), k = random(160, 2, 5, real(5.5));  // scores of a hundred and more

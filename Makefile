@@ -63,7 +63,9 @@ export ONEDNN_CFLAGS := $(shell pkg-config --cflags dnnl 2>/dev/null)
 # No -ffast-math: NaN and infinity must behave. The two -fno- flags give most of its speed and none
 # of its harm.
 export CXX
-OPT      = -O3
+# With AVX-512 compilers take vectors of half its width, unless they are told: a training step in
+# bfloat16 is a tenth faster with whole ones. (Lower clocks are no argument: OpenBLAS has whole ones.)
+OPT      = -O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
 # Loops worth optimising are in tensor/ and data/ alone; everything else should compile fast.
 REST_OPT = -O1
 TEST_OPT = -O0 -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS

@@ -6,7 +6,7 @@ namespace bobbin {
 // The derivation stands beside the loops, in tensor/cpu/attention.cpp; the same in single ops is
 // plain::attention (plain.h).
 Var attention(Var queries, Var keys, Var values, int num_heads, const std::vector<int>& valid_lens, real p, Draw draw) {
-  const Operand Q(std::move(queries).value()), K(std::move(keys).value()), V(std::move(values).value());
+  const Operand Q = std::move(queries).operand(), K = std::move(keys).operand(), V = std::move(values).operand();
   Attended forward = attention(Q, K, V, num_heads, valid_lens, p, draw);
   Tensor Y = std::exchange(forward.y, {});
   return record("attention", std::move(Y), {queries, keys, values}, [=](Tensor dY) {

@@ -25,7 +25,7 @@ Var matmul(const Var& a, const Var& b, Transposed transposed) {
 }
 
 Var linear(Var x, const Var& W, const Var& b) {
-  const Operand X(std::move(x).value()), Wt(W.value());
+  const Operand X = std::move(x).operand(), Wt(W.value());
   const auto rows = [](const auto& t) { return t.reshape({t.size() / t.shape()[-1], t.shape()[-1]}); };
   // W first: when its gradient is there nobody needs X any more, and dX takes its place in memory.
   return record("linear", linear(X, Wt, b.value()),

@@ -46,6 +46,14 @@ Var Var::parameter(Tensor value) {
   return leaf;
 }
 
+Operand Var::operand() && {
+  Operand result(value_);
+  if (result.is_rounded()) {
+    const Tensor gone = std::move(value_);  // the shape stays here
+  }
+  return result;
+}
+
 const Tensor& Var::grad() const {
   check(slot_ != nullptr, "grad", "a constant of shape ", shape(), " has no gradient; make it a Var::parameter");
   return slot_->grad;

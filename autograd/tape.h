@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "tensor/tensor.h"
+#include "tensor/operand.h"
 
 namespace bobbin {
 
@@ -43,6 +43,8 @@ class Var {
   const Tensor& value() const& { return value_; }
   /// The value of a temporary, moved out: an op whose VJPs do not need the operand may overwrite it.
   Tensor value() && { return std::move(value_); }
+  /// The value of a temporary as a product reads it. Where that is rounded, the value is moved out and its memory free.
+  Operand operand() &&;
   const Shape& shape() const { return value_.shape(); }
   int rank() const { return value_.rank(); }
   Index size() const { return value_.size(); }

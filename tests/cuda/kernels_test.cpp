@@ -163,6 +163,18 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
         cuda::dropout(f, in_place, in_place, D, n, p, draw);
         check_each(in_place.values(), y, 16 * epsilon, floor);
         check_each(D.values(), derivative, 16 * epsilon, 0.125);
+        // The derivative that this GPU kernel has just left in D, rounded.
+        OnDevice again(x, 1);
+        RoundedOnDevice R(n, 1);
+        cuda::dropout_rounded(f, again, again, R, n, p, draw);
+        check_each(again.values(), y, 16 * epsilon, floor);
+        CHECK(bits(R.values()) == bits(rounded(D.values())));
+        // And its product with something else.
+        Numbers products = widened(R.values());
+        for (Index i = 0; i < n; ++i) products[count(i)] *= y[count(i)];
+        OnDevice other(y), Z(n, 1);
+        cuda::multiply_rounded(other, R, Z, n);
+        check_each(Z.values(), products, 0);
       }
   });
 }

@@ -4,7 +4,7 @@
 namespace bobbin {
 
 /// A number as Precision::bfloat16 rounds it: the upper half of a float, that is its sign, its exponent and the first 7
-/// bits of its mantissa. Products read it; nothing else is stored so.
+/// bits of its mantissa. Only what products read is stored so, or what becomes that.
 struct bfloat16 {
   std::uint16_t bits;
 };

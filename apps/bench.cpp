@@ -283,9 +283,7 @@ int main(int argc, char** argv) try {
   app.add_flag("--whole-last-block", whole,
                "compute the last block for all tokens, not only for those that the head uses")
       ->needs(lock);
-  Fields fields;
-  command_line::add_precision(fields, precision);
-  command_line::add_flags(app, fields);
+  command_line::add_precision(app, precision);
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   if (!in_lockstep && !in_sweep) {
     measure(batch_size, count, precision, rounds);

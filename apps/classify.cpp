@@ -44,9 +44,7 @@ Settings parse_command_line(int argc, char** argv) {
   command_line::choose_from({"table", "csv", "json"}, app.add_option("--format", s.format, "output format"));
   app.add_flag("--logits", s.logits, "print the logits of all classes, in the model's order");
   app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
-  Fields fields;
-  command_line::add_precision(fields, s.precision);
-  command_line::add_flags(app, fields);
+  command_line::add_precision(app, s.precision);
   app.add_flag("--skip-bad", s.skip_bad,
                "end with exit code 0 though images cannot be read, which are listed either way");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });

@@ -51,9 +51,7 @@ Settings parse_command_line(int argc, char** argv) {
   app.add_option("--mistakes", s.mistakes, "number of mistakes to draw")->check(command_line::within(0, 1000));
   app.add_option("-b,--batch-size", s.batch_size, "images per batch")->check(command_line::within(1, 4096));
   app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
-  Fields fields;
-  command_line::add_precision(fields, s.precision);
-  command_line::add_flags(app, fields);
+  command_line::add_precision(app, s.precision);
   app.add_flag("--by-number", s.by_number, "match classes of model and data set by number, not by name");
   app.add_flag("--skip-bad", s.skip_bad,
                "leave out images in folders that cannot be read, each of which is decoded once more to see");

@@ -18,6 +18,17 @@ double elements(const First& first, const Rest&... rest) {
   return elements(first) + elements(rest...);
 }
 
+/// A matrix of an operand, or a batch of them, which lie as in Matrix; the first begins with number `at` of the
+/// operand.
+struct Factor {
+  const Operand& x;
+  Index ld;
+  bool transposed = false;
+  Index stride = 0, at = 0;
+};
+/// The product, by the kernel of its precision: both factors are rounded, or none.
+void multiply(const Product& p, const Factor& a, const Factor& b, const ResultMatrix& c);
+
 /// A tensor for a result that may take the place of x, which was moved in: x, if nobody else holds its numbers.
 inline Tensor in_place_of(const Tensor& x) { return x.unique() ? x : Tensor(x.shape()); }
 

@@ -14,25 +14,17 @@ void check_countable(const char* op, std::initializer_list<Index> sizes) {
     check(n <= std::numeric_limits<int>::max(), op, "a matrix of ", n, " rows or columns is more than BLAS can count");
 }
 
-// Where the numbers of an operand lie: as in Matrix.
-struct Layout {
-  Index ld;
-  bool transposed = false;
-  Index stride = 0;
-};
-
-void multiply(const Product& p, const Operand& a, Layout lies_a, const Operand& b, Layout lies_b, Tensor& y) {
-  const auto by = [&](auto gemm, const auto* at_a, const auto* at_b) {
-    gemm(p, {at_a, lies_a.ld, lies_a.transposed, lies_a.stride}, {at_b, lies_b.ld, lies_b.transposed, lies_b.stride},
-         {y.data(), p.n, p.m * p.n});
-  };
-  if (a.is_rounded())
-    by(backend::gemm_rounded, a.rounded(), b.rounded());
-  else
-    by(backend::gemm, a.exact().data(), b.exact().data());
-}
-
 }  // namespace
+
+void multiply(const Product& p, const Factor& a, const Factor& b, const ResultMatrix& c) {
+  const auto by = [&](auto gemm, const auto* at_a, const auto* at_b) {
+    gemm(p, {at_a + a.at, a.ld, a.transposed, a.stride}, {at_b + b.at, b.ld, b.transposed, b.stride}, c);
+  };
+  if (a.x.is_rounded())
+    by(backend::gemm_rounded, a.x.rounded(), b.x.rounded());
+  else
+    by(backend::gemm, a.x.exact().data(), b.x.exact().data());
+}
 
 Tensor matmul(Operand a, Operand b, Transposed transposed) {
   const auto [trans_a, trans_b] = transposed;
@@ -49,11 +41,10 @@ Tensor matmul(Operand a, Operand b, Transposed transposed) {
   Tensor y((a.rank() == 2 ? sb : sa).with(-2, m).with(-1, n));
   const Timed timed("matmul", elements(a, b, y), 2 * elements(y) * static_cast<double>(k));
   if (b.rank() == 2 && !trans_a)  // one matrix for all rows: a single product
-    multiply({a.size() / k, n, k}, a, {k}, b, {sb[-1], trans_b}, y);
+    multiply({a.size() / k, n, k}, {a, k}, {b, sb[-1], trans_b}, {y.data(), n});
   else
-    multiply({.m = m, .n = n, .k = k, .batch = y.size() / (m * n)},  //
-             a, {sa[-1], trans_a, a.rank() == 2 ? 0 : m * k},        //
-             b, {sb[-1], trans_b, b.rank() == 2 ? 0 : k * n}, y);
+    multiply({.m = m, .n = n, .k = k, .batch = y.size() / (m * n)}, {a, sa[-1], trans_a, a.rank() == 2 ? 0 : m * k},
+             {b, sb[-1], trans_b, b.rank() == 2 ? 0 : k * n}, {y.data(), n, m * n});
   return y;
 }
 
@@ -68,7 +59,8 @@ Tensor linear(Operand x, Operand W, const Tensor& b) {
   round_alike(x, W);
   Tensor y(x.shape().with(-1, out));
   const Timed timed("linear", elements(x, W, y), 2 * elements(y) * static_cast<double>(in));
-  multiply({.m = rows, .n = out, .k = in, .bias = b.defined() ? b.data() : nullptr}, x, {in}, W, {in, true}, y);
+  multiply({.m = rows, .n = out, .k = in, .bias = b.defined() ? b.data() : nullptr}, {x, in}, {W, in, true},
+           {y.data(), out});
   return y;
 }
 

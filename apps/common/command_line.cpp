@@ -108,6 +108,11 @@ void add_precision(Fields& fields, Precision& precision) {
                "only, has 10",
        .choices = {"float32", "tf32", "bfloat16"}});
 }
+void add_precision(CLI::App& app, Precision& precision) {
+  Fields fields;
+  add_precision(fields, precision);
+  add_flags(app, fields);
+}
 
 CLI::Validator within(double low, double high) {
   return CLI::Validator(

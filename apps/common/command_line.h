@@ -19,8 +19,9 @@ namespace bobbin::command_line {
 /// Adds a flag for each field that has one, with its help and range; the default is the value that it has now.
 void add_flags(CLI::App& app, const Fields& fields);
 
-/// Adds the field of --precision, in which products are computed.
+/// Adds --precision, in which products are computed, to the fields or the flags of a program.
 void add_precision(Fields& fields, Precision& precision);
+void add_precision(CLI::App& app, Precision& precision);
 
 /// Accepts the numbers from low to high, and so no NaN.
 CLI::Validator within(double low, double high);

@@ -1,7 +1,6 @@
 #include "apps/common/products_of_step.h"
 
-#include "tensor/backend.h"
-#include "tensor/functions.h"
+#include "tensor/common.h"
 #include "tensor/parallel.h"
 
 namespace bobbin {
@@ -41,26 +40,6 @@ void ProductsOfStep::linear(Index rows, Index in, Index out, bool input_is_data)
   flops_ += (input_is_data ? 4.0 : 6.0) * static_cast<double>(rows * in * out);
 }
 
-namespace {
-
-// The matrices of the heads of an image: of each head some columns of it, or for the weights all.
-struct Heads {
-  const Operand& x;
-  Index at, ld;
-  bool transposed;
-  Index stride;
-};
-void multiply(const Product& p, const Heads& a, const Heads& b, const ResultMatrix& c) {
-  if (a.x.is_rounded())
-    backend::gemm_rounded(p, {a.x.rounded() + a.at, a.ld, a.transposed, a.stride},
-                          {b.x.rounded() + b.at, b.ld, b.transposed, b.stride}, c);
-  else
-    backend::gemm(p, {a.x.exact().data() + a.at, a.ld, a.transposed, a.stride},
-                  {b.x.exact().data() + b.at, b.ld, b.transposed, b.stride}, c);
-}
-
-}  // namespace
-
 // The products of tensor/cpu/attention.cpp, image by image on all threads.
 void ProductsOfStep::attention(const AttentionSizes& s) {
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d, n = Tq * Tk;
@@ -74,9 +53,9 @@ void ProductsOfStep::attention(const AttentionSizes& s) {
   };
   forward_.push_back([=]() mutable {
     for_each_image([&](Index b) {
-      multiply({Tq, Tk, d, 1, s.heads}, {Q, b * Tq * D, D, false, d}, {K, b * Tk * D, D, true, d},
+      multiply({Tq, Tk, d, 1, s.heads}, {Q, D, false, d, b * Tq * D}, {K, D, true, d, b * Tk * D},
                {weights.data() + b * s.heads * n, Tk, n});
-      multiply({Tq, d, Tk, 1, s.heads}, {A, b * s.heads * n, Tk, false, n}, {V, b * Tk * D, D, false, d},
+      multiply({Tq, d, Tk, 1, s.heads}, {A, Tk, false, n, b * s.heads * n}, {V, D, false, d, b * Tk * D},
                {Y.data() + b * Tq * D, D, d});
     });
   });
@@ -84,10 +63,10 @@ void ProductsOfStep::attention(const AttentionSizes& s) {
     Tensor dA(weights.shape()), dQ(Q.shape()), dK(K.shape()), dV(V.shape());
     for_each_image([&](Index b) {
       const Index query = b * Tq * D, key = b * Tk * D, first = b * s.heads * n;
-      multiply({Tq, Tk, d, 1, s.heads}, {dY, query, D, false, d}, {V, key, D, true, d}, {dA.data() + first, Tk, n});
-      multiply({Tk, d, Tq, 1, s.heads}, {A, first, Tk, true, n}, {dY, query, D, false, d}, {dV.data() + key, D, d});
-      multiply({Tq, d, Tk, 1, s.heads}, {A, first, Tk, false, n}, {K, key, D, false, d}, {dQ.data() + query, D, d});
-      multiply({Tk, d, Tq, 1, s.heads}, {A, first, Tk, true, n}, {Q, query, D, false, d}, {dK.data() + key, D, d});
+      multiply({Tq, Tk, d, 1, s.heads}, {dY, D, false, d, query}, {V, D, true, d, key}, {dA.data() + first, Tk, n});
+      multiply({Tk, d, Tq, 1, s.heads}, {A, Tk, true, n, first}, {dY, D, false, d, query}, {dV.data() + key, D, d});
+      multiply({Tq, d, Tk, 1, s.heads}, {A, Tk, false, n, first}, {K, D, false, d, key}, {dQ.data() + query, D, d});
+      multiply({Tk, d, Tq, 1, s.heads}, {A, Tk, true, n, first}, {Q, D, false, d, query}, {dK.data() + key, D, d});
     });
   });
   flops_ += 12.0 * static_cast<double>(s.batch * s.heads * n * d);

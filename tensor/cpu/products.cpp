@@ -136,10 +136,10 @@ void with_part_of_batch(Index i, Index count, Product p, MatrixOf<T> a, MatrixOf
 
 template <class T>
 void multiply_batch(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrix& c) {
-  // A large product keeps all threads busy by itself. Small ones do not repay waking them for each: they are shared out
-  // whole.
+  // A large product keeps all threads busy by itself, and a single one has them all. Small ones do not repay waking
+  // them for each: they are shared out whole.
   constexpr Index large = 1 << 22;
-  if (p.m * p.n * p.k >= large)
+  if (p.batch == 1 || p.m * p.n * p.k >= large)
     for (Index i = 0; i < p.batch; ++i) with_part_of_batch(i, 1, p, a, b, c, multiply<T>);
   else
     parallel_for(p.batch, 1, [&](Index begin, Index end) {

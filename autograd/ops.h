@@ -79,13 +79,9 @@ Var attention(Var queries, Var keys, Var values, int num_heads, const std::vecto
               Draw draw = {});
 
 // --- conv2d --------------------------------------------------------------------------------------
-struct Conv2dOptions {
-  Size2 stride = 1, padding = 0, dilation = 1;
-  Index groups = 1;
-};
 /// The cross-correlation of images X (B, C, H, W) with kernels W (out, C/groups, h, w), as torch.nn.functional.conv2d:
 /// (B, out, H', W'), where H' = (H + 2·padding - dilation·(h-1) - 1)/stride + 1. b (out) may be undefined.
-Var conv2d(const Var& X, const Var& W, const Var& b, const Conv2dOptions& options = {});
+Var conv2d(Var X, const Var& W, const Var& b, const Conv2dOptions& options = {});
 /// What the kernel sees at each place: (B, C, H, W) -> (B, C·h·w, H'·W').
 Var im2col(const Var& X, const Conv2dGeometry& geometry);
 /// Images cut into patches of h x w: (B, C, H, W) -> (B, number of patches, C·h·w), left to right, then down.

@@ -65,4 +65,23 @@ Var attention(const Var& queries, const Var& keys, const Var& values, int num_he
                  queries.shape());  // heads side by side
 }
 
+// What the kernel sees at each place becomes a column, and all places are one product.
+Var conv2d(const Var& X, const Var& W, const Var& b, const Conv2dOptions& options) {
+  const auto& [stride, padding, dilation, groups] = options;
+  const Shape &x = X.shape(), &w = W.shape();
+  check(X.rank() == 4 && W.rank() == 4 && groups >= 1 && w[0] % groups == 0, "plain::conv2d", "images ", x,
+        " do not fit kernels ", w, " in ", groups, " groups");
+  const Conv2dGeometry g{x[1],          x[2],         x[3],           w[2],          w[3],
+                         stride.height, stride.width, padding.height, padding.width, dilation.height,
+                         dilation.width};
+  const Var kernels = flatten(W), columns = im2col(X, g);  // (out, C/groups·h·w), (B, C·h·w, H'·W')
+  const Index depth = kernels.shape()[1], width = w[0] / groups;
+  std::vector<Var> parts;
+  for (Index i = 0; i < groups; ++i)  // each group's kernels see their own channels only
+    parts.push_back(
+        matmul(slice(kernels, 0, i * width, (i + 1) * width), slice(columns, 1, i * depth, (i + 1) * depth)));
+  const Var Y = reshape(concat(parts, 1), {x[0], w[0], g.out_h(), g.out_w()});
+  return b.defined() ? Y + reshape(b, {w[0], 1, 1}) : Y;
+}
+
 }  // namespace bobbin::plain

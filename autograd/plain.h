@@ -15,5 +15,6 @@ Var attention(const Var& queries, const Var& keys, const Var& values, int num_he
 /// The attention weights of each query over the keys, which the fused op does not keep: (B, num_heads, Tq, Tk), rows of
 /// sum 1.
 Var attention_weights(const Var& queries, const Var& keys, int num_heads, const std::vector<int>& valid_lens = {});
+Var conv2d(const Var& X, const Var& W, const Var& b, const Conv2dOptions& options = {});
 
 }  // namespace bobbin::plain

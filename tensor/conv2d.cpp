@@ -1,4 +1,4 @@
-// Images rearranged so that a convolution becomes a matrix product.
+// Convolutions, and images rearranged so that one becomes a matrix product.
 #include <algorithm>
 #include <initializer_list>
 
@@ -19,6 +19,79 @@ void check_geometry(const char* op, const Conv2dGeometry& g) {
             g.dilation_w * (g.kernel_w - 1) < g.width + 2 * g.padding_w,
         op, "a kernel of ", g.kernel_h, " x ", g.kernel_w, " with dilation ", g.dilation_h, ", ", g.dilation_w,
         " does not fit into images of ", g.height, " x ", g.width, " with padding ", g.padding_h, ", ", g.padding_w);
+}
+
+namespace {
+
+Conv2dSizes conv2d_sizes(const char* op, const Shape& x, const Shape& W, const Conv2dOptions& options) {
+  const auto& [stride, padding, dilation, groups] = options;
+  check(x.rank() == 4 && W.rank() == 4, op, "needs images (B, C, H, W) and kernels (out, C, h, w), got ", x, " and ",
+        W);
+  check(groups >= 1 && W[0] % groups == 0 && x[1] == W[1] * groups, op, "images ", x, " do not fit kernels ", W, " in ",
+        groups, " groups: the images must have ", W[1] * groups, " channels, and the groups divide the ", W[0],
+        " kernels");
+  const Conv2dGeometry g{x[1],          x[2],         x[3],           W[2],          W[3],
+                         stride.height, stride.width, padding.height, padding.width, dilation.height,
+                         dilation.width};
+  check_geometry(op, g);
+  return {x[0], W[0], groups, g};
+}
+
+Shape result_shape(const Conv2dSizes& s) { return {s.batch, s.out, s.geometry.out_h(), s.geometry.out_w()}; }
+
+void check_gradient(const char* op, const Shape& dY, const Shape& x, const Shape& W, const Conv2dSizes& s) {
+  check(dY == result_shape(s), op, "dY ", dY, " does not fit images ", x, " and kernels ", W, ": expected ",
+        result_shape(s));
+}
+
+// The same for each of the three: every kernel meets every place once.
+double flops_of_conv2d(const Conv2dSizes& s) {
+  const Conv2dGeometry& g = s.geometry;
+  return 2.0 * static_cast<double>(s.batch * s.out * g.out_h() * g.out_w()) *
+         static_cast<double>(g.channels / s.groups * g.kernel_h * g.kernel_w);
+}
+
+}  // namespace
+
+Tensor conv2d(Operand x, Operand W, const Tensor& b, const Conv2dOptions& options) {
+  const Conv2dSizes s = conv2d_sizes("conv2d", x.shape(), W.shape(), options);
+  check(!b.defined() || b.shape() == Shape{s.out}, "conv2d", "the bias ", b.shape(), " does not fit the kernels ",
+        W.shape());
+  round_alike(x, W);
+  Tensor y(result_shape(s));
+  const Timed timed("conv2d", elements(x, W, y), flops_of_conv2d(s));
+  const real* const bias = b.defined() ? b.data() : nullptr;
+  if (x.is_rounded())
+    backend::conv2d_rounded(x.rounded(), W.rounded(), bias, y.data(), s);
+  else
+    backend::conv2d(x.exact().data(), W.exact().data(), bias, y.data(), s);
+  return y;
+}
+
+Tensor conv2d_backward_x(Operand W, Operand dY, const Shape& x, const Conv2dOptions& options) {
+  const Conv2dSizes s = conv2d_sizes("conv2d_backward_x", x, W.shape(), options);
+  check_gradient("conv2d_backward_x", dY.shape(), x, W.shape(), s);
+  round_alike(W, dY);
+  Tensor dX(x);
+  const Timed timed("conv2d_backward_x", elements(W, dY, dX), flops_of_conv2d(s));
+  if (W.is_rounded())
+    backend::conv2d_rounded_backward_x(W.rounded(), dY.rounded(), dX.data(), s);
+  else
+    backend::conv2d_backward_x(W.exact().data(), dY.exact().data(), dX.data(), s);
+  return dX;
+}
+
+Tensor conv2d_backward_w(Operand x, Operand dY, const Shape& W, const Conv2dOptions& options) {
+  const Conv2dSizes s = conv2d_sizes("conv2d_backward_w", x.shape(), W, options);
+  check_gradient("conv2d_backward_w", dY.shape(), x.shape(), W, s);
+  round_alike(x, dY);
+  Tensor dW(W);
+  const Timed timed("conv2d_backward_w", elements(x, dY, dW), flops_of_conv2d(s));
+  if (x.is_rounded())
+    backend::conv2d_rounded_backward_w(x.rounded(), dY.rounded(), dW.data(), s);
+  else
+    backend::conv2d_backward_w(x.exact().data(), dY.exact().data(), dW.data(), s);
+  return dW;
 }
 
 namespace {

@@ -158,7 +158,28 @@ inline AttentionGradients attention_backward(const Tensor& queries, const Tensor
                             Operand(dY));
 }
 
-// --- conv2d: images rearranged for products ------------------------------------------------------
+// --- conv2d --------------------------------------------------------------------------------------
+struct Conv2dOptions {
+  Size2 stride = 1, padding = 0, dilation = 1;
+  Index groups = 1;
+};
+/// The cross-correlation of images x (B, C, H, W) with kernels W (out, C/groups, h, w), as torch.nn.functional.conv2d:
+/// (B, out, H', W'), where H' = (H + 2·padding - dilation·(h-1) - 1)/stride + 1, rounded down. b (out) may be
+/// undefined.
+Tensor conv2d(Operand x, Operand W, const Tensor& b, const Conv2dOptions& options);
+inline Tensor conv2d(const Tensor& x, const Tensor& W, const Tensor& b, const Conv2dOptions& options = {}) {
+  return conv2d(Operand(x), Operand(W), b, options);
+}
+/// The gradients of x, of shape `x`, and of W. That of b is the sum of dY over all but its channels.
+Tensor conv2d_backward_x(Operand W, Operand dY, const Shape& x, const Conv2dOptions& options);
+Tensor conv2d_backward_w(Operand x, Operand dY, const Shape& W, const Conv2dOptions& options);
+inline Tensor conv2d_backward_x(const Tensor& W, const Tensor& dY, const Shape& x, const Conv2dOptions& options = {}) {
+  return conv2d_backward_x(Operand(W), Operand(dY), x, options);
+}
+inline Tensor conv2d_backward_w(const Tensor& x, const Tensor& dY, const Shape& W, const Conv2dOptions& options = {}) {
+  return conv2d_backward_w(Operand(x), Operand(dY), W, options);
+}
+
 /// Throws Error, in the name of `op`, unless kernels of this geometry fit into its images.
 void check_geometry(const char* op, const Conv2dGeometry& g);
 /// x (B, C, H, W) -> (B, C·kernel_h·kernel_w, out_h·out_w), what each place of the kernel sees.

@@ -57,6 +57,13 @@ struct Conv2dGeometry {
   BOBBIN_HD Index out_w() const { return (width + 2 * padding_w - dilation_w * (kernel_w - 1) - 1) / stride_w + 1; }
 };
 
+/// The convolution of a batch of images with `out` kernels, which see, each of `groups` groups of them, their own part
+/// of the channels.
+struct Conv2dSizes {
+  Index batch, out, groups;
+  Conv2dGeometry geometry;
+};
+
 /// The sizes of multi-head attention: queries (B, Tq, H·d), keys and values (B, Tk, H·d), of which head h owns the
 /// columns h·d ... h·d + d-1; weights (B, H, Tq, Tk).
 struct AttentionSizes {
@@ -155,6 +162,15 @@ void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bflo
                                 real* dV, const AttentionSizes& s);
 
 // --- conv2d --------------------------------------------------------------------------------------
+/// x (batch, C, H, W) and W (out, C/groups, kernel_h, kernel_w) -> y (batch, out, out_h, out_w). `bias` is null, or
+/// `out` numbers.
+void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2dSizes& s);
+void conv2d_backward_x(const real* W, const real* dY, real* dX, const Conv2dSizes& s);
+void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSizes& s);
+/// The same of rounded operands, in Precision::bfloat16.
+void conv2d_rounded(const bfloat16* x, const bfloat16* W, const real* bias, real* y, const Conv2dSizes& s);
+void conv2d_rounded_backward_x(const bfloat16* W, const bfloat16* dY, real* dX, const Conv2dSizes& s);
+void conv2d_rounded_backward_w(const bfloat16* x, const bfloat16* dY, real* dW, const Conv2dSizes& s);
 /// x (batch, C, H, W) -> columns (batch, C·kernel_h·kernel_w, out_h·out_w): column p holds what the
 /// kernel sees at place p, with 0 for the padding, so that a convolution is a product.
 void im2col(const real* x, real* columns, Index batch, const Conv2dGeometry& g);

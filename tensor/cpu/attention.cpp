@@ -1,15 +1,13 @@
 // Scaled dot-product attention with several heads (Vaswani et al., 2017). Each pair of image and head is a task of its
 // own, whose small products stay in the cache of one thread. The heads are not copied apart: head h is the columns h·d
 // ... of the rows of Q, K and V, which a leading dimension says.
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
-#include <vector>
 
 #include "tensor/cpu/dropout.h"
 #include "tensor/cpu/softmax.h"
+#include "tensor/cpu/workspace.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
@@ -27,24 +25,6 @@ struct Head {
         weight(task * s.queries * s.keys),
         lens(lens ? lens + task / s.heads * s.queries : nullptr) {}
   Index len(Index query_row, const AttentionSizes& s) const { return lens ? lens[query_row] : s.keys; }
-};
-
-// Numbers for each thread to work in, taken before the threads start: inside nothing may throw. A caller that is
-// itself one of several threads stays alone. The caller's thread keeps them for its next call.
-template <class T>
-class Workspace {
- public:
-  explicit Workspace(Index size) : size_(size), alone_(omp_in_parallel()) {
-    thread_local std::vector<T> kept;
-    kept.resize(static_cast<std::size_t>((alone_ ? 1 : omp_get_max_threads()) * size));
-    all_ = kept.data();
-  }
-  T* mine() const { return all_ + (alone_ ? 0 : omp_get_thread_num() * size_); }
-
- private:
-  Index size_;
-  bool alone_;
-  T* all_;
 };
 
 // Calls body(mask, begin, from, to) for ranges from ... to-1 that cover 0 ... n-1, where mask(i - begin, x) is dropout

@@ -1,10 +1,57 @@
-// Images rearranged so that a convolution becomes a matrix product.
+// Convolutions, and images rearranged so that one becomes a matrix product.
 #include <algorithm>
+#include <vector>
 
+#include "tensor/cpu/direct.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
 namespace bobbin::cpu {
+
+void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2dSizes& s) {
+  direct::conv2d(x, W, bias, y, s);
+}
+
+void conv2d_backward_x(const real* W, const real* dY, real* dX, const Conv2dSizes& s) {
+  direct::conv2d_backward_x(W, dY, dX, s);
+}
+
+void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSizes& s) {
+  direct::conv2d_backward_w(x, dY, dW, s);
+}
+
+namespace {
+
+// The n numbers, written out.
+std::vector<real> widened(const bfloat16* x, Index n) {
+  std::vector<real> wide(static_cast<std::size_t>(n));
+  parallel_for(n, 1 << 14, [x, to = wide.data()](Index begin, Index end) {
+#pragma omp simd
+    for (Index i = begin; i < end; ++i) to[i] = to_float(x[i]);
+  });
+  return wide;
+}
+
+Index images(const Conv2dSizes& s) { return s.batch * s.geometry.channels * s.geometry.height * s.geometry.width; }
+Index kernels(const Conv2dSizes& s) {
+  return s.out * (s.geometry.channels / s.groups) * s.geometry.kernel_h * s.geometry.kernel_w;
+}
+Index results(const Conv2dSizes& s) { return s.batch * s.out * s.geometry.out_h() * s.geometry.out_w(); }
+
+}  // namespace
+
+void conv2d_rounded(const bfloat16* x, const bfloat16* W, const real* bias, real* y, const Conv2dSizes& s) {
+  conv2d(widened(x, images(s)).data(), widened(W, kernels(s)).data(), bias, y, s);
+}
+
+void conv2d_rounded_backward_x(const bfloat16* W, const bfloat16* dY, real* dX, const Conv2dSizes& s) {
+  conv2d_backward_x(widened(W, kernels(s)).data(), widened(dY, results(s)).data(), dX, s);
+}
+
+void conv2d_rounded_backward_w(const bfloat16* x, const bfloat16* dY, real* dW, const Conv2dSizes& s) {
+  conv2d_backward_w(widened(x, images(s)).data(), widened(dY, results(s)).data(), dW, s);
+}
+
 namespace {
 
 // The outputs along one axis whose input lies inside [0, size): from the first one at which

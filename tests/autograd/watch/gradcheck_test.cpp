@@ -167,7 +167,7 @@ TEST_CASE("gradcheck: every op") {
   }
 }
 
-TEST_CASE("gradcheck: convolutions, which are made of those ops") {
+TEST_CASE("gradcheck: convolutions of every kind") {
   const auto check_conv = [](const Conv2dOptions& options, const std::vector<Shape>& shapes) {
     gradcheck(
         "conv2d", [&](const Inputs& x) { return conv2d(x[0], x[1], x.size() > 2 ? x[2] : Var(), options); }, shapes);
@@ -176,6 +176,9 @@ TEST_CASE("gradcheck: convolutions, which are made of those ops") {
   check_conv({.stride = {2, 3}, .padding = {1, 2}, .dilation = {2, 1}}, {{2, 3, 7, 5}, {5, 3, 3, 2}});
   check_conv({.padding = 1, .groups = 3}, {{1, 6, 5, 3}, {9, 2, 3, 3}, {9}});
   check_conv({.stride = {2, 3}}, {{2, 3, 4, 9}, {5, 3, 2, 3}, {5}});  // patches
+  check_conv({.padding = 1}, {{2, 3, 5, 4}, {5, 3, 3, 3}, {5}});
+  check_conv({.stride = 2}, {{2, 3, 4, 5}, {2, 3, 1, 1}, {2}});  // pixels that nothing sees
+  check_conv({.stride = {1, 2}, .padding = {1, 3}, .groups = 3}, {{2, 3, 4, 5}, {6, 1, 3, 2}, {6}});  // depthwise
 }
 
 TEST_CASE("gradcheck: every layer, with respect to its input and its parameters") {

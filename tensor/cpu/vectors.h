@@ -1,0 +1,135 @@
+#pragma once
+#include <algorithm>
+#include <cstring>
+#include <tuple>
+#include <utility>
+
+#include "tensor/real.h"
+
+/// Vectors of numbers as the processor's registers hold them, in the notation that g++ and clang++ share, and the
+/// product of two small matrices whose result stays in registers. For convolutions, whose matrices are never written
+/// down as such: each way of convolving says by two functions where the product finds their elements.
+namespace bobbin::cpu {
+
+#if defined(__AVX512F__)
+constexpr int vector_bytes = 64, registers = 32;
+#elif defined(__AVX__)
+constexpr int vector_bytes = 32, registers = 16;
+#elif defined(__aarch64__)
+constexpr int vector_bytes = 16, registers = 32;
+#else
+constexpr int vector_bytes = 16, registers = 16;
+#endif
+constexpr int lanes = vector_bytes / sizeof(real);
+/// The channels that lie together where channels are the innermost axis: two vectors.
+constexpr int panel = 2 * lanes;
+/// How many rows of two vectors are summed up at a time: with the two that they are made of they fill the registers.
+constexpr int most_rows = registers == 32 ? 14 : 6;
+
+using Vector = real __attribute__((vector_size(vector_bytes)));
+
+/// From anywhere in memory, aligned or not.
+inline Vector load(const real* x) {
+  Vector v;
+  std::memcpy(&v, x, sizeof v);
+  return v;
+}
+inline void store(Vector v, real* x) { std::memcpy(x, &v, sizeof v); }
+
+/// The first `count` numbers alone; 0 for the others.
+inline Vector load(const real* x, Index count) {
+  if (count >= lanes) return load(x);
+  real all[lanes] = {};
+  for (Index i = 0; i < count; ++i) all[i] = x[i];
+  return load(all);
+}
+inline void store(Vector v, real* x, Index count) {
+  if (count >= lanes) return store(v, x);
+  real all[lanes];
+  store(v, all);
+  for (Index i = 0; i < count; ++i) x[i] = all[i];
+}
+
+/// sum += A·B for `depth` x rows and depth x (vectors · lanes) matrices, transposed: a(k, row) is a number, b(k) points
+/// to a row.
+template <int rows, int vectors>
+struct Sums {
+  Vector at[rows][vectors] = {};
+
+  [[gnu::always_inline]] void add(Index depth, const auto& a, const auto& b) {
+    for (Index k = 0; k < depth; ++k) {
+      const real* const from = b(k);
+      Vector x[vectors];
+#pragma GCC unroll 16
+      for (int v = 0; v < vectors; ++v) x[v] = load(from + v * lanes);
+#pragma GCC unroll 16
+      for (int row = 0; row < rows; ++row) {
+        const real y = a(k, row);
+#pragma GCC unroll 16
+        for (int v = 0; v < vectors; ++v) at[row][v] += y * x[v];
+      }
+    }
+  }
+};
+
+/// Calls body with std::integral_constant<int, count>; 1 <= count <= most.
+template <int most>
+void with_constant(Index count, const auto& body) {
+  if constexpr (most > 1)
+    if (count < most) return with_constant<most - 1>(count, body);
+  body(std::integral_constant<int, most>());
+}
+
+/// Calls body(first, std::integral_constant count) for parts of 0 ... n-1, as equal as can be, none larger than `most`.
+template <int most>
+void for_each_part(Index n, const auto& body) {
+  const Index parts = (n + most - 1) / most;
+  for (Index i = 0; i < parts; ++i) {
+    const Index begin = n * i / parts, end = n * (i + 1) / parts;
+    with_constant<most>(end - begin, [&](auto count) { body(begin, count); });
+  }
+}
+
+/// Vectors as the rows of a matrix, transposed: log₂(lanes) times each goes where a perfect shuffle, that of two halves
+/// of a pack of cards, would put it, together with the numbers within.
+inline void transpose(Vector (&v)[lanes]) {
+  const auto interleaved = []<int... i>(Vector a, Vector b, std::integer_sequence<int, i...>) {
+    constexpr int half = lanes / 2;
+    return std::pair{__builtin_shufflevector(a, b, (i / 2 + i % 2 * lanes)...),
+                     __builtin_shufflevector(a, b, (half + i / 2 + i % 2 * lanes)...)};
+  };
+#pragma GCC unroll 4
+  for (int step = 1; step < lanes; step *= 2) {
+    Vector shuffled[lanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes / 2; ++i)
+      std::tie(shuffled[2 * i], shuffled[2 * i + 1]) =
+          interleaved(v[i], v[i + lanes / 2], std::make_integer_sequence<int, lanes>());
+    std::copy_n(shuffled, lanes, v);
+  }
+}
+
+/// Channels become the innermost axis: of `pixels` pixels in planes that lie `stride` apart, those of at most a panel
+/// of channels go side by side to to(pixel), with 0 for channels that there are not. from_panel() is the way back.
+void to_panel(const real* x, Index stride, Index channels, Index pixels, const auto& to) {
+  for (Index c = 0; c < panel; c += lanes)
+    for (Index p = 0; p < pixels; p += lanes) {
+      const Index n = std::min<Index>(lanes, channels - c), count = std::min<Index>(lanes, pixels - p);
+      Vector block[lanes] = {};
+      for (Index i = 0; i < n; ++i) block[i] = load(x + (c + i) * stride + p, count);
+      transpose(block);
+      for (Index i = 0; i < count; ++i) store(block[i], to(p + i) + c);
+    }
+}
+void from_panel(const auto& from, real* x, Index stride, Index channels, Index pixels) {
+  for (Index c = 0; c < channels; c += lanes)
+    for (Index p = 0; p < pixels; p += lanes) {
+      const Index n = std::min<Index>(lanes, channels - c), count = std::min<Index>(lanes, pixels - p);
+      Vector block[lanes] = {};
+      for (Index i = 0; i < count; ++i) block[i] = load(from(p + i) + c);
+      transpose(block);
+      for (Index i = 0; i < n; ++i) store(block[i], x + (c + i) * stride + p, count);
+    }
+}
+
+}  // namespace bobbin::cpu

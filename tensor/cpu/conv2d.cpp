@@ -3,20 +3,24 @@
 #include <vector>
 
 #include "tensor/cpu/direct.h"
+#include "tensor/cpu/winograd.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
 namespace bobbin::cpu {
 
 void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2dSizes& s) {
+  if (winograd::suits(s)) return winograd::conv2d(x, W, bias, y, s);
   direct::conv2d(x, W, bias, y, s);
 }
 
 void conv2d_backward_x(const real* W, const real* dY, real* dX, const Conv2dSizes& s) {
+  if (winograd::suits(s)) return winograd::conv2d_backward_x(W, dY, dX, s);
   direct::conv2d_backward_x(W, dY, dX, s);
 }
 
 void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSizes& s) {
+  if (winograd::suits(s)) return winograd::conv2d_backward_w(x, dY, dW, s);
   direct::conv2d_backward_w(x, dY, dW, s);
 }
 

@@ -56,6 +56,21 @@ template <int rows, int vectors>
 struct Sums {
   Vector at[rows][vectors] = {};
 
+  Sums() = default;
+  /// Go on with what store() has kept.
+  explicit Sums(const real* kept) {
+#pragma GCC unroll 16
+    for (int row = 0; row < rows; ++row)
+#pragma GCC unroll 16
+      for (int v = 0; v < vectors; ++v) at[row][v] = load(kept + (row * vectors + v) * lanes);
+  }
+  void store(real* to) const {
+#pragma GCC unroll 16
+    for (int row = 0; row < rows; ++row)
+#pragma GCC unroll 16
+      for (int v = 0; v < vectors; ++v) cpu::store(at[row][v], to + (row * vectors + v) * lanes);
+  }
+
   [[gnu::always_inline]] void add(Index depth, const auto& a, const auto& b) {
     for (Index k = 0; k < depth; ++k) {
       const real* const from = b(k);

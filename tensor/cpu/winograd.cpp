@@ -1,0 +1,365 @@
+// Winograd's F(2x2, 3x3), from Lavin and Gray, Fast algorithms for convolutional neural networks, 2016.
+#include "tensor/cpu/winograd.h"
+
+#include <vector>
+
+#include "tensor/cpu/vectors.h"
+#include "tensor/cpu/workspace.h"
+#include "tensor/parallel.h"
+
+namespace bobbin::cpu::winograd {
+namespace {
+
+// n vectors, and n rows of them: a number of each channel of half a panel.
+template <int n>
+struct Line {
+  Vector at[n];
+};
+template <int n>
+struct Square {
+  Line<n> at[n];
+};
+
+// The transforms of one axis: Bᵀd, Gg and Aᵀm, and backward Ay and Gᵀu.
+Line<4> of_pixels(const Line<4>& d) {
+  return {{d.at[0] - d.at[2], d.at[1] + d.at[2], d.at[2] - d.at[1], d.at[1] - d.at[3]}};
+}
+Line<4> of_kernel(const Line<3>& g) {
+  const Vector even = (g.at[0] + g.at[2]) / 2, odd = g.at[1] / 2;
+  return {{g.at[0], even + odd, even - odd, g.at[2]}};
+}
+Line<2> to_results(const Line<4>& m) { return {{m.at[0] + m.at[1] + m.at[2], m.at[1] - m.at[2] - m.at[3]}}; }
+Line<4> of_results(const Line<2>& y) { return {{y.at[0], y.at[0] + y.at[1], y.at[0] - y.at[1], -y.at[1]}}; }
+Line<3> to_kernel(const Line<4>& u) {
+  const Vector even = (u.at[1] + u.at[2]) / 2;
+  return {{u.at[0] + even, (u.at[1] - u.at[2]) / 2, even + u.at[3]}};
+}
+
+// One of them on both axes: f·x·fᵀ.
+template <int to, int from>
+Square<to> both(Line<to> (&f)(const Line<from>&), const Square<from>& x) {
+  Square<to> y;
+  Line<to> columns[from];
+  for (int j = 0; j < from; ++j) {
+    Line<from> column;
+    for (int i = 0; i < from; ++i) column.at[i] = x.at[i].at[j];
+    columns[j] = f(column);
+  }
+  for (int i = 0; i < to; ++i) {
+    Line<from> row;
+    for (int j = 0; j < from; ++j) row.at[j] = columns[j].at[i];
+    y.at[i] = f(row);
+  }
+  return y;
+}
+
+// n x n vectors whose numbers lie `row` and `col` apart.
+template <int n>
+Square<n> load_square(const real* x, Index row, Index col) {
+  Square<n> square;
+  for (int i = 0; i < n; ++i)
+    for (int j = 0; j < n; ++j) square.at[i].at[j] = load(x + i * row + j * col);
+  return square;
+}
+template <int n>
+void store_square(const Square<n>& square, real* x, Index row, Index col) {
+  for (int i = 0; i < n; ++i)
+    for (int j = 0; j < n; ++j) store(square.at[i].at[j], x + i * row + j * col);
+}
+
+Index panels(Index channels) { return (channels + panel - 1) / panel; }
+
+// A convolution of images (batch, groups · in, height, width).
+struct Pass {
+  Index batch, groups, in, out, height, width, padding_h, padding_w;
+
+  Index out_h() const { return height + 2 * padding_h - 2; }
+  Index out_w() const { return width + 2 * padding_w - 2; }
+  Index down() const { return (out_h() + 1) / 2; }   // tiles in an image
+  Index across() const { return (out_w() + 1) / 2; }
+};
+Pass forward(const Conv2dSizes& s) {
+  const Conv2dGeometry& g = s.geometry;
+  return {s.batch, s.groups, g.channels / s.groups, s.out / s.groups, g.height, g.width, g.padding_h, g.padding_w};
+}
+// dX is the convolution of dY with the kernels turned by 180 degrees, whose in and out are exchanged.
+Pass backward(const Conv2dSizes& s) {
+  const Pass p = forward(s);
+  return {p.batch, p.groups, p.out, p.in, p.out_h(), p.out_w(), 2 - p.padding_h, 2 - p.padding_w};
+}
+
+// Transformed kernels, (groups, panels of out, 16, in, panel). W lies `stride_in` and `stride_out` apart.
+void transform_kernels(const real* W, const Pass& p, Index stride_in, Index stride_out, bool turned, real* U) {
+  const Index each = 16 * p.in * panel;
+  parallel_for(p.groups * panels(p.out), (1 << 8) / p.in + 1, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) {
+      const Index group = i / panels(p.out), o = i % panels(p.out) * panel;
+      for (Index c = 0; c < p.in; ++c) {
+        real taps[9 * panel];
+        to_panel(W + group * p.in * p.out * 9 + c * stride_in + o * stride_out, stride_out,
+                 std::min<Index>(panel, p.out - o), 9,
+                 [&](Index tap) { return taps + (turned ? 8 - tap : tap) * panel; });
+        for (int v = 0; v < panel; v += lanes)
+          store_square(both(of_kernel, load_square<3>(taps + v, 3 * panel, panel)), U + i * each + c * panel + v,
+                       4 * p.in * panel, p.in * panel);
+      }
+    }
+  });
+}
+
+// Rows of tiles, those of an image after those of the one before, are shared out in blocks.
+struct Block {
+  Index begin, end;
+};
+
+// Calls body(image, first row of tiles, their number, tiles of the block before them) for each image of a block.
+void for_each_image(const Pass& p, Block rows, const auto& body) {
+  for (Index row = rows.begin; row < rows.end;) {
+    const Index n = std::min(p.down() - row % p.down(), rows.end - row);
+    body(row / p.down(), row % p.down(), n, (row - rows.begin) * p.across());
+    row += n;
+  }
+}
+
+// Of a plane whose pixels lie `pitch` apart in channels-last form, where each stands.
+std::vector<int> places(Index height, Index width, Index pitch) {
+  std::vector<int> place;
+  for (Index y = 0; y < height; ++y)
+    for (Index x = 0; x < width; ++x) place.push_back(static_cast<int>((y * pitch + x) * panel));
+  return place;
+}
+
+// Transformed tiles lie (16, panels, tiles, panel); `rows` is at least the number of tiles, and odd: the sixteen would
+// else begin a multiple of 4096 bytes apart, where they drive each other out of the cache.
+Index odd(Index tiles) { return tiles | 1; }
+
+// The pixels (rows of tiles · 2 + 2) x (tiles · 2 + 2) of a panel of channels, and their transforms.
+struct Pixels {
+  const Pass& p;
+  Index pitch = 2 * p.across() + 2;
+  std::vector<int> place = places(p.height, p.width, pitch);
+
+  Index size(Index rows) const { return (2 * rows + 2) * pitch * panel; }
+  // (16, panels of in, odd(tiles), panel)
+  void transform(const real* x, Index group, Block block, Index tiles, real* pixels, real* V) const {
+    const Index plane = p.height * p.width, one = odd(tiles) * panel, each = panels(p.in) * one;
+    for_each_image(p, block, [&](Index image, Index row, Index rows, Index before) {
+      const Index top = 2 * row - p.padding_h;  // the first row of pixels
+      const Index begin = std::max<Index>(top, 0), end = std::min(top + 2 * rows + 2, p.height);
+      for (Index c = 0; c < p.in; c += panel) {
+        std::fill_n(pixels, size(rows), real{0});
+        if (begin < end)
+          to_panel(x + ((image * p.groups + group) * p.in + c) * plane + begin * p.width, plane,
+                   std::min<Index>(panel, p.in - c), (end - begin) * p.width,
+                   [&, to = pixels + ((begin - top) * pitch + p.padding_w) * panel](Index i) {
+                     return to + place[static_cast<std::size_t>(i)];
+                   });
+        real* to = V + c / panel * one + before * panel;
+        for (Index i = 0; i < rows; ++i)
+          for (Index j = 0; j < p.across(); ++j, to += panel)
+            for (int v = 0; v < panel; v += lanes)
+              store_square(both(of_pixels, load_square<4>(pixels + (2 * i * pitch + 2 * j) * panel + v, pitch * panel, panel)),
+                           to + v, 4 * each, each);
+      }
+    });
+  }
+};
+
+// The results (rows of tiles · 2) x (tiles · 2) of a panel of channels.
+struct Results {
+  const Pass& p;
+  Index pitch = 2 * p.across();
+  std::vector<int> place = places(p.out_h(), p.out_w(), pitch);
+
+  Index size(Index rows) const { return 2 * rows * pitch * panel; }
+  Index plane() const { return p.out_h() * p.out_w(); }
+  // Of a panel that begins with channel `o` of a group: y from M (16, odd(tiles), panel).
+  void transform(const real* M, Index group, Index o, Block block, Index tiles, const real* bias, real* results,
+                 real* y) const {
+    const Index each = odd(tiles) * panel, n = std::min<Index>(panel, p.out - o);
+    real b[panel] = {};
+    if (bias) std::copy_n(bias + group * p.out + o, n, b);
+    for_each_image(p, block, [&](Index image, Index row, Index rows, Index before) {
+      const real* from = M + before * panel;
+      for (Index i = 0; i < rows; ++i)
+        for (Index j = 0; j < p.across(); ++j, from += panel)
+          for (int v = 0; v < panel; v += lanes) {
+            Square<2> tile = both(to_results, load_square<4>(from + v, 4 * each, each));
+            for (Line<2>& line : tile.at)
+              for (Vector& result : line.at) result += load(b + v);
+            store_square(tile, results + (2 * i * pitch + 2 * j) * panel + v, pitch * panel, panel);
+          }
+      from_panel([&](Index i) { return results + place[static_cast<std::size_t>(i)]; },
+                 y + ((image * p.groups + group) * p.out + o) * plane() + 2 * row * p.out_w(), plane(), n,
+                 (std::min(2 * (row + rows), p.out_h()) - 2 * row) * p.out_w());
+    });
+  }
+  // The way back: dY, transformed, (16, panels of out, odd(tiles), panel).
+  void transform_backward(const real* dY, Index group, Block block, Index tiles, real* results, real* M) const {
+    const Index one = odd(tiles) * panel, each = panels(p.out) * one;
+    for_each_image(p, block, [&](Index image, Index row, Index rows, Index before) {
+      for (Index o = 0; o < p.out; o += panel) {
+        std::fill_n(results, size(rows), real{0});
+        to_panel(dY + ((image * p.groups + group) * p.out + o) * plane() + 2 * row * p.out_w(), plane(),
+                 std::min<Index>(panel, p.out - o), (std::min(2 * (row + rows), p.out_h()) - 2 * row) * p.out_w(),
+                 [&](Index i) { return results + place[static_cast<std::size_t>(i)]; });
+        real* to = M + o / panel * one + before * panel;
+        for (Index i = 0; i < rows; ++i)
+          for (Index j = 0; j < p.across(); ++j, to += panel)
+            for (int v = 0; v < panel; v += lanes)
+              store_square(both(of_results, load_square<2>(results + (2 * i * pitch + 2 * j) * panel + v, pitch * panel, panel)),
+                           to + v, 4 * each, each);
+      }
+    });
+  }
+};
+
+// M (tiles, panel) = V·U for one of the sixteen: V (panels of in, odd(tiles), panel), U (in, panel).
+void multiply(const real* V, const real* U, real* M, Index tiles, Index in) {
+  for_each_part<most_rows>(tiles, [&](Index first, auto count) {
+    constexpr int n = decltype(count)::value;
+    Sums<n, 2> sums;
+    const real *v = V + first * panel, *u = U;
+    for (Index c = 0; c < in; c += panel, v += odd(tiles) * panel, u += panel * panel)
+      sums.add(
+          std::min<Index>(panel, in - c), [&](Index k, int row) { return v[row * panel + k]; },
+          [&](Index k) { return u + k * panel; });
+    sums.store(M + first * panel);
+  });
+}
+
+// How many rows of tiles make a block: so many that what is transformed fits into a cache of the second level.
+std::vector<Block> blocks(const Pass& p, Index size_of_tile) {
+  constexpr Index wanted = Index{1 << 20} / sizeof(real);
+  const Index rows = p.batch * p.down(), threads = omp_in_parallel() ? 1 : omp_get_max_threads();
+  const Index tiles = std::max<Index>(wanted / size_of_tile, 4 * most_rows);
+  Index count = (rows * p.across() + tiles - 1) / tiles;
+  count = std::min(rows, (count + threads - 1) / threads * threads);
+  std::vector<Block> blocks;
+  for (Index i = 0; i < count; ++i) blocks.push_back({rows * i / count, rows * (i + 1) / count});
+  return blocks;
+}
+Index largest(const std::vector<Block>& blocks) {
+  Index rows = 0;
+  for (const Block& block : blocks) rows = std::max(rows, block.end - block.begin);
+  return rows;
+}
+
+void correlate(const real* x, const real* U, const real* bias, real* y, const Pass& p) {
+  const Pixels pixels{p};
+  const Results results{p};
+  const std::vector<Block> all = blocks(p, 16 * (panels(p.in) + 1) * panel);
+  const auto count = static_cast<Index>(all.size());
+  const Index rows = largest(all), tiles = odd(rows * p.across());
+  const Index images = std::max(pixels.size(rows), results.size(rows));
+  const Workspace<real> workspace(images + 16 * (panels(p.in) + 1) * tiles * panel);
+  parallel_for(count * p.groups, 1, [&](Index begin, Index end) {
+    real *const image = workspace.mine(), *const V = image + images, *const M = V + 16 * panels(p.in) * tiles * panel;
+    for (Index task = begin; task < end; ++task) {
+      const Block block = all[static_cast<std::size_t>(task % count)];
+      const Index group = task / count, n = (block.end - block.begin) * p.across();
+      pixels.transform(x, group, block, n, image, V);
+      for (Index o = 0; o < panels(p.out); ++o) {
+        for (Index i = 0; i < 16; ++i)
+          multiply(V + i * panels(p.in) * odd(n) * panel, U + ((group * panels(p.out) + o) * 16 + i) * p.in * panel,
+                   M + i * odd(n) * panel, n, p.in);
+        results.transform(M, group, o * panel, block, n, bias, image, y);
+      }
+    }
+  });
+}
+
+std::vector<real>& kept_kernels(const Pass& p) {
+  thread_local std::vector<real> U;  // kept for the next call
+  U.resize(static_cast<std::size_t>(p.groups * panels(p.out) * 16 * p.in * panel));
+  return U;
+}
+
+}  // namespace
+
+bool suits(const Conv2dSizes& s) {
+  const Conv2dGeometry& g = s.geometry;
+  return g.kernel_h == 3 && g.kernel_w == 3 && g.stride_h == 1 && g.stride_w == 1 && g.dilation_h == 1 &&
+         g.dilation_w == 1 && g.padding_h <= 2 && g.padding_w <= 2 && g.channels / s.groups >= 16 &&
+         s.out / s.groups >= 16;
+}
+
+void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2dSizes& s) {
+  const Pass p = forward(s);
+  std::vector<real>& U = kept_kernels(p);
+  transform_kernels(W, p, 9, 9 * p.in, false, U.data());
+  correlate(x, U.data(), bias, y, p);
+}
+
+void conv2d_backward_x(const real* W, const real* dY, real* dX, const Conv2dSizes& s) {
+  const Pass p = backward(s);
+  std::vector<real>& U = kept_kernels(p);
+  transform_kernels(W, p, 9 * p.out, 9, true, U.data());
+  correlate(dY, U.data(), nullptr, dX, p);
+}
+
+void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSizes& s) {
+  const Pass p = forward(s);
+  const Pixels pixels{p};
+  const Results results{p};
+  const Index in = panels(p.in), out = panels(p.out);
+  const std::vector<Block> all = blocks(p, 16 * (in + out) * panel);
+  const auto count = static_cast<Index>(all.size());
+  const Index rows = largest(all), tiles = odd(rows * p.across());
+  const Index images = std::max(pixels.size(rows), results.size(rows));
+  const Workspace<real> workspace(images + 16 * (in + out) * tiles * panel);
+  // Each thread sums up its own part of the blocks, (16, panels of in, out, panel), and the parts are added in order:
+  // the same bits each time.
+  const Index parts = std::min<Index>(omp_in_parallel() ? 1 : omp_get_max_threads(), count);
+  const Index each = in * p.out * panel, size = p.groups * 16 * each;
+  thread_local std::vector<real> kept;
+  kept.resize(static_cast<std::size_t>(parts * size));
+  real* const sums = kept.data();
+  parallel_for(parts, 1, [&](Index first, Index last) {
+    real *const image = workspace.mine(), *const V = image + images, *const M = V + 16 * in * tiles * panel;
+    for (Index part = first; part < last; ++part)
+      for (Index group = 0; group < p.groups; ++group) {
+        real* const sum = sums + part * size + group * 16 * each;
+        std::fill_n(sum, 16 * each, real{0});
+        for (Index i = count * part / parts; i < count * (part + 1) / parts; ++i) {
+          const Block block = all[static_cast<std::size_t>(i)];
+          const Index n = (block.end - block.begin) * p.across(), one = odd(n) * panel;
+          pixels.transform(x, group, block, n, image, V);
+          results.transform_backward(dY, group, block, n, image, M);
+          constexpr int most = std::min(8, most_rows);  // divides a panel, but for the smallest registers
+          for (Index k = 0; k < 16; ++k)
+            for (Index c = 0; c < in; ++c)
+              for (Index o = 0; o < out; ++o)
+                for_each_part<most>(std::min<Index>(panel, p.out - o * panel), [&](Index row, auto count) {
+                  constexpr int rows = decltype(count)::value;
+                  const real *const m = M + (k * out + o) * one + row, *const v = V + (k * in + c) * one;
+                  real* const at = sum + k * each + (c * p.out + o * panel + row) * panel;
+                  Sums<rows, 2> product(at);
+                  product.add(
+                      n, [&](Index t, int r) { return m[t * panel + r]; }, [&](Index t) { return v + t * panel; });
+                  product.store(at);
+                });
+        }
+      }
+  });
+  parallel_for(p.groups * p.out * in, (1 << 8) / parts + 1, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) {
+      const Index group = i / (p.out * in), o = i / in % p.out, c = i % in;
+      real taps[9 * panel];
+      for (int v = 0; v < panel; v += lanes) {
+        Square<4> sum{};
+        for (Index part = 0; part < parts; ++part) {
+          const Square<4> more =
+              load_square<4>(sums + part * size + group * 16 * each + (c * p.out + o) * panel + v, 4 * each, each);
+          for (int a = 0; a < 4; ++a)
+            for (int b = 0; b < 4; ++b) sum.at[a].at[b] += more.at[a].at[b];
+        }
+        store_square(both(to_kernel, sum), taps + v, 3 * panel, panel);
+      }
+      from_panel([&](Index tap) { return taps + tap * panel; }, dW + ((group * p.out + o) * p.in + c * panel) * 9, 9,
+                 std::min<Index>(panel, p.in - c * panel), 9);
+    }
+  });
+}
+
+}  // namespace bobbin::cpu::winograd

@@ -232,7 +232,7 @@ void multiply(const real* V, const real* U, real* M, Index tiles, Index in) {
 std::vector<Block> blocks(const Pass& p, Index size_of_tile) {
   constexpr Index wanted = Index{1 << 20} / sizeof(real);
   const Index rows = p.batch * p.down(), threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-  const Index tiles = std::max<Index>(wanted / size_of_tile, 4 * most_rows);
+  const Index tiles = std::max<Index>(wanted / size_of_tile, 8 * most_rows);
   Index count = (rows * p.across() + tiles - 1) / tiles;
   count = std::min(rows, (count + threads - 1) / threads * threads);
   std::vector<Block> blocks;

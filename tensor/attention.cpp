@@ -38,7 +38,7 @@ Attended attention(Operand queries, Operand keys, Operand values, int num_heads,
   const AttentionSizes s =
       attention_sizes("attention", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
   round_alike(queries, keys, values);
-  if (backend::attention_keeps_y()) readers = ReadBy::anyone;
+  if (backend::attention_keeps_y() || !queries.is_rounded()) readers = ReadBy::anyone;
   Attended attended{result(queries.shape(), readers), Tensor(backend::attention_keeps(s)), Tensor()};
   const Timed timed("attention", elements(queries, keys, values, attended.kept, attended.y), flops_of_attention(s));
   const std::vector<int> lens = for_each_query(valid_lens, s);

@@ -37,8 +37,8 @@ Var softplus(const Var& x);
 Var dropout(Var x, real p, Draw draw);
 /// The Gaussian error linear unit, x·Φ(x) by erf, and its approximation by tanh (PyTorch's approximate='tanh'); with
 /// p > 0 followed by dropout, in the same pass over memory: dropout(gelu(x), p, draw).
-Var gelu(Var x, real p = 0, Draw draw = {});
-Var gelu_tanh(Var x, real p = 0, Draw draw = {});
+Var gelu(Var x, real p = 0, Draw draw = {}, ReadBy readers = ReadBy::anyone);
+Var gelu_tanh(Var x, real p = 0, Draw draw = {}, ReadBy readers = ReadBy::anyone);
 
 // --- reduce --------------------------------------------------------------------------------------
 /// Of all elements: a scalar of rank 0.
@@ -52,7 +52,7 @@ Var mean(const Var& x, int axis);
 /// (..., m, k) x (..., k, n) -> (..., m, n); `transposed` says which operands are stored transposed.
 Var matmul(const Var& a, const Var& b, Transposed transposed = {});
 /// x·Wᵀ + b: (..., in), (out, in), (out) -> (..., out). b may be undefined.
-Var linear(Var x, const Var& W, const Var& b);
+Var linear(Var x, const Var& W, const Var& b, ReadBy readers = ReadBy::anyone);
 
 // --- softmax, and the cross entropy made of it ---------------------------------------------------
 /// exp(x) / Σ exp(x) along the last axis. valid_lens is empty or has a number for each row: how
@@ -69,14 +69,14 @@ Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing 
 
 // --- layer_norm ----------------------------------------------------------------------------------
 /// (x - mean) / sqrt(variance + eps) · gamma + beta along the last axis (Ba, Kiros, Hinton, 2016).
-Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5));
+Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5), ReadBy readers = ReadBy::anyone);
 
 // --- attention -----------------------------------------------------------------------------------
 /// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), the heads side by side in D; ->
 /// (B, Tq, D). valid_lens is empty or says how many keys may be looked at: a number for each image (B), or for each
 /// query (B·Tq). Dropout on the weights, with probability p, by the draw.
 Var attention(Var queries, Var keys, Var values, int num_heads, const std::vector<int>& valid_lens = {}, real p = 0,
-              Draw draw = {});
+              Draw draw = {}, ReadBy readers = ReadBy::anyone);
 
 // --- conv2d --------------------------------------------------------------------------------------
 /// The cross-correlation of images X (B, C, H, W) with kernels W (out, C/groups, h, w), as torch.nn.functional.conv2d:

@@ -24,11 +24,11 @@ Var matmul(const Var& a, const Var& b, Transposed transposed) {
   return record("matmul", matmul(A, B, transposed), {{a, dA}, {b, dB}});
 }
 
-Var linear(Var x, const Var& W, const Var& b) {
+Var linear(Var x, const Var& W, const Var& b, ReadBy readers) {
   const Operand X = std::move(x).operand(), Wt(W.value());
   const auto rows = [](const auto& t) { return t.reshape({t.size() / t.shape()[-1], t.shape()[-1]}); };
   // W first: when its gradient is there nobody needs X any more, and dX takes its place in memory.
-  return record("linear", linear(X, Wt, b.value()),
+  return record("linear", linear(X, Wt, b.value(), readers),
                 {{W, [X, rows](Tensor dY) { return matmul(rows(Operand(std::move(dY))), rows(X), {.trans_a = true}); }},
                  {b, [rows](Tensor dY) { return sum(rows(dY), 0); }},
                  {x, [Wt, rows, shape = X.shape()](Tensor dY) {

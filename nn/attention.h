@@ -25,10 +25,11 @@ struct MultiHeadAttention {
   /// (B, Tq, num_hiddens) and twice (B, Tk, num_hiddens) -> (B, Tq, num_hiddens). valid_lens is empty or says how many
   /// keys may be looked at: a number for each image (B), or for each query (B·Tq).
   Var operator()(const Var& queries, const Var& keys, const Var& values, const std::vector<int>& valid_lens = {}) {
-    Var Q = W_q(queries), K = W_k(keys), V = W_v(values);
+    constexpr auto products = ReadBy::products;
+    Var Q = W_q(queries, products), K = W_k(keys, products), V = W_v(values, products);
     const bool drops = dropout.active();
     return W_o(attention(std::move(Q), std::move(K), std::move(V), num_heads, valid_lens, drops ? dropout.p : 0,
-                         drops ? dropout.rng.draw() : Draw()));
+                         drops ? dropout.rng.draw() : Draw(), products));
   }
   void visit(auto&& v) { v("dropout", dropout), v("W_q", W_q), v("W_k", W_k), v("W_v", W_v), v("W_o", W_o); }
 };

@@ -17,7 +17,7 @@ struct Linear {
   Linear(Index in, Index out, Rng& rng, bool use_bias = true)
       : weight(uniform_by_fan_in({out, in}, in, rng)), bias(use_bias ? uniform_by_fan_in({out}, in, rng) : Var()) {}
 
-  Var operator()(Var x) { return linear(std::move(x), weight, bias); }
+  Var operator()(Var x, ReadBy readers = ReadBy::anyone) { return linear(std::move(x), weight, bias, readers); }
   void visit(auto&& v) { v("weight", weight), v("bias", bias); }
 };
 
@@ -50,7 +50,7 @@ struct LayerNorm {
         bias(Var::parameter(Tensor::zeros({norm_shape}))),
         eps(eps) {}
 
-  Var operator()(const Var& x) { return layer_norm(x, weight, bias, eps); }
+  Var operator()(const Var& x, ReadBy readers = ReadBy::anyone) { return layer_norm(x, weight, bias, eps, readers); }
   void visit(auto&& v) { v("weight", weight), v("bias", bias); }
 };
 
@@ -81,10 +81,11 @@ struct GELU {
 
   Var operator()(Var x) { return by_tanh ? gelu_tanh(std::move(x)) : gelu(std::move(x)); }
   /// after(gelu(x)), in one pass.
-  Var operator()(Var x, Dropout& after) {
-    if (!after.active()) return (*this)(std::move(x));
-    const Draw draw = after.rng.draw();
-    return by_tanh ? gelu_tanh(std::move(x), after.p, draw) : gelu(std::move(x), after.p, draw);
+  Var operator()(Var x, Dropout& after, ReadBy readers = ReadBy::anyone) {
+    const bool drops = after.active();
+    const real p = drops ? after.p : 0;
+    const Draw draw = drops ? after.rng.draw() : Draw();
+    return by_tanh ? gelu_tanh(std::move(x), p, draw, readers) : gelu(std::move(x), p, draw, readers);
   }
 };
 

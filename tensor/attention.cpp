@@ -34,21 +34,24 @@ double flops_of_attention(const AttentionSizes& s) {
 }  // namespace
 
 Attended attention(Operand queries, Operand keys, Operand values, int num_heads, const std::vector<int>& valid_lens,
-                   real p, Draw draw) {
+                   real p, Draw draw, ReadBy readers) {
   const AttentionSizes s =
       attention_sizes("attention", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
   round_alike(queries, keys, values);
-  Attended result{Tensor(queries.shape()), Tensor(backend::attention_keeps(s)), Tensor()};
-  const Timed timed("attention", elements(queries, keys, values, result.kept, result.y), flops_of_attention(s));
+  if (backend::attention_keeps_y() || !queries.is_rounded()) readers = ReadBy::anyone;
+  Attended attended{result(queries.shape(), readers), Tensor(backend::attention_keeps(s)), Tensor()};
+  const Timed timed("attention", elements(queries, keys, values, attended.kept, attended.y), flops_of_attention(s));
   const std::vector<int> lens = for_each_query(valid_lens, s);
   if (queries.is_rounded())
-    backend::attention_rounded(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
-                               result.kept.data(), result.y.data(), s);
+    write(attended.y, [&](auto* y) {
+      backend::attention_rounded(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
+                                 attended.kept.data(), y, s);
+    });
   else
     backend::attention(queries.exact().data(), keys.exact().data(), values.exact().data(), pointer(lens), p, draw,
-                       result.kept.data(), result.y.data(), s);
-  if (backend::attention_keeps_y()) result.kept_y = result.y;
-  return result;
+                       attended.kept.data(), attended.y.data(), s);
+  if (backend::attention_keeps_y()) attended.kept_y = attended.y;
+  return attended;
 }
 
 AttentionGradients attention_backward(Operand queries, Operand keys, Operand values, int num_heads,

@@ -9,10 +9,8 @@ namespace bobbin {
 using profile::Timed;
 
 /// The number of elements of all of these; of what is rounded, the number of reals that take as much memory.
-inline double elements(const Tensor& x) { return static_cast<double>(x.size()); }
-inline double elements(const Operand& x) {
-  return static_cast<double>(x.size()) * (x.is_rounded() ? static_cast<double>(sizeof(bfloat16)) / sizeof(real) : 1);
-}
+constexpr double rounded_size = static_cast<double>(sizeof(bfloat16)) / sizeof(real);
+double elements(const auto& x) { return static_cast<double>(x.size()) * (x.is_rounded() ? rounded_size : 1); }
 template <class First, class... Rest>
 double elements(const First& first, const Rest&... rest) {
   return elements(first) + elements(rest...);
@@ -26,11 +24,24 @@ struct Factor {
   bool transposed = false;
   Index stride = 0, at = 0;
 };
-/// The product, by the kernel of its precision: both factors are rounded, or none.
+/// The product, by the kernel of its precision: both factors are rounded, or none. Only of rounded ones the result may
+/// be rounded.
 void multiply(const Product& p, const Factor& a, const Factor& b, const ResultMatrix& c);
+void multiply(const Product& p, const Factor& a, const Factor& b, const RoundedResultMatrix& c);
 
 /// A tensor for a result that may take the place of x, which was moved in: x, if nobody else holds its numbers.
 inline Tensor in_place_of(const Tensor& x) { return x.unique() ? x : Tensor(x.shape()); }
+
+/// A tensor for a result that `readers` read.
+inline Tensor result(const Shape& shape, ReadBy readers) {
+  return rounds(readers) ? Tensor::of_rounded(shape) : Tensor(shape);
+}
+/// The same, which may take the place of x, which was moved in.
+inline Tensor result_in_place_of(const Tensor& x, ReadBy readers) {
+  return rounds(readers) ? Tensor::of_rounded(x.shape()) : in_place_of(x);
+}
+/// write(pointer to y's numbers), whichever they are.
+void write(Tensor& y, const auto& write) { y.is_rounded() ? write(y.rounded_data()) : write(y.data()); }
 
 /// The number of rows, with the last axis as their columns.
 inline Index rows_of(const Shape& shape) { return shape.product(0, shape.rank() - 1); }

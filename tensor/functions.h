@@ -46,8 +46,8 @@ Tensor dropout(Tensor x, real p, Draw draw);
 
 /// The Gaussian error linear unit x·Φ(x) (Hendrycks and Gimpel, 2016), and its approximation by tanh; with p > 0
 /// followed by dropout.
-Tensor gelu(Tensor x, real p = 0, Draw draw = {});
-Tensor gelu_tanh(Tensor x, real p = 0, Draw draw = {});
+Tensor gelu(Tensor x, real p = 0, Draw draw = {}, ReadBy readers = ReadBy::anyone);
+Tensor gelu_tanh(Tensor x, real p = 0, Draw draw = {}, ReadBy readers = ReadBy::anyone);
 
 /// The same, and the derivative of both together: all that its VJP needs. In bfloat16 the derivative is rounded: its
 /// product with dY is an operand of the products next to it, which would round that anyway.
@@ -55,8 +55,8 @@ struct Activated {
   Tensor y;
   Operand derivative;
 };
-Activated gelu_with_derivative(Tensor x, real p = 0, Draw draw = {});
-Activated gelu_tanh_with_derivative(Tensor x, real p = 0, Draw draw = {});
+Activated gelu_with_derivative(Tensor x, real p = 0, Draw draw = {}, ReadBy readers = ReadBy::anyone);
+Activated gelu_tanh_with_derivative(Tensor x, real p = 0, Draw draw = {}, ReadBy readers = ReadBy::anyone);
 
 // --- reduce --------------------------------------------------------------------------------------
 /// The sum of all elements, a tensor of rank 0; the mean likewise. Sums of any number of floats are right to 3e-7 of
@@ -88,7 +88,7 @@ inline Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed = {
   return matmul(Operand(a), Operand(b), transposed);
 }
 /// x·Wᵀ + b: (..., in), (out, in), (out) -> (..., out). b may be undefined.
-Tensor linear(Operand x, Operand W, const Tensor& b);
+Tensor linear(Operand x, Operand W, const Tensor& b, ReadBy readers = ReadBy::anyone);
 inline Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) { return linear(Operand(x), Operand(W), b); }
 
 // --- softmax, and the cross entropy made of it ---------------------------------------------------
@@ -123,7 +123,8 @@ Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real s
 struct LayerNormed {
   Tensor y, mean, rstd;  ///< rstd = 1 / sqrt(variance + eps); mean and rstd have a number a row
 };
-LayerNormed layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, real eps);
+LayerNormed layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, real eps,
+                       ReadBy readers = ReadBy::anyone);
 struct LayerNormGradients {
   Tensor dX, dgamma, dbeta;
 };
@@ -140,7 +141,7 @@ struct Attended {
   Tensor kept_y;  ///< y, where backward needs it, that is on a GPU; else undefined
 };
 Attended attention(Operand queries, Operand keys, Operand values, int num_heads, const std::vector<int>& valid_lens,
-                   real p, Draw draw);
+                   real p, Draw draw, ReadBy readers = ReadBy::anyone);
 inline Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
                           const std::vector<int>& valid_lens, real p, Draw draw) {
   return attention(Operand(queries), Operand(keys), Operand(values), num_heads, valid_lens, p, draw);

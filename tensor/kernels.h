@@ -26,11 +26,14 @@ struct MatrixOf {
 };
 using Matrix = MatrixOf<real>;
 using RoundedMatrix = MatrixOf<bfloat16>;
-struct ResultMatrix {
-  real* at;
+template <class T>
+struct ResultMatrixOf {
+  T* at;
   Index ld;
   Index stride = 0;
 };
+using ResultMatrix = ResultMatrixOf<real>;
+using RoundedResultMatrix = ResultMatrixOf<bfloat16>;
 /// `batch` products of m x k by k x n matrices, these sizes after transposition. `bias` is null, or n numbers that are
 /// added to each row.
 struct Product {
@@ -93,11 +96,9 @@ void multiply_rounded(const real* x, const bfloat16* y, real* z, Index n);
 // --- dropout -------------------------------------------------------------------------------------
 /// y = f(x) / (1-p) where the draw's word i is p·2^32 or more, else 0; and, unless null, derivative = f'(x) / (1-p)
 /// with the same mask. For each formula of formula::Dropped. x may be y or derivative. Dropout is its own backward.
-template <class F>
-void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw);
-/// The same with the derivative rounded, for Precision::bfloat16.
-template <class F>
-void dropout_rounded(const F& f, const real* x, real* y, bfloat16* derivative, Index n, real p, Draw draw);
+/// In Precision::bfloat16 the derivative is rounded, and y may be; in the others D and Y are `real`.
+template <class Y, class D, class F>
+void dropout(const F& f, const real* x, Y* y, D* derivative, Index n, real p, Draw draw);
 
 // --- reduce --------------------------------------------------------------------------------------
 /// x (outer, n, inner) -> y (outer, inner), summed over n. The same result for any number of threads.
@@ -111,10 +112,12 @@ Range range(const real* x, Index n);
 // --- products ------------------------------------------------------------------------------------
 /// C = alpha · op(A)·op(B) + bias.
 void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c);
-/// The same of rounded operands, in Precision::bfloat16. The result is `real`.
+/// The same of rounded operands, in Precision::bfloat16. The sums are `real`; the result may be rounded.
 void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c);
-/// y = x, each number rounded.
+void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const RoundedResultMatrix& c);
+/// y = x, each number rounded, and the way back.
 void round_to_bfloat16(const real* x, bfloat16* y, Index n);
+void widen(const bfloat16* x, real* y, Index n);
 
 // --- softmax -------------------------------------------------------------------------------------
 /// Softmax over each row of (rows, cols). `lens` is null or has a number for each row: how many of
@@ -134,9 +137,10 @@ void cross_entropy_backward(const real* logits, const real* targets, const real*
 
 // --- layer_norm ----------------------------------------------------------------------------------
 /// y = (x - mean) · rstd · gamma + beta over each row, rstd = 1 / sqrt(variance + eps).
-/// mean and rstd (rows) are kept for backward.
-void layer_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* rstd,
-                Index rows, Index cols);
+/// mean and rstd (rows) are kept for backward. Y is `real` or bfloat16.
+template <class Y>
+void layer_norm(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean, real* rstd, Index rows,
+                Index cols);
 void layer_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY, real* dX,
                          real* dgamma, real* dbeta, Index rows, Index cols);
 
@@ -154,9 +158,10 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
                         const real* kept, const real* y, const real* dY, real* dQ, real* dK, real* dV,
                         const AttentionSizes& s);
 /// The same of rounded operands, in Precision::bfloat16. The weights are rounded where they are multiplied, and so is
-/// dS.
+/// dS. Y is `real` or bfloat16.
+template <class Y>
 void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
-                       real* kept, real* y, const AttentionSizes& s);
+                       real* kept, Y* y, const AttentionSizes& s);
 void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
                                 Draw draw, const real* kept, const real* y, const bfloat16* dY, real* dQ, real* dK,
                                 real* dV, const AttentionSizes& s);

@@ -4,16 +4,18 @@
 
 namespace bobbin {
 
-LayerNormed layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, real eps) {
+LayerNormed layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, real eps, ReadBy readers) {
   check(x.rank() >= 1 && gamma.shape() == Shape{x.shape()[-1]} && beta.shape() == gamma.shape(), "layer_norm",
         "the weight ", gamma.shape(), " and the bias ", beta.shape(), " must have the size of the last axis of ",
         x.shape());
   const Index rows = rows_of(x.shape());
-  LayerNormed result{Tensor(x.shape()), Tensor({rows}), Tensor({rows})};
-  const Timed timed("layer_norm", elements(x, result.y));
-  backend::layer_norm(x.data(), gamma.data(), beta.data(), eps, result.y.data(), result.mean.data(), result.rstd.data(),
-                      rows, x.shape()[-1]);
-  return result;
+  LayerNormed normed{result(x.shape(), readers), Tensor({rows}), Tensor({rows})};
+  const Timed timed("layer_norm", elements(x, normed.y));
+  write(normed.y, [&](auto* y) {
+    backend::layer_norm(x.data(), gamma.data(), beta.data(), eps, y, normed.mean.data(), normed.rstd.data(), rows,
+                        x.shape()[-1]);
+  });
+  return normed;
 }
 
 LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, const LayerNormed& forward,

@@ -4,6 +4,13 @@
 
 namespace bobbin {
 
+/// Who reads a result. What only products read is made rounded at once in Precision::bfloat16: they would round it
+/// anyway, so nothing else changes but time and memory. Whoever reads it in another way gets the rounded numbers.
+enum class ReadBy { anyone, products };
+inline bool rounds(ReadBy readers) {
+  return readers == ReadBy::products && ProductsIn::current() == Precision::bfloat16;
+}
+
 /// What a product reads of a tensor: the tensor itself, or in Precision::bfloat16 its numbers rounded, which are half
 /// as large. A VJP that multiplies by a tensor keeps an Operand of it, and so lets the tensor go.
 class Operand {
@@ -13,8 +20,6 @@ class Operand {
   /// As the current precision (ProductsIn) wants it. A tensor is rounded once, however many operands are made of it
   /// before its numbers change.
   explicit Operand(Tensor x);
-  /// Of rounded numbers.
-  Operand(const Shape& shape, std::shared_ptr<const bfloat16> rounded) : shape_(shape), rounded_(std::move(rounded)) {}
 
   const Shape& shape() const { return shape_; }
   int rank() const { return shape_.rank(); }

@@ -14,16 +14,26 @@ void check_countable(const char* op, std::initializer_list<Index> sizes) {
     check(n <= std::numeric_limits<int>::max(), op, "a matrix of ", n, " rows or columns is more than BLAS can count");
 }
 
+template <class T>
+MatrixOf<T> matrix(const T* numbers, const Factor& f) {
+  return {numbers + f.at, f.ld, f.transposed, f.stride};
+}
+
+void multiply_rounded(const Product& p, const Factor& a, const Factor& b, const auto& c) {
+  backend::gemm_rounded(p, matrix(a.x.rounded(), a), matrix(b.x.rounded(), b), c);
+}
+
 }  // namespace
 
 void multiply(const Product& p, const Factor& a, const Factor& b, const ResultMatrix& c) {
-  const auto by = [&](auto gemm, const auto* at_a, const auto* at_b) {
-    gemm(p, {at_a + a.at, a.ld, a.transposed, a.stride}, {at_b + b.at, b.ld, b.transposed, b.stride}, c);
-  };
   if (a.x.is_rounded())
-    by(backend::gemm_rounded, a.x.rounded(), b.x.rounded());
+    multiply_rounded(p, a, b, c);
   else
-    by(backend::gemm, a.x.exact().data(), b.x.exact().data());
+    backend::gemm(p, matrix(a.x.exact().data(), a), matrix(b.x.exact().data(), b), c);
+}
+
+void multiply(const Product& p, const Factor& a, const Factor& b, const RoundedResultMatrix& c) {
+  multiply_rounded(p, a, b, c);
 }
 
 Tensor matmul(Operand a, Operand b, Transposed transposed) {
@@ -48,7 +58,7 @@ Tensor matmul(Operand a, Operand b, Transposed transposed) {
   return y;
 }
 
-Tensor linear(Operand x, Operand W, const Tensor& b) {
+Tensor linear(Operand x, Operand W, const Tensor& b, ReadBy readers) {
   check(x.rank() >= 1 && W.rank() == 2 && x.shape()[-1] == W.shape()[1], "linear", "the input ", x.shape(),
         " does not fit the weight ", W.shape(), ": its last axis must be ", W.rank() == 2 ? W.shape()[1] : 0);
   check(!b.defined() || b.shape() == Shape{W.shape()[0]}, "linear", "the bias ", b.shape(), " does not fit the weight ",
@@ -57,10 +67,10 @@ Tensor linear(Operand x, Operand W, const Tensor& b) {
   const Index rows = x.size() / in;
   check_countable("linear", {rows, in, out});
   round_alike(x, W);
-  Tensor y(x.shape().with(-1, out));
-  const Timed timed("linear", elements(x, W, y), 2 * elements(y) * static_cast<double>(in));
-  multiply({.m = rows, .n = out, .k = in, .bias = b.defined() ? b.data() : nullptr}, {x, in}, {W, in, true},
-           {y.data(), out});
+  Tensor y = result(x.shape().with(-1, out), x.is_rounded() ? readers : ReadBy::anyone);
+  const Timed timed("linear", elements(x, W, y), 2 * static_cast<double>(y.size() * in));
+  const Product p{.m = rows, .n = out, .k = in, .bias = b.defined() ? b.data() : nullptr};
+  write(y, [&](auto* at) { multiply(p, {x, in}, {W, in, true}, {at, out}); });
   return y;
 }
 

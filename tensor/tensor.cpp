@@ -3,14 +3,13 @@
 #include <algorithm>
 
 #include "tensor/backend.h"
-#include "tensor/check.h"
-#include "tensor/profile.h"
+#include "tensor/common.h"
 #include "tensor/storage.h"
 
 namespace bobbin {
 
 Tensor::Tensor(std::shared_ptr<real> block, const Shape& shape)
-    : numbers_(std::make_shared<Numbers>(std::move(block), shape.size())), shape_(shape) {}
+    : numbers_(std::make_shared<Numbers>(shape.size(), std::move(block))), shape_(shape) {}
 
 Tensor::Tensor(const Shape& shape) : Tensor(memory::allocate(shape.size()), shape) {}
 
@@ -28,19 +27,38 @@ Tensor Tensor::full(const Shape& shape, real value) {
   return result;
 }
 
+Tensor Tensor::of_rounded(const Shape& shape) {
+  Tensor result;
+  result.numbers_ = std::make_shared<Numbers>(shape.size(), nullptr, memory::allocate_as<bfloat16>(shape.size()));
+  result.shape_ = shape;
+  return result;
+}
+
 real* Tensor::data() {
+  real* const result = exact() + offset_;
   numbers().rounded.store(nullptr);
-  return numbers().block.get() + offset_;
+  return result;
+}
+
+real* Tensor::exact() const {
+  Numbers& all = numbers();
+  std::shared_ptr<real> block = all.block.load();
+  if (!block) {
+    const Timed timed("to_float", static_cast<double>(all.size) * (1 + rounded_size));
+    std::shared_ptr<real> made = memory::allocate(all.size);
+    backend::widen(all.rounded.load().get(), made.get(), all.size);
+    if (all.block.compare_exchange_strong(block, made)) block = made;  // else another thread was faster
+  }
+  return block.get();
 }
 
 std::shared_ptr<const bfloat16> Tensor::rounded() const {
   Numbers& all = numbers();
   std::shared_ptr<const bfloat16> result = all.rounded.load();
   if (!result) {
-    const double a_real = static_cast<double>(sizeof(bfloat16)) / sizeof(real);
-    const profile::Timed timed("to_bfloat16", static_cast<double>(all.size) * (1 + a_real));
+    const Timed timed("to_bfloat16", static_cast<double>(all.size) * (1 + rounded_size));
     const std::shared_ptr<bfloat16> made = memory::allocate_as<bfloat16>(all.size);
-    backend::round_to_bfloat16(all.block.get(), made.get(), all.size);
+    backend::round_to_bfloat16(all.block.load().get(), made.get(), all.size);
     all.rounded.store(result = made);
   }
   return {result, result.get() + offset_};

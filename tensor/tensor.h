@@ -29,6 +29,8 @@ class Tensor {
   explicit Tensor(const Shape& shape);
   /// Throws Error unless there is one value for each element.
   Tensor(const Shape& shape, const std::vector<real>& values);
+  /// A tensor of rounded numbers alone, for what only products read. rounded_data() sets them.
+  static Tensor of_rounded(const Shape& shape);
 
   static Tensor zeros(const Shape& shape) { return full(shape, 0); }
   static Tensor ones(const Shape& shape) { return full(shape, 1); }
@@ -43,12 +45,16 @@ class Tensor {
 
   /// Where the numbers begin, for a kernel. The program itself reads them with values() and item(), and writes
   /// with assign() and a Staging: on a GPU they lie where it cannot reach. Throws Error for an undefined tensor.
-  const real* data() const { return numbers().block.get() + offset_; }
+  /// Where there are but rounded ones they are written out.
+  const real* data() const { return exact() + offset_; }
   /// The same, to write. What is rounded() is forgotten now, so ask again before you write again.
   real* data();
   /// The numbers rounded to bfloat16, for products. All tensors that share the numbers share them, too: the first that
   /// asks has them made, and whoever writes, by data() or assign(), lets them be forgotten.
   std::shared_ptr<const bfloat16> rounded() const;
+  /// Whether there are no others than these, and where they begin, to write.
+  bool is_rounded() const { return !numbers().block.load(); }
+  bfloat16* rounded_data() { return const_cast<bfloat16*>(rounded().get()); }
   /// True if no other tensor shares these numbers, so that overwriting them is nobody's business.
   bool unique() const { return numbers_.use_count() == 1; }
 
@@ -66,18 +72,21 @@ class Tensor {
   void assign(const Tensor& x);
 
  private:
+  // All of them, exact or rounded or both: one of the two is never null.
   struct Numbers {
-    std::shared_ptr<real> block;
     Index size;
-    std::atomic<std::shared_ptr<const bfloat16>> rounded{};  // null, or all of them
+    std::atomic<std::shared_ptr<real>> block;
+    std::atomic<std::shared_ptr<const bfloat16>> rounded;
 
-    Numbers(std::shared_ptr<real> block, Index size) : block(std::move(block)), size(size) {}
+    Numbers(Index size, std::shared_ptr<real> block, std::shared_ptr<const bfloat16> rounded = {})
+        : size(size), block(std::move(block)), rounded(std::move(rounded)) {}
   };
   Tensor(std::shared_ptr<real> block, const Shape& shape);
   Numbers& numbers() const {
     check(defined(), "Tensor", "is undefined: nothing was ever put into it");
     return *numbers_;
   }
+  real* exact() const;
 
   friend class Staging;
   std::shared_ptr<Numbers> numbers_;

@@ -9,13 +9,13 @@ ProductsOfStep::ProductsOfStep(const ViTConfig& c, Index batch) {
   const Index D = c.num_hiddens, M = c.mlp_num_hiddens;
   const Index pixels = c.patch_size.height * c.patch_size.width * c.num_channels;  // of a patch
   const Index patches = c.img_size.height * c.img_size.width * c.num_channels / pixels, tokens = patches + 1;
-  linear(batch * patches, pixels, D, /*input_is_data=*/true);
+  linear(batch * patches, pixels, D, ReadBy::anyone, /*input_is_data=*/true);
   for (int i = 0; i < c.num_blks; ++i) {
     const bool only_class_token = i + 1 == c.num_blks && c.pool == Pool::token && !c.whole_last_block;
     const Index queries = only_class_token ? 1 : tokens;
-    linear(batch * queries, D, D);  // W_q
-    linear(batch * tokens, D, D);   // W_k
-    linear(batch * tokens, D, D);   // W_v
+    linear(batch * queries, D, D, ReadBy::products);  // W_q
+    linear(batch * tokens, D, D, ReadBy::products);   // W_k
+    linear(batch * tokens, D, D, ReadBy::products);   // W_v
     attention({batch, c.num_heads, queries, tokens, D / c.num_heads});
     linear(batch * queries, D, D);  // W_o
     linear(batch * queries, D, M);
@@ -30,9 +30,9 @@ void ProductsOfStep::run() const {
 }
 
 // Y = X·Wᵀ, and back: dX = dY·W, dW = dYᵀ·X.
-void ProductsOfStep::linear(Index rows, Index in, Index out, bool input_is_data) {
+void ProductsOfStep::linear(Index rows, Index in, Index out, ReadBy readers, bool input_is_data) {
   const Operand X = noise({rows, in}), W = noise({out, in}), dY = noise({rows, out});
-  forward_.push_back([=, Y = Tensor()]() mutable { Y = bobbin::linear(X, W, Tensor()); });
+  forward_.push_back([=, Y = Tensor()]() mutable { Y = bobbin::linear(X, W, Tensor(), readers); });
   backward_.push_back([=, dW = Tensor()]() mutable {
     if (!input_is_data) matmul(dY, W);
     dW = matmul(dY, X, {.trans_a = true});

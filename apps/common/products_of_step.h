@@ -19,7 +19,7 @@ class ProductsOfStep {
   double flops() const { return flops_; }
 
  private:
-  void linear(Index rows, Index in, Index out, bool input_is_data = false);
+  void linear(Index rows, Index in, Index out, ReadBy readers = ReadBy::anyone, bool input_is_data = false);
   void attention(const AttentionSizes& s);
   Operand noise(const Shape& shape);
 

@@ -54,7 +54,7 @@ struct ViTMLP {
         dense2(mlp_num_hiddens, mlp_num_outputs, rng),
         dropout2(dropout, rng) {}
 
-  Var operator()(const Var& X) { return dropout2(dense2(gelu(dense1(X), dropout1))); }
+  Var operator()(const Var& X) { return dropout2(dense2(gelu(dense1(X), dropout1, ReadBy::products))); }
   void visit(auto&& v) { v("dense1", dense1), v("dropout1", dropout1), v("dense2", dense2), v("dropout2", dropout2); }
 };
 
@@ -74,9 +74,9 @@ struct ViTBlock {
 
   /// (B, T, num_hiddens) -> the same shape. For valid_lens see MultiHeadAttention.
   Var operator()(const Var& X, const std::vector<int>& valid_lens = {}) {
-    const Var Z = ln1(X);
+    const Var Z = ln1(X, ReadBy::products);
     const Var Y = X + attention(Z, Z, Z, valid_lens);
-    return Y + mlp(ln2(Y));
+    return Y + mlp(ln2(Y, ReadBy::products));
   }
   /// The first tokens of what operator() gives, (B, count, num_hiddens), for little more than the keys and values of
   /// all tokens: only the first ask, and only they go through the MLP.
@@ -84,7 +84,7 @@ struct ViTBlock {
     const Var Z = ln1(X);
     const Var attended = attention(slice(Z, 1, 0, count), Z, Z);  // named: C++ may compute either side of a + first
     const Var Y = slice(X, 1, 0, count) + attended;
-    return Y + mlp(ln2(Y));
+    return Y + mlp(ln2(Y, ReadBy::products));
   }
   void visit(auto&& v) { v("ln1", ln1), v("attention", attention), v("ln2", ln2), v("mlp", mlp); }
 };

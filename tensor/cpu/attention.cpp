@@ -110,8 +110,9 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
 
 // Of rounded operands oneDNN multiplies those of all heads of an image together, several times faster than one by one.
 // So an image is a task. Its weights, A, and dS, have to be rounded.
+template <class Y>
 void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
-                       real* weights, real* y, const AttentionSizes& s) {
+                       real* weights, Y* y, const AttentionSizes& s) {
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d, n = Tq * Tk;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
   Workspace<bfloat16> workspace(s.heads * n);
@@ -129,6 +130,10 @@ void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, 
     }
   });
 }
+template void attention_rounded(const bfloat16*, const bfloat16*, const bfloat16*, const int*, real, Draw, real*, real*,
+                                const AttentionSizes&);
+template void attention_rounded(const bfloat16*, const bfloat16*, const bfloat16*, const int*, real, Draw, real*,
+                                bfloat16*, const AttentionSizes&);
 
 void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
                                 Draw draw, const real* weights, const real*, const bfloat16* dY, real* dQ, real* dK,

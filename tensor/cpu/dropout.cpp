@@ -9,36 +9,23 @@
 
 namespace bobbin::cpu {
 
-namespace {
-
 // f's derivative needs the same exponential as f; and when both have gone through the same mask, backward is one
 // product.
-template <class F, class T>
-void drop(const F& f, const real* x, real* y, T* derivative, Index n, real p, Draw draw) {
+template <class Y, class D, class F>
+void dropout(const F& f, const real* x, Y* y, D* derivative, Index n, real p, Draw draw) {
   for_each_chunk(n, p, draw, [=](const DropoutMask& mask, Index begin, Index length) {
     if (!derivative) {
 #pragma omp simd
-      for (Index i = 0; i < length; ++i) y[begin + i] = mask(i, f(x[begin + i]));
+      for (Index i = 0; i < length; ++i) store(y[begin + i], mask(i, f(x[begin + i])));
       return;
     }
 #pragma omp simd
     for (Index i = 0; i < length; ++i) {
       const auto at = f.with_derivative(x[begin + i]);
-      y[begin + i] = mask(i, at.value);
+      store(y[begin + i], mask(i, at.value));
       store(derivative[begin + i], mask(i, at.derivative));
     }
   });
-}
-
-}  // namespace
-
-template <class F>
-void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
-  drop(f, x, y, derivative, n, p, draw);
-}
-template <class F>
-void dropout_rounded(const F& f, const real* x, real* y, bfloat16* derivative, Index n, real p, Draw draw) {
-  drop(f, x, y, derivative, n, p, draw);
 }
 
 namespace {
@@ -46,7 +33,7 @@ namespace {
 // As in elementwise.cpp: a kernel for each formula of the list.
 template <class... F>
 constexpr auto kernels(formula::List<F...>) {
-  return std::tuple{&dropout<F>..., &dropout_rounded<F>...};
+  return std::tuple{&dropout<real, real, F>..., &dropout<real, bfloat16, F>..., &dropout<bfloat16, bfloat16, F>...};
 }
 [[gnu::used, maybe_unused]] constexpr auto compiled = kernels(formula::Dropped{});
 

@@ -52,13 +52,14 @@ struct Gradients {
 // The corrected two-pass algorithm (Chan, Golub, LeVeque, 1983). A first mean is off by the rounding of its sum; the
 // differences from it are small, and their mean is what it lacks. So the mean is right to its last digit, and a
 // constant row, however large its numbers are, has no variance. By 1/n each, and not at the end, lest the sum overflow.
-void layer_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* rstd,
-                Index rows, Index cols) {
+template <class Y>
+void layer_norm(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean, real* rstd, Index rows,
+                Index cols) {
   const double per_n = 1 / static_cast<double>(cols);
   parallel_for(rows, grain / cols + 1, [=, share = static_cast<real>(per_n)](Index begin, Index end) {
     for (Index row = begin; row < end; ++row) {
       const real* in = x + row * cols;
-      real* out = y + row * cols;
+      Y* out = y + row * cols;
       const real first = static_cast<real>(add_up(0, cols, [=](Index c) { return in[c] * share; }));
       Differences from_first;
       for (Index c = 0; c < cols; c += run) from_first.add_run(in + c, first, std::min(run, cols - c));
@@ -66,12 +67,14 @@ void layer_norm(const real* x, const real* gamma, const real* beta, real eps, re
       const double variance = std::max(from_first.squares * per_n - lacking * lacking, 0.0);
       const real m = static_cast<real>(first + lacking), r = 1 / std::sqrt(static_cast<real>(variance) + eps);
 #pragma omp simd
-      for (Index c = 0; c < cols; ++c) out[c] = (in[c] - m) * r * gamma[c] + beta[c];
+      for (Index c = 0; c < cols; ++c) store(out[c], (in[c] - m) * r * gamma[c] + beta[c]);
       mean[row] = m;
       rstd[row] = r;
     }
   });
 }
+template void layer_norm(const real*, const real*, const real*, real, real*, real*, real*, Index, Index);
+template void layer_norm(const real*, const real*, const real*, real, bfloat16*, real*, real*, Index, Index);
 
 // With x̂ = (x - mean)·rstd the forward pass is y = x̂·gamma + beta. Mean and rstd depend on every x of the row, which
 // brings two more terms into its gradient: with g = dY·gamma,

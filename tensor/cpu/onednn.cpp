@@ -34,8 +34,11 @@ memory::desc matrices(memory::data_type type, Index batch, Index rows, Index col
 memory::desc one_row(Index batch, Index n) { return matrices(memory::data_type::f32, batch, 1, n, n, false, 0); }
 
 // All that tells one product from another, but where the numbers lie.
-using Key = std::array<Index, 13>;
-Key key(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) {
+template <class R>
+constexpr memory::data_type type = std::is_same_v<R, bfloat16> ? memory::data_type::bf16 : memory::data_type::f32;
+using Key = std::array<Index, 14>;
+template <class R>
+Key key(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrixOf<R>& c) {
   return {p.m,
           p.n,
           p.k,
@@ -48,6 +51,7 @@ Key key(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const 
           b.stride,
           c.ld,
           c.stride,
+          static_cast<Index>(type<R>),
           Index{std::bit_cast<std::int32_t>(static_cast<float>(p.alpha))} * 2 + (p.bias != nullptr)};
 }
 
@@ -56,11 +60,12 @@ struct Compiled {
   memory::desc a, b, c, bias;
   matmul product;
 
+  template <class R>
   Compiled(const dnnl::engine& engine, const Product& p, const RoundedMatrix& a, const RoundedMatrix& b,
-           const ResultMatrix& c)
+           const ResultMatrixOf<R>& c)
       : a(matrices(memory::data_type::bf16, p.batch, p.m, p.k, a.ld, a.transposed, a.stride)),
         b(matrices(memory::data_type::bf16, p.batch, p.k, p.n, b.ld, b.transposed, b.stride)),
-        c(matrices(memory::data_type::f32, p.batch, p.m, p.n, c.ld, false, c.stride)),
+        c(matrices(type<R>, p.batch, p.m, p.n, c.ld, false, c.stride)),
         bias(p.bias ? one_row(p.batch, p.n) : memory::desc()) {
     dnnl::primitive_attr scaled;
     if (p.alpha != 1) {
@@ -87,7 +92,7 @@ struct Thread {
   dnnl::stream stream{engine};
   std::map<Key, Compiled> products;
 
-  Compiled& compiled(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) {
+  Compiled& compiled(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const auto& c) {
     const Key wanted = key(p, a, b, c);
     if (const auto found = products.find(wanted); found != products.end()) return found->second;
     constexpr std::size_t most = 1024;  // a training loop repeats its shapes; images of all sizes would fill the memory
@@ -96,22 +101,8 @@ struct Thread {
   }
 };
 
-}  // namespace
-
-bool multiplies() {
-  static const bool it_does = std::is_same_v<real, float> && has(dnnl::cpu_isa::avx512_core_bf16);
-  return it_does;
-}
-
-std::string describe() {
-  const dnnl_version_t& v = *dnnl_version();
-  const std::string name =
-      "oneDNN " + std::to_string(v.major) + "." + std::to_string(v.minor) + "." + std::to_string(v.patch);
-  if (!multiplies()) return "this processor has no instructions for it";
-  return name + (has(dnnl::cpu_isa::avx512_core_amx) ? " (AMX)" : " (AVX512-BF16)");
-}
-
-bool multiply(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) try {
+template <class R>
+bool multiply_to(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrixOf<R>& c) try {
   if (p.bias && p.alpha != 1) return false;  // it would scale the bias, too, and nobody asks for that
   thread_local Thread thread;
   Compiled& compiled = thread.compiled(p, a, b, c);
@@ -128,6 +119,28 @@ bool multiply(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, 
   return true;
 } catch (const dnnl::error&) {
   return false;
+}
+
+}  // namespace
+
+bool multiplies() {
+  static const bool it_does = std::is_same_v<real, float> && has(dnnl::cpu_isa::avx512_core_bf16);
+  return it_does;
+}
+
+std::string describe() {
+  const dnnl_version_t& v = *dnnl_version();
+  const std::string name =
+      "oneDNN " + std::to_string(v.major) + "." + std::to_string(v.minor) + "." + std::to_string(v.patch);
+  if (!multiplies()) return "this processor has no instructions for it";
+  return name + (has(dnnl::cpu_isa::avx512_core_amx) ? " (AMX)" : " (AVX512-BF16)");
+}
+
+bool multiply(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) {
+  return multiply_to(p, a, b, c);
+}
+bool multiply(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const RoundedResultMatrix& c) {
+  return multiply_to(p, a, b, c);
 }
 
 }  // namespace bobbin::cpu::onednn

@@ -15,5 +15,6 @@ std::string describe();
 /// The product, or all of a batch, on the calling thread, for which omp_get_max_threads() has to be 1. False, and
 /// nothing is computed, if oneDNN cannot: memory is lacking, or it has no kernel for these matrices.
 bool multiply(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c);
+bool multiply(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const RoundedResultMatrix& c);
 
 }  // namespace bobbin::cpu::onednn

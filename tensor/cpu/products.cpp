@@ -86,9 +86,22 @@ void widen(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, con
        widened(b, b.transposed ? p.n : p.k, b.transposed ? p.k : p.n, p.batch, wide_b));
 }
 
+// multiply(exact result), which is then rounded into c.
+void round_result(const Product& p, const RoundedResultMatrix& c, const auto& multiply) {
+  thread_local std::vector<real> exact;
+  exact.resize(static_cast<std::size_t>(p.batch * p.m * p.n));
+  multiply(ResultMatrix{exact.data(), p.n, p.m * p.n});
+  for (Index row = 0; row < p.batch * p.m; ++row)
+    round_to_bfloat16(exact.data() + row * p.n, c.at + row / p.m * c.stride + row % p.m * c.ld, p.n);
+}
+
 void on_this_thread(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) {
   if (!onednn::multiply(p, a, b, c))
     widen(p, a, b, [&](const Product& p, const Matrix& a, const Matrix& b) { on_this_thread(p, a, b, c); });
+}
+void on_this_thread(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const RoundedResultMatrix& c) {
+  if (!onednn::multiply(p, a, b, c))
+    round_result(p, c, [&](const ResultMatrix& exact) { on_this_thread(p, a, b, exact); });
 }
 
 // One product. Each thread multiplies a part of its own: a range of C's rows, or of its columns. Left to itself
@@ -100,15 +113,15 @@ void on_this_thread(const Product& p, const RoundedMatrix& a, const RoundedMatri
 // A range of columns reads only its part of B, so a short A, that is a small batch, is multiplied that way. Where A is
 // transposed the product is the gradient of a weight, and its sum over all tokens, k, is what takes long; then whole
 // rows of C are written in one go.
-template <class T>
-void multiply(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrix& c) {
+template <class T, class R>
+void multiply(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrixOf<R>& c) {
   constexpr Index grain = 1 << 16;  // multiplications that are worth a thread
   const bool by_rows = a.transposed || p.m >= p.n;
   parallel_for(by_rows ? p.m : p.n, grain / ((by_rows ? p.n : p.m) * p.k) + 1, [=](Index begin, Index end) {
     const OnThisThread alone;
     Product part = p;
     MatrixOf<T> part_a = a, part_b = b;
-    ResultMatrix part_c = c;
+    ResultMatrixOf<R> part_c = c;
     if (by_rows) {
       part.m = end - begin;
       part_a.at += begin * (a.transposed ? 1 : a.ld);
@@ -124,8 +137,8 @@ void multiply(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, cons
 }
 
 // The products i ... i + count-1 of a batch.
-template <class T>
-void with_part_of_batch(Index i, Index count, Product p, MatrixOf<T> a, MatrixOf<T> b, ResultMatrix c,
+template <class T, class R>
+void with_part_of_batch(Index i, Index count, Product p, MatrixOf<T> a, MatrixOf<T> b, ResultMatrixOf<R> c,
                         const auto& body) {
   p.batch = count;
   a.at += i * a.stride;
@@ -134,13 +147,13 @@ void with_part_of_batch(Index i, Index count, Product p, MatrixOf<T> a, MatrixOf
   body(p, a, b, c);
 }
 
-template <class T>
-void multiply_batch(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrix& c) {
+template <class T, class R>
+void multiply_batch(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrixOf<R>& c) {
   // A large product keeps all threads busy by itself, and a single one has them all. Small ones do not repay waking
   // them for each: they are shared out whole.
   constexpr Index large = 1 << 22;
   if (p.batch == 1 || p.m * p.n * p.k >= large)
-    for (Index i = 0; i < p.batch; ++i) with_part_of_batch(i, 1, p, a, b, c, multiply<T>);
+    for (Index i = 0; i < p.batch; ++i) with_part_of_batch(i, 1, p, a, b, c, multiply<T, R>);
   else
     parallel_for(p.batch, 1, [&](Index begin, Index end) {
       const OnThisThread alone;
@@ -162,10 +175,24 @@ void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix&
     widen(p, a, b, [&](const Product& p, const Matrix& a, const Matrix& b) { gemm(p, a, b, c); });
 }
 
+void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const RoundedResultMatrix& c) {
+  if (onednn::multiplies())
+    multiply_batch(p, a, b, c);
+  else
+    round_result(p, c, [&](const ResultMatrix& exact) { gemm_rounded(p, a, b, exact); });
+}
+
 void round_to_bfloat16(const real* x, bfloat16* y, Index n) {
   parallel_for(n, 1 << 14, [=](Index begin, Index end) {
 #pragma omp simd
     for (Index i = begin; i < end; ++i) y[i] = to_bfloat16(x[i]);
+  });
+}
+
+void widen(const bfloat16* x, real* y, Index n) {
+  parallel_for(n, 1 << 14, [=](Index begin, Index end) {
+#pragma omp simd
+    for (Index i = begin; i < end; ++i) y[i] = to_float(x[i]);
   });
 }
 

@@ -128,10 +128,10 @@ __device__ void add_products(real (&sum)[own][D / warp_size], const Pairs& facto
 
 // Writes scale·sum to a row that begins at y.
 template <int D>
-__device__ void store(const real (&sum)[D / warp_size], real scale, real* y, const Head& head) {
+__device__ void store(const real (&sum)[D / warp_size], real scale, auto* y, const Head& head) {
 #pragma unroll
   for (int c = 0; c < D / warp_size; ++c)
-    if (const int column = c * warp_size + threadIdx.x; column < head.size) y[column] = scale * sum[c];
+    if (const int column = c * warp_size + threadIdx.x; column < head.size) bobbin::store(y[column], scale * sum[c]);
 }
 
 // The softmax of a row while its scores go by: m and l of the derivation above.
@@ -198,10 +198,10 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
 
 // A weight can only be rounded when it is known, and so is its sum. So of rounded operands the block walks over the
 // keys twice: first for the sums, then for y.
-template <int D>
+template <int D, class Y>
 __global__ void __launch_bounds__(warp_size* warps, 2)
     attention_rounded_kernel(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens,
-                             formula::Dropout dropout, real* log_sum_exp, real* y, AttentionSizes s) {
+                             formula::Dropout dropout, real* log_sum_exp, Y* y, AttentionSizes s) {
   SHARED(real[tile][D + 1], keys);
   SHARED(real[tile][D + 1], values);
   SHARED(real[tile][tile], A);
@@ -395,14 +395,19 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
   });
 }
 
+template <class Y>
 void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
-                       real* log_sum_exp, real* y, const AttentionSizes& s) {
+                       real* log_sum_exp, Y* y, const AttentionSizes& s) {
   const auto device_lens = ints(lens, s.batch * s.queries);
   with_columns(s.head_size, [&](auto columns) {
-    launch("attention_rounded", attention_rounded_kernel<columns>, attention_grid(s.queries, s), block_of_warps, q, k,
-           v, device_lens.get(), formula::Dropout(p, draw), log_sum_exp, y, s);
+    launch("attention_rounded", attention_rounded_kernel<columns, Y>, attention_grid(s.queries, s), block_of_warps, q,
+           k, v, device_lens.get(), formula::Dropout(p, draw), log_sum_exp, y, s);
   });
 }
+template void attention_rounded(const bfloat16*, const bfloat16*, const bfloat16*, const int*, real, Draw, real*, real*,
+                                const AttentionSizes&);
+template void attention_rounded(const bfloat16*, const bfloat16*, const bfloat16*, const int*, real, Draw, real*,
+                                bfloat16*, const AttentionSizes&);
 
 namespace {
 

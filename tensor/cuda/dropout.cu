@@ -8,8 +8,8 @@
 
 namespace bobbin::cuda {
 
-template <class F, class T>
-__global__ void dropout_kernel(F f, const real* x, real* y, T* derivative, Index n, formula::Dropout dropout) {
+template <class F, class Y, class D>
+__global__ void dropout_kernel(F f, const real* x, Y* y, D* derivative, Index n, formula::Dropout dropout) {
   const Index block = thread_number();
   if (4 * block >= n) return;
   const std::array<std::uint32_t, 4> four = words(dropout, block);
@@ -19,22 +19,17 @@ __global__ void dropout_kernel(F f, const real* x, real* y, T* derivative, Index
     if (i >= n) return;
     if (derivative) {
       const auto at = f.with_derivative(x[i]);
-      y[i] = dropout(four[j], at.value);
+      store(y[i], dropout(four[j], at.value));
       store(derivative[i], dropout(four[j], at.derivative));
     } else {
-      y[i] = dropout(four[j], f(x[i]));
+      store(y[i], dropout(four[j], f(x[i])));
     }
   }
 }
 
-template <class F>
-void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw) {
-  launch(F::name, dropout_kernel<F, real>, blocks(n, 4 * block_size), block_size, f, x, y, derivative, n,
-         formula::Dropout(p, draw));
-}
-template <class F>
-void dropout_rounded(const F& f, const real* x, real* y, bfloat16* derivative, Index n, real p, Draw draw) {
-  launch(F::name, dropout_kernel<F, bfloat16>, blocks(n, 4 * block_size), block_size, f, x, y, derivative, n,
+template <class Y, class D, class F>
+void dropout(const F& f, const real* x, Y* y, D* derivative, Index n, real p, Draw draw) {
+  launch(F::name, dropout_kernel<F, Y, D>, blocks(n, 4 * block_size), block_size, f, x, y, derivative, n,
          formula::Dropout(p, draw));
 }
 
@@ -43,7 +38,7 @@ namespace {
 // As in tensor/cpu/elementwise.cpp: a kernel for each formula of the list.
 template <class... F>
 constexpr auto kernels(formula::List<F...>) {
-  return std::tuple{&dropout<F>..., &dropout_rounded<F>...};
+  return std::tuple{&dropout<real, real, F>..., &dropout<real, bfloat16, F>..., &dropout<bfloat16, bfloat16, F>...};
 }
 [[gnu::used, maybe_unused]] constexpr auto compiled = kernels(formula::Dropped{});
 

@@ -14,31 +14,35 @@ template <class F>
 void unary(const F& f, const real* x, real* y, Index n);
 template <class F>
 void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y);
-template <class F>
-void dropout(const F& f, const real* x, real* y, real* derivative, Index n, real p, Draw draw);
-template <class F>
-void dropout_rounded(const F& f, const real* x, real* y, bfloat16* derivative, Index n, real p, Draw draw);
+template <class Y, class D, class F>
+void dropout(const F& f, const real* x, Y* y, D* derivative, Index n, real p, Draw draw);
 decltype(cpu::multiply_rounded) multiply_rounded;
 decltype(cpu::sum) sum;
 decltype(cpu::norm) norm;
 decltype(cpu::argmax) argmax;
 decltype(cpu::range) range;
 decltype(cpu::gemm) gemm;
-decltype(cpu::gemm_rounded) gemm_rounded;
+void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c);
+void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const RoundedResultMatrix& c);
 decltype(cpu::round_to_bfloat16) round_to_bfloat16;
+decltype(cpu::widen) widen;
 decltype(cpu::softmax) softmax;
 decltype(cpu::softmax_backward) softmax_backward;
 decltype(cpu::log_softmax) log_softmax;
 decltype(cpu::logsumexp) logsumexp;
 decltype(cpu::cross_entropy) cross_entropy;
 decltype(cpu::cross_entropy_backward) cross_entropy_backward;
-decltype(cpu::layer_norm) layer_norm;
+template <class Y>
+void layer_norm(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean, real* rstd, Index rows,
+                Index cols);
 decltype(cpu::layer_norm_backward) layer_norm_backward;
 decltype(cpu::attention_keeps) attention_keeps;
 decltype(cpu::attention_keeps_y) attention_keeps_y;
 decltype(cpu::attention) attention;
 decltype(cpu::attention_backward) attention_backward;
-decltype(cpu::attention_rounded) attention_rounded;
+template <class Y>
+void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
+                       real* kept, Y* y, const AttentionSizes& s);
 decltype(cpu::attention_rounded_backward) attention_rounded_backward;
 decltype(cpu::conv2d) conv2d;
 decltype(cpu::conv2d_backward_x) conv2d_backward_x;

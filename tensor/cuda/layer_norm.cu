@@ -17,7 +17,8 @@ __device__ real warp_mean(Index n, const F& f) {
   return first + warp_sum(lacking) * share;
 }
 
-__global__ void layer_norm_kernel(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean,
+template <class Y>
+__global__ void layer_norm_kernel(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean,
                                   real* rstd, Index rows, Index cols) {
   const Index row = warp_number();
   if (row >= rows) return;  // the whole warp
@@ -26,7 +27,7 @@ __global__ void layer_norm_kernel(const real* x, const real* gamma, const real* 
   const real m = warp_mean(cols, [=](Index c) { return x[c]; });
   const real variance = warp_mean(cols, [=](Index c) { return (x[c] - m) * (x[c] - m); });
   const real r = 1 / std::sqrt(variance + eps);
-  for (Index c = threadIdx.x; c < cols; c += warp_size) y[c] = (x[c] - m) * r * gamma[c] + beta[c];
+  for (Index c = threadIdx.x; c < cols; c += warp_size) store(y[c], (x[c] - m) * r * gamma[c] + beta[c]);
   if (threadIdx.x == 0) mean[row] = m, rstd[row] = r;
 }
 
@@ -72,11 +73,14 @@ __global__ void layer_norm_parameters_kernel(const real* x, const real* mean, co
   }
 }
 
-void layer_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* rstd,
-                Index rows, Index cols) {
-  launch("layer_norm", layer_norm_kernel, blocks(rows, warps), block_of_warps, x, gamma, beta, eps, y, mean, rstd, rows,
-         cols);
+template <class Y>
+void layer_norm(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean, real* rstd, Index rows,
+                Index cols) {
+  launch("layer_norm", layer_norm_kernel<Y>, blocks(rows, warps), block_of_warps, x, gamma, beta, eps, y, mean, rstd,
+         rows, cols);
 }
+template void layer_norm(const real*, const real*, const real*, real, real*, real*, real*, Index, Index);
+template void layer_norm(const real*, const real*, const real*, real, bfloat16*, real*, real*, Index, Index);
 
 void layer_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY, real* dX,
                          real* dgamma, real* dbeta, Index rows, Index cols) {

@@ -16,6 +16,12 @@ __global__ void widen_kernel(const bfloat16* x, real* y, Index n) {
   if (const Index i = thread_number(); i < n) y[i] = to_float(x[i]);
 }
 
+// x (batch, m, n) into matrices of m x n.
+__global__ void round_result_kernel(const real* x, bfloat16* y, Index ld, Index stride, Index m, Index n, Index batch) {
+  const Index i = thread_number(), row = i / n;
+  if (row < batch * m) y[row / m * stride + row % m * ld + i % n] = to_bfloat16(x[i]);
+}
+
 namespace {
 
 // Of operands of type T: `real`, of which only the one is made, or bfloat16. What is rounded is added up and written as
@@ -58,7 +64,7 @@ struct Widened {
   Widened(const RoundedMatrix& x, Index rows, Index cols, Index batch) {
     const Index n = (batch - 1) * x.stride + (rows - 1) * x.ld + cols;
     numbers = scratch<real>(n);
-    launch("widen", widen_kernel, blocks(n, block_size), block_size, x.at, numbers.get(), n);
+    widen(x.at, numbers.get(), n);
     matrix = {numbers.get(), x.ld, x.transposed, x.stride};
   }
 };
@@ -79,8 +85,21 @@ void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix&
   gemm(p, wide_a.matrix, wide_b.matrix, c);
 }
 
+// cuBLAS could round the result itself, but would round the bias, to which it adds, before.
+void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const RoundedResultMatrix& c) {
+  const Index n = p.batch * p.m * p.n;
+  const auto exact = scratch<real>(n);
+  gemm_rounded(p, a, b, ResultMatrix{exact.get(), p.n, p.m * p.n});
+  launch("round_result", round_result_kernel, blocks(n, block_size), block_size, exact.get(), c.at, c.ld, c.stride, p.m,
+         p.n, p.batch);
+}
+
 void round_to_bfloat16(const real* x, bfloat16* y, Index n) {
   launch("round_to_bfloat16", round_kernel, blocks(n, block_size), block_size, x, y, n);
+}
+
+void widen(const bfloat16* x, real* y, Index n) {
+  launch("widen", widen_kernel, blocks(n, block_size), block_size, x, y, n);
 }
 
 }  // namespace bobbin::cuda

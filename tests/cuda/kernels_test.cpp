@@ -129,10 +129,10 @@ TEST_CASE("cuda: dropout keeps the same elements") {
         const Numbers x = random(n, 1, 1, 2);
         Numbers y(count(n));
         OnDevice X(x), Y(n, 1);
-        cpu::dropout(formula::Identity{}, x.data(), y.data(), nullptr, n, p, draw);
-        cuda::dropout(formula::Identity{}, X, Y, nullptr, n, p, draw);
+        cpu::dropout<real, real>(formula::Identity{}, x.data(), y.data(), nullptr, n, p, draw);
+        cuda::dropout<real, real>(formula::Identity{}, X, Y, nullptr, n, p, draw);
         CHECK(Y.values() == y);
-        cuda::dropout(formula::Identity{}, X, X, nullptr, n, p, draw);
+        cuda::dropout<real, real>(formula::Identity{}, X, X, nullptr, n, p, draw);
         CHECK(X.values() == y);
       }
 }
@@ -150,25 +150,30 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
         Numbers x = random(n, 1, -6, 6), y(count(n)), derivative(count(n));
         if (n > 2) x[1] = infinity, x[2] = not_a_number;
         OnDevice X(x, 1), Y(n, 1), D(n, 1);
-        cpu::dropout(f, x.data(), y.data(), derivative.data(), n, p, draw);
-        cuda::dropout(f, X, Y, D, n, p, draw);
+        cpu::dropout<real, real>(f, x.data(), y.data(), derivative.data(), n, p, draw);
+        cuda::dropout<real, real>(f, X, Y, D, n, p, draw);
         check_each(Y.values(), y, 16 * epsilon, floor);
         check_each(D.values(), derivative, 16 * epsilon, 0.125);
         OnDevice alone(n);
-        cuda::dropout(f, X, alone, nullptr, n, p, draw);
+        cuda::dropout<real, real>(f, X, alone, nullptr, n, p, draw);
         check_each(alone.values(), y, 16 * epsilon, floor);
-        cuda::dropout(f, X, Y, X, n, p, draw);  // the derivative in the place of x
+        cuda::dropout<real, real>(f, X, Y, X, n, p, draw);  // the derivative in the place of x
         check_each(X.values(), derivative, 16 * epsilon, 0.125);
         OnDevice in_place(x);
-        cuda::dropout(f, in_place, in_place, D, n, p, draw);
+        cuda::dropout<real, real>(f, in_place, in_place, D, n, p, draw);
         check_each(in_place.values(), y, 16 * epsilon, floor);
         check_each(D.values(), derivative, 16 * epsilon, 0.125);
         // The derivative that this GPU kernel has just left in D, rounded.
         OnDevice again(x, 1);
         RoundedOnDevice R(n, 1);
-        cuda::dropout_rounded(f, again, again, R, n, p, draw);
+        cuda::dropout<real, bfloat16>(f, again, again, R, n, p, draw);
         check_each(again.values(), y, 16 * epsilon, floor);
         CHECK(bits(R.values()) == bits(rounded(D.values())));
+        RoundedOnDevice both(n, 1), R2(n, 1);
+        OnDevice unchanged(x, 1);
+        cuda::dropout<bfloat16, bfloat16>(f, unchanged, both, R2, n, p, draw);
+        check_each(widened(both.values()), widened(rounded(again.values())), 0);
+        check_each(widened(R2.values()), widened(R.values()), 0);
         // And its product with something else.
         Numbers products = widened(R.values());
         for (Index i = 0; i < n; ++i) products[count(i)] *= y[count(i)];
@@ -291,10 +296,13 @@ TEST_CASE("cuda: layer norm and its way back") {
     OnDevice X(x, 1), G(gamma, 1), B(beta), DY(dY), Y(rows * cols), M(rows), R(rows), DX(rows * cols), DG(cols),
         DB(cols);
     cpu::layer_norm(x.data(), gamma.data(), beta.data(), eps, y.data(), mean.data(), rstd.data(), rows, cols);
-    cuda::layer_norm(X, G, B, eps, Y, M, R, rows, cols);
+    cuda::layer_norm<real>(X, G, B, eps, Y, M, R, rows, cols);
     check_each(M.values(), mean, 16 * epsilon);
     check_each(R.values(), rstd, 16 * epsilon);
     check_same(Y.values(), y, 64 * epsilon);
+    RoundedOnDevice rounded_Y(rows * cols, 1);
+    cuda::layer_norm<bfloat16>(X, G, B, eps, rounded_Y, M, R, rows, cols);
+    CHECK(bits(rounded_Y.values()) == bits(rounded(Y.values())));
     OnDevice M2(mean), R2(rstd);
     cpu::layer_norm_backward(x.data(), gamma.data(), mean.data(), rstd.data(), dY.data(), dX.data(), dgamma.data(),
                              dbeta.data(), rows, cols);
@@ -313,7 +321,7 @@ TEST_CASE("cuda: layer norm of a constant row is 0, whatever its number and its 
       CAPTURE(cols);
       OnDevice X(Numbers(count(cols), static_cast<real>(number))), G(Numbers(count(cols), 1)), DY(random(cols, 1));
       OnDevice B(Numbers(count(cols), 0)), Y(cols), M(1), R(1), DX(cols), DG(cols), DB(cols);
-      cuda::layer_norm(X, G, B, real(1e-5), Y, M, R, 1, cols);
+      cuda::layer_norm<real>(X, G, B, real(1e-5), Y, M, R, 1, cols);
       CHECK(Y.values() == Numbers(count(cols), 0));
       CHECK(M.values()[0] == static_cast<real>(number));
       cuda::layer_norm_backward(X, G, M, R, DY, DX, DG, DB, 1, cols);
@@ -332,7 +340,7 @@ TEST_CASE("cuda: layer norm of numbers far from zero, wide, and its way back") {
   for (std::size_t i = 0; i < x.size(); ++i) g += dY[i] / static_cast<double>(cols);
   for (std::size_t i = 0; i < x.size(); ++i) gx += dY[i] * (x[i] - mean) * rstd / static_cast<double>(cols);
   OnDevice X(x), G(ones), B(zeros), Y(cols), M(1), R(1), DY(dY), DX(cols), DG(cols), DB(cols);
-  cuda::layer_norm(X, G, B, real(1e-5), Y, M, R, 1, cols);
+  cuda::layer_norm<real>(X, G, B, real(1e-5), Y, M, R, 1, cols);
   cuda::layer_norm_backward(X, G, M, R, DY, DX, DG, DB, 1, cols);
   const Numbers y = Y.values(), dX = DX.values(), dgamma = DG.values();
   double y_off = 0, dX_off = 0, dgamma_off = 0;
@@ -354,7 +362,7 @@ TEST_CASE("cuda: layer norm of numbers far from zero") {
   Numbers y(x.size()), mean(count(rows)), rstd(count(rows));
   OnDevice X(x), G(gamma), B(beta), Y(rows * cols), M(rows), R(rows);
   cpu::layer_norm(x.data(), gamma.data(), beta.data(), real(1e-5), y.data(), mean.data(), rstd.data(), rows, cols);
-  cuda::layer_norm(X, G, B, real(1e-5), Y, M, R, rows, cols);
+  cuda::layer_norm<real>(X, G, B, real(1e-5), Y, M, R, rows, cols);
   check_each(R.values(), rstd, 16 * epsilon);
   check_same(Y.values(), y, 1e-3);  // the mean of such floats has three digits behind the point
 }
@@ -637,14 +645,32 @@ void compare_batched_products(const auto& as, const auto& of_cpu, const auto& of
 }
 
 const auto as_they_are = [](const Numbers& x) { return x; };
+const auto rounded_product_of_cpu = [](const Product& p, const RoundedMatrix& a, const RoundedMatrix& b,
+                                       const ResultMatrix& c) { cpu::gemm_rounded(p, a, b, c); };
+const auto rounded_product_of_cuda = [](const Product& p, const RoundedMatrix& a, const RoundedMatrix& b,
+                                        const ResultMatrix& c) { cuda::gemm_rounded(p, a, b, c); };
 
 }  // namespace
 
 TEST_CASE("cuda: products") { compare_products(as_they_are, cpu::gemm, cuda::gemm); }
 TEST_CASE("cuda: batched products") { compare_batched_products(as_they_are, cpu::gemm, cuda::gemm); }
-TEST_CASE("cuda: rounded products") { compare_products(rounded, cpu::gemm_rounded, cuda::gemm_rounded); }
+TEST_CASE("cuda: rounded products") { compare_products(rounded, rounded_product_of_cpu, rounded_product_of_cuda); }
 TEST_CASE("cuda: rounded batched products") {
-  compare_batched_products(rounded, cpu::gemm_rounded, cuda::gemm_rounded);
+  compare_batched_products(rounded, rounded_product_of_cpu, rounded_product_of_cuda);
+}
+
+TEST_CASE("cuda: rounded results of products are the results, rounded, and nothing between the rows") {
+  for (const Index batch : {1, 5})
+    for (const bool with_bias : {false, true}) {
+      const Index m = 7, n = 33, k = 4, ldc = n + 2, stride = m * ldc + 3, size = batch * stride;
+      const auto a = rounded(random(batch * m * k, 1)), b = rounded(random(batch * k * n, 2));
+      RoundedOnDevice A(a), B(b), C(size, 1);
+      OnDevice exact(Numbers(count(size), not_a_number)), bias(random(n, 3));
+      const Product p{.m = m, .n = n, .k = k, .batch = batch, .bias = with_bias ? bias : static_cast<real*>(nullptr)};
+      cuda::gemm_rounded(p, {A, k, false, m * k}, {B, n, false, k * n}, ResultMatrix{exact, ldc, stride});
+      cuda::gemm_rounded(p, {A, k, false, m * k}, {B, n, false, k * n}, RoundedResultMatrix{C, ldc, stride});
+      CHECK(bits(C.values()) == bits(rounded(exact.values())));
+    }
 }
 
 TEST_CASE("cuda: rounding to bfloat16") {
@@ -788,8 +814,11 @@ TEST_CASE("cuda: attention of rounded operands and its way back") {
 
     RoundedOnDevice Q(q, 1), K(k), V(v, 1), DY(dY, 1);
     OnDevice Y(of_queries, 1), DQ(of_queries), DK(of_keys, 1), DV(of_keys), kept(cuda::attention_keeps(s).size());
-    cuda::attention_rounded(Q, K, V, l, drop, draw, kept, Y, s);
+    cuda::attention_rounded<real>(Q, K, V, l, drop, draw, kept, Y, s);
     check_rounded(Y.values(), y);
+    RoundedOnDevice rounded_Y(of_queries, 1);
+    cuda::attention_rounded<bfloat16>(Q, K, V, l, drop, draw, kept, rounded_Y, s);
+    CHECK(bits(rounded_Y.values()) == bits(rounded(Y.values())));
 
     // With the y that weights as they are would have made, dY·y is the processor's Σ P ⊙ dP.
     Numbers exact_y(q.size());
@@ -842,7 +871,7 @@ TEST_CASE("cuda: attention of rounded operands with large scores, and with one t
     RoundedOnDevice Q(rounded(q)), K(k), V(v);
     OnDevice Y(8), kept(2);
     cpu::attention_rounded(rounded(q).data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), s);
-    cuda::attention_rounded(Q, K, V, nullptr, 0, {}, kept, Y, s);
+    cuda::attention_rounded<real>(Q, K, V, nullptr, 0, {}, kept, Y, s);
     CHECK(std::isnan(y[0]) == bad);
     check_same(Y.values(), y, 1e-2);
   }

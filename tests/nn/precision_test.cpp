@@ -15,6 +15,7 @@
 #include "optim/adamw.h"
 #include "optim/sgd.h"
 #include "optim/training/step.h"
+#include "tensor/profile.h"
 
 using namespace bobbin;
 
@@ -110,6 +111,36 @@ TEST_CASE("in bfloat16 every gradient of d2l's ViT has float32's direction") { c
 TEST_CASE("in bfloat16 every gradient of LeNet and of MLP has float32's direction") {
   check_gradients(LeNetConfig(), 4);
   check_gradients(MLPConfig(), 4);
+}
+
+TEST_CASE("a step in bfloat16 writes no rounded number out, and evaluation rounds only images and weights") {
+  const ProductsIn products_in(Precision::bfloat16);
+  Rng rng(1);
+  ViTConfig config = small;
+  config.whole_last_block = true;
+  ViT model(config, rng);
+  SGD optimizer(named_parameters(model), {});
+  const auto calls = [](const auto& body) {
+    profile::start();
+    body();
+    profile::stop();
+    std::map<std::string, Index> by_name;
+    for (const profile::Row& row : profile::rows()) by_name[row.name] = row.calls;
+    return by_name;
+  };
+  const Tensor X = images(small, 4);
+  auto counts = calls([&] { training_step(model, optimizer, CrossEntropy(), X, labels(small, 4), real(0.01)); });
+  CHECK(counts["linear"] > 0);
+  CHECK(counts["to_float"] == 0);
+  eval(model);
+  const auto evaluation = [&] { model(Var(X)); };
+  evaluation();  // rounds the weights
+  counts = calls(evaluation);
+  CHECK(counts["to_float"] == 0);
+  // The patches, and the class token for the head; on a GPU what attention keeps for the way back, too.
+  const Tensor x = Tensor::ones({1, 2, 3});
+  const bool keeps_y = attention(x, x, x, 1, {}, 0, {}).kept_y.defined();
+  CHECK(counts["to_bfloat16"] == 2 + (keeps_y ? config.num_blks : 0));
 }
 
 TEST_CASE("in bfloat16 the loss after 20 steps of a small ViT with dropout is float32's") {

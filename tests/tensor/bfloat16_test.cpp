@@ -79,3 +79,72 @@ TEST_CASE("a tensor is rounded once, until its numbers change") {
   adamw(y, Tensor::ones({3}), m, v, {1, 0, 0, 0, 0, 1});
   CHECK(rounded_bits(y) == rounded_bits(Tensor({3}, {0, 1, 2})));
 }
+
+TEST_CASE("a tensor of rounded numbers alone gives them to products, and written out to anyone else") {
+  Tensor x = Tensor::of_rounded({2, 3});
+  for (int i = 0; i < 6; ++i) x.rounded_data()[i] = to_bfloat16(static_cast<float>(i) + 1);
+  const Tensor part = x[1], turned = x.reshape({3, 2});
+  const auto rounded = x.rounded();
+  CHECK(x.is_rounded());
+  CHECK(part.rounded().get() == rounded.get() + 3);
+  CHECK(x.is_rounded());
+
+  CHECK(turned.values() == std::vector<real>{1, 2, 3, 4, 5, 6});
+  CHECK(!x.is_rounded());
+  CHECK(std::as_const(x).data() + 3 == part.data());  // written out once, for all
+  CHECK(x.rounded() == rounded);
+  x.data()[4] = real{5.0078125};  // a number that a bfloat16 cannot hold
+  CHECK(part.values() == std::vector<real>{4, real{5.0078125}, 6});
+  CHECK(x.rounded() != rounded);
+
+  Tensor y = Tensor::of_rounded({2});
+  y.rounded_data()[0] = y.rounded_data()[1] = to_bfloat16(2.f);
+  y.data()[0] = 3;  // written while there was nothing but rounded ones
+  CHECK(y.values() == std::vector<real>{3, 2});
+  CHECK(rounded_bits(y) == rounded_bits(Tensor({2}, {3, 2})));
+}
+
+TEST_CASE("what only products read is the result rounded, and in float32 the result") {
+  Rng rng(1);
+  const Tensor x = rng.normal({3, 5, 24}), W = rng.normal({16, 24}), b = rng.normal({16}), gamma = rng.normal({24}),
+               beta = rng.normal({24}), k = rng.normal({3, 7, 24});
+  const Draw draw{3, 4};
+  const auto results = [&](ReadBy readers) {
+    return std::vector<Tensor>{linear(Operand(x), Operand(W), b, readers),
+                               linear(Operand(x), Operand(W), Tensor(), readers),
+                               layer_norm(x, gamma, beta, real(1e-5), readers).y,
+                               gelu(x, 0, {}, readers),
+                               gelu(x, real(0.3), draw, readers),
+                               gelu_tanh(x, real(0.3), draw, readers),
+                               gelu_with_derivative(x, real(0.3), draw, readers).y,
+                               gelu_tanh_with_derivative(x, 0, {}, readers).y,
+                               attention(Operand(x), Operand(k), Operand(k), 3, {}, real(0.3), draw, readers).y};
+  };
+  for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+    const ProductsIn products_in(precision);
+    const std::vector<Tensor> exact = results(ReadBy::anyone), got = results(ReadBy::products);
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+      CAPTURE(i);
+      CHECK(!exact[i].is_rounded());
+      // On a GPU attention keeps its result for the way back, and so keeps all of it.
+      CHECK((got[i].is_rounded() || i == 8) == (precision == Precision::bfloat16 || i == 8));
+      const std::vector<real> y = got[i].values(), want = exact[i].values();
+      for (std::size_t j = 0; j < y.size(); ++j)
+        if (precision == Precision::float32)
+          CHECK(y[j] == want[j]);
+        else  // the last bit may differ where a product adds up in another order
+          CHECK(std::abs(y[j] - want[j]) <= std::abs(want[j]) * 0x1.02p-8 + 1e-6);
+    }
+  }
+}
+
+TEST_CASE("in float32 a product of operands reads the numbers themselves, though the tensor was made for products") {
+  Tensor x;
+  {
+    const ProductsIn products_in(Precision::bfloat16);
+    x = gelu(Tensor({2}, {1, 2}), 0, {}, ReadBy::products);
+  }
+  CHECK(x.is_rounded());
+  const std::vector<real> y = matmul(x.reshape({1, 2}), x.reshape({2, 1})).values(), xs = x.values();
+  CHECK(y[0] == xs[0] * xs[0] + xs[1] * xs[1]);
+}

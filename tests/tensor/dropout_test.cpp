@@ -105,8 +105,8 @@ TEST_CASE("GELU of special numbers, and in place of what is moved in") {
 
 TEST_CASE("GELU and its derivative go through one dropout together") {
   struct Activation {
-    Tensor (*value)(Tensor, real, Draw);
-    Activated (*both)(Tensor, real, Draw);
+    Tensor (*value)(Tensor, real, Draw, ReadBy);
+    Activated (*both)(Tensor, real, Draw, ReadBy);
     double (*plain)(double), (*slope)(double);
   };
   const Draw draw{0x123456789abcdef0, 78};
@@ -120,15 +120,15 @@ TEST_CASE("GELU and its derivative go through one dropout together") {
             return map(x, ones, [=](double v, double m) { return g(v) * m; });
           };
           const std::vector<real> before = x.values();
-          const auto [y, derivative] = f.both(x, p, draw);
+          const auto [y, derivative] = f.both(x, p, draw, ReadBy::anyone);
           CHECK(error(y, masked(f.plain), 0.125) <= 8 * epsilon);
           CHECK(error(derivative.exact(), masked(f.slope)) <= 64 * epsilon);
-          CHECK(error(f.value(x, p, draw), masked(f.plain), 0.125) <= 8 * epsilon);
+          CHECK(error(f.value(x, p, draw, ReadBy::anyone), masked(f.plain), 0.125) <= 8 * epsilon);
           const Tensor dY = Rng(5).normal({n});
           CHECK((dY * derivative).values() == (dY * derivative.exact()).values());
 
           const ProductsIn precision(Precision::bfloat16);
-          const auto [same_y, rounded] = f.both(x, p, draw);
+          const auto [same_y, rounded] = f.both(x, p, draw, ReadBy::anyone);
           CHECK(same_y.values() == y.values());
           Tensor wanted(x.shape(), derivative.exact().values());
           for (Index i = 0; i < n; ++i) wanted.data()[i] = to_float(to_bfloat16(wanted.data()[i]));
@@ -136,7 +136,7 @@ TEST_CASE("GELU and its derivative go through one dropout together") {
           CHECK(x.values() == before);
         }
       const Tensor x = special_numbers();
-      CHECK(error(f.both(x, 0, {}).derivative.exact(), map(x, f.slope)) <= 16 * epsilon);
+      CHECK(error(f.both(x, 0, {}, ReadBy::anyone).derivative.exact(), map(x, f.slope)) <= 16 * epsilon);
     });
   Tensor moved = random({37}, 5);
   const real* const block = moved.data();

@@ -66,8 +66,17 @@ Doubles plain_matmul(const Tensor& a, const Tensor& b, Transposed t, Index m, In
   return want;
 }
 
+// Whether these are the numbers wanted, rounded once: NaN, which no product writes, stays what it was.
+void check_rounded(const Tensor& got, const Doubles& want, double tolerance) {
+  const std::shared_ptr<const bfloat16> numbers = got.rounded();
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    const double x = to_float(numbers.get()[i]);
+    CHECK((std::isnan(x) ? std::isnan(want[i]) : std::abs(x - want[i]) <= std::abs(want[i]) * 0x1p-8 + tolerance));
+  }
+}
+
 // gemm and gemm_rounded of the same matrices, for all numbers of threads, against the plain loop. The operands of the
-// second are those of the first rounded: it makes no other errors than of sums.
+// second are those of the first rounded: it makes no other errors than of sums. Its result may be rounded, too.
 void check_gemm(const Product& p, const Tensor& a, Matrix lies_a, const Tensor& b, Matrix lies_b, Index ldc,
                 double tolerance) {
   for (const bool rounded : {false, true}) {
@@ -94,6 +103,13 @@ void check_gemm(const Product& p, const Tensor& a, Matrix lies_a, const Tensor& 
         backend::gemm(p, {std::as_const(a).data(), lies_a.ld, lies_a.transposed, lies_a.stride},
                       {std::as_const(b).data(), lies_b.ld, lies_b.transposed, lies_b.stride}, result);
       CHECK(error(c, want) <= tolerance);
+      if (!rounded) return;
+      Tensor half = Tensor::of_rounded(c.shape());
+      std::fill_n(half.rounded_data(), half.size(), to_bfloat16(not_a_number));
+      backend::gemm_rounded(p, {a.rounded().get(), lies_a.ld, lies_a.transposed, lies_a.stride},
+                            {b.rounded().get(), lies_b.ld, lies_b.transposed, lies_b.stride},
+                            RoundedResultMatrix{half.rounded_data(), ldc, p.m * ldc});
+      check_rounded(half, want, tolerance);
     });
   }
 }

@@ -77,7 +77,7 @@ optimise = $(if $(filter tensor/% data/% tests/cuda/emulator/%,$(1)),$(OPT),$\
              $(if $(filter tests/% .make/%,$(1)),$(TEST_OPT),$(REST_OPT)))
 COMPILE  = $(CXX) $(CXXFLAGS) $(call optimise,$<) -I. $(BLAS_CFLAGS) $(CPPFLAGS) \
            $(if $(filter data/codecs/% data/images/codec.cpp,$<),$(PICTURE_CFLAGS)) \
-           $(if $(filter tensor/cpu/onednn.cpp,$<),$(ONEDNN_CFLAGS)) \
+           $(if $(filter tensor/cpu/onednn%,$<),$(ONEDNN_CFLAGS)) \
            $(if $(filter apps/common/run_config.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
 LIBS     = $(BLAS_LIBS) $(ONEDNN_LIBS) $(PICTURE_LIBS) $(WEBP_LIBS) $(TIFF_LIBS) -lz
 # Which sources these are: train notes it in config.json.
@@ -88,7 +88,7 @@ COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 # sharply.
 FOLDERS  = tensor autograd nn data optim
 LIB_SRC  = $(filter-out $(if $(WEBP_LIBS),,%/webp.cpp) $(if $(TIFF_LIBS),,%/tiff.cpp) \
-             %/$(if $(ONEDNN_LIBS),without_onednn,onednn).cpp,\
+             $(if $(ONEDNN_LIBS),%/without_onednn.cpp,%/onednn.cpp %/onednn_conv2d.cpp),\
              $(wildcard $(FOLDERS:%=%/*.cpp) $(FOLDERS:%=%/*/*.cpp)))
 APP_SRC  = $(wildcard apps/*.cpp)
 # What the programs have in common.

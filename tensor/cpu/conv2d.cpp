@@ -1,11 +1,12 @@
 // Convolutions, and images rearranged so that one becomes a matrix product.
 #include <algorithm>
-#include <vector>
 
 #include "tensor/cpu/direct.h"
+#include "tensor/cpu/onednn.h"
 #include "tensor/cpu/winograd.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
+#include "tensor/storage.h"
 
 namespace bobbin::cpu {
 
@@ -27,12 +28,9 @@ void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSize
 namespace {
 
 // The n numbers, written out.
-std::vector<real> widened(const bfloat16* x, Index n) {
-  std::vector<real> wide(static_cast<std::size_t>(n));
-  parallel_for(n, 1 << 14, [x, to = wide.data()](Index begin, Index end) {
-#pragma omp simd
-    for (Index i = begin; i < end; ++i) to[i] = to_float(x[i]);
-  });
+std::shared_ptr<real> widened(const bfloat16* x, Index n) {
+  const std::shared_ptr<real> wide = memory::allocate(n);
+  widen(x, wide.get(), n);
   return wide;
 }
 
@@ -45,15 +43,18 @@ Index results(const Conv2dSizes& s) { return s.batch * s.out * s.geometry.out_h(
 }  // namespace
 
 void conv2d_rounded(const bfloat16* x, const bfloat16* W, const real* bias, real* y, const Conv2dSizes& s) {
-  conv2d(widened(x, images(s)).data(), widened(W, kernels(s)).data(), bias, y, s);
+  if (onednn::conv2d(x, W, bias, y, s)) return;
+  conv2d(widened(x, images(s)).get(), widened(W, kernels(s)).get(), bias, y, s);
 }
 
 void conv2d_rounded_backward_x(const bfloat16* W, const bfloat16* dY, real* dX, const Conv2dSizes& s) {
-  conv2d_backward_x(widened(W, kernels(s)).data(), widened(dY, results(s)).data(), dX, s);
+  if (onednn::conv2d_backward_x(W, dY, dX, s)) return;
+  conv2d_backward_x(widened(W, kernels(s)).get(), widened(dY, results(s)).get(), dX, s);
 }
 
 void conv2d_rounded_backward_w(const bfloat16* x, const bfloat16* dY, real* dW, const Conv2dSizes& s) {
-  conv2d_backward_w(widened(x, images(s)).data(), widened(dY, results(s)).data(), dW, s);
+  if (onednn::conv2d_backward_w(x, dY, dW, s)) return;
+  conv2d_backward_w(widened(x, images(s)).get(), widened(dY, results(s)).get(), dW, s);
 }
 
 namespace {

@@ -17,4 +17,10 @@ std::string describe();
 bool multiply(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c);
 bool multiply(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const RoundedResultMatrix& c);
 
+/// A convolution of rounded images and kernels, and its gradients, on all threads; see kernels.h. False if oneDNN
+/// cannot: then it is to be computed in another way.
+bool conv2d(const bfloat16* x, const bfloat16* W, const real* bias, real* y, const Conv2dSizes& s);
+bool conv2d_backward_x(const bfloat16* W, const bfloat16* dY, real* dX, const Conv2dSizes& s);
+bool conv2d_backward_w(const bfloat16* x, const bfloat16* dY, real* dW, const Conv2dSizes& s);
+
 }  // namespace bobbin::cpu::onednn

@@ -9,26 +9,13 @@
 #include <vector>
 
 #include "tensor/check.h"
+#include "tensor/cpu/on_this_thread.h"
 #include "tensor/cpu/onednn.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
 namespace bobbin::cpu {
 namespace {
-
-// While it lives, OpenBLAS stays on the thread that calls it. Otherwise it counts on as many as OpenMP has at most,
-// and where these do not come (OMP_THREAD_LIMIT, OMP_DYNAMIC) it waits for them for ever; oneDNN would leave their part
-// undone.
-class OnThisThread {
- public:
-  OnThisThread() { omp_set_num_threads(1); }  // of this thread's regions, within a region too
-  ~OnThisThread() { omp_set_num_threads(before_); }
-  OnThisThread(const OnThisThread&) = delete;
-  OnThisThread& operator=(const OnThisThread&) = delete;
-
- private:
-  int before_ = omp_get_max_threads();
-};
 
 // OpenBLAS takes a buffer for each thread that calls it, and where there is no memory for it asks again for ever. So
 // whether there is, is asked first.

@@ -95,7 +95,7 @@ void transform_kernels(const real* W, const Pass& p, Index stride_in, Index stri
     for (Index i = begin; i < end; ++i) {
       const Index group = i / panels(p.out), o = i % panels(p.out) * panel;
       for (Index c = 0; c < p.in; ++c) {
-        real taps[9 * panel];
+        alignas(vector_bytes) real taps[9 * panel];
         to_panel(W + group * p.in * p.out * 9 + c * stride_in + o * stride_out, stride_out,
                  std::min<Index>(panel, p.out - o), 9,
                  [&](Index tap) { return taps + (turned ? 8 - tap : tap) * panel; });
@@ -232,7 +232,7 @@ void multiply(const real* V, const real* U, real* M, Index tiles, Index in) {
 std::vector<Block> blocks(const Pass& p, Index size_of_tile) {
   constexpr Index wanted = Index{1 << 20} / sizeof(real);
   const Index rows = p.batch * p.down(), threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-  const Index tiles = std::max<Index>(wanted / size_of_tile, 8 * most_rows);
+  const Index tiles = std::max<Index>(wanted / size_of_tile, 12 * most_rows);
   Index count = (rows * p.across() + tiles - 1) / tiles;
   count = std::min(rows, (count + threads - 1) / threads * threads);
   std::vector<Block> blocks;
@@ -245,34 +245,40 @@ Index largest(const std::vector<Block>& blocks) {
   return rows;
 }
 
+// How many panels of results are made of a block at a time: for all of them one of the sixteen parts of V stays near.
+constexpr Index together = 16;
+
 void correlate(const real* x, const real* U, const real* bias, real* y, const Pass& p) {
   const Pixels pixels{p};
   const Results results{p};
-  const std::vector<Block> all = blocks(p, 16 * (panels(p.in) + 1) * panel);
+  const Index in = panels(p.in), out = panels(p.out), most = std::min(out, together);
+  const std::vector<Block> all = blocks(p, 16 * (in + most) * panel);
   const auto count = static_cast<Index>(all.size());
   const Index rows = largest(all), tiles = odd(rows * p.across());
-  const Index images = std::max(pixels.size(rows), results.size(rows));
-  const Workspace<real> workspace(images + 16 * (panels(p.in) + 1) * tiles * panel);
+  const Index images = std::max(pixels.size(rows), results.size(rows));  // multiples of a panel, as all that follow
+  const Workspace<real> workspace(images + 16 * (in + most) * tiles * panel);
   parallel_for(count * p.groups, 1, [&](Index begin, Index end) {
-    real *const image = workspace.mine(), *const V = image + images, *const M = V + 16 * panels(p.in) * tiles * panel;
+    real *const image = workspace.mine(), *const V = image + images, *const M = V + 16 * in * tiles * panel;
     for (Index task = begin; task < end; ++task) {
       const Block block = all[static_cast<std::size_t>(task % count)];
-      const Index group = task / count, n = (block.end - block.begin) * p.across();
+      const Index group = task / count, n = (block.end - block.begin) * p.across(), one = odd(n) * panel;
       pixels.transform(x, group, block, n, image, V);
-      for (Index o = 0; o < panels(p.out); ++o) {
+      for (Index first = 0; first < out; first += together) {
+        const Index last = std::min(out, first + together);
         for (Index i = 0; i < 16; ++i)
-          multiply(V + i * panels(p.in) * odd(n) * panel, U + ((group * panels(p.out) + o) * 16 + i) * p.in * panel,
-                   M + i * odd(n) * panel, n, p.in);
-        results.transform(M, group, o * panel, block, n, bias, image, y);
+          for (Index o = first; o < last; ++o)
+            multiply(V + i * in * one, U + ((group * out + o) * 16 + i) * p.in * panel,
+                     M + ((o - first) * 16 + i) * one, n, p.in);
+        for (Index o = first; o < last; ++o)
+          results.transform(M + (o - first) * 16 * one, group, o * panel, block, n, bias, image, y);
       }
     }
   });
 }
 
-std::vector<real>& kept_kernels(const Pass& p) {
-  thread_local std::vector<real> U;  // kept for the next call
-  U.resize(static_cast<std::size_t>(p.groups * panels(p.out) * 16 * p.in * panel));
-  return U;
+real* room_for_kernels(const Pass& p) {
+  thread_local Scratch<real> kept;  // for the next call, too
+  return kept.resize(p.groups * panels(p.out) * 16 * p.in * panel);
 }
 
 }  // namespace
@@ -286,16 +292,16 @@ bool suits(const Conv2dSizes& s) {
 
 void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2dSizes& s) {
   const Pass p = forward(s);
-  std::vector<real>& U = kept_kernels(p);
-  transform_kernels(W, p, 9, 9 * p.in, false, U.data());
-  correlate(x, U.data(), bias, y, p);
+  real* const U = room_for_kernels(p);
+  transform_kernels(W, p, 9, 9 * p.in, false, U);
+  correlate(x, U, bias, y, p);
 }
 
 void conv2d_backward_x(const real* W, const real* dY, real* dX, const Conv2dSizes& s) {
   const Pass p = backward(s);
-  std::vector<real>& U = kept_kernels(p);
-  transform_kernels(W, p, 9 * p.out, 9, true, U.data());
-  correlate(dY, U.data(), nullptr, dX, p);
+  real* const U = room_for_kernels(p);
+  transform_kernels(W, p, 9 * p.out, 9, true, U);
+  correlate(dY, U, nullptr, dX, p);
 }
 
 void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSizes& s) {
@@ -306,15 +312,14 @@ void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSize
   const std::vector<Block> all = blocks(p, 16 * (in + out) * panel);
   const auto count = static_cast<Index>(all.size());
   const Index rows = largest(all), tiles = odd(rows * p.across());
-  const Index images = std::max(pixels.size(rows), results.size(rows));
+  const Index images = std::max(pixels.size(rows), results.size(rows));  // multiples of a panel, as all that follow
   const Workspace<real> workspace(images + 16 * (in + out) * tiles * panel);
   // Each thread sums up its own part of the blocks, (16, panels of in, out, panel), and the parts are added in order:
   // the same bits each time.
   const Index parts = std::min<Index>(omp_in_parallel() ? 1 : omp_get_max_threads(), count);
   const Index each = in * p.out * panel, size = p.groups * 16 * each;
-  thread_local std::vector<real> kept;
-  kept.resize(static_cast<std::size_t>(parts * size));
-  real* const sums = kept.data();
+  thread_local Scratch<real> kept;
+  real* const sums = kept.resize(parts * size);
   parallel_for(parts, 1, [&](Index first, Index last) {
     real *const image = workspace.mine(), *const V = image + images, *const M = V + 16 * in * tiles * panel;
     for (Index part = first; part < last; ++part)
@@ -345,7 +350,7 @@ void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSize
   parallel_for(p.groups * p.out * in, (1 << 8) / parts + 1, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const Index group = i / (p.out * in), o = i / in % p.out, c = i % in;
-      real taps[9 * panel];
+      alignas(vector_bytes) real taps[9 * panel];
       for (int v = 0; v < panel; v += lanes) {
         Square<4> sum{};
         for (Index part = 0; part < parts; ++part) {

@@ -39,15 +39,18 @@ inline void store(Vector v, real* x) { std::memcpy(x, &v, sizeof v); }
 /// The first `count` numbers alone; 0 for the others.
 inline Vector load(const real* x, Index count) {
   if (count >= lanes) return load(x);
-  real all[lanes] = {};
-  for (Index i = 0; i < count; ++i) all[i] = x[i];
+  alignas(vector_bytes) real all[lanes];
+#pragma omp simd
+  for (int i = 0; i < lanes; ++i) all[i] = i < count ? x[i] : 0;
   return load(all);
 }
 inline void store(Vector v, real* x, Index count) {
   if (count >= lanes) return store(v, x);
-  real all[lanes];
+  alignas(vector_bytes) real all[lanes];
   store(v, all);
-  for (Index i = 0; i < count; ++i) x[i] = all[i];
+#pragma omp simd
+  for (int i = 0; i < lanes; ++i)
+    if (i < count) x[i] = all[i];
 }
 
 /// sum += A·B for `depth` x rows and depth x (vectors · lanes) matrices, transposed: a(k, row) is a number, b(k) points

@@ -75,7 +75,7 @@ struct Pass {
 
   Index out_h() const { return height + 2 * padding_h - 2; }
   Index out_w() const { return width + 2 * padding_w - 2; }
-  Index down() const { return (out_h() + 1) / 2; }   // tiles in an image
+  Index down() const { return (out_h() + 1) / 2; }  // tiles in an image
   Index across() const { return (out_w() + 1) / 2; }
 };
 Pass forward(const Conv2dSizes& s) {
@@ -158,8 +158,9 @@ struct Pixels {
         for (Index i = 0; i < rows; ++i)
           for (Index j = 0; j < p.across(); ++j, to += panel)
             for (int v = 0; v < panel; v += lanes)
-              store_square(both(of_pixels, load_square<4>(pixels + (2 * i * pitch + 2 * j) * panel + v, pitch * panel, panel)),
-                           to + v, 4 * each, each);
+              store_square(
+                  both(of_pixels, load_square<4>(pixels + (2 * i * pitch + 2 * j) * panel + v, pitch * panel, panel)),
+                  to + v, 4 * each, each);
       }
     });
   }
@@ -207,8 +208,9 @@ struct Results {
         for (Index i = 0; i < rows; ++i)
           for (Index j = 0; j < p.across(); ++j, to += panel)
             for (int v = 0; v < panel; v += lanes)
-              store_square(both(of_results, load_square<2>(results + (2 * i * pitch + 2 * j) * panel + v, pitch * panel, panel)),
-                           to + v, 4 * each, each);
+              store_square(
+                  both(of_results, load_square<2>(results + (2 * i * pitch + 2 * j) * panel + v, pitch * panel, panel)),
+                  to + v, 4 * each, each);
       }
     });
   }

@@ -35,6 +35,13 @@ inline Axis across(const Conv2dGeometry& g) {
   return {g.width, g.out_w(), g.kernel_w, g.stride_w, g.padding_w, g.dilation_w};
 }
 
+/// Calls body(step), with the steps that there mostly are as constants: then the compiler makes vectors of its loop.
+inline void with_step(Index step, const auto& body) {
+  if (step == 1) return body(std::integral_constant<Index, 1>());
+  if (step == 2) return body(std::integral_constant<Index, 2>());
+  body(step);
+}
+
 /// How an image is shared out: into bands of rows, so many that what they see fits into a cache of the second level,
 /// and that there is one for each thread.
 inline Index bands(Index images, Index rows, Index size) {

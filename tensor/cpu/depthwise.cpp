@@ -45,9 +45,14 @@ struct Image {
   void copy(const real* x, Index stride, Index channels, Index height, Index width, real* to) const {
     std::fill_n(to, size(), real{0});
     const Index begin = std::max<Index>(left, 0), end = std::min(left + cols, width);
-    for (Index row = std::max<Index>(top, 0); row < std::min(top + rows, height) && begin < end; ++row)
+    const Index first = std::max<Index>(top, 0), last = std::min(top + rows, height), beyond = left + cols - width;
+    if (first >= last || begin >= end) return;
+    if (left <= 0 && beyond >= 0)  // whole rows, which follow each other
+      return to_panel(x + first * width, stride, channels, (last - first) * width,
+                      Walk(to + ((first - top) * cols - left) * panel, width, cols));
+    for (Index row = first; row < last; ++row)
       to_panel(x + row * width + begin, stride, channels, end - begin,
-               [&](Index i) { return to + ((row - top) * cols + begin - left + i) * panel; });
+               Walk(to + ((row - top) * cols + begin - left) * panel));
   }
 };
 
@@ -57,7 +62,7 @@ std::vector<real> in_panels(const real* W, const Sizes& s) {
   for (Index c = 0; c < s.channels; c += panel)
     for (Index k = 0; k < s.times; ++k)
       to_panel(W + (c * s.times + k) * s.taps(), s.times * s.taps(), s.in_panel(c), s.taps(),
-               [&](Index t) { return to.data() + ((c / panel * s.times + k) * s.taps() + t) * panel; });
+               Walk(to.data() + (c / panel * s.times + k) * s.taps() * panel));
   return to;
 }
 
@@ -66,25 +71,28 @@ struct Tap {
   Index number, offset;
 };
 
-// y[i] += Σ_t W[t] ⊙ image[step·i + offset[t]] for `count` neighbours, `step` and `step_y` numbers apart.
-void add_row(const real* W, const std::vector<Tap>& taps, const real* image, Index step, real* y, Index step_y,
-             Index count) {
+// y[i] = start + Σ_t W[t] ⊙ image[step·i + offset[t]] for `count` neighbours, `step` and `step_y` pixels apart. start
+// is a panel of numbers; without it y goes on from what it is.
+void add_row(const real* W, const std::vector<Tap>& taps, const real* image, Index step, const real* start, real* y,
+             Index step_y, Index count) {
   for_each_part<most>(count, [&](Index first, auto count) {
-    constexpr int n = decltype(count)::value;
-    for (int v = 0; v < panel; v += lanes) {
-      real* const to = y + first * step_y + v;
-      Vector sum[n];
+    with_step(step, [&](auto step) {  // a constant one needs no arithmetic with addresses
+      constexpr int n = decltype(count)::value;
+      for (int v = 0; v < panel; v += lanes) {
+        real* const to = y + first * step_y * panel + v;
+        Vector sum[n];
 #pragma GCC unroll 16
-      for (int i = 0; i < n; ++i) sum[i] = load(to + i * step_y);
-      for (const Tap& tap : taps) {
-        const Vector w = load(W + tap.number * panel + v);
-        const real* const from = image + tap.offset + first * step + v;
+        for (int i = 0; i < n; ++i) sum[i] = load(start ? start + v : to + i * step_y * panel);
+        for (const Tap& tap : taps) {
+          const Vector w = load(W + tap.number * panel + v);
+          const real* const from = image + tap.offset + first * step * panel + v;
 #pragma GCC unroll 16
-        for (int i = 0; i < n; ++i) sum[i] += w * load(from + i * step);
+          for (int i = 0; i < n; ++i) sum[i] += w * load(from + i * step * panel);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < n; ++i) store(sum[i], to + i * step_y * panel);
       }
-#pragma GCC unroll 16
-      for (int i = 0; i < n; ++i) store(sum[i], to + i * step_y);
-    }
+    });
   });
 }
 
@@ -152,14 +160,12 @@ void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2
         real start[panel] = {};
         for (Index i = 0; bias && i < n; ++i) start[i] = bias[(c + i) * s.times + k];
         for (Index row = 0; row < rows.rows(); ++row) {
-          real* const to = result + row * s.w.out * panel;
-          for (Index i = 0; i < s.w.out; ++i) std::copy_n(start, panel, to + i * panel);
           add_row(kernels.data() + (c / panel * s.times + k) * s.taps() * panel, taps,
-                  image + row * s.h.stride * part.cols * panel, s.w.stride * panel, to, panel, s.w.out);
+                  image + row * s.h.stride * part.cols * panel, s.w.stride, start, result + row * s.w.out * panel, 1,
+                  s.w.out);
         }
-        from_panel([&](Index i) { return result + i * panel; },
-                   y + ((b * s.channels + c) * s.times + k) * plane + rows.begin * s.w.out, s.times * plane, n,
-                   rows.rows() * s.w.out);
+        from_panel(Walk<const real>(result), y + ((b * s.channels + c) * s.times + k) * plane + rows.begin * s.w.out,
+                   s.times * plane, n, rows.rows() * s.w.out);
       }
     }
   });
@@ -205,12 +211,12 @@ void conv2d_backward_x(const real* W, const real* dY, real* dX, const Conv2dSize
         for (const Phase& phase : phases)
           for (Index row = 0; row < rows.rows(); ++row)
             add_row(kernels.data() + (c / panel * s.times + k) * s.taps() * panel, phase.taps,
-                    image + row * part.cols * panel, panel,
-                    result + ((row * h.stride + phase.row) * pitch + phase.col) * panel, w.stride * panel, steps_w);
+                    image + row * part.cols * panel, 1, nullptr,
+                    result + ((row * h.stride + phase.row) * pitch + phase.col) * panel, w.stride, steps_w);
       }
       const Index first = rows.begin * h.stride - h.padding;  // the row of the image that result begins with
       for (Index row = std::max<Index>(first, 0); row < std::min(rows.end * h.stride - h.padding, h.in); ++row)
-        from_panel([&](Index i) { return result + ((row - first) * pitch + w.padding + i) * panel; },
+        from_panel(Walk<const real>(result + ((row - first) * pitch + w.padding) * panel),
                    dX + ((b * s.channels + c) * h.in + row) * w.in, h.in * w.in, n, w.in);
     }
   });
@@ -237,7 +243,7 @@ void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSize
           seen.copy(x + (b * s.channels + c) * s.h.in * s.w.in, s.h.in * s.w.in, n, s.h.in, s.w.in, image);
           for (Index k = 0; k < s.times; ++k) {
             to_panel(dY + ((b * s.channels + c) * s.times + k) * plane + rows.begin * s.w.out, s.times * plane, n,
-                     rows.rows() * s.w.out, [&](Index i) { return from + i * panel; });
+                     rows.rows() * s.w.out, Walk(from));
             add_taps(sums.data() + part * size + (c / panel * s.times + k) * s.taps() * panel, taps, image,
                      s.w.stride * panel, s.h.stride * seen.cols * panel, from, rows.rows(), s.w.out);
           }
@@ -248,7 +254,7 @@ void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSize
       sums[static_cast<std::size_t>(i)] += sums[static_cast<std::size_t>(part * size + i)];
   for (Index c = 0; c < s.channels; c += panel)
     for (Index k = 0; k < s.times; ++k)
-      from_panel([&](Index t) { return sums.data() + ((c / panel * s.times + k) * s.taps() + t) * panel; },
+      from_panel(Walk<const real>(sums.data() + (c / panel * s.times + k) * s.taps() * panel),
                  dW + (c * s.times + k) * s.taps(), s.times * s.taps(), s.in_panel(c), s.taps());
 }
 

@@ -35,13 +35,6 @@ struct Window {
   Index row, row_step, rows, col, col_step, cols;
 };
 
-// Calls body(step), with the steps that there mostly are as constants: then the compiler makes vectors of its loop.
-void with_step(Index step, const auto& body) {
-  if (step == 1) return body(std::integral_constant<Index, 1>());
-  if (step == 2) return body(std::integral_constant<Index, 2>());
-  body(step);
-}
-
 // The pixels of one channel (height, width) of an image in a window, 0 beyond it.
 void copy_window(const real* x, Index height, Index width, const Window& w, real* to) {
   const auto before = [](Index first, Index step) { return first < 0 ? (-first + step - 1) / step : 0; };
@@ -338,7 +331,7 @@ void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSize
             const Index places = rows.rows() * out_w;
             for (Index k = 0; k < panels; ++k)
               to_panel(from + k * panel * plane, plane, std::min<Index>(panel, out - k * panel), places,
-                       [&](Index p) { return turned + (k * places + p) * panel; });
+                       Walk(turned + k * places * panel));
             add_by_channels(turned, panels, offsets, image, rows.rows(), out_w, seen.pitch, to);
           }
         }

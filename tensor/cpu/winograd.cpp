@@ -97,11 +97,11 @@ void transform_kernels(const real* W, const Pass& p, Index stride_in, Index stri
       for (Index c = 0; c < p.in; ++c) {
         alignas(vector_bytes) real taps[9 * panel];
         to_panel(W + group * p.in * p.out * 9 + c * stride_in + o * stride_out, stride_out,
-                 std::min<Index>(panel, p.out - o), 9,
-                 [&](Index tap) { return taps + (turned ? 8 - tap : tap) * panel; });
+                 std::min<Index>(panel, p.out - o), 9, Walk(taps));
         for (int v = 0; v < panel; v += lanes)
-          store_square(both(of_kernel, load_square<3>(taps + v, 3 * panel, panel)), U + i * each + c * panel + v,
-                       4 * p.in * panel, p.in * panel);
+          store_square(both(of_kernel, turned ? load_square<3>(taps + 8 * panel + v, -3 * panel, -panel)
+                                              : load_square<3>(taps + v, 3 * panel, panel)),
+                       U + i * each + c * panel + v, 4 * p.in * panel, p.in * panel);
       }
     }
   });
@@ -121,14 +121,6 @@ void for_each_image(const Pass& p, Block rows, const auto& body) {
   }
 }
 
-// Of a plane whose pixels lie `pitch` apart in channels-last form, where each stands.
-std::vector<int> places(Index height, Index width, Index pitch) {
-  std::vector<int> place;
-  for (Index y = 0; y < height; ++y)
-    for (Index x = 0; x < width; ++x) place.push_back(static_cast<int>((y * pitch + x) * panel));
-  return place;
-}
-
 // Transformed tiles lie (16, panels, tiles, panel); `rows` is at least the number of tiles, and odd: the sixteen would
 // else begin a multiple of 4096 bytes apart, where they drive each other out of the cache.
 Index odd(Index tiles) { return tiles | 1; }
@@ -137,7 +129,6 @@ Index odd(Index tiles) { return tiles | 1; }
 struct Pixels {
   const Pass& p;
   Index pitch = 2 * p.across() + 2;
-  std::vector<int> place = places(p.height, p.width, pitch);
 
   Index size(Index rows) const { return (2 * rows + 2) * pitch * panel; }
   // (16, panels of in, odd(tiles), panel)
@@ -151,9 +142,7 @@ struct Pixels {
         if (begin < end)
           to_panel(x + ((image * p.groups + group) * p.in + c) * plane + begin * p.width, plane,
                    std::min<Index>(panel, p.in - c), (end - begin) * p.width,
-                   [&, to = pixels + ((begin - top) * pitch + p.padding_w) * panel](Index i) {
-                     return to + place[static_cast<std::size_t>(i)];
-                   });
+                   Walk(pixels + ((begin - top) * pitch + p.padding_w) * panel, p.width, pitch));
         real* to = V + c / panel * one + before * panel;
         for (Index i = 0; i < rows; ++i)
           for (Index j = 0; j < p.across(); ++j, to += panel)
@@ -170,7 +159,6 @@ struct Pixels {
 struct Results {
   const Pass& p;
   Index pitch = 2 * p.across();
-  std::vector<int> place = places(p.out_h(), p.out_w(), pitch);
 
   Index size(Index rows) const { return 2 * rows * pitch * panel; }
   Index plane() const { return p.out_h() * p.out_w(); }
@@ -190,7 +178,7 @@ struct Results {
               for (Vector& result : line.at) result += load(b + v);
             store_square(tile, results + (2 * i * pitch + 2 * j) * panel + v, pitch * panel, panel);
           }
-      from_panel([&](Index i) { return results + place[static_cast<std::size_t>(i)]; },
+      from_panel(Walk<const real>(results, p.out_w(), pitch),
                  y + ((image * p.groups + group) * p.out + o) * plane() + 2 * row * p.out_w(), plane(), n,
                  (std::min(2 * (row + rows), p.out_h()) - 2 * row) * p.out_w());
     });
@@ -203,7 +191,7 @@ struct Results {
         std::fill_n(results, size(rows), real{0});
         to_panel(dY + ((image * p.groups + group) * p.out + o) * plane() + 2 * row * p.out_w(), plane(),
                  std::min<Index>(panel, p.out - o), (std::min(2 * (row + rows), p.out_h()) - 2 * row) * p.out_w(),
-                 [&](Index i) { return results + place[static_cast<std::size_t>(i)]; });
+                 Walk(results, p.out_w(), pitch));
         real* to = M + o / panel * one + before * panel;
         for (Index i = 0; i < rows; ++i)
           for (Index j = 0; j < p.across(); ++j, to += panel)
@@ -363,7 +351,7 @@ void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSize
         }
         store_square(both(to_kernel, sum), taps + v, 3 * panel, panel);
       }
-      from_panel([&](Index tap) { return taps + tap * panel; }, dW + ((group * p.out + o) * p.in + c * panel) * 9, 9,
+      from_panel(Walk<const real>(taps), dW + ((group * p.out + o) * p.in + c * panel) * 9, 9,
                  std::min<Index>(panel, p.in - c * panel), 9);
     }
   });

@@ -27,7 +27,7 @@ Var exp(Var x);
 Var log(const Var& x);
 Var sqrt(Var x);
 Var tanh(Var x);
-Var relu(const Var& x);
+Var relu(Var x);
 /// The logistic function, 1 / (1 + exp(-x)), and log(1 + exp(x)), both without overflow.
 Var sigmoid(Var x);
 Var softplus(const Var& x);
@@ -71,6 +71,17 @@ Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing 
 /// (x - mean) / sqrt(variance + eps) · gamma + beta along the last axis (Ba, Kiros, Hinton, 2016).
 Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5));
 
+// --- batch_norm ----------------------------------------------------------------------------------
+/// (x - mean) / sqrt(variance + eps) · gamma + beta for each channel of x (B, C, ...) (Ioffe and Szegedy, 2015), as
+/// torch.nn.functional.batch_norm in training: mean and variance are those of the batch, the variance divided by n. The
+/// running ones (C) are overwritten, for all who share them: momentum of the new and 1 - momentum of the old, where the
+/// new variance is the unbiased one, divided by n - 1. Throws Error where a channel has one number only.
+Var batch_norm(const Var& x, const Var& gamma, const Var& beta, Tensor& running_mean, Tensor& running_var,
+               real momentum = real(0.1), real eps = real(1e-5));
+/// The same by a given mean and variance, as in evaluation.
+Var batch_norm_by(const Var& x, const Var& gamma, const Var& beta, const Tensor& mean, const Tensor& variance,
+                  real eps = real(1e-5));
+
 // --- attention -----------------------------------------------------------------------------------
 /// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), the heads side by side in D; ->
 /// (B, Tq, D). valid_lens is empty or says how many keys may be looked at: a number for each image (B), or for each
@@ -94,6 +105,11 @@ Var patches(const Var& X, Size2 size);
 // --- pool ------------------------------------------------------------------------------------------
 /// The mean over each window of images: (B, C, H, W) -> (B, C, H', W'), H' = (H - kernel)/stride + 1, rounded down.
 Var avg_pool2d(const Var& X, Size2 kernel, Size2 stride);
+/// The largest number in each window; the padding, half a kernel at most, counts as -inf. The gradient goes to the
+/// first of the largest in the order of rows.
+Var max_pool2d(const Var& X, Size2 kernel, Size2 stride, Size2 padding = 0);
+/// The mean over each of `size` cells that share the image evenly: (B, C, H, W) -> (B, C, size).
+Var adaptive_avg_pool2d(const Var& X, Size2 size);
 
 // --- shapes: numbers moved, none changed ---------------------------------------------------------
 /// The same numbers in another shape of the same size.

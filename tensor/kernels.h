@@ -72,6 +72,16 @@ struct Range {
   bool finite() const { return nan == 0 && inf == 0; }
 };
 
+/// Planes (height, width) that are cut into out_h x out_w cells.
+struct AdaptivePool {
+  Index planes, height, width, out_h, out_w;
+};
+
+/// The sizes of batch normalisation: x (batch, channels, places), of which each channel is normalised for itself.
+struct BatchNormSizes {
+  Index batch, channels, places;
+};
+
 namespace cpu {
 
 // --- elementwise ---------------------------------------------------------------------------------
@@ -133,6 +143,18 @@ void layer_norm(const real* x, const real* gamma, const real* beta, real eps, re
 void layer_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY, real* dX,
                          real* dgamma, real* dbeta, Index rows, Index cols);
 
+// --- batch_norm ----------------------------------------------------------------------------------
+/// y = (x - mean) · rstd · gamma + beta, where mean and variance are those of each channel, over all images and places,
+/// and rstd = 1 / sqrt(variance + eps). The variance is the biased one, Σ (x - mean)² / n.
+void batch_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* variance,
+                real* rstd, const BatchNormSizes& s);
+/// The same with mean and rstd given.
+void batch_norm_by(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd, real* y,
+                   const BatchNormSizes& s);
+/// `of_batch` says that mean and rstd are those of x, and so depend on it. dX may be dY.
+void batch_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY,
+                         bool of_batch, real* dX, real* dgamma, real* dbeta, const BatchNormSizes& s);
+
 // --- attention -----------------------------------------------------------------------------------
 /// For each image and head: weights = softmax(Q·Kᵀ/√d), y = dropout(weights)·V.  lens is null or
 /// (B, Tq): how many keys each query sees. Dropout at p = 0 is none.
@@ -171,6 +193,15 @@ void patches_backward(const real* dY, real* dX, Index batch, const Conv2dGeometr
 void avg_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g);
 /// Its gradient: dX is the sum of its shares in all the places in dY that saw it.
 void avg_pool2d_backward(const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
+/// The largest number that each place sees, the padding counting for none; for a geometry without dilation, padded by
+/// half a kernel at most. NaN is larger than all.
+void max_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g);
+/// Its gradient: dX is 0 but where x was the largest, of several the first in the order of rows; of NaN the last.
+void max_pool2d_backward(const real* x, const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
+/// x (planes, height, width) -> y (planes, out_h, out_w): the mean of each cell. Along an axis of n numbers in m cells,
+/// cell i has the numbers floor(i·n/m) ... ceil((i+1)·n/m) - 1.
+void adaptive_avg_pool2d(const real* x, real* y, const AdaptivePool& p);
+void adaptive_avg_pool2d_backward(const real* dY, real* dX, const AdaptivePool& p);
 
 // --- shapes --------------------------------------------------------------------------------------
 /// y_i = value.

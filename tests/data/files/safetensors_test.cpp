@@ -200,7 +200,8 @@ TEST_CASE("safetensors: names what is wrong with a file") {
   says("\"a\":{\"dtype\":\"F32\"}", "has no shape for the tensor \"a\"");
   says("\"a\":{\"dtype\":\"F32\",\"shape\":[]}", "has no data_offsets for the tensor \"a\"");
   // Types and numbers.
-  says(entry("a", "I64", "[3]", "[0,24]"), "the tensor \"a\" with numbers of type \"I64\", can read F32, F64, F16 and");
+  says(entry("a", "I32", "[3]", "[0,12]"),
+       "the tensor \"a\" with numbers of type \"I32\", can read F32, F64, F16, BF16 and");
   says(entry("a", "f32", "[6]", "[0,24]"), "numbers of type \"f32\"");
   says(entry("a", "F32", "[-6]", "[0,24]"), "has the number -6 in the shape");
   says(entry("a", "F32", "[6.0]", "[0,24]"), "has the number \"6.0\" in the shape");

@@ -1,4 +1,6 @@
 // Pooling: images made smaller, each channel for itself.
+#include <limits>
+
 #include "tensor/backend.h"
 #include "tensor/common.h"
 
@@ -15,6 +17,14 @@ Conv2dGeometry windows(const char* op, const Shape& shape, Size2 kernel, Size2 s
   check(padding.height <= kernel.height / 2 && padding.width <= kernel.width / 2, op, "the padding ", padding.height,
         ", ", padding.width, " must be half a kernel of ", kernel.height, " x ", kernel.width,
         " at most, so that each window sees a pixel");
+  return g;
+}
+
+// The windows of a maximum, whose place in an image is an int.
+Conv2dGeometry windows_of_max(const char* op, const Shape& shape, Size2 kernel, Size2 stride, Size2 padding) {
+  const Conv2dGeometry g = windows(op, shape, kernel, stride, padding);
+  check(g.height * g.width <= std::numeric_limits<int>::max(), op, "cannot look at images of ", g.height, " x ",
+        g.width, ", which have 2^31 pixels or more");
   return g;
 }
 
@@ -46,7 +56,7 @@ Tensor avg_pool2d_backward(const Tensor& dY, const Shape& shape, Size2 kernel, S
 }
 
 Tensor max_pool2d(const Tensor& x, Size2 kernel, Size2 stride, Size2 padding) {
-  const Conv2dGeometry g = windows("max_pool2d", x.shape(), kernel, stride, padding);
+  const Conv2dGeometry g = windows_of_max("max_pool2d", x.shape(), kernel, stride, padding);
   Tensor y({x.shape()[0], g.channels, g.out_h(), g.out_w()});
   const Timed timed("max_pool2d", elements(x, y));
   backend::max_pool2d(x.data(), y.data(), x.shape()[0], g);
@@ -54,7 +64,7 @@ Tensor max_pool2d(const Tensor& x, Size2 kernel, Size2 stride, Size2 padding) {
 }
 
 Tensor max_pool2d_backward(const Tensor& x, const Tensor& dY, Size2 kernel, Size2 stride, Size2 padding) {
-  const Conv2dGeometry g = windows("max_pool2d_backward", x.shape(), kernel, stride, padding);
+  const Conv2dGeometry g = windows_of_max("max_pool2d_backward", x.shape(), kernel, stride, padding);
   const Shape y{x.shape()[0], g.channels, g.out_h(), g.out_w()};
   check(dY.shape() == y, "max_pool2d_backward", "dY must be ", y, ", got ", dY.shape());
   Tensor dX(x.shape());

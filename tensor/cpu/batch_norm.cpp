@@ -1,5 +1,6 @@
 // Batch normalisation (Ioffe and Szegedy, 2015) of the channels of (batch, channels, places).
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "tensor/cpu/sums.h"
@@ -9,27 +10,54 @@
 namespace bobbin::cpu {
 namespace {
 
-constexpr Index grain = 1 << 13;     // numbers a thread should have at least
-constexpr Index most_channels = 64;  // of a group
+constexpr Index grain = 1 << 13;  // numbers a thread should have at least
+constexpr Index piece = 2048;     // numbers of a channel that are summed together, few enough for the innermost cache
 
-// Calls body(first channel, how many) for groups of neighbouring channels, shared out among threads. A group is all
-// that a thread looks at before it goes on, several times over: so it is as large as it may be to stay in the cache,
-// and each number comes from memory once. What is computed of a channel does not depend on its group.
+// Calls body(first channel, last + 1) for groups of neighbouring channels, shared out among threads. A group is what a
+// thread looks at twice before it goes on: so it is as large as it may be to stay in the cache meanwhile, and each
+// number comes from memory once. What is computed of a channel does not depend on its group.
 template <class Body>
 void for_each_group(const BatchNormSizes& s, const Body& body) {
   constexpr Index cached = 1 << 16;  // numbers
   const Index numbers = s.batch * s.places;
   parallel_for(s.channels, grain / numbers + 1, [&](Index begin, Index end) {
-    const Index group = std::clamp<Index>(cached / numbers, 1, most_channels);
-    for (Index c = begin; c < end; c += group) body(c, std::min(group, end - c));
+    const Index group = std::max<Index>(cached / numbers, 1);
+    for (Index c = begin; c < end; c += group) body(c, std::min(c + group, end));
   });
 }
 
-// Calls visit(channel of the group, where its numbers begin) for each image, in the order of memory.
+// Calls visit(numbers of each array, how many) for pieces of a channel. Those of small images are gathered from
+// several, so that sums are long enough for vector registers.
+template <std::size_t n, class Visit>
+void for_each_piece(const std::array<const real*, n>& arrays, const BatchNormSizes& s, Index channel,
+                    const Visit& visit) {
+  std::array<const real*, n> from;
+  if (s.places > piece / 8) {
+    for (Index b = 0; b < s.batch; ++b)
+      for (Index i = 0; i < s.places; i += piece) {
+        for (std::size_t a = 0; a < n; ++a) from[a] = arrays[a] + (b * s.channels + channel) * s.places + i;
+        visit(from, std::min(piece, s.places - i));
+      }
+    return;
+  }
+  real gathered[n][piece];
+  const Index images = piece / s.places;
+  for (Index b = 0; b < s.batch; b += images) {
+    const Index count = std::min(images, s.batch - b);
+    for (std::size_t a = 0; a < n; ++a) {
+      from[a] = gathered[a];
+      for (Index i = 0; i < count; ++i)
+        std::copy_n(arrays[a] + ((b + i) * s.channels + channel) * s.places, s.places, gathered[a] + i * s.places);
+    }
+    visit(from, count * s.places);
+  }
+}
+
+// Calls visit(channel, where its numbers begin) for each image and each channel of a group, in the order of memory.
 template <class Visit>
-void for_each_plane(const BatchNormSizes& s, Index first, Index channels, const Visit& visit) {
+void for_each_plane(const BatchNormSizes& s, Index begin, Index end, const Visit& visit) {
   for (Index b = 0; b < s.batch; ++b)
-    for (Index c = 0; c < channels; ++c) visit(c, (b * s.channels + first + c) * s.places);
+    for (Index c = begin; c < end; ++c) visit(c, (b * s.channels + c) * s.places);
 }
 
 // The mean of n numbers, and the sum of their squared differences from it.
@@ -70,20 +98,16 @@ void normalise(const real* x, real mean, real scale, real shift, real* y, Index 
 
 void batch_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* variance,
                 real* rstd, const BatchNormSizes& s) {
-  constexpr Index piece = 2048;  // numbers whose moments are taken together
-  for_each_group(s, [=](Index first, Index channels) {
-    Moments moments[most_channels];
-    for_each_plane(s, first, channels, [&](Index c, Index at) {
-      for (Index i = 0; i < s.places; i += piece) moments[c].add(x + at + i, std::min(piece, s.places - i));
-    });
-    for (Index c = 0; c < channels; ++c) {
-      mean[first + c] = static_cast<real>(moments[c].mean);
-      variance[first + c] = static_cast<real>(moments[c].squares / moments[c].n);
-      rstd[first + c] = 1 / std::sqrt(variance[first + c] + eps);
+  for_each_group(s, [=](Index begin, Index end) {
+    for (Index c = begin; c < end; ++c) {
+      Moments all;
+      for_each_piece<1>({x}, s, c, [&](const auto& from, Index n) { all.add(from[0], n); });
+      mean[c] = static_cast<real>(all.mean);
+      variance[c] = static_cast<real>(all.squares / all.n);
+      rstd[c] = 1 / std::sqrt(variance[c] + eps);
     }
-    for_each_plane(s, first, channels, [&](Index c, Index at) {
-      const Index k = first + c;
-      normalise(x + at, mean[k], rstd[k] * gamma[k], beta[k], y + at, s.places);
+    for_each_plane(s, begin, end, [&](Index c, Index at) {
+      normalise(x + at, mean[c], rstd[c] * gamma[c], beta[c], y + at, s.places);
     });
   });
 }
@@ -105,29 +129,21 @@ void batch_norm_by(const real* x, const real* gamma, const real* beta, const rea
 void batch_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY,
                          bool of_batch, real* dX, real* dgamma, real* dbeta, const BatchNormSizes& s) {
   const double n = static_cast<double>(s.batch * s.places);
-  for_each_group(s, [=](Index first, Index channels) {
-    double sums[most_channels] = {}, products[most_channels] = {};  // Σ dY and Σ dY·x̂
-    for_each_plane(s, first, channels, [&](Index c, Index at) {
-      const real *in = x + at, *dy = dY + at, m = mean[first + c], r = rstd[first + c];
-      for (Index begin = 0; begin < s.places; begin += run) {
-        real sum = 0, product = 0;
-#pragma omp simd reduction(+ : sum, product)
-        for (Index i = begin; i < std::min(begin + run, s.places); ++i) {
-          sum += dy[i];
-          product += dy[i] * ((in[i] - m) * r);
-        }
-        sums[c] += sum;
-        products[c] += product;
-      }
-    });
-    for (Index c = 0; c < channels; ++c) {
-      dbeta[first + c] = static_cast<real>(sums[c]);
-      dgamma[first + c] = static_cast<real>(products[c]);
+  for_each_group(s, [=](Index begin, Index end) {
+    for (Index c = begin; c < end; ++c) {
+      double sum = 0, product = 0;
+      for_each_piece<2>({x, dY}, s, c, [&, m = mean[c], r = rstd[c]](const auto& from, Index count) {
+        const auto [in, dy] = from;
+        sum += add_up(0, count, [dy](Index i) { return dy[i]; });
+        product += add_up(0, count, [=](Index i) { return dy[i] * ((in[i] - m) * r); });
+      });
+      dbeta[c] = static_cast<real>(sum);
+      dgamma[c] = static_cast<real>(product);
     }
-    for_each_plane(s, first, channels, [&](Index c, Index at) {
-      const real *in = x + at, *dy = dY + at, m = mean[first + c], r = rstd[first + c], scale = r * gamma[first + c];
-      const real dy_mean = of_batch ? static_cast<real>(sums[c] / n) : 0;
-      const real product_mean = of_batch ? static_cast<real>(products[c] / n) : 0;
+    for_each_plane(s, begin, end, [&](Index c, Index at) {
+      const real *in = x + at, *dy = dY + at, m = mean[c], r = rstd[c], scale = r * gamma[c];
+      const real dy_mean = of_batch ? static_cast<real>(dbeta[c] / n) : 0;
+      const real product_mean = of_batch ? static_cast<real>(dgamma[c] / n) : 0;
       real* dx = dX + at;
 #pragma omp simd
       for (Index i = 0; i < s.places; ++i) dx[i] = scale * (dy[i] - dy_mean - (in[i] - m) * r * product_mean);

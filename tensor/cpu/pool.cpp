@@ -27,63 +27,98 @@ void for_each_window(Index planes, const Conv2dGeometry& g, const Visit& visit) 
 
 real area(const Conv2dGeometry& g) { return static_cast<real>(g.kernel_h * g.kernel_w); }
 
-// A row of places, one beside the other: the largest number that each sees, and which of the plane's numbers it is.
-struct Largest {
-  std::vector<real> number;
-  std::vector<Index> at;
+// The largest number that each place of a plane sees, and where in the plane it lies: of a kernel's columns first, in
+// every row of the image, then of its rows, each in a loop over neighbouring places, which vector registers walk. As in
+// PyTorch, an equal number does not take the place of an earlier one, and NaN takes any.
+class Largest {
+ public:
+  explicit Largest(const Conv2dGeometry& g)
+      : g_(g),
+        places_(g.out_w()),
+        first_(std::max<Index>(g.padding_w - (places_ - 1) * g.stride_w, 0)),
+        end_(std::min(g.kernel_w, g.width + g.padding_w)),
+        padded_(size((places_ - 1) * g.stride_w + end_ - first_), none),
+        in_rows_(size(g.height * places_)),
+        columns_(in_rows_.size()),
+        number_(size(places_)),
+        at_(number_.size()) {}
 
-  explicit Largest(Index places) : number(static_cast<std::size_t>(places)), at(number.size()) {}
-
-  // Row py of the places of a plane. A kernel's number after the other is compared for all places: that is a loop over
-  // neighbours, which vector registers walk. As PyTorch does it, an equal number does not take the place of an earlier
-  // one, and NaN of any.
+  // What the places see in each row of the image; and, with_places, in which column.
   template <bool with_places>
-  void find(const real* plane, Index py, const Conv2dGeometry& g) {
-    const Index out_w = static_cast<Index>(number.size()), top = py * g.stride_h - g.padding_h;
-    const Index first_row = std::max<Index>(top, 0), end_row = std::min(top + g.kernel_h, g.height);
-    std::fill(number.begin(), number.end(), -std::numeric_limits<real>::infinity());
-    if (with_places)  // where all are -inf, it is the first
-      for (Index px = 0; px < out_w; ++px)
-        at[static_cast<std::size_t>(px)] = first_row * g.width + std::max<Index>(px * g.stride_w - g.padding_w, 0);
-    for (Index row = first_row; row < end_row; ++row)
-      for (Index j = 0; j < g.kernel_w; ++j) {
-        const Index left = j - g.padding_w;  // the column that place 0 sees; the places whose column is in the image:
-        const Index begin = left >= 0 ? 0 : (-left + g.stride_w - 1) / g.stride_w;
-        const Index end = left >= g.width ? 0 : std::min((g.width - 1 - left) / g.stride_w + 1, out_w);
-        const Index from = row * g.width + left;
-        if (g.stride_w == 1)
-          compare<with_places>(plane, from, std::integral_constant<Index, 1>(), begin, end);
-        else if (g.stride_w == 2)
-          compare<with_places>(plane, from, std::integral_constant<Index, 2>(), begin, end);
+  void look_at(const real* plane) {
+    // Column j of the kernel at place p is number p·stride + j - first_ of the padded row.
+    const Index left = g_.padding_w - first_, inside = std::min(g_.width, static_cast<Index>(padded_.size()) - left);
+    for (Index row = 0; row < g_.height; ++row) {
+      std::copy_n(plane + row * g_.width, inside, padded_.data() + left);
+      real* const best = in_rows_.data() + row * places_;
+      int* const column = columns_.data() + row * places_;
+      std::fill_n(best, places_, none);
+      if (with_places)  // where all are -inf, it is the first
+        for (Index p = 0; p < places_; ++p)
+          column[p] = static_cast<int>(std::max<Index>(p * g_.stride_w - g_.padding_w, 0));
+      for (Index j = first_; j < end_; ++j) {
+        const real* const seen = padded_.data() + j - first_;
+        const int at = static_cast<int>(j - g_.padding_w);
+        if (g_.stride_w == 1)
+          take_larger<with_places>(seen, std::integral_constant<Index, 1>(), at, best, column);
+        else if (g_.stride_w == 2)
+          take_larger<with_places>(seen, std::integral_constant<Index, 2>(), at, best, column);
         else
-          compare<with_places>(plane, from, g.stride_w, begin, end);
+          take_larger<with_places>(seen, g_.stride_w, at, best, column);
       }
-  }
-
- private:
-  template <bool with_places, class Stride>
-  void compare(const real* plane, Index from, Stride stride, Index begin, Index end) {
-    real* const best = number.data();
-    Index* const where = at.data();
-#pragma omp simd
-    for (Index px = begin; px < end; ++px) {
-      const real x = plane[from + px * stride], b = best[px];
-      const bool larger = x > b || x != x;
-      best[px] = larger ? x : b;
-      if (with_places) where[px] = larger ? from + px * stride : where[px];
     }
   }
+
+  // Row py of the places: number() and at() of each.
+  template <bool with_places>
+  void find(Index py) {
+    const Index top = py * g_.stride_h - g_.padding_h, first = std::max<Index>(top, 0);
+    for (Index row = first; row < std::min(top + g_.kernel_h, g_.height); ++row) {
+      const real* const x = in_rows_.data() + row * places_;
+      const int *const column = columns_.data() + row * places_, begin = static_cast<int>(row * g_.width);
+      real* const best = number_.data();
+      int* const at = at_.data();
+      const bool is_first = row == first;
+#pragma omp simd
+      for (Index p = 0; p < places_; ++p) {
+        const bool larger = is_first || x[p] > best[p] || x[p] != x[p];
+        best[p] = larger ? x[p] : best[p];
+        if (with_places) at[p] = larger ? begin + column[p] : at[p];
+      }
+    }
+  }
+  const std::vector<real>& number() const { return number_; }
+  const std::vector<int>& at() const { return at_; }
+
+ private:
+  static constexpr real none = -std::numeric_limits<real>::infinity();
+  static std::size_t size(Index n) { return static_cast<std::size_t>(n); }
+
+  template <bool with_places, class Stride>
+  void take_larger(const real* seen, Stride stride, int at, real* best, int* column) const {
+#pragma omp simd
+    for (Index p = 0; p < places_; ++p) {
+      const real x = seen[p * stride];
+      const bool larger = x > best[p] || x != x;
+      best[p] = larger ? x : best[p];
+      if (with_places) column[p] = larger ? static_cast<int>(p * stride) + at : column[p];
+    }
+  }
+
+  const Conv2dGeometry g_;
+  const Index places_, first_, end_;    // the kernel's columns first_ ... end_ - 1 are those that meet the image
+  std::vector<real> padded_, in_rows_;  // a row of the image; (height, places)
+  std::vector<int> columns_;            // (height, places)
+  std::vector<real> number_;
+  std::vector<int> at_;
 };
 
-// Calls visit(first place in y, first number of the plane in x, row of the plane's places, where to find their largest)
-// for each row of places.
+// Calls visit(which plane, where to find its largest numbers) for each plane.
 template <class Visit>
-void for_each_row(Index batch, const Conv2dGeometry& g, const Visit& visit) {
-  const Index out_h = g.out_h(), out_w = g.out_w(), plane = g.height * g.width;
-  parallel_for(batch * g.channels, grain / plane + 1, [=, &visit](Index begin, Index end) {
-    Largest largest(out_w);
-    for (Index p = begin; p < end; ++p)
-      for (Index py = 0; py < out_h; ++py) visit((p * out_h + py) * out_w, p * plane, py, largest);
+void for_each_plane(Index batch, const Conv2dGeometry& g, const Visit& visit) {
+  parallel_for(batch * g.channels, grain / (g.height * g.width) + 1, [&](Index begin, Index end) {
+    Largest largest(g);
+    for (Index plane = begin; plane < end; ++plane) visit(plane, largest);
   });
 }
 
@@ -129,17 +164,27 @@ void avg_pool2d_backward(const real* dY, real* dX, Index batch, const Conv2dGeom
 }
 
 void max_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g) {
-  for_each_row(batch, g, [=](Index places, Index plane, Index py, Largest& largest) {
-    largest.find<false>(x + plane, py, g);
-    std::copy(largest.number.begin(), largest.number.end(), y + places);
+  const Index out_h = g.out_h(), out_w = g.out_w();
+  for_each_plane(batch, g, [=](Index plane, Largest& largest) {
+    largest.look_at<false>(x + plane * g.height * g.width);
+    for (Index py = 0; py < out_h; ++py) {
+      largest.find<false>(py);
+      std::copy_n(largest.number().begin(), out_w, y + (plane * out_h + py) * out_w);
+    }
   });
 }
 
 void max_pool2d_backward(const real* x, const real* dY, real* dX, Index batch, const Conv2dGeometry& g) {
-  for_each_row(batch, g, [=](Index places, Index plane, Index py, Largest& largest) {
-    if (py == 0) std::fill_n(dX + plane, g.height * g.width, real{0});
-    largest.find<true>(x + plane, py, g);
-    for (const Index at : largest.at) dX[plane + at] += dY[places++];
+  const Index out_h = g.out_h(), out_w = g.out_w(), pixels = g.height * g.width;
+  for_each_plane(batch, g, [=](Index plane, Largest& largest) {
+    largest.look_at<true>(x + plane * pixels);
+    real* const dx = dX + plane * pixels;
+    std::fill_n(dx, pixels, real{0});
+    for (Index py = 0; py < out_h; ++py) {
+      largest.find<true>(py);
+      const real* dy = dY + (plane * out_h + py) * out_w;
+      for (const int at : largest.at()) dx[at] += *dy++;
+    }
   });
 }
 

@@ -75,6 +75,14 @@ struct Range {
 /// Planes (height, width) that are cut into out_h x out_w cells.
 struct AdaptivePool {
   Index planes, height, width, out_h, out_w;
+
+  /// The numbers begin ... end-1 along one axis.
+  struct Span {
+    Index begin, end;
+  };
+  /// Which of an axis of n numbers cell i of m has: floor(i·n/m) ... ceil((i+1)·n/m) - 1. And, as
+  /// floor(i·n/m) <= r where i < (r+1)·m/n, cell(r, m, n) are those of the m cells that have number r of n.
+  BOBBIN_HD static Span cell(Index i, Index n, Index m) { return {i * n / m, ((i + 1) * n + m - 1) / m}; }
 };
 
 /// The sizes of batch normalisation: x (batch, channels, places), of which each channel is normalised for itself.
@@ -198,8 +206,7 @@ void avg_pool2d_backward(const real* dY, real* dX, Index batch, const Conv2dGeom
 void max_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g);
 /// Its gradient: dX is 0 but where x was the largest, of several the first in the order of rows; of NaN the last.
 void max_pool2d_backward(const real* x, const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
-/// x (planes, height, width) -> y (planes, out_h, out_w): the mean of each cell. Along an axis of n numbers in m cells,
-/// cell i has the numbers floor(i·n/m) ... ceil((i+1)·n/m) - 1.
+/// x (planes, height, width) -> y (planes, out_h, out_w): the mean of each cell.
 void adaptive_avg_pool2d(const real* x, real* y, const AdaptivePool& p);
 void adaptive_avg_pool2d_backward(const real* dY, real* dX, const AdaptivePool& p);
 

@@ -122,12 +122,6 @@ void for_each_plane(Index batch, const Conv2dGeometry& g, const Visit& visit) {
   });
 }
 
-// The numbers along one axis that cell i of m has: first ... end - 1.
-struct Span {
-  Index first, end;
-};
-Span cell(Index i, Index n, Index m) { return {i * n / m, ((i + 1) * n + m - 1) / m}; }
-
 // Calls visit(place in y, first number of the plane in x, the cell's rows, its columns, how many numbers it has).
 template <class Visit>
 void for_each_cell(const AdaptivePool& p, const Visit& visit) {
@@ -137,8 +131,8 @@ void for_each_cell(const AdaptivePool& p, const Visit& visit) {
     for (Index at = begin * plane; at < end * plane; at += plane)
       for (Index i = 0; i < p.out_h; ++i)
         for (Index j = 0; j < p.out_w; ++j, ++place) {
-          const Span rows = cell(i, p.height, p.out_h), columns = cell(j, p.width, p.out_w);
-          visit(place, at, rows, columns, static_cast<double>((rows.end - rows.first) * (columns.end - columns.first)));
+          const auto rows = p.cell(i, p.height, p.out_h), columns = p.cell(j, p.width, p.out_w);
+          visit(place, at, rows, columns, static_cast<double>((rows.end - rows.begin) * (columns.end - columns.begin)));
         }
   });
 }
@@ -189,10 +183,10 @@ void max_pool2d_backward(const real* x, const real* dY, real* dX, Index batch, c
 }
 
 void adaptive_avg_pool2d(const real* x, real* y, const AdaptivePool& p) {
-  for_each_cell(p, [=](Index place, Index plane, Span rows, Span columns, double numbers) {
+  for_each_cell(p, [=](Index place, Index plane, auto rows, auto columns, double numbers) {
     double sum = 0;
-    for (Index row = rows.first; row < rows.end; ++row)
-      sum += add_up(columns.first, columns.end, [in = x + plane + row * p.width](Index i) { return in[i]; });
+    for (Index row = rows.begin; row < rows.end; ++row)
+      sum += add_up(columns.begin, columns.end, [in = x + plane + row * p.width](Index i) { return in[i]; });
     y[place] = static_cast<real>(sum / numbers);
   });
 }
@@ -200,10 +194,10 @@ void adaptive_avg_pool2d(const real* x, real* y, const AdaptivePool& p) {
 // Each number gets its share of all the cells that it is in.
 void adaptive_avg_pool2d_backward(const real* dY, real* dX, const AdaptivePool& p) {
   std::fill_n(dX, p.planes * p.height * p.width, real{0});
-  for_each_cell(p, [=](Index place, Index plane, Span rows, Span columns, double numbers) {
+  for_each_cell(p, [=](Index place, Index plane, auto rows, auto columns, double numbers) {
     const real share = static_cast<real>(dY[place] / numbers);
-    for (Index row = rows.first; row < rows.end; ++row)
-      for (Index i = columns.first; i < columns.end; ++i) dX[plane + row * p.width + i] += share;
+    for (Index row = rows.begin; row < rows.end; ++row)
+      for (Index i = columns.begin; i < columns.end; ++i) dX[plane + row * p.width + i] += share;
   });
 }
 

@@ -81,6 +81,10 @@ Var softplus(const Var& x) {  // its derivative is e^x / (1 + e^x) = σ(x)
                 {{x, [X = x.value()](Tensor dY) { return std::move(dY) * sigmoid(X); }}});
 }
 
+Var silu(const Var& x) {
+  return record("silu", silu(x.value()), {{x, [X = x.value()](Tensor dY) { return silu_backward(X, std::move(dY)); }}});
+}
+
 Var sigmoid(Var x) {
   const Tensor Y = sigmoid(std::move(x).value());
   return record("sigmoid", Y, {{x, [Y](Tensor dY) { return std::move(dY) * (Y * (1 - Y)); }}});

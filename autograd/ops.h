@@ -31,6 +31,8 @@ Var relu(Var x);
 /// The logistic function, 1 / (1 + exp(-x)), and log(1 + exp(x)), both without overflow.
 Var sigmoid(Var x);
 Var softplus(const Var& x);
+/// x·sigmoid(x).
+Var silu(const Var& x);
 
 // --- dropout, and functions that fuse it ---------------------------------------------------------
 /// Each element is 0 with probability p, else divided by 1-p, as the draw decides; 0 <= p < 1.
@@ -70,6 +72,9 @@ Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing 
 // --- layer_norm ----------------------------------------------------------------------------------
 /// (x - mean) / sqrt(variance + eps) · gamma + beta along the last axis (Ba, Kiros, Hinton, 2016).
 Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5));
+/// The same over each group of neighbouring channels of each image of x (B, C, ...), with a gamma and a beta for each
+/// channel (Wu and He, 2018): torch.nn.functional.group_norm. Made of other ops.
+Var group_norm(const Var& x, Index groups, const Var& gamma, const Var& beta, real eps = real(1e-5));
 
 // --- batch_norm ----------------------------------------------------------------------------------
 /// (x - mean) / sqrt(variance + eps) · gamma + beta for each channel of x (B, C, ...) (Ioffe and Szegedy, 2015), as
@@ -127,6 +132,10 @@ Var concat(const std::vector<Var>& parts, int axis);
 /// The indices start ... stop-1 along an axis; select takes a single one, and the axis goes away.
 Var slice(const Var& x, int axis, Index start, Index stop);
 Var select(const Var& x, int axis, Index index);
+/// `before` and `after` zeros along an axis; or the numbers next to its ends as a mirror there shows them, PyTorch's
+/// mode='reflect'.
+Var pad(const Var& x, int axis, Index before, Index after);
+Var pad_reflect(const Var& x, int axis, Index before, Index after);
 /// x[i, index[i]] for each row of x (N, C).
 Var gather(const Var& x, const Labels& index);
 

@@ -63,6 +63,10 @@ struct ReLU {
   Var operator()(Var x) { return relu(std::move(x)); }
 };
 
+struct SiLU {
+  Var operator()(const Var& x) { return silu(x); }
+};
+
 struct Sigmoid {
   Var operator()(Var x) { return sigmoid(std::move(x)); }
 };

@@ -20,6 +20,25 @@ struct LayerNorm {
   void visit(auto&& v) { v("weight", weight), v("bias", bias); }
 };
 
+/// Of each group of channels of each image (B, C, ...). PyTorch's nn.GroupNorm; see group_norm().
+struct GroupNorm {
+  Var weight, bias;  // (C), ones and zeros at first
+  Index num_groups;
+  real eps;
+
+  GroupNorm(Index num_groups, Index num_channels, real eps = real(1e-5))
+      : weight(Var::parameter(Tensor::ones({num_channels}))),
+        bias(Var::parameter(Tensor::zeros({num_channels}))),
+        num_groups(num_groups),
+        eps(eps) {
+    check(num_groups >= 1 && num_channels % num_groups == 0, "GroupNorm", num_groups, " groups do not divide ",
+          num_channels, " channels");
+  }
+
+  Var operator()(const Var& x) { return group_norm(x, num_groups, weight, bias, eps); }
+  void visit(auto&& v) { v("weight", weight), v("bias", bias); }
+};
+
 /// Of each channel of images (B, C, H, W): in training over the batch, whose mean and variance the running ones follow;
 /// in evaluation by these. PyTorch's nn.BatchNorm2d; see batch_norm() and
 /// batch_norm_by().

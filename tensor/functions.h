@@ -37,6 +37,10 @@ Tensor sigmoid(Tensor x);
 /// log(1 + exp(x)), which is x for large x and exp(x) for small ones: torch.nn.functional.softplus, without overflow.
 /// Error up to 2 ulp.
 Tensor softplus(Tensor x);
+/// x·sigmoid(x), the sigmoid linear unit (Hendrycks and Gimpel, 2016), also called swish: torch.nn.functional.silu.
+Tensor silu(Tensor x);
+/// dX from dY for y = silu(x), both of one shape.
+Tensor silu_backward(const Tensor& x, Tensor dY);
 /// dX from dY for y = relu(x), all of one shape. It tells the same from y as from x.
 Tensor relu_backward(const Tensor& x, Tensor dY);
 
@@ -213,6 +217,12 @@ inline Tensor concat(std::initializer_list<Tensor> parts, int axis) { return con
 Tensor slice(const Tensor& x, int axis, Index start, Index stop);
 /// The gradient of slice: zeros in `shape` but for dY at `start` ... along `axis`.
 Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index start);
+/// `before` and `after` zeros along one axis; or the numbers next to its ends, as a mirror there shows them, which must
+/// be as many: torch.nn.functional.pad, an axis at a time. Images (B, C, H, W) get a frame by
+/// pad(pad(x, 2, 1, 1), 3, 1, 1).
+Tensor pad(const Tensor& x, int axis, Index before, Index after);
+Tensor pad_reflect(const Tensor& x, int axis, Index before, Index after);
+Tensor pad_reflect_backward(const Tensor& dY, int axis, Index before, Index after);
 /// y[i] = x[i, index[i]] for x (N, C): torch.gather along the last axis, one for each row.
 Tensor gather(const Tensor& x, const Labels& index);
 Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape);

@@ -90,6 +90,18 @@ struct BatchNormSizes {
   Index batch, channels, places;
 };
 
+/// x (outer, n, inner), reflected at its ends along the axis in the middle: y (outer, before + n + after, inner).
+struct Reflection {
+  Index outer, n, inner, before, after;
+
+  BOBBIN_HD Index padded() const { return before + n + after; }
+  /// Which index of x index i of y shows: the ends are mirrors, and are not repeated.
+  BOBBIN_HD Index source(Index i) const {
+    const Index j = i < before ? before - i : i - before;
+    return j < n ? j : 2 * (n - 1) - j;
+  }
+};
+
 namespace cpu {
 
 // --- elementwise ---------------------------------------------------------------------------------
@@ -217,6 +229,9 @@ void fill(real* y, real value, Index n);
 void permute(const real* x, real* y, int rank, const Index* sizes, const Index* strides);
 /// `rows` runs of `cols` numbers, from x to y, that lie ldx and ldy apart.
 void copy_rows(const real* x, Index ldx, real* y, Index ldy, Index rows, Index cols);
+/// y from x; and dX, the sum of what all the places in dY that show a number bring it.
+void pad_reflect(const real* x, real* y, const Reflection& r);
+void pad_reflect_backward(const real* dY, real* dX, const Reflection& r);
 /// y[i] = x[i, index[i]] for x (rows, cols).
 void gather(const real* x, const int* index, real* y, Index rows, Index cols);
 /// Its gradient: dX is 0 but for dX[i, index[i]] = dY[i].

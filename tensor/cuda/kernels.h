@@ -56,6 +56,8 @@ decltype(cpu::adaptive_avg_pool2d_backward) adaptive_avg_pool2d_backward;
 decltype(cpu::fill) fill;
 decltype(cpu::permute) permute;
 decltype(cpu::copy_rows) copy_rows;
+decltype(cpu::pad_reflect) pad_reflect;
+decltype(cpu::pad_reflect_backward) pad_reflect_backward;
 decltype(cpu::gather) gather;
 decltype(cpu::gather_backward) gather_backward;
 decltype(cpu::sgd) sgd;

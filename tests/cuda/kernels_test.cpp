@@ -552,6 +552,22 @@ TEST_CASE("cuda: the mean of a whole image far from zero") {
   CHECK(Y.values()[0] == doctest::Approx(std::accumulate(x.begin(), x.end(), 0.0) / (224 * 223)).epsilon(epsilon));
 }
 
+TEST_CASE("cuda: padding by reflection and its way back") {
+  for (const Reflection& r : {Reflection{1, 1, 1, 0, 0}, Reflection{3, 7, 5, 6, 2}, Reflection{33, 4, 1, 0, 3},
+                              Reflection{2, 2, 37, 1, 1}, Reflection{1, 300, 2, 299, 0}}) {
+    const Index n = r.outer * r.n * r.inner, padded = r.outer * r.padded() * r.inner;
+    const Numbers x = random(n, 1), dY = random(padded, 2);
+    Numbers y(count(padded)), dX(count(n));
+    OnDevice X(x, 1), Y(padded), DY(dY), DX(n, 1);
+    cpu::pad_reflect(x.data(), y.data(), r);
+    cuda::pad_reflect(X, Y, r);
+    check_each(Y.values(), y, 0);
+    cpu::pad_reflect_backward(dY.data(), dX.data(), r);
+    cuda::pad_reflect_backward(DY, DX, r);
+    check_same(DX.values(), dX, 4 * epsilon);
+  }
+}
+
 TEST_CASE("cuda: batch norm and its way back") {
   const BatchNormSizes some[] = {{2, 1, 1},  {1, 3, 2},    {33, 5, 1},  {7, 33, 9},
                                  {3, 4, 37}, {2, 3, 1025}, {130, 2, 9}, {1, 1, 1024}};

@@ -76,3 +76,39 @@ TEST_CASE("golden: AdaptiveAvgPool2d into fewer, as many and more cells than the
     check_golden("dX", X.grad(), golden.tensor(at + "dX"));
   }
 }
+
+TEST_CASE("golden: GroupNorm") {
+  const Golden golden("convnet");
+  const std::pair<std::string, Index> cases[] = {{"usual", 3}, {"one", 1}, {"each", 5}, {"flat", 2}};
+  for (const auto& [name, groups] : cases) {
+    CAPTURE(name);
+    const std::string at = "group_norm/" + name + "/";
+    GroupNorm layer(groups, golden.tensor(at + "W").size());
+    state_of(layer).load({{"weight", golden.tensor(at + "W")}, {"bias", golden.tensor(at + "b")}});
+    Var X = Var::parameter(golden.tensor(at + "X"));
+    const Tensor Y = backward_from([&] { return layer(X); }, golden.tensor(at + "dY"));
+    check_golden("Y", Y, golden.tensor(at + "Y"));
+    check_golden("dX", X.grad(), golden.tensor(at + "dX"));
+    check_golden("dW", layer.weight.grad(), golden.tensor(at + "dW"));
+    check_golden("db", layer.bias.grad(), golden.tensor(at + "db"));
+  }
+}
+
+TEST_CASE("golden: padding with zeros, and by reflection") {
+  const Golden golden("convnet");
+  for (const std::string mode : {"constant", "reflect"})
+    for (const std::string name : {"even", "odd", "none"}) {
+      CAPTURE(mode);
+      CAPTURE(name);
+      const std::string at = "pad/" + mode + "/" + name + "/";
+      const auto op = [&](const Var& x, int axis, Index before, Index after) {
+        return mode == "constant" ? pad(x, axis, before, after) : pad_reflect(x, axis, before, after);
+      };
+      const std::vector<int> by = golden.ints(at + "by");
+      Var X = Var::parameter(golden.tensor("pad/X"));
+      const Tensor Y =
+          backward_from([&] { return op(op(X, 2, by[2], by[3]), -1, by[0], by[1]); }, golden.tensor(at + "dY"));
+      CHECK(Y.values() == golden.tensor(at + "Y").values());
+      check_golden("dX", X.grad(), golden.tensor(at + "dX"));
+    }
+}

@@ -59,6 +59,7 @@ TEST_CASE("golden: functions of one number and their gradients, at the limits of
                                                          {"relu", [](const Var& x) { return relu(x); }},
                                                          {"sigmoid", [](const Var& x) { return sigmoid(x); }},
                                                          {"softplus", softplus},
+                                                         {"silu", silu},
                                                          {"gelu", [](const Var& x) { return gelu(x); }},
                                                          {"gelu_tanh", [](const Var& x) { return gelu_tanh(x); }}};
   for (const auto& [name, op] : unary) {

@@ -35,6 +35,28 @@ def batch_norm(out):
         assert layer.num_batches_tracked == 3
 
 
+def group_norm(out):
+    for case, shape, groups in (('usual', (3, 6, 5, 7), 3), ('one', (2, 4, 3, 3), 1), ('each', (2, 5, 4, 3), 5),
+                                ('flat', (4, 6), 2)):
+        X, W, b, dY = randn(*shape, mean=2, scale=3), randn(shape[1], mean=1), randn(shape[1]), randn(*shape)
+        Y, grads = vjp(lambda X, W, b: F.group_norm(X, groups, W, b), [X, W, b], dY)
+        at = f'group_norm/{case}/'
+        out.update({at + 'X': X, at + 'W': W, at + 'b': b, at + 'dY': dY, at + 'Y': Y,
+                    **{at + name: g for name, g in zip(('dX', 'dW', 'db'), grads)}})
+
+
+def pad(out):
+    """By rows first, then by columns: PyTorch does both at once."""
+    X = randn(2, 3, 5, 4)
+    out['pad/X'] = X
+    for mode in ('constant', 'reflect'):
+        for case, (left, right, top, bottom) in (('even', (1, 1, 2, 2)), ('odd', (3, 0, 1, 4)), ('none', (0, 0, 0, 0))):
+            dY = randn(2, 3, 5 + top + bottom, 4 + left + right)
+            Y, (dX,) = vjp(lambda X: F.pad(X, (left, right, top, bottom), mode=mode), [X], dY)
+            at = f'pad/{mode}/{case}/'
+            out.update({at + 'Y': Y, at + 'dY': dY, at + 'dX': dX, at + 'by': torch.tensor([left, right, top, bottom])})
+
+
 def max_pool(out):
     nan, inf = float('nan'), float('inf')
     images = randn(2, 3, 9, 7)
@@ -72,4 +94,6 @@ if __name__ == '__main__':
     batch_norm(out)
     max_pool(out)
     adaptive_avg_pool(out)
+    group_norm(out)
+    pad(out)
     save('convnet.safetensors', out)

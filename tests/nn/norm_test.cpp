@@ -91,3 +91,12 @@ TEST_CASE("BatchNorm2d: a state dict goes to a file and comes back; the count is
   tensors["num_batches_tracked"] = Tensor::ones({1});
   CHECK(fails([&] { state_of(to).load(tensors); }, {"num_batches_tracked is (1), expected ()"}));
 }
+
+TEST_CASE("GroupNorm refuses what does not fit") {
+  CHECK(fails([] { GroupNorm(3, 4); }, {"[GroupNorm]", "3 groups do not divide 4 channels"}));
+  CHECK(fails([] { GroupNorm(0, 4); }, {"[GroupNorm]", "0 groups"}));
+  GroupNorm layer(2, 4);
+  CHECK(fails([&] { layer(Tensor::ones({2, 3, 5})); }, {"[group_norm]", "2 groups", "(2, 3, 5)"}));
+  CHECK(fails([&] { layer(Tensor::ones({2, 6, 5})); }, {"[group_norm]", "(4)", "(2, 6, 5)"}));
+  CHECK(fails([&] { layer(Tensor::ones({4})); }, {"[group_norm]", "(4)"}));
+}

@@ -44,6 +44,7 @@ const std::vector<Case>& cases() {
       {"tanh", [](const Inputs& x) { return tanh(x[0]); }, {{3, 5}}},
       {"sigmoid", [](const Inputs& x) { return sigmoid(x[0]); }, {{3, 5}}},
       {"softplus", [](const Inputs& x) { return softplus(x[0]); }, {{3, 5}}},
+      {"silu", [](const Inputs& x) { return silu(x[0] * 3); }, {{3, 5}}},
       {"relu", [](const Inputs& x) { return relu(x[0]); }, {{3, 5}}},
       {"gelu", [](const Inputs& x) { return gelu(x[0] * 2); }, {{3, 37}}},
       {"gelu_tanh", [](const Inputs& x) { return gelu_tanh(x[0] * 2); }, {{3, 37}}},
@@ -85,6 +86,8 @@ const std::vector<Case>& cases() {
        {{2, 3, 5}, {2, 1, 5}}},
       {"slice", [](const Inputs& x) { return slice(x[0], 1, 1, 3); }, {{2, 5, 3}}},
       {"slice", [](const Inputs& x) { return select(x[0], -2, 2); }, {{2, 5, 3}}},
+      {"pad", [](const Inputs& x) { return pad(x[0], -2, 2, 0); }, {{2, 5, 3}}},
+      {"pad_reflect", [](const Inputs& x) { return pad_reflect(x[0], 1, 4, 2); }, {{2, 5, 3}}},
       {"gather",
        [](const Inputs& x) {
          return gather(x[0], {2, 0, 4});
@@ -134,6 +137,7 @@ const std::vector<Case>& cases() {
        {{3, 5}}},
       {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {{3, 5, 7}, {7}, {7}}},
       {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2], real(0.1)); }, {{65, 3}, {3}, {3}}},
+      {"layer_norm", [](const Inputs& x) { return group_norm(x[0], 2, x[1], x[2]); }, {{2, 6, 5, 3}, {6}, {6}}},
       {"batch_norm", batch_norm_in_training, {{5, 3}, {3}, {3}}},
       {"batch_norm", batch_norm_in_training, {{2, 3, 5, 7}, {3}, {3}}},
       {"batch_norm",
@@ -228,6 +232,9 @@ TEST_CASE("gradcheck: every layer, with respect to its input and its parameters"
   check_layer("Conv2d", Conv2d(4, 6, {3, 2}, rng, {.stride = {2, 1}, .padding = 1, .groups = 2}), {images},
               [&](Conv2d& layer) { return layer(images); });
   const auto on_images = [&](auto& layer) { return layer(images); };
+  check_layer("SiLU", SiLU(), {x}, on_x);
+  check_layer("Sigmoid", Sigmoid(), {x}, on_x);
+  check_layer("GroupNorm", GroupNorm(2, 4), {images}, on_images);
   check_layer("BatchNorm2d", BatchNorm2d(4), {images}, on_images);
   BatchNorm2d frozen(4);
   frozen(images);  // has running statistics now

@@ -324,6 +324,21 @@ Tensor read_tensor(File& file, const NamedEntry& named, const std::filesystem::p
   return std::move(numbers).tensor();
 }
 
+struct Written {
+  const std::string& name;
+  const Tensor& tensor;
+  const Type& type;
+};
+
+// In the order of the reference: larger types first, so that each tensor's numbers are aligned, then by name.
+std::vector<Written> in_order(const NamedTensors& tensors, const std::set<std::string>& whole) {
+  std::vector<Written> order;
+  for (const bool are_whole : {true, false})
+    for (const auto& [name, tensor] : tensors)
+      if (whole.contains(name) == are_whole) order.push_back({name, tensor, are_whole ? i64 : of_real});
+  return order;
+}
+
 // The JSON of the header, filled up so that the numbers behind it are aligned.
 std::string header_text(const std::filesystem::path& path, const NamedTensors& tensors,
                         std::map<std::string, std::string> metadata, const std::set<std::string>& whole) {
@@ -332,9 +347,8 @@ std::string header_text(const std::filesystem::path& path, const NamedTensors& t
         tensors.size() + metadata.size(), " tensors and notes, of which read_safetensors() takes ", max_entries);
   nlohmann::ordered_json header{{"__metadata__", metadata}};
   std::uint64_t end = 0;
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [name, tensor, type] : in_order(tensors, whole)) {
     check(name != "__metadata__", "write_safetensors", "a tensor cannot have the name __metadata__");
-    const Type& type = whole.contains(name) ? i64 : of_real;
     const std::uint64_t begin = std::exchange(end, end + static_cast<std::uint64_t>(tensor.size()) * type.size);
     header[name] = {{"dtype", type.name},
                     {"shape", std::vector<Index>(tensor.shape().begin(), tensor.shape().end())},
@@ -387,15 +401,15 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
   const std::string text = header_text(path, tensors, std::move(metadata), whole);
   const std::uint64_t length = text.size();
   std::uint64_t bytes = 0;
-  for (const auto& [name, tensor] : tensors)
-    bytes += static_cast<std::uint64_t>(tensor.size()) * (whole.contains(name) ? i64 : of_real).size;
+  for (const auto& [name, tensor, type] : in_order(tensors, whole))
+    bytes += static_cast<std::uint64_t>(tensor.size()) * type.size;
   std::string content(sizeof length, '\0');
   content.reserve(sizeof length + length + bytes);
   std::memcpy(content.data(), &length, sizeof length);
   content += text;
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [name, tensor, type] : in_order(tensors, whole)) {
     const std::vector<real> numbers = tensor.values();
-    if (whole.contains(name))
+    if (&type == &i64)
       append(content, whole_numbers(path, name, numbers));
     else
       append(content, numbers);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes convnet.safetensors beside this script: the layers of convolutional networks other than convolution, in
-float64. README.md says what is in it."""
+"""Writes convnet.safetensors, the layers of convolutional networks other than convolution, in float64, and
+batch_norm_state.safetensors beside this script. README.md says what is in them."""
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -33,6 +34,17 @@ def batch_norm(out):
                         at + 'running_var': layer.running_var.clone()})
             X.grad = X.grad.clone()
         assert layer.num_batches_tracked == 3
+
+
+def state_dict():
+    """As a file of weights has it: with num_batches_tracked, an int64, which the others' bytes do not leave aligned."""
+    layer = nn.BatchNorm2d(3)
+    for _ in range(5):
+        layer(randn(2, 3, 2, 2).float())
+    with torch.no_grad():
+        layer.weight.copy_(randn(3))
+        layer.bias.copy_(randn(3))
+    save_file(layer.state_dict(), golden.HERE / 'batch_norm_state.safetensors', {'format': 'pt'})
 
 
 def group_norm(out):
@@ -96,4 +108,5 @@ if __name__ == '__main__':
     adaptive_avg_pool(out)
     group_norm(out)
     pad(out)
+    state_dict()
     save('convnet.safetensors', out)

@@ -28,44 +28,43 @@ void for_each_window(Index planes, const Conv2dGeometry& g, const Visit& visit) 
 real area(const Conv2dGeometry& g) { return static_cast<real>(g.kernel_h * g.kernel_w); }
 
 // The largest number that each place of a plane sees, and where in the plane it lies: of a kernel's columns first, in
-// every row of the image, then of its rows, each in a loop over neighbouring places, which vector registers walk. As in
-// PyTorch, an equal number does not take the place of an earlier one, and NaN takes any.
+// every row of the image, then of its rows, each in a loop over neighbouring places, which vector registers walk: more
+// of them than there are, so that they are whole registers. As in PyTorch, an equal number does not take the place of
+// an earlier one, and NaN takes any.
 class Largest {
  public:
   explicit Largest(const Conv2dGeometry& g)
       : g_(g),
-        places_(g.out_w()),
-        first_(std::max<Index>(g.padding_w - (places_ - 1) * g.stride_w, 0)),
+        stride_(g.out_w() == 1 ? 1 : g.stride_w),  // of a single place, it may be anything
+        first_(std::max<Index>(g.padding_w - (g.out_w() - 1) * stride_, 0)),
         end_(std::min(g.kernel_w, g.width + g.padding_w)),
-        padded_(size((places_ - 1) * g.stride_w + end_ - first_), none),
+        places_((g.out_w() + 15) / 16 * 16),
+        padded_(size(g.width + g.padding_w - first_ + (places_ - 1) * stride_ + end_ - first_), none),
         in_rows_(size(g.height * places_)),
         columns_(in_rows_.size()),
-        number_(size(places_)),
-        at_(number_.size()) {}
+        left_(size(places_)),
+        number_(left_.size()),
+        at_(left_.size()) {
+    for (Index p = 0; p < g.out_w(); ++p) left_[size(p)] = static_cast<int>(p * stride_ - g.padding_w);
+  }
 
   // What the places see in each row of the image; and, with_places, in which column.
   template <bool with_places>
   void look_at(const real* plane) {
-    // Column j of the kernel at place p is number p·stride + j - first_ of the padded row.
-    const Index left = g_.padding_w - first_, inside = std::min(g_.width, static_cast<Index>(padded_.size()) - left);
     for (Index row = 0; row < g_.height; ++row) {
-      std::copy_n(plane + row * g_.width, inside, padded_.data() + left);
+      std::copy_n(plane + row * g_.width, g_.width, padded_.data() + g_.padding_w - first_);
       real* const best = in_rows_.data() + row * places_;
       int* const column = columns_.data() + row * places_;
       std::fill_n(best, places_, none);
       if (with_places)  // where all are -inf, it is the first
-        for (Index p = 0; p < places_; ++p)
-          column[p] = static_cast<int>(std::max<Index>(p * g_.stride_w - g_.padding_w, 0));
-      for (Index j = first_; j < end_; ++j) {
-        const real* const seen = padded_.data() + j - first_;
-        const int at = static_cast<int>(j - g_.padding_w);
-        if (g_.stride_w == 1)
-          take_larger<with_places>(seen, std::integral_constant<Index, 1>(), at, best, column);
-        else if (g_.stride_w == 2)
-          take_larger<with_places>(seen, std::integral_constant<Index, 2>(), at, best, column);
+        std::transform(left_.begin(), left_.end(), column, [](int left) { return std::max(left, 0); });
+      for (Index j = first_; j < end_; ++j)
+        if (stride_ == 1)
+          take_larger<with_places>(j, std::integral_constant<Index, 1>(), best, column);
+        else if (stride_ == 2)
+          take_larger<with_places>(j, std::integral_constant<Index, 2>(), best, column);
         else
-          take_larger<with_places>(seen, g_.stride_w, at, best, column);
-      }
+          take_larger<with_places>(j, stride_, best, column);
     }
   }
 
@@ -79,37 +78,45 @@ class Largest {
       real* const best = number_.data();
       int* const at = at_.data();
       const bool is_first = row == first;
+      const Index vectors = places_ / 16;
 #pragma omp simd
-      for (Index p = 0; p < places_; ++p) {
+      for (Index p = 0; p < 16 * vectors; ++p) {
         const bool larger = is_first || x[p] > best[p] || x[p] != x[p];
         best[p] = larger ? x[p] : best[p];
         if (with_places) at[p] = larger ? begin + column[p] : at[p];
       }
     }
   }
-  const std::vector<real>& number() const { return number_; }
-  const std::vector<int>& at() const { return at_; }
+  const real* number() const { return number_.data(); }
+  const int* at() const { return at_.data(); }
 
  private:
   static constexpr real none = -std::numeric_limits<real>::infinity();
   static std::size_t size(Index n) { return static_cast<std::size_t>(n); }
 
+  // Column j of the kernel.
   template <bool with_places, class Stride>
-  void take_larger(const real* seen, Stride stride, int at, real* best, int* column) const {
+  void take_larger(Index j, Stride stride, real* best, int* column) const {
+    const real* const seen = padded_.data() + j - first_;
+    const int *const left = left_.data(), j_int = static_cast<int>(j);
+    const Index vectors = places_ / 16;
 #pragma omp simd
-    for (Index p = 0; p < places_; ++p) {
+    for (Index p = 0; p < 16 * vectors; ++p) {
       const real x = seen[p * stride];
       const bool larger = x > best[p] || x != x;
       best[p] = larger ? x : best[p];
-      if (with_places) column[p] = larger ? static_cast<int>(p * stride) + at : column[p];
+      if (with_places) column[p] = larger ? left[p] + j_int : column[p];
     }
   }
 
   const Conv2dGeometry g_;
-  const Index places_, first_, end_;    // the kernel's columns first_ ... end_ - 1 are those that meet the image
-  std::vector<real> padded_, in_rows_;  // a row of the image; (height, places)
-  std::vector<int> columns_;            // (height, places)
-  std::vector<real> number_;
+  const Index stride_, first_, end_;  // the kernel's columns first_ ... end_ - 1 are those that meet the image
+  const Index places_;                // in a row, rounded up
+  std::vector<real> padded_;          // a row of the image: place p sees number p·stride + j - first_ in column j
+  std::vector<real> in_rows_;         // (height, places)
+  std::vector<int> columns_;          // (height, places)
+  std::vector<int> left_;             // the column of the image that a place's column 0 is on
+  std::vector<real> number_;          // (places)
   std::vector<int> at_;
 };
 
@@ -163,7 +170,7 @@ void max_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g) {
     largest.look_at<false>(x + plane * g.height * g.width);
     for (Index py = 0; py < out_h; ++py) {
       largest.find<false>(py);
-      std::copy_n(largest.number().begin(), out_w, y + (plane * out_h + py) * out_w);
+      std::copy_n(largest.number(), out_w, y + (plane * out_h + py) * out_w);
     }
   });
 }
@@ -176,8 +183,8 @@ void max_pool2d_backward(const real* x, const real* dY, real* dX, Index batch, c
     std::fill_n(dx, pixels, real{0});
     for (Index py = 0; py < out_h; ++py) {
       largest.find<true>(py);
-      const real* dy = dY + (plane * out_h + py) * out_w;
-      for (const int at : largest.at()) dx[at] += *dy++;
+      const real* const dy = dY + (plane * out_h + py) * out_w;
+      for (Index px = 0; px < out_w; ++px) dx[largest.at()[px]] += dy[px];
     }
   });
 }

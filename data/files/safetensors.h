@@ -30,9 +30,9 @@ Safetensors read_safetensors(const std::filesystem::path& path);
 
 /// Writes the tensors as such a file: as I64 those that `whole` names, of whole numbers, then the others as F32, or F64
 /// where `real` is double, each in the order of their names. The metadata get "format": "pt" if they have no "format";
-/// transformers refuses a file without it. Throws Error if a number that should be whole is not, a name or a note is not
-/// UTF-8, for what read_safetensors() would refuse (a name or a note of more than 16 MB, more than 100,000 of them), or
-/// if the file cannot be written; see write_file().
+/// transformers refuses a file without it. Throws Error if a number that should be whole is not, a name or a note is
+/// not UTF-8, for what read_safetensors() would refuse (a name or a note of more than 16 MB, more than 100,000 of
+/// them), or if the file cannot be written; see write_file().
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        std::map<std::string, std::string> metadata = {}, const std::set<std::string>& whole = {});
 

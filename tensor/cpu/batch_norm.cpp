@@ -133,7 +133,7 @@ void batch_norm_backward(const real* x, const real* gamma, const real* mean, con
     for (Index c = begin; c < end; ++c) {
       double sum = 0, product = 0;
       for_each_piece<2>({x, dY}, s, c, [&, m = mean[c], r = rstd[c]](const auto& from, Index count) {
-        const auto [in, dy] = from;
+        const real *const in = from[0], *const dy = from[1];
         sum += add_up(0, count, [dy](Index i) { return dy[i]; });
         product += add_up(0, count, [=](Index i) { return dy[i] * ((in[i] - m) * r); });
       });

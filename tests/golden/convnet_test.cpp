@@ -66,7 +66,9 @@ TEST_CASE("golden: AdaptiveAvgPool2d into fewer, as many and more cells than the
   const Golden golden("convnet");
   const std::pair<std::string, Size2> cases[] = {
       {"1 x 1", 1}, {"3 x 4", {3, 4}}, {"7 x 10", {7, 10}}, {"9 x 3", {9, 3}}, {"2 x 13", {2, 13}}};
-  for (const auto& [name, size] : cases) {
+  for (const auto& c : cases) {
+    const auto& name = c.first;
+    const Size2 size = c.second;
     CAPTURE(name);
     const std::string at = "adaptive_avg_pool2d/" + name + "/";
     AdaptiveAvgPool2d layer(size);
@@ -80,7 +82,9 @@ TEST_CASE("golden: AdaptiveAvgPool2d into fewer, as many and more cells than the
 TEST_CASE("golden: GroupNorm") {
   const Golden golden("convnet");
   const std::pair<std::string, Index> cases[] = {{"usual", 3}, {"one", 1}, {"each", 5}, {"flat", 2}};
-  for (const auto& [name, groups] : cases) {
+  for (const auto& c : cases) {
+    const auto& name = c.first;
+    const Index groups = c.second;
     CAPTURE(name);
     const std::string at = "group_norm/" + name + "/";
     GroupNorm layer(groups, golden.tensor(at + "W").size());

@@ -166,7 +166,9 @@ TEST_CASE("adaptive_avg_pool2d and its gradient agree with a plain loop") {
   const std::pair<Shape, Size2> cases[] = {
       {{1, 1, 1, 1}, 1},      {{2, 3, 7, 7}, 1},         {{2, 3, 7, 10}, {3, 4}},    {{3, 2, 5, 4}, {5, 4}},
       {{1, 2, 3, 2}, {7, 5}}, {{65, 3, 17, 33}, {4, 9}}, {{1, 2, 130, 300}, {2, 1}}, {{1, 1, 1, 1}, {3, 2}}};
-  for (const auto& [shape, size] : cases) {
+  for (const auto& c : cases) {
+    const Shape& shape = c.first;
+    const Size2 size = c.second;
     CAPTURE(shape);
     const Index H = shape[2], W = shape[3], m = size.height, n = size.width;
     const Tensor x = Rng(1).normal(shape), dY = Rng(2).normal({shape[0], shape[1], m, n});
@@ -192,7 +194,7 @@ TEST_CASE("adaptive_avg_pool2d and its gradient agree with a plain loop") {
             }
           want.push_back(sum / count);
         }
-    with_threads([&, &shape = shape, &size = size] {
+    with_threads([&] {
       const Tensor y = adaptive_avg_pool2d(x, size);
       CHECK(y.shape() == dY.shape());
       CHECK(error(y, want) <= 4 * epsilon);

@@ -118,14 +118,15 @@ TEST_CASE("concat and slice along every axis, and the gradient") {
 TEST_CASE("pad and pad_reflect along every axis, and the gradient of the latter") {
   for (const Shape& shape : {Shape{1}, Shape{7}, Shape{3, 5}, Shape{2, 3, 4, 5}, Shape{65, 3, 129}})
     for (int axis = -shape.rank(); axis < shape.rank(); ++axis)
-      for (const auto& [before, after] : {std::pair<Index, Index>{0, 0}, {1, 0}, {0, 2}, {2, 2}, {6, 3}}) {
+      for (const auto& by : {std::pair<Index, Index>{0, 0}, {1, 0}, {0, 2}, {2, 2}, {6, 3}}) {
+        const Index before = by.first, after = by.second;
         CAPTURE(shape);
         CAPTURE(axis);
         CAPTURE(before);
         const Tensor x = counting(shape) + 1;
         const Index n = shape[axis];
         const std::size_t at = static_cast<std::size_t>(shape.wrap(axis));
-        const auto shows = [&, before = before, n](const Tensor& y, bool reflected) {
+        const auto shows = [&](const Tensor& y, bool reflected) {
           bool right = y.shape() == shape.with(axis, before + n + after);
           for (Index i = 0; i < y.size(); ++i) {
             Coordinates from = coordinates(i, y.shape());
@@ -137,7 +138,7 @@ TEST_CASE("pad and pad_reflect along every axis, and the gradient of the latter"
           }
           return right;
         };
-        with_threads([&, before = before, after = after] {
+        with_threads([&] {
           CHECK(shows(pad(x, axis, before, after), false));
           if (before >= n || after >= n) return;
           const Tensor y = pad_reflect(x, axis, before, after), c = random(y.shape(), 7);

@@ -71,13 +71,18 @@ Var tanh(Var x) {
   return record("tanh", Y, {{x, [Y](Tensor dY) { return std::move(dY) * (1 - Y * Y); }}});
 }
 
-Var relu(const Var& x) {
-  return record("relu", relu(x.value()), {{x, [X = x.value()](Tensor dY) { return relu_backward(X, std::move(dY)); }}});
+Var relu(Var x) {  // x > 0 where Y > 0: so Y is kept, and may take x's place
+  const Tensor Y = relu(std::move(x).value());
+  return record("relu", Y, {{x, [Y](Tensor dY) { return relu_backward(Y, std::move(dY)); }}});
 }
 
 Var softplus(const Var& x) {  // its derivative is e^x / (1 + e^x) = σ(x)
   return record("softplus", softplus(x.value()),
                 {{x, [X = x.value()](Tensor dY) { return std::move(dY) * sigmoid(X); }}});
+}
+
+Var silu(const Var& x) {
+  return record("silu", silu(x.value()), {{x, [X = x.value()](Tensor dY) { return silu_backward(X, std::move(dY)); }}});
 }
 
 Var sigmoid(Var x) {

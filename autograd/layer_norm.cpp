@@ -1,5 +1,6 @@
 // Layer normalization.
 #include "autograd/ops.h"
+#include "tensor/check.h"
 
 namespace bobbin {
 
@@ -12,6 +13,20 @@ Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps, ReadBy
     auto [dX, dgamma, dbeta] = layer_norm_backward(X, g, forward, dY);
     return std::vector<Tensor>{dX, dgamma, dbeta};
   });
+}
+
+// A group of an image is a row.
+Var group_norm(const Var& x, Index groups, const Var& gamma, const Var& beta, real eps) {
+  const Shape& shape = x.shape();
+  check(x.rank() >= 2 && groups >= 1 && shape[1] % groups == 0, "group_norm", groups,
+        " groups do not divide the channels of ", shape, ", (B, C, ...)");
+  const Shape channels{shape[1]};
+  check(gamma.shape() == channels && beta.shape() == channels, "group_norm", "the weight ", gamma.shape(),
+        " and the bias ", beta.shape(), " must have a number for each channel of ", shape);
+  const Index rows = shape[0] * groups, cols = shape.size() / rows;
+  const Var x_hat = layer_norm(reshape(x, {rows, cols}), Tensor::ones({cols}), Tensor::zeros({cols}), eps);
+  const Shape planes{shape[0], shape[1], shape.product(2, shape.rank())}, column{shape[1], 1};
+  return reshape(reshape(x_hat, planes) * reshape(gamma, column) + reshape(beta, column), shape);
 }
 
 }  // namespace bobbin

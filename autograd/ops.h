@@ -27,10 +27,12 @@ Var exp(Var x);
 Var log(const Var& x);
 Var sqrt(Var x);
 Var tanh(Var x);
-Var relu(const Var& x);
+Var relu(Var x);
 /// The logistic function, 1 / (1 + exp(-x)), and log(1 + exp(x)), both without overflow.
 Var sigmoid(Var x);
 Var softplus(const Var& x);
+/// x·sigmoid(x).
+Var silu(const Var& x);
 
 // --- dropout, and functions that fuse it ---------------------------------------------------------
 /// Each element is 0 with probability p, else divided by 1-p, as the draw decides; 0 <= p < 1.
@@ -70,6 +72,20 @@ Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing 
 // --- layer_norm ----------------------------------------------------------------------------------
 /// (x - mean) / sqrt(variance + eps) · gamma + beta along the last axis (Ba, Kiros, Hinton, 2016).
 Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5), ReadBy readers = ReadBy::anyone);
+/// The same over each group of neighbouring channels of each image of x (B, C, ...), with a gamma and a beta for each
+/// channel (Wu and He, 2018): torch.nn.functional.group_norm. Made of other ops.
+Var group_norm(const Var& x, Index groups, const Var& gamma, const Var& beta, real eps = real(1e-5));
+
+// --- batch_norm ----------------------------------------------------------------------------------
+/// (x - mean) / sqrt(variance + eps) · gamma + beta for each channel of x (B, C, ...) (Ioffe and Szegedy, 2015), as
+/// torch.nn.functional.batch_norm in training: mean and variance are those of the batch, the variance divided by n. The
+/// running ones (C) are overwritten, for all who share them: momentum of the new and 1 - momentum of the old, where the
+/// new variance is the unbiased one, divided by n - 1. Throws Error where a channel has one number only.
+Var batch_norm(const Var& x, const Var& gamma, const Var& beta, Tensor& running_mean, Tensor& running_var,
+               real momentum = real(0.1), real eps = real(1e-5));
+/// The same by a given mean and variance, as in evaluation.
+Var batch_norm_by(const Var& x, const Var& gamma, const Var& beta, const Tensor& mean, const Tensor& variance,
+                  real eps = real(1e-5));
 
 // --- attention -----------------------------------------------------------------------------------
 /// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), the heads side by side in D; ->
@@ -90,6 +106,11 @@ Var patches(const Var& X, Size2 size);
 // --- pool ------------------------------------------------------------------------------------------
 /// The mean over each window of images: (B, C, H, W) -> (B, C, H', W'), H' = (H - kernel)/stride + 1, rounded down.
 Var avg_pool2d(const Var& X, Size2 kernel, Size2 stride);
+/// The largest number in each window; the padding, half a kernel at most, counts as -inf. The gradient goes to the
+/// first of the largest in the order of rows.
+Var max_pool2d(const Var& X, Size2 kernel, Size2 stride, Size2 padding = 0);
+/// The mean over each of `size` cells that share the image evenly: (B, C, H, W) -> (B, C, size).
+Var adaptive_avg_pool2d(const Var& X, Size2 size);
 
 // --- shapes: numbers moved, none changed ---------------------------------------------------------
 /// The same numbers in another shape of the same size.
@@ -107,6 +128,10 @@ Var concat(const std::vector<Var>& parts, int axis);
 /// The indices start ... stop-1 along an axis; select takes a single one, and the axis goes away.
 Var slice(const Var& x, int axis, Index start, Index stop);
 Var select(const Var& x, int axis, Index index);
+/// `before` and `after` zeros along an axis; or the numbers next to its ends as a mirror there shows them, PyTorch's
+/// mode='reflect'.
+Var pad(const Var& x, int axis, Index before, Index after);
+Var pad_reflect(const Var& x, int axis, Index before, Index after);
 /// x[i, index[i]] for each row of x (N, C).
 Var gather(const Var& x, const Labels& index);
 

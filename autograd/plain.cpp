@@ -25,6 +25,21 @@ Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps) {
   return centred / sqrt(variance + eps) * gamma + beta;
 }
 
+Var batch_norm(const Var& x, const Var& gamma, const Var& beta, Tensor& running_mean, Tensor& running_var,
+               real momentum, real eps) {
+  const Shape& shape = x.shape();
+  const Index C = shape[1], places = shape.product(2, shape.rank());
+  const Var planes = reshape(x, {shape[0], C, places});
+  const auto mean_of_channels = [](const Var& t) { return mean(mean(t, 2), 0); };
+  const Var m = mean_of_channels(planes), centred = planes - reshape(m, {C, 1});
+  const Var variance = mean_of_channels(centred * centred);
+  const auto n = static_cast<real>(shape[0] * places);
+  running_mean.assign(running_mean * (1 - momentum) + m.value() * momentum);
+  running_var.assign(running_var * (1 - momentum) + variance.value() * (n / (n - 1)) * momentum);
+  return reshape(centred / reshape(sqrt(variance + eps), {C, 1}) * reshape(gamma, {C, 1}) + reshape(beta, {C, 1}),
+                 shape);
+}
+
 Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing) {
   const Var log_p = log_softmax(logits);
   return -((1 - label_smoothing) * mean(gather(log_p, labels)) + label_smoothing * mean(log_p));

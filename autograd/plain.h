@@ -9,6 +9,8 @@ namespace bobbin::plain {
 Var linear(const Var& x, const Var& W, const Var& b);
 Var gelu_tanh(const Var& x, real p, Draw draw);
 Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5));
+Var batch_norm(const Var& x, const Var& gamma, const Var& beta, Tensor& running_mean, Tensor& running_var,
+               real momentum = real(0.1), real eps = real(1e-5));
 Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing = 0);
 Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,
               const std::vector<int>& valid_lens = {}, real p = 0, Draw draw = {});

@@ -10,4 +10,17 @@ Var avg_pool2d(const Var& X, Size2 kernel, Size2 stride) {
       {{X, [kernel, stride, shape = X.shape()](Tensor dY) { return avg_pool2d_backward(dY, shape, kernel, stride); }}});
 }
 
+// What is the largest is found once more on the way back: x is kept, which the op before mostly keeps anyway.
+Var max_pool2d(const Var& X, Size2 kernel, Size2 stride, Size2 padding) {
+  const Tensor x = X.value();
+  return record(
+      "max_pool2d", max_pool2d(x, kernel, stride, padding),
+      {{X, [x, kernel, stride, padding](Tensor dY) { return max_pool2d_backward(x, dY, kernel, stride, padding); }}});
+}
+
+Var adaptive_avg_pool2d(const Var& X, Size2 size) {
+  return record("adaptive_avg_pool2d", adaptive_avg_pool2d(X.value(), size),
+                {{X, [shape = X.shape()](Tensor dY) { return adaptive_avg_pool2d_backward(dY, shape); }}});
+}
+
 }  // namespace bobbin

@@ -66,6 +66,17 @@ Var select(const Var& x, int axis, Index index) {
   return reshape(slice(x, axis, index, index + 1), x.shape().without(axis));
 }
 
+Var pad(const Var& x, int axis, Index before, Index after) {
+  Tensor Y = pad(x.value(), axis, before, after);  // checks the axis
+  const Index stop = before + x.shape()[axis];
+  return record("pad", std::move(Y), {{x, [=](Tensor dY) { return slice(dY, axis, before, stop); }}});
+}
+
+Var pad_reflect(const Var& x, int axis, Index before, Index after) {
+  return record("pad_reflect", pad_reflect(x.value(), axis, before, after),
+                {{x, [=](Tensor dY) { return pad_reflect_backward(dY, axis, before, after); }}});
+}
+
 Var gather(const Var& x, const Labels& index) {
   return record("gather", gather(x.value(), index),
                 {{x, [index, shape = x.shape()](Tensor dY) { return gather_backward(dY, index, shape); }}});

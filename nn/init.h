@@ -1,8 +1,9 @@
-// PyTorch's initial values, and Xavier's.
+// PyTorch's initial values, Xavier's and Kaiming's.
 #pragma once
 #include <cmath>
 
 #include "autograd/tape.h"
+#include "tensor/check.h"
 #include "tensor/rng.h"
 
 namespace bobbin {
@@ -14,14 +15,46 @@ inline Var uniform_by_fan_in(const Shape& shape, Index fan_in, Rng& rng) {
   return Var::parameter(rng.uniform(shape, -bound, bound));
 }
 
-/// Draws the numbers of a weight (out, in) or (out, in, h, w) anew: evenly distributed within ±√(6 / (fan_in +
-/// fan_out)), as torch.nn.init.xavier_uniform_ (Glorot and Bengio, "Understanding the difficulty of training deep
-/// feedforward neural networks", 2010).
+/// How many inputs an output of a weight (out, in) or (out, in, h, w) sums over, and how many outputs an input goes to,
+/// as torch.nn.init counts them, which looks at the shape alone. Throws Error for a tensor of another kind.
+struct Fans {
+  Index in, out;
+
+  explicit Fans(const Shape& weight) {
+    check(weight.rank() >= 2, "init", "a weight (out, in, ...) is needed to count inputs and outputs, got ", weight);
+    const Index area = weight.product(2, weight.rank());
+    in = weight[1] * area;
+    out = weight[0] * area;
+  }
+};
+enum class Fan { in, out };
+
+/// Each draws the numbers of a weight anew, as the function of torch.nn.init with this name.
+///
+/// Glorot and Bengio ("Understanding the difficulty of training deep feedforward neural networks", 2010): of variance
+/// 2 / (fan_in + fan_out), evenly distributed within ±√3 of the deviation, or normal.
 inline void xavier_uniform(Var& weight, Rng& rng) {
-  const Shape& shape = weight.shape();
-  const Index area = shape.product(2, shape.rank());
-  const real bound = std::sqrt(6 / static_cast<real>((shape[0] + shape[1]) * area));
-  weight.mutable_value().assign(rng.uniform(shape, -bound, bound));
+  const Fans fans(weight.shape());
+  const real bound = std::sqrt(6 / static_cast<real>(fans.in + fans.out));
+  weight.mutable_value().assign(rng.uniform(weight.shape(), -bound, bound));
+}
+inline void xavier_normal(Var& weight, Rng& rng) {
+  const Fans fans(weight.shape());
+  weight.mutable_value().assign(rng.normal(weight.shape(), 0, std::sqrt(2 / static_cast<real>(fans.in + fans.out))));
+}
+
+/// He, Zhang, Ren and Sun ("Delving deep into rectifiers", 2015), for a weight next to a ReLU: of variance 2 / fan.
+/// That of the inputs keeps the size of the values on their way forward, that of the outputs the gradients' on their
+/// way back.
+inline void kaiming_uniform(Var& weight, Rng& rng, Fan of = Fan::in) {
+  const Fans fans(weight.shape());
+  const real bound = std::sqrt(6 / static_cast<real>(of == Fan::in ? fans.in : fans.out));
+  weight.mutable_value().assign(rng.uniform(weight.shape(), -bound, bound));
+}
+inline void kaiming_normal(Var& weight, Rng& rng, Fan of = Fan::in) {
+  const Fans fans(weight.shape());
+  weight.mutable_value().assign(
+      rng.normal(weight.shape(), 0, std::sqrt(2 / static_cast<real>(of == Fan::in ? fans.in : fans.out))));
 }
 
 }  // namespace bobbin

@@ -3,11 +3,15 @@
 #include <utility>
 
 #include "autograd/ops.h"
+#include "nn/conv.h"
 #include "nn/init.h"
 #include "nn/module.h"
+#include "nn/norm.h"
+#include "nn/pool.h"
 #include "tensor/check.h"
 
-/// The layers, with PyTorch's names, initial values and meaning.
+/// All layers, with PyTorch's names, initial values and meaning: convolution, normalisation and pooling in files of
+/// their own, the others here.
 namespace bobbin {
 
 /// y = x·Wᵀ + b: (..., in) -> (..., out).
@@ -18,39 +22,6 @@ struct Linear {
       : weight(uniform_by_fan_in({out, in}, in, rng)), bias(use_bias ? uniform_by_fan_in({out}, in, rng) : Var()) {}
 
   Var operator()(Var x, ReadBy readers = ReadBy::anyone) { return linear(std::move(x), weight, bias, readers); }
-  void visit(auto&& v) { v("weight", weight), v("bias", bias); }
-};
-
-/// Images (B, in, H, W) -> (B, out, H', W'); see conv2d().
-struct Conv2d {
-  Var weight, bias;  // (out, in/groups, h, w), (out)
-  Conv2dOptions options;
-
-  /// Throws Error unless the groups divide the channels.
-  Conv2d(Index in, Index out, Size2 kernel_size, Rng& rng, Conv2dOptions options = {}, bool use_bias = true)
-      : options(options) {
-    check(options.groups >= 1 && in % options.groups == 0 && out % options.groups == 0, "Conv2d", options.groups,
-          " groups do not divide ", in, " and ", out, " channels");
-    const Shape shape{out, in / options.groups, kernel_size.height, kernel_size.width};
-    weight = uniform_by_fan_in(shape, shape.product(1, 4), rng);
-    if (use_bias) bias = uniform_by_fan_in({out}, shape.product(1, 4), rng);
-  }
-
-  Var operator()(const Var& x) { return conv2d(x, weight, bias, options); }
-  void visit(auto&& v) { v("weight", weight), v("bias", bias); }
-};
-
-/// Each row of the last axis brought to mean 0 and variance 1, then scaled and shifted by what is learned.
-struct LayerNorm {
-  Var weight, bias;  // (norm_shape), ones and zeros at first
-  real eps;
-
-  explicit LayerNorm(Index norm_shape, real eps = real(1e-5))
-      : weight(Var::parameter(Tensor::ones({norm_shape}))),
-        bias(Var::parameter(Tensor::zeros({norm_shape}))),
-        eps(eps) {}
-
-  Var operator()(const Var& x, ReadBy readers = ReadBy::anyone) { return layer_norm(x, weight, bias, eps, readers); }
   void visit(auto&& v) { v("weight", weight), v("bias", bias); }
 };
 
@@ -90,19 +61,15 @@ struct GELU {
 };
 
 struct ReLU {
-  Var operator()(const Var& x) { return relu(x); }
+  Var operator()(Var x) { return relu(std::move(x)); }
+};
+
+struct SiLU {
+  Var operator()(const Var& x) { return silu(x); }
 };
 
 struct Sigmoid {
   Var operator()(Var x) { return sigmoid(std::move(x)); }
-};
-
-/// The mean over each window of images (B, C, H, W); see avg_pool2d().
-struct AvgPool2d {
-  Size2 kernel_size, stride;
-
-  AvgPool2d(Size2 kernel_size, Size2 stride) : kernel_size(kernel_size), stride(stride) {}
-  Var operator()(const Var& x) { return avg_pool2d(x, kernel_size, stride); }
 };
 
 /// Along the last axis.

@@ -22,6 +22,7 @@
 /// |------------------|----------------------------------------------------------------------|
 /// | Var              | learned: a parameter                                                 |
 /// | Tensor           | kept: a buffer, such as a running mean, saved but not learned        |
+/// | Count            | counted: a whole number, saved                                       |
 /// | Rng              | drawn from: a stream of random numbers, which a checkpoint goes on with |
 /// | Training         | switched by train() and eval()                                       |
 ///
@@ -31,17 +32,17 @@
 /// use of one throws an Error, see check_gradients_are_taken().
 namespace bobbin {
 
-/// Calls f(name, member) for every Var, Tensor, Rng and Training in the module, in the order of visit().
+/// Calls f(name, member) for every Var, Tensor, Count, Rng and Training in the module, in the order of visit().
 /// Names are dotted as PyTorch's are: "blks.0.attention.W_q.weight".
 template <class Node, class F>
 void walk(Node& node, const F& f, const std::string& name = "") {
   static_assert(!std::is_arithmetic_v<Node>,
-                "a number is no state: visit() names Var, Tensor, Rng, Training and modules");
+                "a number is no state: visit() names Var, Tensor, Count, Rng, Training and modules");
   const auto inside = [&](const std::string& member_name, auto& member) {
     walk(member, f, name.empty() ? member_name : name + "." + member_name);
   };
-  if constexpr (std::same_as<Node, Var> || std::same_as<Node, Tensor> || std::same_as<Node, Rng> ||
-                std::same_as<Node, Training>)
+  if constexpr (std::same_as<Node, Var> || std::same_as<Node, Tensor> || std::same_as<Node, Count> ||
+                std::same_as<Node, Rng> || std::same_as<Node, Training>)
     f(name, node);
   else if constexpr (requires { node.visit(inside); })
     node.visit(inside);
@@ -50,9 +51,10 @@ void walk(Node& node, const F& f, const std::string& name = "") {
   else if constexpr (requires { *node, bool(node); }) {  // an optional or a pointer
     if (node) walk(*node, f, name);
   } else {  // ReLU has nothing to name. Where a visit() is forgotten, the first step of the optimizer tells
-    static_assert(std::is_empty_v<Node> || std::invocable<Node&, const Var&>,
-                  "this is neither state nor a layer: visit() names Var, Tensor, Rng, Training and modules, and a "
-                  "module that is not called with one Var needs a visit() of its own");
+    static_assert(
+        std::is_empty_v<Node> || std::invocable<Node&, const Var&>,
+        "this is neither state nor a layer: visit() names Var, Tensor, Count, Rng, Training and modules, and a "
+        "module that is not called with one Var needs a visit() of its own");
   }
 }
 

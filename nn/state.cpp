@@ -1,6 +1,7 @@
 #include "nn/state.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <sstream>
 
@@ -32,12 +33,19 @@ void add_once(std::vector<std::pair<std::string, T*>>& parts, const std::string&
     parts.emplace_back(name, &part);
 }
 
-// What is saved, in the order of visit().
+// What is saved. Parameters and buffers share the module's numbers.
 std::vector<std::pair<std::string, Tensor>> named(const State& state) {
   std::vector<std::pair<std::string, Tensor>> all;
   for (const auto& [name, parameter] : state.parameters) all.emplace_back(name, parameter.value());
   for (const auto& [name, buffer] : state.buffers) all.emplace_back(name, *buffer);
+  for (const auto& [name, count] : state.counts) all.emplace_back(name, Tensor::scalar(static_cast<real>(count->n)));
   return all;
+}
+
+// Whether a tensor of one number counts something.
+bool is_count(const Tensor& t) {
+  const real n = t.item();
+  return n >= 0 && n < 0x1p63 && n == std::floor(n);
 }
 
 }  // namespace
@@ -54,6 +62,7 @@ void State::add(const std::string& name, Var& parameter) {
 void State::add(const std::string& name, Tensor& buffer) {
   if (buffer.defined()) add_once(buffers, name, buffer);
 }
+void State::add(const std::string& name, Count& count) { add_once(counts, name, count); }
 void State::add(const std::string& name, Rng& stream) { add_once(streams, name, stream); }
 void State::add(const std::string&, Training& training) { switches.push_back(&training); }
 
@@ -72,6 +81,12 @@ std::map<std::string, Tensor> State::tensors() const {
   return {all.begin(), all.end()};
 }
 
+std::set<std::string> State::whole_numbers() const {
+  std::set<std::string> names;
+  for (const auto& [name, count] : counts) names.insert(name);
+  return names;
+}
+
 void State::load(const std::map<std::string, Tensor>& tensors, const std::vector<std::string>& except) const {
   const auto left_alone = [&](const std::string& name) {
     return std::any_of(except.begin(), except.end(), [&](const std::string& part) { return name.starts_with(part); });
@@ -79,24 +94,33 @@ void State::load(const std::map<std::string, Tensor>& tensors, const std::vector
   auto wanted = named(*this);
   std::erase_if(wanted, [&](const auto& part) { return left_alone(part.first); });
 
-  std::vector<std::string> missing, unexpected, reshaped;
+  std::vector<std::string> missing, unexpected, reshaped, uncountable;
   std::set<std::string> known;
+  const std::set<std::string> whole = whole_numbers();
   for (const auto& [name, ours] : wanted) {
     known.insert(name);
     const auto found = tensors.find(name);
-    if (found == tensors.end())
-      missing.push_back(name);
-    else if (!(found->second.shape() == ours.shape()))
+    if (found == tensors.end()) {
+      if (!whole.contains(name)) missing.push_back(name);
+    } else if (!(found->second.shape() == ours.shape())) {
       reshaped.push_back(text(name, " is ", found->second.shape(), ", expected ", ours.shape()));
+    } else if (whole.contains(name) && !is_count(found->second)) {
+      uncountable.push_back(text(name, " is ", found->second.item()));
+    }
   }
   for (const auto& [name, tensor] : tensors)
     if (!known.contains(name) && !left_alone(name)) unexpected.push_back(text(Quoted{name}, " ", tensor.shape()));
-  std::string wrong = list("missing", missing) + list("unexpected", unexpected) + list("of another shape", reshaped);
+  std::string wrong = list("missing", missing) + list("unexpected", unexpected) + list("of another shape", reshaped) +
+                      list("no whole number", uncountable);
   if (!wrong.empty()) wrong.resize(wrong.size() - 2);
   check(wrong.empty(), "load_state", "the tensors do not fit the model: ", wrong);
 
   for (auto [name, parameter] : parameters) parameter.mutable_value();  // all of them first: a tape may object
-  for (auto& [name, ours] : wanted) ours.assign(tensors.at(name));
+  for (auto& [name, ours] : wanted)
+    if (!whole.contains(name)) ours.assign(tensors.at(name));
+  for (const auto& [name, count] : counts)
+    if (const auto found = tensors.find(name); found != tensors.end() && !left_alone(name))
+      count->n = static_cast<std::int64_t>(found->second.item());
 }
 
 }  // namespace bobbin

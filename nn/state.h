@@ -1,6 +1,8 @@
 // The state of a module, by type: parameters, buffers, random streams, switches; saved and loaded.
 #pragma once
+#include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +15,12 @@ namespace bobbin {
 /// Training or evaluation mode. A layer that depends on it has a member of this type, named in visit().
 struct Training {
   bool on = true;
+};
+
+/// How often something has happened, such as the batches that a BatchNorm2d has seen. In files it is a tensor without
+/// axes of a whole number, PyTorch's int64; there, and in Tensors, exact up to 2^24 where `real` is float.
+struct Count {
+  std::int64_t n = 0;
 };
 
 /// While one lives, a Dropout that is still in training mode is an Error: a visit() forgot it, so eval() did not reach
@@ -33,6 +41,7 @@ class Evaluating {
 struct State {
   std::vector<NamedParameter> parameters;                ///< learned
   std::vector<std::pair<std::string, Tensor*>> buffers;  ///< kept
+  std::vector<std::pair<std::string, Count*>> counts;    ///< counted
   std::vector<std::pair<std::string, Rng*>> streams;     ///< drawn from
   std::vector<Training*> switches;
 
@@ -40,6 +49,7 @@ struct State {
   /// Throws Error for a Var that is a constant.
   void add(const std::string& name, Var& parameter);
   void add(const std::string& name, Tensor& buffer);
+  void add(const std::string& name, Count& count);
   void add(const std::string& name, Rng& stream);
   void add(const std::string& name, Training& training);
 
@@ -47,11 +57,14 @@ struct State {
   Index count_parameters() const;
   /// Switches to training or, with false, to evaluation.
   void train(bool on) const;
-  /// Parameters and buffers under their names, to be saved. They share the module's numbers.
+  /// Parameters, buffers and counts under their names, to be saved. All but the counts share the module's numbers.
   std::map<std::string, Tensor> tensors() const;
+  /// The names of the counts, which files of weights hold as whole numbers.
+  std::set<std::string> whole_numbers() const;
 
-  /// Copies the tensors into the parameters and buffers of the same names. Those whose name begins with one of
-  /// `except` ("head.1." for a new head) are left alone, in the module and among the tensors.
+  /// Copies the tensors into the parameters, buffers and counts of the same names. Those whose name begins with one of
+  /// `except` ("head.1." for a new head) are left alone, in the module and among the tensors. A count without a tensor
+  /// stays as it is: PyTorch wrote none before version 0.4.1.
   /// Throws Error, with all that does not fit, unless each has a tensor of its shape and the other way round; then
   /// nothing has changed.
   void load(const std::map<std::string, Tensor>& tensors, const std::vector<std::string>& except = {}) const;

@@ -90,10 +90,16 @@ Tensor tanh(Tensor x) { return unary(formula::Tanh{}, std::move(x)); }
 Tensor relu(Tensor x) { return unary(formula::Relu{}, std::move(x)); }
 Tensor sigmoid(Tensor x) { return unary(formula::Sigmoid{}, std::move(x)); }
 Tensor softplus(Tensor x) { return unary(formula::Softplus{}, std::move(x)); }
+Tensor silu(Tensor x) { return unary(formula::Silu{}, std::move(x)); }
 
 Tensor relu_backward(const Tensor& x, Tensor dY) {
   check(x.shape() == dY.shape(), "relu_backward", "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");
   return binary(formula::ReluBackward{}, x, std::move(dY));
+}
+
+Tensor silu_backward(const Tensor& x, Tensor dY) {
+  check(x.shape() == dY.shape(), "silu_backward", "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");
+  return binary(formula::SiluBackward{}, x, std::move(dY));
 }
 
 }  // namespace bobbin

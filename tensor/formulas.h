@@ -50,7 +50,11 @@ struct Softplus {
   // itself: to a float the same.
   BOBBIN_HD real operator()(real x) const { return (x > 0 ? x : real{0}) + std::log1p(math::exp(-std::fabs(x))); }
 };
-using Unary = List<Exp, Log, Sqrt, Tanh, Relu, Sigmoid, Softplus>;
+struct Silu {
+  static constexpr auto name = "silu";
+  BOBBIN_HD real operator()(real x) const { return x * Sigmoid()(x); }
+};
+using Unary = List<Exp, Log, Sqrt, Tanh, Relu, Sigmoid, Softplus, Silu>;
 
 // --- of two numbers --------------------------------------------------------------------------------
 struct Add {
@@ -73,7 +77,15 @@ struct ReluBackward {
   static constexpr auto name = "relu_backward";
   BOBBIN_HD real operator()(real x, real dY) const { return x <= 0 ? real{0} : dY; }
 };
-using Binary = List<Add, Sub, Mul, Div, ReluBackward>;
+struct SiluBackward {
+  static constexpr auto name = "silu_backward";
+  // With σ = sigmoid(x), whose derivative is σ·(1 - σ): (x·σ)' = σ·(1 + x·(1 - σ)).
+  BOBBIN_HD real operator()(real x, real dY) const {
+    const real s = Sigmoid()(x);
+    return dY * (s * (1 + x * (1 - s)));
+  }
+};
+using Binary = List<Add, Sub, Mul, Div, ReluBackward, SiluBackward>;
 
 // --- with their derivative, and followed by dropout -------------------------------------------------
 struct Identity {

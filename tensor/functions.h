@@ -37,7 +37,11 @@ Tensor sigmoid(Tensor x);
 /// log(1 + exp(x)), which is x for large x and exp(x) for small ones: torch.nn.functional.softplus, without overflow.
 /// Error up to 2 ulp.
 Tensor softplus(Tensor x);
-/// dX from dY for y = relu(x), all of one shape.
+/// x·sigmoid(x), the sigmoid linear unit (Hendrycks and Gimpel, 2016), also called swish: torch.nn.functional.silu.
+Tensor silu(Tensor x);
+/// dX from dY for y = silu(x), both of one shape.
+Tensor silu_backward(const Tensor& x, Tensor dY);
+/// dX from dY for y = relu(x), all of one shape. It tells the same from y as from x.
 Tensor relu_backward(const Tensor& x, Tensor dY);
 
 // --- dropout, and functions that fuse it ---------------------------------------------------------
@@ -131,6 +135,23 @@ struct LayerNormGradients {
 LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, const LayerNormed& forward,
                                        const Tensor& dY);
 
+// --- batch_norm ----------------------------------------------------------------------------------
+/// Batch normalisation of x (B, C, ...): each channel, over all images and places, is brought to mean 0 and variance 1,
+/// then scaled by gamma and shifted by beta, both (C). Mean and variance are right to their last digits, and the same
+/// bits for any number of threads. Throws Error where a channel has one number only: it would have no variance.
+struct BatchNormed {
+  Tensor y, mean, variance, rstd;  ///< of each channel; the variance is the biased one, rstd = 1 / sqrt(variance + eps)
+};
+BatchNormed batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, real eps);
+/// The same with mean and rstd (C) given: (x - mean)·rstd·gamma + beta.
+Tensor batch_norm_by(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& rstd);
+struct BatchNormGradients {
+  Tensor dX, dgamma, dbeta;
+};
+/// `of_batch`: mean and rstd are those of x, and a part of the gradient goes through them.
+BatchNormGradients batch_norm_backward(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd,
+                                       Tensor dY, bool of_batch);
+
 // --- attention -----------------------------------------------------------------------------------
 /// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), heads side by side in D.
 /// valid_lens is empty, has a number for each image (B), or for each query (B·Tq): how many keys it may look at.
@@ -195,6 +216,16 @@ Tensor patches_backward(const Tensor& dY, const Shape& shape, Size2 size);
 /// H' = (H - kernel)/stride + 1, rounded down. Windows may overlap.
 Tensor avg_pool2d(const Tensor& x, Size2 kernel, Size2 stride);
 Tensor avg_pool2d_backward(const Tensor& dY, const Shape& shape, Size2 kernel, Size2 stride);
+/// The largest number in each window, as torch.nn.functional.max_pool2d: H' = (H + 2·padding - kernel)/stride + 1,
+/// rounded down. The padding, half a kernel at most, counts as -inf. A NaN is larger than all numbers.
+Tensor max_pool2d(const Tensor& x, Size2 kernel, Size2 stride, Size2 padding = 0);
+/// dY goes to the number that was the largest, of several to the first in the order of rows.
+Tensor max_pool2d_backward(const Tensor& x, const Tensor& dY, Size2 kernel, Size2 stride, Size2 padding = 0);
+/// The mean over each of `size` cells that share images (B, C, H, W) as evenly as pixels allow, as
+/// torch.nn.functional.adaptive_avg_pool2d: (B, C, size). Cell i of m has the rows floor(i·H/m) ... ceil((i+1)·H/m) -
+/// 1, so cells may overlap, and there may be more of them than rows.
+Tensor adaptive_avg_pool2d(const Tensor& x, Size2 size);
+Tensor adaptive_avg_pool2d_backward(const Tensor& dY, const Shape& shape);
 
 // --- shapes: numbers moved, none changed ---------------------------------------------------------
 /// Axis i of the result is axis axes[i] of x: (B, T, C) with axes 0, 2, 1 is (B, C, T). A copy.
@@ -208,6 +239,12 @@ inline Tensor concat(std::initializer_list<Tensor> parts, int axis) { return con
 Tensor slice(const Tensor& x, int axis, Index start, Index stop);
 /// The gradient of slice: zeros in `shape` but for dY at `start` ... along `axis`.
 Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index start);
+/// `before` and `after` zeros along one axis; or the numbers next to its ends, as a mirror there shows them, which must
+/// be as many: torch.nn.functional.pad, an axis at a time. Images (B, C, H, W) get a frame by
+/// pad(pad(x, 2, 1, 1), 3, 1, 1).
+Tensor pad(const Tensor& x, int axis, Index before, Index after);
+Tensor pad_reflect(const Tensor& x, int axis, Index before, Index after);
+Tensor pad_reflect_backward(const Tensor& dY, int axis, Index before, Index after);
 /// y[i] = x[i, index[i]] for x (N, C): torch.gather along the last axis, one for each row.
 Tensor gather(const Tensor& x, const Labels& index);
 Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape);

@@ -82,6 +82,36 @@ struct Range {
   bool finite() const { return nan == 0 && inf == 0; }
 };
 
+/// Planes (height, width) that are cut into out_h x out_w cells.
+struct AdaptivePool {
+  Index planes, height, width, out_h, out_w;
+
+  /// The numbers begin ... end-1 along one axis.
+  struct Span {
+    Index begin, end;
+  };
+  /// Which of an axis of n numbers cell i of m has: floor(i·n/m) ... ceil((i+1)·n/m) - 1. And, as
+  /// floor(i·n/m) <= r where i < (r+1)·m/n, cell(r, m, n) are those of the m cells that have number r of n.
+  BOBBIN_HD static Span cell(Index i, Index n, Index m) { return {i * n / m, ((i + 1) * n + m - 1) / m}; }
+};
+
+/// The sizes of batch normalisation: x (batch, channels, places), of which each channel is normalised for itself.
+struct BatchNormSizes {
+  Index batch, channels, places;
+};
+
+/// x (outer, n, inner), reflected at its ends along the axis in the middle: y (outer, before + n + after, inner).
+struct Reflection {
+  Index outer, n, inner, before, after;
+
+  BOBBIN_HD Index padded() const { return before + n + after; }
+  /// Which index of x index i of y shows: the ends are mirrors, and are not repeated.
+  BOBBIN_HD Index source(Index i) const {
+    const Index j = i < before ? before - i : i - before;
+    return j < n ? j : 2 * (n - 1) - j;
+  }
+};
+
 namespace cpu {
 
 // --- elementwise ---------------------------------------------------------------------------------
@@ -144,6 +174,18 @@ void layer_norm(const real* x, const real* gamma, const real* beta, real eps, Y*
 void layer_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY, real* dX,
                          real* dgamma, real* dbeta, Index rows, Index cols);
 
+// --- batch_norm ----------------------------------------------------------------------------------
+/// y = (x - mean) · rstd · gamma + beta, where mean and variance are those of each channel, over all images and places,
+/// and rstd = 1 / sqrt(variance + eps). The variance is the biased one, Σ (x - mean)² / n.
+void batch_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* variance,
+                real* rstd, const BatchNormSizes& s);
+/// The same with mean and rstd given.
+void batch_norm_by(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd, real* y,
+                   const BatchNormSizes& s);
+/// `of_batch` says that mean and rstd are those of x, and so depend on it. dX may be dY.
+void batch_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY,
+                         bool of_batch, real* dX, real* dgamma, real* dbeta, const BatchNormSizes& s);
+
 // --- attention -----------------------------------------------------------------------------------
 /// For each image and head: weights = softmax(Q·Kᵀ/√d), y = dropout(weights)·V.  lens is null or
 /// (B, Tq): how many keys each query sees. Dropout at p = 0 is none.
@@ -192,6 +234,14 @@ void patches_backward(const real* dY, real* dX, Index batch, const Conv2dGeometr
 void avg_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g);
 /// Its gradient: dX is the sum of its shares in all the places in dY that saw it.
 void avg_pool2d_backward(const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
+/// The largest number that each place sees, the padding counting for none; for a geometry without dilation, padded by
+/// half a kernel at most. NaN is larger than all.
+void max_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g);
+/// Its gradient: dX is 0 but where x was the largest, of several the first in the order of rows; of NaN the last.
+void max_pool2d_backward(const real* x, const real* dY, real* dX, Index batch, const Conv2dGeometry& g);
+/// x (planes, height, width) -> y (planes, out_h, out_w): the mean of each cell.
+void adaptive_avg_pool2d(const real* x, real* y, const AdaptivePool& p);
+void adaptive_avg_pool2d_backward(const real* dY, real* dX, const AdaptivePool& p);
 
 // --- shapes --------------------------------------------------------------------------------------
 /// y_i = value.
@@ -200,6 +250,9 @@ void fill(real* y, real value, Index n);
 void permute(const real* x, real* y, int rank, const Index* sizes, const Index* strides);
 /// `rows` runs of `cols` numbers, from x to y, that lie ldx and ldy apart.
 void copy_rows(const real* x, Index ldx, real* y, Index ldy, Index rows, Index cols);
+/// y from x; and dX, the sum of what all the places in dY that show a number bring it.
+void pad_reflect(const real* x, real* y, const Reflection& r);
+void pad_reflect_backward(const real* dY, real* dX, const Reflection& r);
 /// y[i] = x[i, index[i]] for x (rows, cols).
 void gather(const real* x, const int* index, real* y, Index rows, Index cols);
 /// Its gradient: dX is 0 but for dX[i, index[i]] = dY[i].

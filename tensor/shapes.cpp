@@ -98,6 +98,48 @@ Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index star
   return dX;
 }
 
+namespace {
+
+void check_padding(const char* op, Index before, Index after, Index most) {
+  check(before >= 0 && before <= most && after >= 0 && after <= most, op, "cannot pad by ", before, " and ", after,
+        ", expected 0 to ", most);
+}
+
+// Along an axis of n numbers.
+Reflection reflection(const char* op, const Shape& x, int axis, Index before, Index after) {
+  check_padding(op, before, after, x[axis] - 1);
+  return {x.product(0, axis), x[axis], x.product(axis + 1, x.rank()), before, after};
+}
+
+}  // namespace
+
+Tensor pad(const Tensor& x, int axis, Index before, Index after) {
+  axis = wrap("pad", x.shape(), axis);
+  check_padding("pad", before, after, Index{1} << 40);
+  return slice_backward(x, x.shape().with(axis, before + x.shape()[axis] + after), axis, before);
+}
+
+Tensor pad_reflect(const Tensor& x, int axis, Index before, Index after) {
+  axis = wrap("pad_reflect", x.shape(), axis);
+  const Reflection r = reflection("pad_reflect", x.shape(), axis, before, after);
+  Tensor y(x.shape().with(axis, r.padded()));
+  const Timed timed("pad_reflect", elements(x, y));
+  backend::pad_reflect(x.data(), y.data(), r);
+  return y;
+}
+
+Tensor pad_reflect_backward(const Tensor& dY, int axis, Index before, Index after) {
+  axis = wrap("pad_reflect_backward", dY.shape(), axis);
+  const Index n = dY.shape()[axis] - before - after;
+  check(n >= 1, "pad_reflect_backward", "dY ", dY.shape(), " is not padded by ", before, " and ", after, " along axis ",
+        axis);
+  Tensor dX(dY.shape().with(axis, n));
+  const Reflection r = reflection("pad_reflect_backward", dX.shape(), axis, before, after);
+  const Timed timed("pad_reflect_backward", elements(dY, dX));
+  backend::pad_reflect_backward(dY.data(), dX.data(), r);
+  return dX;
+}
+
 Tensor gather(const Tensor& x, const Labels& index) {
   check_labels("gather", x, index);
   Tensor y({x.shape()[0]});

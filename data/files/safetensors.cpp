@@ -38,10 +38,11 @@ struct Type {
   const char* name;
   std::uint64_t size;
 };
-constexpr Type f32{"F32", 4}, f64{"F64", 8}, f16{"F16", 2}, bf16{"BF16", 2};
+constexpr Type f32{"F32", 4}, f64{"F64", 8}, f16{"F16", 2}, bf16{"BF16", 2}, i64{"I64", 8};
+constexpr Type of_real = sizeof(real) == sizeof(float) ? f32 : f64;
 
 const Type* find_type(const std::string& name) {
-  for (const Type* type : {&f32, &f64, &f16, &bf16})
+  for (const Type* type : {&f32, &f64, &f16, &bf16, &i64})
     if (name == type->name) return type;
   return nullptr;
 }
@@ -98,7 +99,7 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
     require(!entry_.type, " gives the dtype of the tensor ", Quoted{name_}, " twice");
     entry_.type = find_type(text);
     require(entry_.type, " has the tensor ", Quoted{name_}, " with numbers of type ", Quoted{text},
-            ", can read F32, F64, F16 and BF16");
+            ", can read F32, F64, F16, BF16 and I64");
     return true;
   }
   bool start_array(std::size_t) override {
@@ -277,6 +278,7 @@ std::vector<const NamedEntry*> in_order(const Header& header, std::uint64_t file
 
 float from_f32(float x) { return x; }
 double from_f64(double x) { return x; }
+double from_i64(std::int64_t x) { return static_cast<double>(x); }
 
 // Half precision is 1 bit of sign, 5 of exponent with the bias 15, 10 of mantissa. In the places that float has for
 // them, the exponent's bias is 127, so the number is too small by 2^112; that holds for the subnormal ones, too.
@@ -318,21 +320,37 @@ Tensor read_tensor(File& file, const NamedEntry& named, const std::filesystem::p
   if (type == &f64) read_numbers(file, numbers, from_f64, named, path);
   if (type == &f16) read_numbers(file, numbers, from_f16, named, path);
   if (type == &bf16) read_numbers(file, numbers, from_bf16, named, path);
+  if (type == &i64) read_numbers(file, numbers, from_i64, named, path);
   return std::move(numbers).tensor();
+}
+
+struct Written {
+  const std::string& name;
+  const Tensor& tensor;
+  const Type& type;
+};
+
+// In the order of the reference: larger types first, so that each tensor's numbers are aligned, then by name.
+std::vector<Written> in_order(const NamedTensors& tensors, const std::set<std::string>& whole) {
+  std::vector<Written> order;
+  for (const bool are_whole : {true, false})
+    for (const auto& [name, tensor] : tensors)
+      if (whole.contains(name) == are_whole) order.push_back({name, tensor, are_whole ? i64 : of_real});
+  return order;
 }
 
 // The JSON of the header, filled up so that the numbers behind it are aligned.
 std::string header_text(const std::filesystem::path& path, const NamedTensors& tensors,
-                        std::map<std::string, std::string> metadata) {
+                        std::map<std::string, std::string> metadata, const std::set<std::string>& whole) {
   metadata.emplace("format", "pt");
   check(tensors.size() + metadata.size() <= max_entries, "write_safetensors", path, " would list ",
         tensors.size() + metadata.size(), " tensors and notes, of which read_safetensors() takes ", max_entries);
   nlohmann::ordered_json header{{"__metadata__", metadata}};
   std::uint64_t end = 0;
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [name, tensor, type] : in_order(tensors, whole)) {
     check(name != "__metadata__", "write_safetensors", "a tensor cannot have the name __metadata__");
-    const std::uint64_t begin = std::exchange(end, end + static_cast<std::uint64_t>(tensor.size()) * sizeof(real));
-    header[name] = {{"dtype", sizeof(real) == sizeof(float) ? f32.name : f64.name},
+    const std::uint64_t begin = std::exchange(end, end + static_cast<std::uint64_t>(tensor.size()) * type.size);
+    header[name] = {{"dtype", type.name},
                     {"shape", std::vector<Index>(tensor.shape().begin(), tensor.shape().end())},
                     {"data_offsets", {begin, end}}};
   }
@@ -350,6 +368,22 @@ std::string header_text(const std::filesystem::path& path, const NamedTensors& t
   return text;
 }
 
+std::vector<std::int64_t> whole_numbers(const std::filesystem::path& path, const std::string& name,
+                                        const std::vector<real>& numbers) {
+  std::vector<std::int64_t> result;
+  for (const real x : numbers) {
+    check(x == std::floor(x) && std::abs(x) < 0x1p63, "write_safetensors", path, " cannot have the number ", x,
+          " in the tensor ", Quoted{name}, ", which is written as whole numbers of 64 bits");
+    result.push_back(static_cast<std::int64_t>(x));
+  }
+  return result;
+}
+
+template <class T>
+void append(std::string& content, const std::vector<T>& numbers) {
+  content.append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(T));
+}
+
 }  // namespace
 
 Safetensors read_safetensors(const std::filesystem::path& path) {
@@ -363,25 +397,29 @@ Safetensors read_safetensors(const std::filesystem::path& path) {
 }
 
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
-                       std::map<std::string, std::string> metadata) {
-  const std::string text = header_text(path, tensors, std::move(metadata));
+                       std::map<std::string, std::string> metadata, const std::set<std::string>& whole) {
+  const std::string text = header_text(path, tensors, std::move(metadata), whole);
   const std::uint64_t length = text.size();
   std::uint64_t bytes = 0;
-  for (const auto& [name, tensor] : tensors) bytes += static_cast<std::uint64_t>(tensor.size()) * sizeof(real);
+  for (const auto& [name, tensor, type] : in_order(tensors, whole))
+    bytes += static_cast<std::uint64_t>(tensor.size()) * type.size;
   std::string content(sizeof length, '\0');
   content.reserve(sizeof length + length + bytes);
   std::memcpy(content.data(), &length, sizeof length);
   content += text;
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [name, tensor, type] : in_order(tensors, whole)) {
     const std::vector<real> numbers = tensor.values();
-    content.append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(real));
+    if (&type == &i64)
+      append(content, whole_numbers(path, name, numbers));
+    else
+      append(content, numbers);
   }
   write_file(path, content);
 }
 
 void check_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        std::map<std::string, std::string> metadata) {
-  header_text(path, tensors, std::move(metadata));
+  header_text(path, tensors, std::move(metadata), {});
 }
 
 }  // namespace bobbin

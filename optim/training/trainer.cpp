@@ -186,6 +186,8 @@ Checkpoint Trainer::checkpoint() const {
                         .notes = options_.notes};
   for (const auto& [name, parameter] : model.parameters) checkpoint.parameters.emplace(name, parameter.value());
   for (const auto& [name, buffer] : model.buffers) checkpoint.buffers.emplace(name, *buffer);
+  for (const auto& [name, count] : model.counts)
+    checkpoint.buffers.emplace(name, Tensor::scalar(static_cast<real>(count->n)));
   for (const auto& [name, rng] : model.streams) checkpoint.streams.emplace(name, *rng);
   return checkpoint;
 }
@@ -195,7 +197,9 @@ void Trainer::save(const RunFolder& folder) const {
 }
 
 void Trainer::save_weights(const std::filesystem::path& file) const {
-  if (!options_.output_dir.empty()) write_safetensors(file, model_.state().tensors(), to_metadata(options_.notes));
+  if (options_.output_dir.empty()) return;
+  const State model = model_.state();
+  write_safetensors(file, model.tensors(), to_metadata(options_.notes), model.whole_numbers());
 }
 
 bool Trainer::last_epoch_is_best() const {

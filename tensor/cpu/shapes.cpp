@@ -38,6 +38,26 @@ void copy_rows(const real* x, Index ldx, real* y, Index ldy, Index rows, Index c
   });
 }
 
+void pad_reflect(const real* x, real* y, const Reflection& r) {
+  parallel_for(r.outer, grain / (r.padded() * r.inner) + 1, [=](Index begin, Index end) {
+    for (Index o = begin; o < end; ++o)
+      for (Index i = 0; i < r.padded(); ++i)
+        std::copy_n(x + (o * r.n + r.source(i)) * r.inner, r.inner, y + (o * r.padded() + i) * r.inner);
+  });
+}
+
+void pad_reflect_backward(const real* dY, real* dX, const Reflection& r) {
+  parallel_for(r.outer, grain / (r.padded() * r.inner) + 1, [=](Index begin, Index end) {
+    std::fill(dX + begin * r.n * r.inner, dX + end * r.n * r.inner, real{0});
+    for (Index o = begin; o < end; ++o)
+      for (Index i = 0; i < r.padded(); ++i) {
+        const real* const dy = dY + (o * r.padded() + i) * r.inner;
+        real* const dx = dX + (o * r.n + r.source(i)) * r.inner;
+        for (Index k = 0; k < r.inner; ++k) dx[k] += dy[k];
+      }
+  });
+}
+
 void gather(const real* x, const int* index, real* y, Index rows, Index cols) {
   for (Index row = 0; row < rows; ++row) y[row] = x[row * cols + index[row]];
 }

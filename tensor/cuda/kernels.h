@@ -36,6 +36,9 @@ template <class Y>
 void layer_norm(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean, real* rstd, Index rows,
                 Index cols);
 decltype(cpu::layer_norm_backward) layer_norm_backward;
+decltype(cpu::batch_norm) batch_norm;
+decltype(cpu::batch_norm_by) batch_norm_by;
+decltype(cpu::batch_norm_backward) batch_norm_backward;
 decltype(cpu::attention_keeps) attention_keeps;
 decltype(cpu::attention_keeps_y) attention_keeps_y;
 decltype(cpu::attention) attention;
@@ -56,9 +59,15 @@ decltype(cpu::patches) patches;
 decltype(cpu::patches_backward) patches_backward;
 decltype(cpu::avg_pool2d) avg_pool2d;
 decltype(cpu::avg_pool2d_backward) avg_pool2d_backward;
+decltype(cpu::max_pool2d) max_pool2d;
+decltype(cpu::max_pool2d_backward) max_pool2d_backward;
+decltype(cpu::adaptive_avg_pool2d) adaptive_avg_pool2d;
+decltype(cpu::adaptive_avg_pool2d_backward) adaptive_avg_pool2d_backward;
 decltype(cpu::fill) fill;
 decltype(cpu::permute) permute;
 decltype(cpu::copy_rows) copy_rows;
+decltype(cpu::pad_reflect) pad_reflect;
+decltype(cpu::pad_reflect_backward) pad_reflect_backward;
 decltype(cpu::gather) gather;
 decltype(cpu::gather_backward) gather_backward;
 decltype(cpu::sgd) sgd;

@@ -52,4 +52,16 @@ __device__ T warp_max(T x) {
   return x;
 }
 
+/// The mean of f(0) ... f(n-1), for all lanes: a first one, which the rounding of its sum leaves a little off, and the
+/// mean of the differences from it, which is what it lacks.
+template <class F>
+__device__ real warp_mean(Index n, const F& f) {
+  const real share = 1 / static_cast<real>(n);
+  real first = 0, lacking = 0;
+  for (Index c = threadIdx.x; c < n; c += warp_size) first += f(c) * share;  // not of the sum, lest it overflow
+  first = warp_sum(first);
+  for (Index c = threadIdx.x; c < n; c += warp_size) lacking += f(c) - first;
+  return first + warp_sum(lacking) * share;
+}
+
 }  // namespace bobbin::cuda

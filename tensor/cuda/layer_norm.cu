@@ -5,18 +5,6 @@
 
 namespace bobbin::cuda {
 
-// The mean of f(0) ... f(n-1), for all lanes: a first one, which the rounding of its sum leaves a little off, and the
-// mean of the differences from it, which is what it lacks.
-template <class F>
-__device__ real warp_mean(Index n, const F& f) {
-  const real share = 1 / static_cast<real>(n);
-  real first = 0, lacking = 0;
-  for (Index c = threadIdx.x; c < n; c += warp_size) first += f(c) * share;  // not of the sum, lest it overflow
-  first = warp_sum(first);
-  for (Index c = threadIdx.x; c < n; c += warp_size) lacking += f(c) - first;
-  return first + warp_sum(lacking) * share;
-}
-
 template <class Y>
 __global__ void layer_norm_kernel(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean,
                                   real* rstd, Index rows, Index cols) {

@@ -32,6 +32,28 @@ __global__ void copy_rows_kernel(const real* x, Index ldx, real* y, Index ldy, I
   if (i < n) y[i / cols * ldy + i % cols] = x[i / cols * ldx + i % cols];
 }
 
+// From place i of y (outer, padded, inner) to that of x which it shows.
+__device__ Index shown(const Reflection& r, Index i) {
+  const Index row = i / r.inner;
+  return (row / r.padded() * r.n + r.source(row % r.padded())) * r.inner + i % r.inner;
+}
+
+__global__ void pad_reflect_kernel(const real* x, real* y, Reflection r, Index n) {
+  if (const Index i = thread_number(); i < n) y[i] = x[shown(r, i)];
+}
+
+// Index j of x is shown by itself, and by the mirror before it and the one after it where these reach as far.
+__global__ void pad_reflect_backward_kernel(const real* dY, real* dX, Reflection r, Index n) {
+  const Index i = thread_number();
+  if (i >= n) return;
+  const Index j = i / r.inner % r.n, first = i / (r.inner * r.n) * r.padded() * r.inner + i % r.inner;
+  const Index in_front = r.before - j, behind = r.before + 2 * (r.n - 1) - j;
+  real sum = dY[first + (r.before + j) * r.inner];
+  if (j > 0 && in_front >= 0) sum += dY[first + in_front * r.inner];
+  if (j < r.n - 1 && behind < r.padded()) sum += dY[first + behind * r.inner];
+  dX[i] = sum;
+}
+
 __global__ void gather_kernel(const real* x, const int* index, real* y, Index rows, Index cols) {
   if (const Index row = thread_number(); row < rows) y[row] = x[row * cols + index[row]];
 }
@@ -54,6 +76,16 @@ void permute(const real* x, real* y, int rank, const Index* sizes, const Index* 
 void copy_rows(const real* x, Index ldx, real* y, Index ldy, Index rows, Index cols) {
   const Index n = rows * cols;
   launch("copy_rows", copy_rows_kernel, blocks(n, block_size), block_size, x, ldx, y, ldy, cols, n);
+}
+
+void pad_reflect(const real* x, real* y, const Reflection& r) {
+  const Index n = r.outer * r.padded() * r.inner;
+  launch("pad_reflect", pad_reflect_kernel, blocks(n, block_size), block_size, x, y, r, n);
+}
+
+void pad_reflect_backward(const real* dY, real* dX, const Reflection& r) {
+  const Index n = r.outer * r.n * r.inner;
+  launch("pad_reflect_backward", pad_reflect_backward_kernel, blocks(n, block_size), block_size, dY, dX, r, n);
 }
 
 void gather(const real* x, const int* index, real* y, Index rows, Index cols) {

@@ -52,6 +52,21 @@ TEST_CASE("plain: layer_norm") {
               [](const Inputs& x) { return plain::layer_norm(x[0], x[1], x[2]); }, {{65, 3, 37}, {37}, {37}});
 }
 
+TEST_CASE("plain: batch_norm, and its running statistics") {
+  std::vector<Tensor> running[2];
+  const auto batch = [&](int which, auto op) {
+    return [&, which, op](const Inputs& x) {
+      Tensor mean = Tensor::full({5}, 3), variance = Tensor::full({5}, 2);
+      const Var Y = op(x[0], x[1], x[2], mean, variance, real(0.3), real(1e-3));
+      running[which] = {mean, variance};
+      return Y;
+    };
+  };
+  check_equal(batch(0, [](auto&&... x) { return batch_norm(x...); }),
+              batch(1, [](auto&&... x) { return plain::batch_norm(x...); }), {{7, 5, 3, 37}, {5}, {5}});
+  for (const std::size_t i : {0, 1}) CHECK(relative_error(running[0][i], running[1][i]) <= tolerance);
+}
+
 TEST_CASE("plain: gelu_tanh with dropout") {
   check_equal(
       [](const Inputs& x) {

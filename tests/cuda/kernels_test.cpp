@@ -560,6 +560,106 @@ TEST_CASE("cuda: the mean of a whole image far from zero") {
   CHECK(Y.values()[0] == doctest::Approx(std::accumulate(x.begin(), x.end(), 0.0) / (224 * 223)).epsilon(epsilon));
 }
 
+TEST_CASE("cuda: padding by reflection and its way back") {
+  for (const Reflection& r : {Reflection{1, 1, 1, 0, 0}, Reflection{3, 7, 5, 6, 2}, Reflection{33, 4, 1, 0, 3},
+                              Reflection{2, 2, 37, 1, 1}, Reflection{1, 300, 2, 299, 0}}) {
+    const Index n = r.outer * r.n * r.inner, padded = r.outer * r.padded() * r.inner;
+    const Numbers x = random(n, 1), dY = random(padded, 2);
+    Numbers y(count(padded)), dX(count(n));
+    OnDevice X(x, 1), Y(padded), DY(dY), DX(n, 1);
+    cpu::pad_reflect(x.data(), y.data(), r);
+    cuda::pad_reflect(X, Y, r);
+    check_each(Y.values(), y, 0);
+    cpu::pad_reflect_backward(dY.data(), dX.data(), r);
+    cuda::pad_reflect_backward(DY, DX, r);
+    check_same(DX.values(), dX, 4 * epsilon);
+  }
+}
+
+TEST_CASE("cuda: batch norm and its way back") {
+  const BatchNormSizes some[] = {{2, 1, 1},  {1, 3, 2},    {33, 5, 1},  {7, 33, 9},
+                                 {3, 4, 37}, {2, 3, 1025}, {130, 2, 9}, {1, 1, 1024}};
+  for (const BatchNormSizes& s : some) {
+    CAPTURE(s.batch);
+    CAPTURE(s.channels);
+    CAPTURE(s.places);
+    const Index n = s.batch * s.channels * s.places, C = s.channels;
+    const Numbers x = random(n, 1, 98, 104), gamma = random(C, 2), beta = random(C, 3), dY = random(n, 4);
+    Numbers y(count(n)), mean(count(C)), variance(count(C)), rstd(count(C)), dX(count(n)), dgamma(count(C)),
+        dbeta(count(C));
+    const real eps = real(1e-3);
+    OnDevice X(x, 1), G(gamma, 1), B(beta), Y(n), M(C), V(C), R(C, 1);
+    cpu::batch_norm(x.data(), gamma.data(), beta.data(), eps, y.data(), mean.data(), variance.data(), rstd.data(), s);
+    cuda::batch_norm(X, G, B, eps, Y, M, V, R, s);
+    check_each(M.values(), mean, 4 * epsilon);
+    check_same(V.values(), variance, 64 * epsilon);  // of pieces whose means are rounded
+    check_same(R.values(), rstd, 64 * epsilon);
+    // From here on by the same mean and rstd.
+    OnDevice M2(mean), R2(rstd), given(n, 1);
+    cuda::batch_norm_by(X, G, B, M2, R2, given, s);
+    check_same(given.values(), y, 8 * epsilon);
+    for (const bool of_batch : {false, true}) {
+      CAPTURE(of_batch);
+      OnDevice DY(dY), DX(n, 1), DG(C), DB(C, 1);
+      cpu::batch_norm_backward(x.data(), gamma.data(), mean.data(), rstd.data(), dY.data(), of_batch, dX.data(),
+                               dgamma.data(), dbeta.data(), s);
+      cuda::batch_norm_backward(X, G, M2, R2, DY, of_batch, DX, DG, DB, s);
+      const double terms = std::sqrt(static_cast<double>(s.batch * s.places));
+      check_same(DG.values(), dgamma, 16 * epsilon, terms);
+      check_same(DB.values(), dbeta, 16 * epsilon, terms);
+      check_same(DX.values(), dX, 64 * epsilon, 1);
+      cuda::batch_norm_backward(X, G, M2, R2, DY, of_batch, DY, DG, DB, s);  // in place
+      check_same(DY.values(), dX, 64 * epsilon, 1);
+    }
+  }
+}
+
+TEST_CASE("cuda: maximum pooling and its way back, with ties, NaN and infinities") {
+  //                              C  H  W  kernel stride padding
+  const Conv2dGeometry some[] = {{1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1},
+                                 {3, 8, 6, 2, 2, 2, 2, 0, 0, 1, 1},
+                                 {2, 9, 33, 3, 3, 2, 2, 1, 1, 1, 1},
+                                 {5, 7, 5, 4, 3, 1, 3, 2, 1, 1, 1},
+                                 {1, 3, 4, 2, 2, 3, 4, 0, 1, 1, 1}};
+  for (const Conv2dGeometry& g : some)
+    for (const int kind : {0, 1, 2, 3}) {
+      CAPTURE(g.height);
+      CAPTURE(kind);
+      const Index batch = 2, pixels = batch * g.channels * g.height * g.width;
+      const Index places = batch * g.channels * g.out_h() * g.out_w();
+      Numbers x = random(pixels, 1), y(count(places)), dX(count(pixels));
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        if (kind == 1) x[i] = std::max(std::round(x[i]), real{0});
+        if (kind == 2 && i % 5 == 0) x[i] = not_a_number;
+        if (kind == 3) x[i] = i % 7 == 0 ? infinity : -infinity;
+      }
+      const Numbers dY = random(places, 2);
+      OnDevice X(x, 1), Y(places, 1), DY(dY), DX(pixels);
+      cpu::max_pool2d(x.data(), y.data(), batch, g);
+      cuda::max_pool2d(X, Y, batch, g);
+      check_each(Y.values(), y, 0);
+      cpu::max_pool2d_backward(x.data(), dY.data(), dX.data(), batch, g);
+      cuda::max_pool2d_backward(X, DY, DX, batch, g);
+      check_same(DX.values(), dX, 4 * epsilon);
+    }
+}
+
+TEST_CASE("cuda: adaptive average pooling and its way back") {
+  const AdaptivePool some[] = {{1, 1, 1, 1, 1}, {3, 7, 7, 1, 1}, {6, 7, 10, 3, 4}, {2, 3, 2, 7, 5}, {33, 5, 6, 5, 6}};
+  for (const AdaptivePool& p : some) {
+    const Index pixels = p.planes * p.height * p.width, cells = p.planes * p.out_h * p.out_w;
+    const Numbers x = random(pixels, 1), dY = random(cells, 2);
+    Numbers y(count(cells)), dX(count(pixels));
+    OnDevice X(x, 1), Y(cells, 1), DY(dY), DX(pixels);
+    cpu::adaptive_avg_pool2d(x.data(), y.data(), p);
+    cuda::adaptive_avg_pool2d(X, Y, p);
+    check_same(Y.values(), y, 4 * epsilon);
+    cpu::adaptive_avg_pool2d_backward(dY.data(), dX.data(), p);
+    cuda::adaptive_avg_pool2d_backward(DY, DX, p);
+    check_same(DX.values(), dX, 4 * epsilon);
+  }
+}
+
 TEST_CASE("cuda: a step of SGD") {
   for (const Index n : some_sizes)
     for (const real momentum : {real{0}, real(0.9)})

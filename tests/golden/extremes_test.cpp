@@ -56,9 +56,10 @@ TEST_CASE("golden: functions of one number and their gradients, at the limits of
                                                          {"log", log},
                                                          {"sqrt", [](const Var& x) { return sqrt(x); }},
                                                          {"tanh", [](const Var& x) { return tanh(x); }},
-                                                         {"relu", relu},
+                                                         {"relu", [](const Var& x) { return relu(x); }},
                                                          {"sigmoid", [](const Var& x) { return sigmoid(x); }},
                                                          {"softplus", softplus},
+                                                         {"silu", silu},
                                                          {"gelu", [](const Var& x) { return gelu(x); }},
                                                          {"gelu_tanh", [](const Var& x) { return gelu_tanh(x); }}};
   for (const auto& [name, op] : unary) {

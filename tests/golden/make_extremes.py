@@ -17,7 +17,7 @@ OPERANDS = [0.0, -0.0, 1e-45, -1.2e-38, 1e-30, 1e-23, 1e-22, -1e-20, 1e-10, 1.0,
 ROWS = [[0, 0, 0], [1, 2, 3], [100, -100, 0], [1e4, -1e4, 9999], [20, 0, 0], [-1e-4, 1e-45, 0], [1e20, -1e20, 1],
         [3e38, 1, -3e38], [-3e38, -inf, 3e38], [-inf, 1, 2], [-inf, -inf, -inf], [nan, 1, 2]]
 UNARY = {'exp': torch.exp, 'log': torch.log, 'sqrt': torch.sqrt, 'tanh': torch.tanh, 'relu': torch.relu,
-         'sigmoid': torch.sigmoid, 'softplus': F.softplus, 'gelu': F.gelu,
+         'sigmoid': torch.sigmoid, 'softplus': F.softplus, 'silu': F.silu, 'gelu': F.gelu,
          'gelu_tanh': lambda x: F.gelu(x, approximate='tanh')}
 BINARY = {'add': torch.add, 'sub': torch.sub, 'mul': torch.mul, 'div': torch.div}
 BY_ROWS = {'softmax': lambda x: torch.softmax(x, -1), 'log_softmax': lambda x: torch.log_softmax(x, -1),

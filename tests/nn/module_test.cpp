@@ -180,6 +180,40 @@ TEST_CASE("init: PyTorch's defaults, within ±1/√fan_in, and nearly reaching i
   CHECK(norm(pos) / std::sqrt(static_cast<double>(pos.size())) == doctest::Approx(1).epsilon(0.02));
 }
 
+TEST_CASE("init: Xavier's and Kaiming's, as wide as torch.nn.init's") {
+  Rng rng(0);
+  const auto deviation = [&](const auto& draw, const Shape& shape) {
+    Var weight = Var::parameter(Tensor::zeros(shape));
+    draw(weight);
+    return norm(weight.value()) / std::sqrt(static_cast<double>(weight.size()));
+  };
+  const Shape shape{64, 32, 3, 5};  // fan_in 480, fan_out 960
+  const double near = 0.02;
+  CHECK(deviation([&](Var& w) { xavier_uniform(w, rng); }, shape) ==
+        doctest::Approx(std::sqrt(2 / 1440.0)).epsilon(near));
+  CHECK(deviation([&](Var& w) { xavier_normal(w, rng); }, shape) ==
+        doctest::Approx(std::sqrt(2 / 1440.0)).epsilon(near));
+  CHECK(deviation([&](Var& w) { kaiming_uniform(w, rng); }, shape) ==
+        doctest::Approx(std::sqrt(2 / 480.0)).epsilon(near));
+  CHECK(deviation([&](Var& w) { kaiming_normal(w, rng); }, shape) ==
+        doctest::Approx(std::sqrt(2 / 480.0)).epsilon(near));
+  CHECK(deviation([&](Var& w) { kaiming_uniform(w, rng, Fan::out); }, shape) ==
+        doctest::Approx(std::sqrt(2 / 960.0)).epsilon(near));
+  CHECK(deviation([&](Var& w) { kaiming_normal(w, rng, Fan::out); }, shape) ==
+        doctest::Approx(std::sqrt(2 / 960.0)).epsilon(near));
+  CHECK(deviation([&](Var& w) { kaiming_normal(w, rng); }, {300, 200}) == doctest::Approx(0.1).epsilon(near));
+
+  Var weight = Var::parameter(Tensor::zeros(shape));
+  kaiming_uniform(weight, rng);
+  CHECK(largest(weight.value()) <= real(std::sqrt(6 / 480.0)));
+  CHECK(largest(weight.value()) > real(0.99 * std::sqrt(6 / 480.0)));
+  kaiming_normal(weight, rng);
+  CHECK(largest(weight.value()) > real(3 * std::sqrt(2 / 480.0)));
+  Var bias = Var::parameter(Tensor::zeros({7}));
+  CHECK(fails([&] { kaiming_normal(bias, rng); }, {"[init]", "(7)"}));
+  CHECK(fails([&] { xavier_uniform(bias, rng); }, {"[init]", "(7)"}));
+}
+
 TEST_CASE("layers: values by hand") {
   Rng rng(0);
   const Tensor x({1, 2, 1, 2}, {-1, 2, 3, -4});

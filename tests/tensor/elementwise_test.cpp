@@ -88,6 +88,7 @@ const Unary unaries[] = {
     {"sigmoid", sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, 4, 0},
     {"softplus", softplus,
      [](double x) { return std::isnan(x) ? x : std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }, 2, 0},
+    {"silu", silu, [](double x) { return x / (1 + std::exp(-x)); }, 5, 0},
     {"negative", operator-, [](double x) { return -x; }, 0, 0},
 };
 

@@ -115,6 +115,55 @@ TEST_CASE("concat and slice along every axis, and the gradient") {
   });
 }
 
+TEST_CASE("pad and pad_reflect along every axis, and the gradient of the latter") {
+  for (const Shape& shape : {Shape{1}, Shape{7}, Shape{3, 5}, Shape{2, 3, 4, 5}, Shape{65, 3, 129}})
+    for (int axis = -shape.rank(); axis < shape.rank(); ++axis)
+      for (const auto& by : {std::pair<Index, Index>{0, 0}, {1, 0}, {0, 2}, {2, 2}, {6, 3}}) {
+        const Index before = by.first, after = by.second;
+        CAPTURE(shape);
+        CAPTURE(axis);
+        CAPTURE(before);
+        const Tensor x = counting(shape) + 1;
+        const Index n = shape[axis];
+        const std::size_t at = static_cast<std::size_t>(shape.wrap(axis));
+        const auto shows = [&](const Tensor& y, bool reflected) {
+          bool right = y.shape() == shape.with(axis, before + n + after);
+          for (Index i = 0; i < y.size(); ++i) {
+            Coordinates from = coordinates(i, y.shape());
+            Index j = from[at] - before;
+            if (reflected) j = j < 0 ? -j : j >= n ? 2 * n - 2 - j : j;
+            const bool inside = j >= 0 && j < n;
+            from[at] = inside ? j : 0;
+            right = right && y.data()[i] == (inside ? x.data()[position(from, shape)] : 0);
+          }
+          return right;
+        };
+        with_threads([&] {
+          CHECK(shows(pad(x, axis, before, after), false));
+          if (before >= n || after >= n) return;
+          const Tensor y = pad_reflect(x, axis, before, after), c = random(y.shape(), 7);
+          CHECK(shows(y, true));
+          const Tensor back = pad_reflect_backward(c, axis, before, after);
+          REQUIRE(back.shape() == shape);
+          // Its transpose: number by number, against the plain loop above.
+          Doubles want(static_cast<std::size_t>(x.size()));
+          for (Index i = 0; i < y.size(); ++i) want[static_cast<std::size_t>(y.data()[i]) - 1] += c.data()[i];
+          CHECK(error(back, want) <= 4 * epsilon);
+        });
+      }
+}
+
+TEST_CASE("pad refuses what does not fit") {
+  const Tensor x = Tensor::ones({2, 3, 4});
+  CHECK(fails([&] { pad(x, 3, 1, 1); }, {"[pad]", "no axis 3", "(2, 3, 4)"}));
+  CHECK(fails([&] { pad(x, 0, -1, 1); }, {"[pad]", "-1 and 1"}));
+  CHECK(fails([&] { pad(x, 0, 0, Index{1} << 41); }, {"[pad]", "expected 0 to"}));
+  CHECK(fails([&] { pad_reflect(x, -3, 1, 2); }, {"[pad_reflect]", "1 and 2", "0 to 1"}));
+  CHECK(fails([&] { pad_reflect(x, 1, 3, 0); }, {"[pad_reflect]", "3 and 0", "0 to 2"}));
+  CHECK(fails([&] { pad_reflect_backward(x, 2, 2, 2); }, {"[pad_reflect_backward]", "(2, 3, 4)", "2 and 2"}));
+  CHECK(fails([&] { pad_reflect_backward(x, 2, 3, 0); }, {"[pad_reflect_backward]", "3 and 0", "0 to 0"}));
+}
+
 TEST_CASE("gather takes one number a row, and puts it back") {
   const Tensor x = random({37, 17}, 4), dY = random({37}, 5);
   Labels index;

@@ -22,6 +22,11 @@ struct Case {
   std::vector<Shape> shapes;
 };
 
+Var batch_norm_in_training(const Inputs& x) {
+  Tensor mean = Tensor::zeros({3}), variance = Tensor::ones({3});
+  return batch_norm(x[0], x[1], x[2], mean, variance);
+}
+
 Conv2dGeometry geometry() { return {2, 7, 5, 3, 2, 2, 1, 1, 2, 2, 1}; }
 
 const std::vector<Case>& cases() {
@@ -39,6 +44,7 @@ const std::vector<Case>& cases() {
       {"tanh", [](const Inputs& x) { return tanh(x[0]); }, {{3, 5}}},
       {"sigmoid", [](const Inputs& x) { return sigmoid(x[0]); }, {{3, 5}}},
       {"softplus", [](const Inputs& x) { return softplus(x[0]); }, {{3, 5}}},
+      {"silu", [](const Inputs& x) { return silu(x[0] * 3); }, {{3, 5}}},
       {"relu", [](const Inputs& x) { return relu(x[0]); }, {{3, 5}}},
       {"gelu", [](const Inputs& x) { return gelu(x[0] * 2); }, {{3, 37}}},
       {"gelu_tanh", [](const Inputs& x) { return gelu_tanh(x[0] * 2); }, {{3, 37}}},
@@ -80,6 +86,8 @@ const std::vector<Case>& cases() {
        {{2, 3, 5}, {2, 1, 5}}},
       {"slice", [](const Inputs& x) { return slice(x[0], 1, 1, 3); }, {{2, 5, 3}}},
       {"slice", [](const Inputs& x) { return select(x[0], -2, 2); }, {{2, 5, 3}}},
+      {"pad", [](const Inputs& x) { return pad(x[0], -2, 2, 0); }, {{2, 5, 3}}},
+      {"pad_reflect", [](const Inputs& x) { return pad_reflect(x[0], 1, 4, 2); }, {{2, 5, 3}}},
       {"gather",
        [](const Inputs& x) {
          return gather(x[0], {2, 0, 4});
@@ -129,6 +137,24 @@ const std::vector<Case>& cases() {
        {{3, 5}}},
       {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {{3, 5, 7}, {7}, {7}}},
       {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2], real(0.1)); }, {{65, 3}, {3}, {3}}},
+      {"layer_norm", [](const Inputs& x) { return group_norm(x[0], 2, x[1], x[2]); }, {{2, 6, 5, 3}, {6}, {6}}},
+      {"batch_norm", batch_norm_in_training, {{5, 3}, {3}, {3}}},
+      {"batch_norm", batch_norm_in_training, {{2, 3, 5, 7}, {3}, {3}}},
+      {"batch_norm",
+       [](const Inputs& x) {
+         return batch_norm_by(x[0], x[1], x[2], Tensor({3}, {1, 0, -1}), Tensor({3}, {real(0.5), 1, 2}));
+       },
+       {{2, 3, 5, 7}, {3}, {3}}},
+      {"max_pool2d",
+       [](const Inputs& x) {
+         return max_pool2d(x[0], {3, 2}, {2, 1}, 1);
+       },
+       {{2, 3, 8, 5}}},
+      {"adaptive_avg_pool2d",
+       [](const Inputs& x) {
+         return adaptive_avg_pool2d(x[0], {3, 4});
+       },
+       {{2, 3, 7, 6}}},
       {"im2col", [](const Inputs& x) { return im2col(x[0], geometry()); }, {{3, 2, 7, 5}}},
       {"patches",
        [](const Inputs& x) {
@@ -208,6 +234,18 @@ TEST_CASE("gradcheck: every layer, with respect to its input and its parameters"
   });
   check_layer("Conv2d", Conv2d(4, 6, {3, 2}, rng, {.stride = {2, 1}, .padding = 1, .groups = 2}), {images},
               [&](Conv2d& layer) { return layer(images); });
+  const auto on_images = [&](auto& layer) { return layer(images); };
+  check_layer("SiLU", SiLU(), {x}, on_x);
+  check_layer("Sigmoid", Sigmoid(), {x}, on_x);
+  check_layer("GroupNorm", GroupNorm(2, 4), {images}, on_images);
+  check_layer("BatchNorm2d", BatchNorm2d(4), {images}, on_images);
+  BatchNorm2d frozen(4);
+  frozen(images);  // has running statistics now
+  eval(frozen);
+  check_layer("BatchNorm2d in evaluation", frozen, {images}, on_images);
+  check_layer("AvgPool2d", AvgPool2d(2, {1, 2}), {images}, on_images);
+  check_layer("MaxPool2d", MaxPool2d(3, 2, 1), {images}, on_images);
+  check_layer("AdaptiveAvgPool2d", AdaptiveAvgPool2d({2, 3}), {images}, on_images);
   for (const std::vector<int>& lens : {std::vector<int>{}, {7, 0, 3}})
     check_layer("MultiHeadAttention", MultiHeadAttention(6, 3, real(0.3), true, rng), {x, keys, values},
                 [&](MultiHeadAttention& layer) {

@@ -112,6 +112,36 @@ TEST_CASE("safetensors: written and read again") {
   CHECK(!std::filesystem::exists(folder / "b"));
 }
 
+TEST_CASE("safetensors: whole numbers of 64 bits are read, and written where they are asked for") {
+  Bytes file = file_of("{" + entry("n", "I64", "[6]", "[0,48]") + "}", 48);
+  const std::int64_t numbers[] = {0,
+                                  -1,
+                                  16777217,
+                                  std::int64_t{1} << 40,
+                                  std::numeric_limits<std::int64_t>::max(),
+                                  std::numeric_limits<std::int64_t>::min()};
+  std::memcpy(file.data() + file.size() - sizeof numbers, numbers, sizeof numbers);
+  const NamedTensors tensors = read(file).tensors;
+  CHECK(tensors.at("n").values() == std::vector<real>{0, -1, 16777216, 0x1p40f, 0x1p63f, -0x1p63f});  // as floats are
+
+  const TempFolder folder;
+  const NamedTensors mixed{
+      {"a", Tensor::scalar(real(0.5))}, {"b", Tensor({3}, {7, -2, 0x1p62f})}, {"c", Tensor::scalar(4)}};
+  write_safetensors(folder / "a", mixed, {}, {"b", "c", "not there"});
+  const std::string text = content(folder / "a");
+  CHECK(contains(text, R"("b":{"dtype":"I64","shape":[3],"data_offsets":[0,24]},"c":{"dtype":"I64","shape":[],)"));
+  CHECK(contains(text, R"("a":{"dtype":"F32","shape":[],"data_offsets":[32,36]})"));
+  const NamedTensors again = read_safetensors(folder / "a").tensors;
+  for (const auto& [name, tensor] : mixed) CHECK(same(again.at(name), tensor));
+  for (const float bad : {0.5f, 0x1p63f, std::nanf(""), std::numeric_limits<float>::infinity()})
+    CHECK(fails(
+        [&] {
+          write_safetensors(folder / "b", {{"x", Tensor::scalar(bad)}}, {}, {"x"});
+        },
+        {"[write_safetensors]", "\"x\"", "whole numbers of 64 bits"}));
+  CHECK(!std::filesystem::exists(folder / "b"));
+}
+
 TEST_CASE("safetensors: every number in half precision and in bfloat16") {
   Bytes halves = file_of("{" + entry("h", "F16", "[65536]", "[0,131072]") + "}");
   Bytes brains = file_of("{" + entry("b", "BF16", "[65536]", "[0,131072]") + "}");
@@ -200,7 +230,8 @@ TEST_CASE("safetensors: names what is wrong with a file") {
   says("\"a\":{\"dtype\":\"F32\"}", "has no shape for the tensor \"a\"");
   says("\"a\":{\"dtype\":\"F32\",\"shape\":[]}", "has no data_offsets for the tensor \"a\"");
   // Types and numbers.
-  says(entry("a", "I64", "[3]", "[0,24]"), "the tensor \"a\" with numbers of type \"I64\", can read F32, F64, F16 and");
+  says(entry("a", "I32", "[3]", "[0,12]"),
+       "the tensor \"a\" with numbers of type \"I32\", can read F32, F64, F16, BF16 and");
   says(entry("a", "f32", "[6]", "[0,24]"), "numbers of type \"f32\"");
   says(entry("a", "F32", "[-6]", "[0,24]"), "has the number -6 in the shape");
   says(entry("a", "F32", "[6.0]", "[0,24]"), "has the number \"6.0\" in the shape");

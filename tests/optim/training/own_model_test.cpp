@@ -37,17 +37,20 @@ struct Norm {
 };
 
 struct Own {
+  BatchNorm2d images;
   Linear in, out;
   Norm norm;
   Rng dice;
   Training training;
 
-  explicit Own(Rng& rng) : in(64, 12, rng), out(12, 3, rng), dice(rng.fork()) {}
+  explicit Own(Rng& rng) : images(1), in(64, 12, rng), out(12, 3, rng), dice(rng.fork()) {}
   Var operator()(const Var& X) {
-    const Var x = norm(in(flatten(X)));
+    const Var x = norm(in(flatten(images(X))));
     return out(training.on ? x * dice.uniform(x.shape(), real(0.5), real(1.5)) : x);
   }
-  void visit(auto&& v) { v("in", in), v("out", out), v("norm", norm), v("dice", dice), v("training", training); }
+  void visit(auto&& v) {
+    v("images", images), v("in", in), v("out", out), v("norm", norm), v("dice", dice), v("training", training);
+  }
 };
 
 ImageDataset noise(Index count, std::uint64_t seed) {
@@ -103,6 +106,8 @@ TEST_CASE("trainer: a model of one's own, killed within an epoch or between two,
     CHECK(saved.at("norm.running_mean").values() == whole.model.norm.running_mean.values());
     CHECK(saved.at("norm.running_var").values() == whole.model.norm.running_var.values());
     CHECK(saved.at("norm.running_var").values() != std::vector<real>(12, 1));
+    CHECK(saved.at("images.running_mean").item() == whole.model.images.running_mean.item());
+    CHECK(saved.at("images.num_batches_tracked").item() == 21);
 
     for (const Index dies_in : {5, 8, 14, 15, 20}) {
       CAPTURE(dies_in);
@@ -125,7 +130,9 @@ TEST_CASE("trainer: a checkpoint has the state of the model by its kind") {
   program.trainer.fit(program.data);
   const Checkpoint c = read_run(folder / "run");
   CHECK(c.parameters.contains("norm.weight"));
-  CHECK(c.buffers.size() == 2);
+  CHECK(c.buffers.size() == 5);
+  CHECK(c.buffers.at("images.num_batches_tracked").item() == 21);
+  CHECK(!c.optimizer_state.contains("exp_avg.images.running_mean"));
   CHECK(c.buffers.contains("norm.running_var"));
   CHECK(c.optimizer == "adamw");
   CHECK(c.optimizer_state.at("step.out.bias").item() == 21);

@@ -1,0 +1,125 @@
+// Batch normalisation of the channels of (batch, channels, places). The derivation stands in tensor/cpu/batch_norm.cpp.
+#include <cmath>
+
+#include "tensor/cuda/launch.h"
+
+namespace bobbin::cuda {
+
+constexpr Index piece = 1024;  // numbers of a channel for a warp
+
+__host__ __device__ Index pieces_of(const BatchNormSizes& s) { return (s.batch * s.places + piece - 1) / piece; }
+
+// What a warp works on: `count` numbers of a channel, image after image, of which at(i) is the place of the i-th.
+struct Piece {
+  BatchNormSizes s;
+  Index channel, begin, count;
+
+  __device__ explicit Piece(const BatchNormSizes& s)
+      : s(s),
+        channel(warp_number() / pieces_of(s)),
+        begin(warp_number() % pieces_of(s) * piece),
+        count(min(piece, s.batch * s.places - begin)) {}
+
+  __device__ Index at(Index i) const {
+    return ((begin + i) / s.places * s.channels + channel) * s.places + (begin + i) % s.places;
+  }
+};
+
+// The mean of each piece, and the mean of the squared differences from it; (channels, pieces) each.
+__global__ void batch_norm_pieces_kernel(const real* x, real* means, real* variances, BatchNormSizes s) {
+  const Piece p(s);
+  if (p.channel >= s.channels) return;  // the whole warp
+  const real m = warp_mean(p.count, [=](Index i) { return x[p.at(i)]; });
+  const real v = warp_mean(p.count, [=](Index i) { return (x[p.at(i)] - m) * (x[p.at(i)] - m); });
+  if (threadIdx.x == 0) means[warp_number()] = m, variances[warp_number()] = v;
+}
+
+// A warp for each channel: the mean of the pieces' means; and what they vary by, in themselves and from each other.
+__global__ void batch_norm_statistics_kernel(const real* means, const real* variances, real eps, real* mean,
+                                             real* variance, real* rstd, BatchNormSizes s) {
+  const Index channel = warp_number(), pieces = pieces_of(s), n = s.batch * s.places;
+  if (channel >= s.channels) return;
+  means += channel * pieces;
+  variances += channel * pieces;
+  const auto share = [=](Index p) { return static_cast<double>(min(piece, n - p * piece)) / static_cast<double>(n); };
+  double m = 0, v = 0;
+  for (Index p = threadIdx.x; p < pieces; p += warp_size) m += share(p) * means[p];
+  m = warp_sum(m);
+  for (Index p = threadIdx.x; p < pieces; p += warp_size)
+    v += share(p) * (variances[p] + (means[p] - m) * (means[p] - m));
+  v = warp_sum(v);
+  if (threadIdx.x == 0) {
+    mean[channel] = static_cast<real>(m);
+    variance[channel] = static_cast<real>(v);
+    rstd[channel] = 1 / std::sqrt(variance[channel] + eps);
+  }
+}
+
+// A thread for each number.
+__global__ void batch_norm_kernel(const real* x, const real* gamma, const real* beta, const real* mean,
+                                  const real* rstd, real* y, BatchNormSizes s, Index n) {
+  const Index at = thread_number();
+  if (at >= n) return;
+  const Index c = at / s.places % s.channels;
+  y[at] = (x[at] - mean[c]) * (rstd[c] * gamma[c]) + beta[c];
+}
+
+// Σ dY and Σ dY·x̂ of each piece; (channels, pieces) each.
+__global__ void batch_norm_parameters_kernel(const real* x, const real* mean, const real* rstd, const real* dY,
+                                             real* dgamma, real* dbeta, BatchNormSizes s) {
+  const Piece p(s);
+  if (p.channel >= s.channels) return;
+  const real m = mean[p.channel], r = rstd[p.channel];
+  real dgamma_sum = 0, dbeta_sum = 0;
+  for (Index i = threadIdx.x; i < p.count; i += warp_size) {
+    const Index at = p.at(i);
+    dgamma_sum += dY[at] * ((x[at] - m) * r);
+    dbeta_sum += dY[at];
+  }
+  dgamma_sum = warp_sum(dgamma_sum);
+  dbeta_sum = warp_sum(dbeta_sum);
+  if (threadIdx.x == 0) dgamma[warp_number()] = dgamma_sum, dbeta[warp_number()] = dbeta_sum;
+}
+
+// `per_n` is 1/n, or 0 where mean and rstd do not depend on x.
+__global__ void batch_norm_dx_kernel(const real* x, const real* gamma, const real* mean, const real* rstd,
+                                     const real* dY, const real* dgamma, const real* dbeta, real per_n, real* dX,
+                                     BatchNormSizes s, Index n) {
+  const Index at = thread_number();
+  if (at >= n) return;
+  const Index c = at / s.places % s.channels;
+  const real x_hat = (x[at] - mean[c]) * rstd[c];
+  dX[at] = rstd[c] * gamma[c] * (dY[at] - dbeta[c] * per_n - x_hat * (dgamma[c] * per_n));
+}
+
+void batch_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* variance,
+                real* rstd, const BatchNormSizes& s) {
+  const Index pieces = s.channels * pieces_of(s);
+  const auto means = scratch<real>(pieces), variances = scratch<real>(pieces);
+  launch("batch_norm_pieces", batch_norm_pieces_kernel, blocks(pieces, warps), block_of_warps, x, means.get(),
+         variances.get(), s);
+  launch("batch_norm_statistics", batch_norm_statistics_kernel, blocks(s.channels, warps), block_of_warps, means.get(),
+         variances.get(), eps, mean, variance, rstd, s);
+  batch_norm_by(x, gamma, beta, mean, rstd, y, s);
+}
+
+void batch_norm_by(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd, real* y,
+                   const BatchNormSizes& s) {
+  const Index n = s.batch * s.channels * s.places;
+  launch("batch_norm", batch_norm_kernel, blocks(n, block_size), block_size, x, gamma, beta, mean, rstd, y, s, n);
+}
+
+void batch_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY,
+                         bool of_batch, real* dX, real* dgamma, real* dbeta, const BatchNormSizes& s) {
+  const Index pieces = pieces_of(s), n = s.batch * s.channels * s.places;
+  const auto dgammas = scratch<real>(s.channels * pieces), dbetas = scratch<real>(s.channels * pieces);
+  launch("batch_norm_parameters", batch_norm_parameters_kernel, blocks(s.channels * pieces, warps), block_of_warps, x,
+         mean, rstd, dY, dgammas.get(), dbetas.get(), s);
+  sum(dgammas.get(), dgamma, s.channels, pieces, 1);
+  sum(dbetas.get(), dbeta, s.channels, pieces, 1);
+  const real per_n = of_batch ? 1 / static_cast<real>(s.batch * s.places) : real{0};
+  launch("batch_norm_dx", batch_norm_dx_kernel, blocks(n, block_size), block_size, x, gamma, mean, rstd, dY, dgamma,
+         dbeta, per_n, dX, s, n);
+}
+
+}  // namespace bobbin::cuda

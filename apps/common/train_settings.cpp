@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 // --- Presets ----------------------------------------------------------------------------------------------
 
-// d2l.ai's numbers, exactly: those that a ViTConfig has at first.
+// d2l.ai's numbers, exactly: those that a config has at first, and lr 0.1, batches of 128, 10 epochs.
 void d2l(Settings&) {}
 
 // A small model on images in their own size: shows learning in half a minute on two cores.
@@ -45,15 +45,27 @@ void mlp(Settings& s) {
   s.trainer.batch_size = 256;
 }
 
+void resnet18(Settings& s) {
+  s.model = ResNetConfig<18>();
+  s.trainer.schedule.lr = 0.01;
+}
+
+void resnet34(Settings& s) {
+  s.model = ResNetConfig<34>();
+  s.trainer.schedule.lr = 0.01;
+}
+
 struct Preset {
   const char *name, *help;
   void (*apply)(Settings&);
 };
 constexpr Preset presets[] = {
-    {"d2l", "d2l.ai's ViT", d2l},
+    {"d2l", "d2l.ai's ViT, or with --model its numbers for that", d2l},
     {"quick", "a small ViT, half a minute", quick},
     {"lenet", "d2l.ai's LeNet", lenet},
     {"mlp", "d2l.ai's MLP", mlp},
+    {"resnet18", "d2l.ai's ResNet-18", resnet18},
+    {"resnet34", "the same with 34 layers", resnet34},
 };
 
 const std::string preset_help = [] {
@@ -79,7 +91,7 @@ std::vector<std::string> preset_names() {
   return names;
 }
 
-// The first preset of a model.
+// The first preset of a model, or of any if it is empty. For all models it is d2l's.
 std::string preset_of(const std::string& model) {
   for (const Preset& p : presets)
     if (begin_with(p.name).model.name() == model) return p.name;
@@ -158,7 +170,7 @@ First parse_first(int argc, char** argv) {
 
 Settings settings_of(const First& first) {
   if (!first.resume.empty()) return go_on_with(first.resume);
-  Settings s = begin_with(!first.preset.empty() ? first.preset : preset_of(first.model));
+  Settings s = begin_with(first.preset.empty() || first.preset == "d2l" ? preset_of(first.model) : first.preset);
   check(first.model.empty() || first.model == s.model.name(), "train", "the preset ", s.preset, " is for the model ",
         s.model.name(), ", not for ", first.model);
   if (!first.opt.empty() && first.opt != s.opt) {
@@ -238,6 +250,7 @@ Settings parse_command_line(int argc, char** argv) {
     if (s.channels == 2) throw CLI::ValidationError("--channels should be 0, 1 or 3, got 2");
   });
 
+  if (s.preset == "d2l") s.preset = preset_of(s.model_name);
   if (!s.data_dir.empty())  // whoever resumes may do so from another folder
     s.data_dir = fs::absolute(s.data_dir).lexically_normal().string();
   for (const auto& [heading, fields] : groups)

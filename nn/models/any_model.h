@@ -9,6 +9,7 @@
 #include "data/files/fields.h"
 #include "nn/models/lenet.h"
 #include "nn/models/mlp.h"
+#include "nn/models/resnet.h"
 #include "nn/models/vit.h"
 #include "nn/module.h"
 
@@ -22,7 +23,7 @@
 namespace bobbin {
 
 /// All models, by their configs: to add one, write its file and name it here.
-using Configs = std::variant<ViTConfig, LeNetConfig, MLPConfig>;
+using Configs = std::variant<ViTConfig, LeNetConfig, MLPConfig, ResNetConfig<18>, ResNetConfig<34>>;
 
 /// The config of any model.
 class AnyConfig {

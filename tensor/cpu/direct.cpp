@@ -20,36 +20,15 @@
 // And dW[o, t] = Σ_p dY[o, p] · image[offset[t] + p], a product over the places, where dY is transposed: (places, out).
 #include "tensor/cpu/direct.h"
 
-#include <numeric>
 #include <vector>
 
+#include "tensor/cpu/axis.h"
 #include "tensor/cpu/vectors.h"
 #include "tensor/cpu/workspace.h"
 #include "tensor/parallel.h"
 
 namespace bobbin::cpu::direct {
 namespace {
-
-// A convolution along one axis.
-struct Axis {
-  Index in, out, kernel, stride, padding, dilation;
-
-  // The phases that the kernel sees, and of element i which of these.
-  Index phases() const { return std::min(kernel, repeats()); }
-  Index phase_of(Index i) const { return i % repeats(); }
-  // Phase f is the pixels first(f), first(f) + stride, ... of the image.
-  Index first(Index f) const { return f * dilation % stride - padding; }
-  // By how much element i is moved in its phase; and the last one.
-  Index shift(Index i) const { return i * dilation / stride; }
-  Index reach() const { return shift(kernel - 1); }
-  // The number of pixels in a phase, those of the padding on one side included.
-  Index steps() const { return (in - 1 + padding) / stride + 1; }
-
- private:
-  Index repeats() const { return stride / std::gcd(stride, dilation); }  // elements that far apart see one phase
-};
-Axis down(const Conv2dGeometry& g) { return {g.height, g.out_h(), g.kernel_h, g.stride_h, g.padding_h, g.dilation_h}; }
-Axis across(const Conv2dGeometry& g) { return {g.width, g.out_w(), g.kernel_w, g.stride_w, g.padding_w, g.dilation_w}; }
 
 // A rectangle of (rows, cols) pixels, every step-th of each axis, of which some lie beyond the image.
 struct Window {
@@ -69,10 +48,10 @@ void copy_window(const real* x, Index height, Index width, const Window& w, real
     }
     const real* const from = x + row * width + w.col;
     std::fill(to, to + begin, real{0});
-    if (w.col_step == 1)
-      std::copy(from + begin, from + end, to + begin);
-    else
-      for (Index i = begin; i < end; ++i) to[i] = from[i * w.col_step];
+    with_step(w.col_step, [=](auto step) {
+#pragma omp simd
+      for (Index i = begin; i < end; ++i) to[i] = from[i * step];
+    });
     std::fill(to + end, to + w.cols, real{0});
   }
 }
@@ -84,24 +63,27 @@ constexpr Index slack = 8 * lanes;
 // always some that do not wait for the one before.
 constexpr int vectors_for(int rows) { return rows * 8 <= registers / 2 ? 8 : rows * 4 <= registers / 2 ? 4 : 2; }
 
-// y[row, p] = Σ_t A[row, t] · image[offset[t] + p] for p < places: write(row, p, values, count). A is packed, as
-// pack() does it.
-void correlate(const real* A, Index rows, const std::vector<Index>& offset, const real* image, Index places,
-               const auto& write) {
+// y[o, p] = Σ_t A[o, t] · image[offset[t] + p] for all places of `rows` rows of `pitch`, of which the first `cols` are
+// of use: calls write(o, row, col, values, count) for neighbours. A is packed, as pack() does it.
+void correlate(const real* A, Index out, const std::vector<Index>& offset, const real* image, Index rows, Index pitch,
+               Index cols, const auto& write) {
   const auto depth = static_cast<Index>(offset.size());
-  for_each_part<most_rows>(rows, [&](Index first, auto count) {
+  for_each_part<most_rows>(out, [&](Index first, auto count) {
     constexpr int n = decltype(count)::value, vectors = vectors_for(n);
+    constexpr Index width = vectors * lanes;
     const real* const a = A + first * depth;
-    for (Index p = 0; p < places; p += vectors * lanes) {
+    for (Index p = 0; p < rows * pitch; p += width) {
       Sums<n, vectors> sums;
       sums.add(
-          depth, [&](Index t, int row) { return a[t * n + row]; },
+          depth, [&](Index t, int o) { return a[t * n + o]; },
           [&](Index t) { return image + offset[static_cast<std::size_t>(t)] + p; });
-      for (int row = 0; row < n; ++row) {
-        real values[vectors * lanes];
-        for (int v = 0; v < vectors; ++v) store(sums.at[row][v], values + v * lanes);
-        write(first + row, p, values, std::min<Index>(vectors * lanes, places - p));
-      }
+      real values[n * width];
+      sums.store(values);
+      Index row = p / pitch, col = p % pitch;
+      for (Index i = 0; i < std::min(width, rows * pitch - p); i += pitch - col, col = 0, ++row)
+        if (col < cols)
+          for (int o = 0; o < n; ++o)
+            write(first + o, row, col, values + o * width + i, std::min({cols - col, width - i}));
     }
   });
 }
@@ -115,29 +97,6 @@ void pack(Index rows, Index depth, real* A, const auto& at) {
       for (Index t = 0; t < depth; ++t) a[t * count + row] = at(first + row, t);
   });
 }
-
-// The values of places p ..., counted in rows of `pitch`, of which the first `cols` are of use: calls
-// write(row, col, values, count) for each run of neighbours.
-void for_each_run(Index p, Index pitch, Index cols, const real* values, Index count, const auto& write) {
-  Index row = p / pitch, col = p % pitch;
-  for (Index i = 0; i < count; i += pitch - col, col = 0, ++row)
-    if (col < cols) write(row, col, values + i, std::min(cols - col, count - i));
-}
-
-// How an image is shared out: into bands of rows, so many that what they see fits into a cache of the second level, and
-// that there is one for each thread.
-Index bands(Index images, Index rows, Index size) {
-  constexpr Index most = Index{1 << 20} / sizeof(real);
-  const Index threads = (omp_get_max_threads() + images - 1) / images;
-  return std::min(rows, std::max(threads, (size + most - 1) / most));
-}
-
-// The rows begin ... end-1 of one band.
-struct Band {
-  Index begin, end;
-  Index rows() const { return end - begin; }
-};
-Band band(Index i, Index count, Index rows) { return {rows * i / count, rows * (i + 1) / count}; }
 
 // What the bands of an image see: the copy of `channels` channels, by phases, and where a kernel finds there what it
 // sees, relative to the place.
@@ -195,13 +154,12 @@ void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2
       const Band rows = band(task % count, count, out_h);
       seen.copy(x + i * C * g.height * g.width, rows, image);
       real* const to = y + i * out * out_h * out_w + rows.begin * out_w;
-      correlate(packed.data() + group * out * depth, out, offset[rows.rows() < largest], image, rows.rows() * pitch,
-                [&](Index o, Index p, const real* values, Index n) {
+      correlate(packed.data() + group * out * depth, out, offset[rows.rows() < largest], image, rows.rows(), pitch,
+                out_w, [&](Index o, Index row, Index col, const real* values, Index n) {
                   const real b = bias ? bias[group * out + o] : 0;
-                  for_each_run(p, pitch, out_w, values, n, [&](Index row, Index col, const real* run, Index length) {
-                    real* const at = to + (o * out_h + row) * out_w + col;
-                    for (Index k = 0; k < length; ++k) at[k] = run[k] + b;
-                  });
+                  real* const at = to + (o * out_h + row) * out_w + col;
+#pragma omp simd
+                  for (Index k = 0; k < n; ++k) at[k] = values[k] + b;
                 });
     }
   });
@@ -261,20 +219,19 @@ void conv2d_backward_x(const real* W, const real* dY, real* dX, const Conv2dSize
       for (const Phase& phase : phases) {
         const std::vector<Index>& offset = phase.offset[rows.rows() < largest];
         const real* const A = phase.packed.data() + i % s.groups * C * static_cast<Index>(offset.size());
-        correlate(A, C, offset, image, rows.rows() * pitch, [&](Index c, Index p, const real* values, Index n) {
-          for_each_run(p, pitch, steps_w, values, n, [&](Index row, Index col, const real* run, Index length) {
-            const Index y = phase.row + (rows.begin + row) * g.stride_h;
-            if (y < 0 || y >= g.height) return;
-            real* const to = dX + ((i * C + c) * g.height + y) * g.width;
-            const Index first = phase.col + col * g.stride_w;
-            const Index k0 = first < 0 ? (-first + g.stride_w - 1) / g.stride_w : 0;
-            const Index k1 = first < g.width ? std::min(length, (g.width - 1 - first) / g.stride_w + 1) : 0;
-            if (g.stride_w == 1)
-              for (Index k = k0; k < k1; ++k) to[first + k] = run[k];
-            else
-              for (Index k = k0; k < k1; ++k) to[first + k * g.stride_w] = run[k];
-          });
-        });
+        correlate(A, C, offset, image, rows.rows(), pitch, steps_w,
+                  [&](Index c, Index row, Index col, const real* values, Index n) {
+                    const Index y = phase.row + (rows.begin + row) * g.stride_h;
+                    if (y < 0 || y >= g.height) return;
+                    real* const to = dX + ((i * C + c) * g.height + y) * g.width;
+                    const Index x = phase.col + col * g.stride_w;
+                    const Index k0 = x < 0 ? (-x + g.stride_w - 1) / g.stride_w : 0;
+                    const Index k1 = x < g.width ? std::min(n, (g.width - 1 - x) / g.stride_w + 1) : 0;
+                    with_step(g.stride_w, [=](auto step) {
+#pragma omp simd
+                      for (Index k = k0; k < k1; ++k) to[x + k * step] = values[k];
+                    });
+                  });
       }
     }
   });
@@ -374,7 +331,7 @@ void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSize
             const Index places = rows.rows() * out_w;
             for (Index k = 0; k < panels; ++k)
               to_panel(from + k * panel * plane, plane, std::min<Index>(panel, out - k * panel), places,
-                       [&](Index p) { return turned + (k * places + p) * panel; });
+                       Walk(turned + k * places * panel));
             add_by_channels(turned, panels, offsets, image, rows.rows(), out_w, seen.pitch, to);
           }
         }

@@ -39,15 +39,18 @@ inline void store(Vector v, real* x) { std::memcpy(x, &v, sizeof v); }
 /// The first `count` numbers alone; 0 for the others.
 inline Vector load(const real* x, Index count) {
   if (count >= lanes) return load(x);
-  real all[lanes] = {};
-  for (Index i = 0; i < count; ++i) all[i] = x[i];
+  alignas(vector_bytes) real all[lanes];
+#pragma omp simd
+  for (int i = 0; i < lanes; ++i) all[i] = i < count ? x[i] : 0;
   return load(all);
 }
 inline void store(Vector v, real* x, Index count) {
   if (count >= lanes) return store(v, x);
-  real all[lanes];
+  alignas(vector_bytes) real all[lanes];
   store(v, all);
-  for (Index i = 0; i < count; ++i) x[i] = all[i];
+#pragma omp simd
+  for (int i = 0; i < lanes; ++i)
+    if (i < count) x[i] = all[i];
 }
 
 /// sum += A·B for `depth` x rows and depth x (vectors · lanes) matrices, transposed: a(k, row) is a number, b(k) points
@@ -124,27 +127,49 @@ inline void transpose(Vector (&v)[lanes]) {
   }
 }
 
+/// Walks from pixel to pixel of a panel in channels-last form; after each `cols` to the next row, `pitch` pixels after
+/// the one before.
+template <class T>
+class Walk {
+ public:
+  explicit Walk(T* at, Index cols = 1, Index pitch = 1) : at_(at), cols_(cols), gap_((pitch - cols) * panel) {}
+  T* operator*() const { return at_; }
+  void operator++() {
+    at_ += panel;
+    if (++col_ == cols_) at_ += gap_, col_ = 0;
+  }
+
+ private:
+  T* at_;
+  Index cols_, gap_, col_ = 0;
+};
+
 /// Channels become the innermost axis: of `pixels` pixels in planes that lie `stride` apart, those of at most a panel
-/// of channels go side by side to to(pixel), with 0 for channels that there are not. from_panel() is the way back.
-void to_panel(const real* x, Index stride, Index channels, Index pixels, const auto& to) {
-  for (Index c = 0; c < panel; c += lanes)
+/// of channels are written side by side along the walk, with 0 for channels that there are not. from_panel() is the way
+/// back.
+inline void to_panel(const real* x, Index stride, Index channels, Index pixels, const Walk<real>& to) {
+  for (Index c = 0; c < panel; c += lanes) {
+    Walk<real> walk = to;
     for (Index p = 0; p < pixels; p += lanes) {
       const Index n = std::min<Index>(lanes, channels - c), count = std::min<Index>(lanes, pixels - p);
       Vector block[lanes] = {};
       for (Index i = 0; i < n; ++i) block[i] = load(x + (c + i) * stride + p, count);
       transpose(block);
-      for (Index i = 0; i < count; ++i) store(block[i], to(p + i) + c);
+      for (Index i = 0; i < count; ++i, ++walk) store(block[i], *walk + c);
     }
+  }
 }
-void from_panel(const auto& from, real* x, Index stride, Index channels, Index pixels) {
-  for (Index c = 0; c < channels; c += lanes)
+inline void from_panel(const Walk<const real>& from, real* x, Index stride, Index channels, Index pixels) {
+  for (Index c = 0; c < channels; c += lanes) {
+    Walk<const real> walk = from;
     for (Index p = 0; p < pixels; p += lanes) {
       const Index n = std::min<Index>(lanes, channels - c), count = std::min<Index>(lanes, pixels - p);
       Vector block[lanes] = {};
-      for (Index i = 0; i < count; ++i) block[i] = load(from(p + i) + c);
+      for (Index i = 0; i < count; ++i, ++walk) block[i] = load(*walk + c);
       transpose(block);
       for (Index i = 0; i < n; ++i) store(block[i], x + (c + i) * stride + p, count);
     }
+  }
 }
 
 }  // namespace bobbin::cpu

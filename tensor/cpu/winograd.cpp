@@ -75,7 +75,7 @@ struct Pass {
 
   Index out_h() const { return height + 2 * padding_h - 2; }
   Index out_w() const { return width + 2 * padding_w - 2; }
-  Index down() const { return (out_h() + 1) / 2; }   // tiles in an image
+  Index down() const { return (out_h() + 1) / 2; }  // tiles in an image
   Index across() const { return (out_w() + 1) / 2; }
 };
 Pass forward(const Conv2dSizes& s) {
@@ -95,13 +95,13 @@ void transform_kernels(const real* W, const Pass& p, Index stride_in, Index stri
     for (Index i = begin; i < end; ++i) {
       const Index group = i / panels(p.out), o = i % panels(p.out) * panel;
       for (Index c = 0; c < p.in; ++c) {
-        real taps[9 * panel];
+        alignas(vector_bytes) real taps[9 * panel];
         to_panel(W + group * p.in * p.out * 9 + c * stride_in + o * stride_out, stride_out,
-                 std::min<Index>(panel, p.out - o), 9,
-                 [&](Index tap) { return taps + (turned ? 8 - tap : tap) * panel; });
+                 std::min<Index>(panel, p.out - o), 9, Walk(taps));
         for (int v = 0; v < panel; v += lanes)
-          store_square(both(of_kernel, load_square<3>(taps + v, 3 * panel, panel)), U + i * each + c * panel + v,
-                       4 * p.in * panel, p.in * panel);
+          store_square(both(of_kernel, turned ? load_square<3>(taps + 8 * panel + v, -3 * panel, -panel)
+                                              : load_square<3>(taps + v, 3 * panel, panel)),
+                       U + i * each + c * panel + v, 4 * p.in * panel, p.in * panel);
       }
     }
   });
@@ -121,14 +121,6 @@ void for_each_image(const Pass& p, Block rows, const auto& body) {
   }
 }
 
-// Of a plane whose pixels lie `pitch` apart in channels-last form, where each stands.
-std::vector<int> places(Index height, Index width, Index pitch) {
-  std::vector<int> place;
-  for (Index y = 0; y < height; ++y)
-    for (Index x = 0; x < width; ++x) place.push_back(static_cast<int>((y * pitch + x) * panel));
-  return place;
-}
-
 // Transformed tiles lie (16, panels, tiles, panel); `rows` is at least the number of tiles, and odd: the sixteen would
 // else begin a multiple of 4096 bytes apart, where they drive each other out of the cache.
 Index odd(Index tiles) { return tiles | 1; }
@@ -137,7 +129,6 @@ Index odd(Index tiles) { return tiles | 1; }
 struct Pixels {
   const Pass& p;
   Index pitch = 2 * p.across() + 2;
-  std::vector<int> place = places(p.height, p.width, pitch);
 
   Index size(Index rows) const { return (2 * rows + 2) * pitch * panel; }
   // (16, panels of in, odd(tiles), panel)
@@ -151,15 +142,14 @@ struct Pixels {
         if (begin < end)
           to_panel(x + ((image * p.groups + group) * p.in + c) * plane + begin * p.width, plane,
                    std::min<Index>(panel, p.in - c), (end - begin) * p.width,
-                   [&, to = pixels + ((begin - top) * pitch + p.padding_w) * panel](Index i) {
-                     return to + place[static_cast<std::size_t>(i)];
-                   });
+                   Walk(pixels + ((begin - top) * pitch + p.padding_w) * panel, p.width, pitch));
         real* to = V + c / panel * one + before * panel;
         for (Index i = 0; i < rows; ++i)
           for (Index j = 0; j < p.across(); ++j, to += panel)
             for (int v = 0; v < panel; v += lanes)
-              store_square(both(of_pixels, load_square<4>(pixels + (2 * i * pitch + 2 * j) * panel + v, pitch * panel, panel)),
-                           to + v, 4 * each, each);
+              store_square(
+                  both(of_pixels, load_square<4>(pixels + (2 * i * pitch + 2 * j) * panel + v, pitch * panel, panel)),
+                  to + v, 4 * each, each);
       }
     });
   }
@@ -169,7 +159,6 @@ struct Pixels {
 struct Results {
   const Pass& p;
   Index pitch = 2 * p.across();
-  std::vector<int> place = places(p.out_h(), p.out_w(), pitch);
 
   Index size(Index rows) const { return 2 * rows * pitch * panel; }
   Index plane() const { return p.out_h() * p.out_w(); }
@@ -189,7 +178,7 @@ struct Results {
               for (Vector& result : line.at) result += load(b + v);
             store_square(tile, results + (2 * i * pitch + 2 * j) * panel + v, pitch * panel, panel);
           }
-      from_panel([&](Index i) { return results + place[static_cast<std::size_t>(i)]; },
+      from_panel(Walk<const real>(results, p.out_w(), pitch),
                  y + ((image * p.groups + group) * p.out + o) * plane() + 2 * row * p.out_w(), plane(), n,
                  (std::min(2 * (row + rows), p.out_h()) - 2 * row) * p.out_w());
     });
@@ -202,13 +191,14 @@ struct Results {
         std::fill_n(results, size(rows), real{0});
         to_panel(dY + ((image * p.groups + group) * p.out + o) * plane() + 2 * row * p.out_w(), plane(),
                  std::min<Index>(panel, p.out - o), (std::min(2 * (row + rows), p.out_h()) - 2 * row) * p.out_w(),
-                 [&](Index i) { return results + place[static_cast<std::size_t>(i)]; });
+                 Walk(results, p.out_w(), pitch));
         real* to = M + o / panel * one + before * panel;
         for (Index i = 0; i < rows; ++i)
           for (Index j = 0; j < p.across(); ++j, to += panel)
             for (int v = 0; v < panel; v += lanes)
-              store_square(both(of_results, load_square<2>(results + (2 * i * pitch + 2 * j) * panel + v, pitch * panel, panel)),
-                           to + v, 4 * each, each);
+              store_square(
+                  both(of_results, load_square<2>(results + (2 * i * pitch + 2 * j) * panel + v, pitch * panel, panel)),
+                  to + v, 4 * each, each);
       }
     });
   }
@@ -232,7 +222,7 @@ void multiply(const real* V, const real* U, real* M, Index tiles, Index in) {
 std::vector<Block> blocks(const Pass& p, Index size_of_tile) {
   constexpr Index wanted = Index{1 << 20} / sizeof(real);
   const Index rows = p.batch * p.down(), threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-  const Index tiles = std::max<Index>(wanted / size_of_tile, 8 * most_rows);
+  const Index tiles = std::max<Index>(wanted / size_of_tile, 12 * most_rows);
   Index count = (rows * p.across() + tiles - 1) / tiles;
   count = std::min(rows, (count + threads - 1) / threads * threads);
   std::vector<Block> blocks;
@@ -245,34 +235,40 @@ Index largest(const std::vector<Block>& blocks) {
   return rows;
 }
 
+// How many panels of results are made of a block at a time: for all of them one of the sixteen parts of V stays near.
+constexpr Index together = 16;
+
 void correlate(const real* x, const real* U, const real* bias, real* y, const Pass& p) {
   const Pixels pixels{p};
   const Results results{p};
-  const std::vector<Block> all = blocks(p, 16 * (panels(p.in) + 1) * panel);
+  const Index in = panels(p.in), out = panels(p.out), most = std::min(out, together);
+  const std::vector<Block> all = blocks(p, 16 * (in + most) * panel);
   const auto count = static_cast<Index>(all.size());
   const Index rows = largest(all), tiles = odd(rows * p.across());
-  const Index images = std::max(pixels.size(rows), results.size(rows));
-  const Workspace<real> workspace(images + 16 * (panels(p.in) + 1) * tiles * panel);
+  const Index images = std::max(pixels.size(rows), results.size(rows));  // multiples of a panel, as all that follow
+  const Workspace<real> workspace(images + 16 * (in + most) * tiles * panel);
   parallel_for(count * p.groups, 1, [&](Index begin, Index end) {
-    real *const image = workspace.mine(), *const V = image + images, *const M = V + 16 * panels(p.in) * tiles * panel;
+    real *const image = workspace.mine(), *const V = image + images, *const M = V + 16 * in * tiles * panel;
     for (Index task = begin; task < end; ++task) {
       const Block block = all[static_cast<std::size_t>(task % count)];
-      const Index group = task / count, n = (block.end - block.begin) * p.across();
+      const Index group = task / count, n = (block.end - block.begin) * p.across(), one = odd(n) * panel;
       pixels.transform(x, group, block, n, image, V);
-      for (Index o = 0; o < panels(p.out); ++o) {
+      for (Index first = 0; first < out; first += together) {
+        const Index last = std::min(out, first + together);
         for (Index i = 0; i < 16; ++i)
-          multiply(V + i * panels(p.in) * odd(n) * panel, U + ((group * panels(p.out) + o) * 16 + i) * p.in * panel,
-                   M + i * odd(n) * panel, n, p.in);
-        results.transform(M, group, o * panel, block, n, bias, image, y);
+          for (Index o = first; o < last; ++o)
+            multiply(V + i * in * one, U + ((group * out + o) * 16 + i) * p.in * panel,
+                     M + ((o - first) * 16 + i) * one, n, p.in);
+        for (Index o = first; o < last; ++o)
+          results.transform(M + (o - first) * 16 * one, group, o * panel, block, n, bias, image, y);
       }
     }
   });
 }
 
-std::vector<real>& kept_kernels(const Pass& p) {
-  thread_local std::vector<real> U;  // kept for the next call
-  U.resize(static_cast<std::size_t>(p.groups * panels(p.out) * 16 * p.in * panel));
-  return U;
+real* room_for_kernels(const Pass& p) {
+  thread_local Scratch<real> kept;  // for the next call, too
+  return kept.resize(p.groups * panels(p.out) * 16 * p.in * panel);
 }
 
 }  // namespace
@@ -286,16 +282,16 @@ bool suits(const Conv2dSizes& s) {
 
 void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2dSizes& s) {
   const Pass p = forward(s);
-  std::vector<real>& U = kept_kernels(p);
-  transform_kernels(W, p, 9, 9 * p.in, false, U.data());
-  correlate(x, U.data(), bias, y, p);
+  real* const U = room_for_kernels(p);
+  transform_kernels(W, p, 9, 9 * p.in, false, U);
+  correlate(x, U, bias, y, p);
 }
 
 void conv2d_backward_x(const real* W, const real* dY, real* dX, const Conv2dSizes& s) {
   const Pass p = backward(s);
-  std::vector<real>& U = kept_kernels(p);
-  transform_kernels(W, p, 9 * p.out, 9, true, U.data());
-  correlate(dY, U.data(), nullptr, dX, p);
+  real* const U = room_for_kernels(p);
+  transform_kernels(W, p, 9 * p.out, 9, true, U);
+  correlate(dY, U, nullptr, dX, p);
 }
 
 void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSizes& s) {
@@ -306,15 +302,14 @@ void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSize
   const std::vector<Block> all = blocks(p, 16 * (in + out) * panel);
   const auto count = static_cast<Index>(all.size());
   const Index rows = largest(all), tiles = odd(rows * p.across());
-  const Index images = std::max(pixels.size(rows), results.size(rows));
+  const Index images = std::max(pixels.size(rows), results.size(rows));  // multiples of a panel, as all that follow
   const Workspace<real> workspace(images + 16 * (in + out) * tiles * panel);
   // Each thread sums up its own part of the blocks, (16, panels of in, out, panel), and the parts are added in order:
   // the same bits each time.
   const Index parts = std::min<Index>(omp_in_parallel() ? 1 : omp_get_max_threads(), count);
   const Index each = in * p.out * panel, size = p.groups * 16 * each;
-  thread_local std::vector<real> kept;
-  kept.resize(static_cast<std::size_t>(parts * size));
-  real* const sums = kept.data();
+  thread_local Scratch<real> kept;
+  real* const sums = kept.resize(parts * size);
   parallel_for(parts, 1, [&](Index first, Index last) {
     real *const image = workspace.mine(), *const V = image + images, *const M = V + 16 * in * tiles * panel;
     for (Index part = first; part < last; ++part)
@@ -345,7 +340,7 @@ void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSize
   parallel_for(p.groups * p.out * in, (1 << 8) / parts + 1, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const Index group = i / (p.out * in), o = i / in % p.out, c = i % in;
-      real taps[9 * panel];
+      alignas(vector_bytes) real taps[9 * panel];
       for (int v = 0; v < panel; v += lanes) {
         Square<4> sum{};
         for (Index part = 0; part < parts; ++part) {
@@ -356,7 +351,7 @@ void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSize
         }
         store_square(both(to_kernel, sum), taps + v, 3 * panel, panel);
       }
-      from_panel([&](Index tap) { return taps + tap * panel; }, dW + ((group * p.out + o) * p.in + c * panel) * 9, 9,
+      from_panel(Walk<const real>(taps), dW + ((group * p.out + o) * p.in + c * panel) * 9, 9,
                  std::min<Index>(panel, p.in - c * panel), 9);
     }
   });

@@ -1,8 +1,8 @@
 #pragma once
 #include "tensor/kernels.h"
 
-/// Convolution with kernels of 3 x 3 without stride in fewer multiplications. Arguments as those of the kernels of these
-/// names.
+/// Convolution with kernels of 3 x 3 without stride in fewer multiplications. Arguments as those of the kernels of
+/// these names.
 namespace bobbin::cpu::winograd {
 
 /// Whether it can, and is faster than tensor/cpu/direct.h.

@@ -1,6 +1,7 @@
 // Convolutions, and images rearranged so that one becomes a matrix product.
 #include <algorithm>
 
+#include "tensor/cpu/columns.h"
 #include "tensor/cpu/depthwise.h"
 #include "tensor/cpu/direct.h"
 #include "tensor/cpu/onednn.h"
@@ -47,16 +48,19 @@ Index results(const Conv2dSizes& s) { return s.batch * s.out * s.geometry.out_h(
 }  // namespace
 
 void conv2d_rounded(const bfloat16* x, const bfloat16* W, const real* bias, real* y, const Conv2dSizes& s) {
+  if (columns::suits(s)) return columns::conv2d(x, W, bias, y, s);
   if (onednn::conv2d(x, W, bias, y, s)) return;
   conv2d(widened(x, images(s)).get(), widened(W, kernels(s)).get(), bias, y, s);
 }
 
 void conv2d_rounded_backward_x(const bfloat16* W, const bfloat16* dY, real* dX, const Conv2dSizes& s) {
+  if (columns::suits(s)) return columns::conv2d_backward_x(W, dY, dX, s);
   if (onednn::conv2d_backward_x(W, dY, dX, s)) return;
   conv2d_backward_x(widened(W, kernels(s)).get(), widened(dY, results(s)).get(), dX, s);
 }
 
 void conv2d_rounded_backward_w(const bfloat16* x, const bfloat16* dY, real* dW, const Conv2dSizes& s) {
+  if (columns::suits(s)) return columns::conv2d_backward_w(x, dY, dW, s);
   if (onednn::conv2d_backward_w(x, dY, dW, s)) return;
   conv2d_backward_w(widened(x, images(s)).get(), widened(dY, results(s)).get(), dW, s);
 }

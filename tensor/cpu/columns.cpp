@@ -1,0 +1,102 @@
+// A row of the columns X* is what the kernels see at one place of one image, (B·places, C·h·w). With kernels W (out,
+// C·h·w) and results in the same order, Y* (B·places, out),
+//
+//     Y* = X*·Wᵀ + b,    dX* = dY*·W,    dW = dY*ᵀ·X*.
+#include "tensor/cpu/columns.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "tensor/parallel.h"
+#include "tensor/storage.h"
+
+namespace bobbin::cpu::columns {
+namespace {
+
+Index places(const Conv2dSizes& s) { return s.geometry.out_h() * s.geometry.out_w(); }
+Index rows(const Conv2dSizes& s) { return s.batch * places(s); }
+Index depth(const Conv2dSizes& s) { return s.geometry.channels * s.geometry.kernel_h * s.geometry.kernel_w; }
+
+// Calls visit(number of the row and column, pixel of the image or -1) for all that the kernels see of an image.
+template <class Visit>
+void for_each_pixel(const Conv2dGeometry& g, const Visit& visit) {
+  Index at = 0;
+  for (Index y = 0; y < g.out_h(); ++y)
+    for (Index x = 0; x < g.out_w(); ++x)
+      for (Index c = 0; c < g.channels; ++c)
+        for (Index i = 0; i < g.kernel_h; ++i)
+          for (Index j = 0; j < g.kernel_w; ++j, ++at) {
+            const Index row = y * g.stride_h + i * g.dilation_h - g.padding_h;
+            const Index column = x * g.stride_w + j * g.dilation_w - g.padding_w;
+            const bool inside = row >= 0 && row < g.height && column >= 0 && column < g.width;
+            visit(at, inside ? (c * g.height + row) * g.width + column : -1);
+          }
+}
+
+// X*.
+std::shared_ptr<bfloat16> columns_of(const bfloat16* x, const Conv2dSizes& s) {
+  const Conv2dGeometry& g = s.geometry;
+  const Index image = g.channels * g.height * g.width, each = places(s) * depth(s);
+  const std::shared_ptr<bfloat16> columns = memory::allocate_as<bfloat16>(s.batch * each);
+  parallel_for(s.batch, 1, [&, to = columns.get()](Index begin, Index end) {
+    for (Index b = begin; b < end; ++b)
+      for_each_pixel(g, [from = x + b * image, to = to + b * each](Index at, Index pixel) {
+        to[at] = pixel < 0 ? bfloat16{0} : from[pixel];
+      });
+  });
+  return columns;
+}
+
+// y (B, n, m) = x (B, m, n).
+template <class T>
+void transpose(const T* x, T* y, Index batch, Index m, Index n) {
+  parallel_for(batch, 1, [=](Index begin, Index end) {
+    for (Index b = begin; b < end; ++b)
+      for (Index i = 0; i < m; ++i)
+        for (Index j = 0; j < n; ++j) y[(b * n + j) * m + i] = x[(b * m + i) * n + j];
+  });
+}
+
+// dY*.
+std::shared_ptr<bfloat16> by_places(const bfloat16* dY, const Conv2dSizes& s) {
+  const std::shared_ptr<bfloat16> result = memory::allocate_as<bfloat16>(rows(s) * s.out);
+  transpose(dY, result.get(), s.batch, s.out, places(s));
+  return result;
+}
+
+}  // namespace
+
+// With AMX, 128 images of 512 channels and 3 x 3 pixels take 7 ms forward and 17 back, where oneDNN's convolution takes
+// 14 and 49; of 256 channels and 6 x 6 pixels 12 and 35, where that takes 4 and 14.
+bool suits(const Conv2dSizes& s) { return s.groups == 1 && places(s) <= 16 && depth(s) >= 256; }
+
+void conv2d(const bfloat16* x, const bfloat16* W, const real* bias, real* y, const Conv2dSizes& s) {
+  const Index k = depth(s);
+  const std::shared_ptr<real> result = memory::allocate(rows(s) * s.out);
+  gemm_rounded({.m = rows(s), .n = s.out, .k = k, .bias = bias}, {columns_of(x, s).get(), k}, {W, k, true},
+               ResultMatrix{result.get(), s.out});
+  transpose(result.get(), y, s.batch, places(s), s.out);
+}
+
+void conv2d_backward_x(const bfloat16* W, const bfloat16* dY, real* dX, const Conv2dSizes& s) {
+  const Conv2dGeometry& g = s.geometry;
+  const Index k = depth(s), image = g.channels * g.height * g.width;
+  const std::shared_ptr<real> columns = memory::allocate(rows(s) * k);
+  gemm_rounded({.m = rows(s), .n = k, .k = s.out}, {by_places(dY, s).get(), s.out}, {W, k},
+               ResultMatrix{columns.get(), k});
+  parallel_for(s.batch, 1, [&, from = columns.get()](Index begin, Index end) {
+    std::fill(dX + begin * image, dX + end * image, real{0});
+    for (Index b = begin; b < end; ++b)
+      for_each_pixel(g, [from = from + b * places(s) * k, to = dX + b * image](Index at, Index pixel) {
+        if (pixel >= 0) to[pixel] += from[at];
+      });
+  });
+}
+
+void conv2d_backward_w(const bfloat16* x, const bfloat16* dY, real* dW, const Conv2dSizes& s) {
+  const Index k = depth(s);
+  gemm_rounded({.m = s.out, .n = k, .k = rows(s)}, {by_places(dY, s).get(), s.out, true}, {columns_of(x, s).get(), k},
+               ResultMatrix{dW, k});
+}
+
+}  // namespace bobbin::cpu::columns

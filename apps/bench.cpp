@@ -248,9 +248,33 @@ void sweep(int rounds) {
   }
 }
 
+// A single convolution, forward, and with both gradients: BATCH,IN,OUT,SIDE,KERNEL,STRIDE,GROUPS, with half the kernel
+// as padding.
+struct Convolution {
+  Rng rng{0};
+  Conv2dOptions options;
+  Tensor x, W, dY;
+
+  explicit Convolution(const std::vector<Index>& row)
+      : options{.stride = row[5], .padding = row[4] / 2, .groups = row[6]},
+        x(rng.uniform({row[0], row[1], row[3], row[3]})),
+        W(rng.uniform({row[2], row[1] / row[6], row[4], row[4]})),
+        dY(rng.uniform(conv2d(x, W, {}, options).shape())) {}
+  void evaluate() {
+    x.data();  // as if it were written: in bfloat16 it has to be rounded again
+    conv2d(x, W, {}, options);
+  }
+  void train_step() {
+    evaluate();
+    dY.data();
+    conv2d_backward_w(x, dY, W.shape(), options);
+    conv2d_backward_x(W, dY, x.shape(), options);
+  }
+};
+
 // A step for each line on stdin, "train" or "eval", answered with its seconds: so that another program can be
 // measured in turn with this one, whatever else the machine is doing.
-void lockstep(Workload work) {
+void lockstep(auto work) {
   for (std::string line; std::getline(std::cin, line);) {
     std::printf("%.6f\n", seconds([&] { line == "eval" ? work.evaluate() : work.train_step(); }));
     std::fflush(stdout);
@@ -264,6 +288,7 @@ int main(int argc, char** argv) try {
   int rounds = 7, count = default_threads();
   Index batch_size = 128;
   bool in_lockstep = false, in_sweep = false, whole = false;
+  std::vector<Index> convolution;
   Precision precision = Precision::float32;
   CLI::App app("Measures training and evaluation of d2l.ai's Vision Transformer.", "bench");
   app.add_option("--rounds", rounds, "number of rounds, whose medians are printed")
@@ -283,6 +308,12 @@ int main(int argc, char** argv) try {
   app.add_flag("--whole-last-block", whole,
                "compute the last block for all tokens, not only for those that the head uses")
       ->needs(lock);
+  app.add_option("--convolution", convolution,
+                 "the step is that of one convolution: BATCH,IN,OUT,SIDE,KERNEL,STRIDE,GROUPS, padding half the kernel")
+      ->delimiter(',')
+      ->expected(7)
+      ->check(command_line::within(1, 60000))
+      ->needs(lock);
   command_line::add_precision(app, precision);
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
   if (!in_lockstep && !in_sweep) {
@@ -292,8 +323,10 @@ int main(int argc, char** argv) try {
     const ProductsIn products_in(precision);
     if (in_sweep)
       sweep(rounds);
+    else if (!convolution.empty())
+      lockstep(Convolution(convolution));
     else
-      lockstep({{.whole_last_block = whole}, batch_size});
+      lockstep(Workload({.whole_last_block = whole}, batch_size));
   }
   command_line::check_printed();
 } catch (const std::exception& error) {

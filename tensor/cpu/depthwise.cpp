@@ -43,16 +43,21 @@ struct Image {
   Index size() const { return rows * cols * panel; }
   // Of planes (height, width) that lie `stride` apart.
   void copy(const real* x, Index stride, Index channels, Index height, Index width, real* to) const {
-    std::fill_n(to, size(), real{0});
-    const Index begin = std::max<Index>(left, 0), end = std::min(left + cols, width);
-    const Index first = std::max<Index>(top, 0), last = std::min(top + rows, height), beyond = left + cols - width;
-    if (first >= last || begin >= end) return;
-    if (left <= 0 && beyond >= 0)  // whole rows, which follow each other
-      return to_panel(x + first * width, stride, channels, (last - first) * width,
-                      Walk(to + ((first - top) * cols - left) * panel, width, cols));
-    for (Index row = first; row < last; ++row)
-      to_panel(x + row * width + begin, stride, channels, end - begin,
-               Walk(to + ((row - top) * cols + begin - left) * panel));
+    const Index begin = std::clamp<Index>(-left, 0, cols), end = std::clamp(width - left, begin, cols);
+    const Index first = std::clamp<Index>(-top, 0, rows), last = std::clamp(height - top, first, rows);
+    std::fill_n(to, first * cols * panel, real{0});
+    std::fill_n(to + last * cols * panel, (rows - last) * cols * panel, real{0});
+    for (Index row = first; row < last; ++row) {
+      real* const at = to + row * cols * panel;
+      std::fill_n(at, begin * panel, real{0});
+      std::fill_n(at + end * panel, (cols - end) * panel, real{0});
+    }
+    const real* const from = x + (top + first) * width + left + begin;
+    real* const at = to + (first * cols + begin) * panel;
+    if (end - begin == width)  // whole rows, which follow each other
+      return to_panel(from, stride, channels, (last - first) * width, Walk(at, width, cols));
+    for (Index row = 0; row < last - first; ++row)
+      to_panel(from + row * width, stride, channels, end - begin, Walk(at + row * cols * panel));
   }
 };
 
@@ -71,27 +76,26 @@ struct Tap {
   Index number, offset;
 };
 
-// y[i] = start + Σ_t W[t] ⊙ image[step·i + offset[t]] for `count` neighbours, `step` and `step_y` pixels apart. start
-// is a panel of numbers; without it y goes on from what it is.
+// y[i] = start + Σ_t W[t] ⊙ image[step·i + offset[t]] for `count` neighbours, `step` and `step_y` pixels apart, and
+// half a panel of channels: so all that a row of places sees of them stays in the first cache for the next row. Without
+// a start y goes on from what it is.
 void add_row(const real* W, const std::vector<Tap>& taps, const real* image, Index step, const real* start, real* y,
              Index step_y, Index count) {
   for_each_part<most>(count, [&](Index first, auto count) {
     with_step(step, [&](auto step) {  // a constant one needs no arithmetic with addresses
       constexpr int n = decltype(count)::value;
-      for (int v = 0; v < panel; v += lanes) {
-        real* const to = y + first * step_y * panel + v;
-        Vector sum[n];
+      real* const to = y + first * step_y * panel;
+      Vector sum[n];
 #pragma GCC unroll 16
-        for (int i = 0; i < n; ++i) sum[i] = load(start ? start + v : to + i * step_y * panel);
-        for (const Tap& tap : taps) {
-          const Vector w = load(W + tap.number * panel + v);
-          const real* const from = image + tap.offset + first * step * panel + v;
+      for (int i = 0; i < n; ++i) sum[i] = load(start ? start : to + i * step_y * panel);
+      for (const Tap& tap : taps) {
+        const Vector w = load(W + tap.number * panel);
+        const real* const from = image + tap.offset + first * step * panel;
 #pragma GCC unroll 16
-          for (int i = 0; i < n; ++i) sum[i] += w * load(from + i * step * panel);
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < n; ++i) store(sum[i], to + i * step_y * panel);
+        for (int i = 0; i < n; ++i) sum[i] += w * load(from + i * step * panel);
       }
+#pragma GCC unroll 16
+      for (int i = 0; i < n; ++i) store(sum[i], to + i * step_y * panel);
     });
   });
 }
@@ -159,13 +163,13 @@ void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2
       for (Index k = 0; k < s.times; ++k) {
         real start[panel] = {};
         for (Index i = 0; bias && i < n; ++i) start[i] = bias[(c + i) * s.times + k];
-        for (Index row = 0; row < rows.rows(); ++row) {
-          add_row(kernels.data() + (c / panel * s.times + k) * s.taps() * panel, taps,
-                  image + row * s.h.stride * part.cols * panel, s.w.stride, start, result + row * s.w.out * panel, 1,
-                  s.w.out);
-        }
-        from_panel(Walk<const real>(result), y + ((b * s.channels + c) * s.times + k) * plane + rows.begin * s.w.out,
-                   s.times * plane, n, rows.rows() * s.w.out);
+        real* const to = y + ((b * s.channels + c) * s.times + k) * plane + rows.begin * s.w.out;
+        for (int v = 0; v < panel; v += lanes)
+          for (Index row = 0; row < rows.rows(); ++row)
+            add_row(kernels.data() + (c / panel * s.times + k) * s.taps() * panel + v, taps,
+                    image + row * s.h.stride * part.cols * panel + v, s.w.stride, start + v,
+                    result + row * s.w.out * panel + v, 1, s.w.out);
+        from_panel(Walk<const real>(result), to, s.times * plane, n, rows.rows() * s.w.out);
       }
     }
   });
@@ -208,11 +212,12 @@ void conv2d_backward_x(const real* W, const real* dY, real* dX, const Conv2dSize
       std::fill_n(result, rows.rows() * h.stride * pitch * panel, real{0});
       for (Index k = 0; k < s.times; ++k) {
         part.copy(dY + ((b * s.channels + c) * s.times + k) * plane, s.times * plane, n, h.out, w.out, image);
-        for (const Phase& phase : phases)
-          for (Index row = 0; row < rows.rows(); ++row)
-            add_row(kernels.data() + (c / panel * s.times + k) * s.taps() * panel, phase.taps,
-                    image + row * part.cols * panel, 1, nullptr,
-                    result + ((row * h.stride + phase.row) * pitch + phase.col) * panel, w.stride, steps_w);
+        for (int v = 0; v < panel; v += lanes)
+          for (const Phase& phase : phases)
+            for (Index row = 0; row < rows.rows(); ++row)
+              add_row(kernels.data() + (c / panel * s.times + k) * s.taps() * panel + v, phase.taps,
+                      image + row * part.cols * panel + v, 1, nullptr,
+                      result + ((row * h.stride + phase.row) * pitch + phase.col) * panel + v, w.stride, steps_w);
       }
       const Index first = rows.begin * h.stride - h.padding;  // the row of the image that result begins with
       for (Index row = std::max<Index>(first, 0); row < std::min(rows.end * h.stride - h.padding, h.in); ++row)

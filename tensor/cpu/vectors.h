@@ -127,6 +127,10 @@ inline void transpose(Vector (&v)[lanes]) {
   }
 }
 
+/// So far ahead the next pixels of each plane are asked for: a processor that reads many planes in turn does not
+/// foresee it, and waited for memory a quarter of the time.
+constexpr Index ahead = 4 * lanes;
+
 /// Walks from pixel to pixel of a panel in channels-last form; after each `cols` to the next row, `pitch` pixels after
 /// the one before.
 template <class T>
@@ -153,7 +157,11 @@ inline void to_panel(const real* x, Index stride, Index channels, Index pixels, 
     for (Index p = 0; p < pixels; p += lanes) {
       const Index n = std::min<Index>(lanes, channels - c), count = std::min<Index>(lanes, pixels - p);
       Vector block[lanes] = {};
-      for (Index i = 0; i < n; ++i) block[i] = load(x + (c + i) * stride + p, count);
+      for (Index i = 0; i < n; ++i) {
+        const real* const from = x + (c + i) * stride + p;
+        __builtin_prefetch(from + ahead);
+        block[i] = load(from, count);
+      }
       transpose(block);
       for (Index i = 0; i < count; ++i, ++walk) store(block[i], *walk + c);
     }
@@ -167,7 +175,11 @@ inline void from_panel(const Walk<const real>& from, real* x, Index stride, Inde
       Vector block[lanes] = {};
       for (Index i = 0; i < count; ++i, ++walk) block[i] = load(*walk + c);
       transpose(block);
-      for (Index i = 0; i < n; ++i) store(block[i], x + (c + i) * stride + p, count);
+      for (Index i = 0; i < n; ++i) {
+        real* const to = x + (c + i) * stride + p;
+        __builtin_prefetch(to + ahead, 1);
+        store(block[i], to, count);
+      }
     }
   }
 }

@@ -40,8 +40,7 @@ struct GroupNorm {
 };
 
 /// Of each channel of images (B, C, H, W): in training over the batch, whose mean and variance the running ones follow;
-/// in evaluation by these. PyTorch's nn.BatchNorm2d; see batch_norm() and
-/// batch_norm_by().
+/// in evaluation by these. PyTorch's nn.BatchNorm2d; see batch_norm() and batch_norm_by().
 struct BatchNorm2d {
   Var weight, bias;                  // (C), ones and zeros at first
   Tensor running_mean, running_var;  // (C), zeros and ones at first

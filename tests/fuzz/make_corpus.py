@@ -132,7 +132,7 @@ def main():
         write("idx", "x".join(map(str, sizes)), idx(*sizes))
     write("idx", "gzip", gzip.compress(idx(2, 3, 4), mtime=0))
 
-    for name in "python_f32", "python_types":
+    for name in "python_f32", "python_types", "batch_norm_state":
         write("safetensors", name, (GOLDEN / f"{name}.safetensors").read_bytes())
     write("safetensors", "empty", safetensors({}, {}))
     write("checkpoint", "run", checkpoint())

@@ -6,8 +6,8 @@ using namespace bobbin::test;
 
 namespace {
 
-const Shape shapes[] = {{2, 1},       {17, 3},        {1, 3, 17},     {3, 5, 3, 3},    {5, 129, 3, 3},
-                        {129, 65, 1}, {2, 3, 37, 65}, {7, 2, 1, 129}, {1, 1, 65, 129}, {3, 70, 5, 7}};
+const Shape shapes[] = {{2, 1},         {17, 3},        {1, 3, 17},      {3, 5, 3, 3},  {5, 129, 3, 3}, {129, 65, 1},
+                        {2, 3, 37, 65}, {7, 2, 1, 129}, {1, 1, 65, 129}, {3, 70, 5, 7}, {300, 2, 3, 3}};
 
 struct PlainBatchNorm {
   Doubles y, mean, variance, rstd, dX, dgamma, dbeta;

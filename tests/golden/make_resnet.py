@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes resnet.safetensors and foreign_resnet.safetensors beside this script. README.md says what is in them.
+"""Writes resnet.safetensors, foreign_resnet.safetensors and published_resnets.txt beside this script. README.md says what is in them.
 
 Weights of whole networks would be files of megabytes: they come from a formula, which tests/golden/by_formula.h has, too.
 """
@@ -15,6 +15,7 @@ import timm.data
 import torch
 import torchvision
 import transformers
+from timm.models._registry import _model_pretrained_cfgs
 from torch.nn import functional as F
 
 import make_weights
@@ -113,6 +114,24 @@ def narrow():
     make_weights.save('foreign_resnet', {**weights, 'X': X.float()}, make_weights.golden(logits=logits, **configs))
 
 
+def names():
+    """A line for each published model: its name, layers, size, filter, size before the cut, mean and deviation."""
+    lines = []
+    for layers in 18, 34:
+        builder, kind = f'resnet{layers}', getattr(torchvision.models, f'ResNet{layers}_Weights')
+        for tag, cfg in _model_pretrained_cfgs.items():
+            if tag.split('.')[0] == builder and '.' in tag and not tag.endswith('.untrained'):
+                assert cfg.crop_mode == 'center'
+                size = cfg.input_size[1]
+                lines.append([tag, layers, size, cfg.interpolation, math.floor(size / cfg.crop_pct), *cfg.mean, *cfg.std])
+        for weights in kind:
+            t = weights.transforms()
+            for name in (f'{kind.__name__}.{weights.name}', f'{builder}.{weights.name}',
+                         weights.url.split('/')[-1].removesuffix('.pth')):
+                lines.append([name, layers, *t.crop_size, t.interpolation.value, *t.resize_size, *t.mean, *t.std])
+    (make_weights.HERE / 'published_resnets.txt').write_text(''.join(' '.join(map(str, line)) + '\n' for line in lines))
+
+
 if __name__ == '__main__':
     print('PyTorch', torch.__version__)
     torch.set_num_threads(1)
@@ -122,3 +141,4 @@ if __name__ == '__main__':
     published(out)
     save('resnet.safetensors', out)
     narrow()
+    names()

@@ -58,6 +58,14 @@ double AnyConfig::weights() const {
   return std::visit([](const auto& c) { return c.weights(); }, config_);
 }
 
+bool AnyConfig::takes_any_size() const {
+  return std::visit(
+      [](const auto& c) {
+        return requires { c.any_size; };
+      },
+      config_);
+}
+
 AnyModel::AnyModel(const AnyConfig& config, Rng& rng)
     : model_(std::visit([&]<class Config>(const Config& c) { return decltype(model_)(typename Config::Model(c, rng)); },
                         config.config_)) {}

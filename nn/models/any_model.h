@@ -47,6 +47,8 @@ class AnyConfig {
   Index num_channels() const { return AnyConfig(*this).num_channels(); }
   std::vector<std::string> heads() const;
   double weights() const;
+  /// Whether the same weights are for images of any size.
+  bool takes_any_size() const;
 
   /// The config as what it is; null if it is another model's.
   template <class Config>

@@ -71,6 +71,7 @@ struct ResNetConfig {
   static constexpr const char *name = layers == 18 ? "resnet18" : "resnet34",
                               *title = layers == 18 ? "ResNet-18" : "ResNet-34";
   static constexpr const char* heads[] = {"net.last.2.", "fc."};
+  static constexpr bool any_size = true;
   /// The blocks of each stage: with two convolutions each, the first and the head, 18 or 34 layers.
   static constexpr int blocks[] = {layers == 18 ? 2 : 3, layers == 18 ? 2 : 4, layers == 18 ? 2 : 6,
                                    layers == 18 ? 2 : 3};

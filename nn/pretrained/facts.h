@@ -1,12 +1,16 @@
 #pragma once
 #include <cmath>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/files/json.h"
 #include "nn/pretrained/model_file.h"
 #include "nn/pretrained/published.h"
+#include "nn/pretrained/resnet_weights.h"
 #include "nn/pretrained/vit_weights.h"
 
 /// What must be known of foreign weights beside their tensors, and the readers of the files that say it.
@@ -49,6 +53,37 @@ struct Facts {
   Scores scores = Scores::softmax;
 };
 
+/// What the flags say.
+Facts said_by_flags(const ModelFileOptions& options);
+
+/// The JSON of a file in the folder of the one at `path`, such as config.json; null if there is none. `place` becomes
+/// its path.
+nlohmann::json config_beside(const std::filesystem::path& path, const char* name, std::string& place);
+
+/// Adds what is not known of how pictures are prepared, with the flags that say it.
+void list_missing(const Facts& facts, std::vector<std::string>& missing);
+/// "the filter (--interpolation), ... and the deviation (--std)".
+std::string joined(const std::vector<std::string>& parts);
+
+/// How pictures are prepared for images of this size. Throws std::bad_optional_access where that is not known.
+Preprocess preprocess_of(const Facts& facts, Size2 size, Index num_channels);
+
+/// What was taken, and from where: "12 heads, pool token (config.json), bicubic (--interpolation)".
+class Account {
+ public:
+  /// Paths of files in `folder` lose it.
+  explicit Account(const std::filesystem::path& folder) : beside_((folder / "").string()) {}
+
+  void add(const std::string& what, const std::string& from);
+  /// How pictures are prepared.
+  void add(const Facts& facts, const Preprocess& preprocess);
+  std::string text() const;
+
+ private:
+  std::string beside_;
+  std::vector<std::pair<std::string, std::string>> items_;
+};
+
 /// Says what timm's config.json says: its architecture, what `model_args` change of it, and `pretrained_cfg`, with
 /// timm's defaults for what that leaves out. Throws Error where it contradicts the weights, names a key or a value that
 /// would change the answer in a way that is not supported, or may, and unless `name`, a published model's or empty, is
@@ -58,11 +93,17 @@ bool read_timm(const JsonObject& config, const std::string& name, const VitWeigh
 /// The same for transformers' config.json, with the defaults of its ViTConfig.
 void read_transformers(const JsonObject& config, const VitWeights& weights, Facts& facts);
 
-/// The same for transformers' preprocessor_config.json, with the defaults of its class.
-void read_preprocessor(const JsonObject& config, Facts& facts);
+/// The same of ResNets.
+bool read_timm(const JsonObject& config, const std::string& name, const ResNetWeights& weights, Facts& facts);
+void read_transformers(const JsonObject& config, const ResNetWeights& weights, Facts& facts);
+
+/// The same for transformers' preprocessor_config.json, with the defaults of the class that it names, or of the one
+/// that a ViT or a ResNet has.
+void read_preprocessor(const JsonObject& config, bool resnet, Facts& facts);
 
 /// What a published model is, as far as nobody has spoken yet.
 void say(const Published& model, const std::string& where, Facts& facts);
+void say(const Preprocess& prepared, const std::string& where, Facts& facts);
 
 /// Throws Error where the weights are not those of a model `said`: "WHERE says num_hiddens 768, but the weights have
 /// 192".

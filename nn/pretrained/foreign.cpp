@@ -28,33 +28,6 @@ const char* name_of(VitOrigin origin) {
 
 std::string text(Size2 size) { return std::to_string(size.height) + " x " + std::to_string(size.width); }
 
-// The config.json, or another, in the folder of the file; null if there is none.
-json config_beside(const fs::path& path, const char* name, std::string& place) {
-  constexpr std::uintmax_t largest = 16 << 20;  // bytes
-  const fs::path config = path.parent_path() / name;
-  place = config.string();
-  std::error_code unreadable;
-  if (!fs::is_regular_file(config, unreadable)) return nullptr;
-  const std::vector<std::uint8_t> content = read_file("read_model_file", config, largest);
-  return parse_json({content.begin(), content.end()}, place);
-}
-
-Facts said_by_flags(const ModelFileOptions& options) {
-  Facts facts;
-  const auto take = [](auto& fact, const auto& given, const char* flag) {
-    if (given) fact.say(*given, flag);
-  };
-  if (options.num_heads != 0) facts.num_heads.say(options.num_heads, "--num-heads");
-  take(facts.pool, options.pool, "--global-pool");
-  take(facts.layer_norm_eps, options.layer_norm_eps, "--layer-norm-eps");
-  take(facts.activation, options.activation, "--act");
-  take(facts.interpolation, options.interpolation, "--interpolation");
-  if (options.crop_pct) facts.crop.say({*options.crop_pct}, "--crop-pct");
-  take(facts.mean, options.mean, "--mean");
-  take(facts.std, options.std, "--std");
-  return facts;
-}
-
 // The sizes of images that these patches can be cut from: "96 x 96, 64 x 144, ...", the squarest first.
 std::string grids(const VitWeights& weights) {
   const Size2 patch = weights.config.patch_size;
@@ -83,13 +56,8 @@ void check_complete(const Facts& facts, const VitWeights& weights, const ModelFi
        "the size of the images it was trained on (" +
            (options.img_size ? "--img-size " + text(*options.img_size) + " does not fit: " : "--img-size: ") +
            std::to_string(weights.num_patches) + " patches are " + grids(weights) + ")");
-  need(facts.interpolation, "the filter that resizes pictures (--interpolation)");
-  need(facts.crop, "how they are cropped (--crop-pct)");
-  need(facts.mean, "the mean that is subtracted (--mean)");
-  need(facts.std, "the deviation that divides (--std)");
+  list_missing(facts, open);
   if (open.empty()) return;
-  std::string list;
-  for (std::size_t i = 0; i < open.size(); ++i) list += (i == 0 ? "" : i + 1 < open.size() ? ", " : " and ") + open[i];
   std::string names;
   if (weights.origin == VitOrigin::torchvision) {
     for (const Published& model : torchvisions_like(weights.config))
@@ -101,66 +69,28 @@ void check_complete(const Facts& facts, const VitWeights& weights, const ModelFi
                           ? ", put its config.json and preprocessor_config.json beside it"
                           : "";
   const bool published = weights.origin == VitOrigin::timm || weights.origin == VitOrigin::torchvision;
-  fail("read_model_file", name_of(weights.origin), " weights alone do not say ", list, ": give these flags", files,
-       published ? ", or name the published model by --weights" : "", names);
+  fail("read_model_file", name_of(weights.origin), " weights alone do not say ", joined(open), ": give these flags",
+       files, published ? ", or name the published model by --weights" : "", names);
 }
 
-// "12 heads, pool token, ... (config.json); bicubic, ... (--interpolation)".
+// "timm's weights: 12 heads, pool token, ... (config.json)".
 std::string account(const Facts& facts, const VitWeights& weights, Size2 trained, const Preprocess& preprocess,
                     const fs::path& folder) {
-  std::vector<std::pair<std::string, std::string>> items;  // what, from where
-  const auto item = [&](const std::string& from, const auto&... parts) {
-    std::ostringstream what;
-    (what << ... << parts);
-    const std::string beside = (folder / "").string();
-    items.emplace_back(what.str(), from.starts_with(beside) ? from.substr(beside.size()) : from);
-  };
   const ViTConfig& c = weights.config;
-  item(facts.num_heads.from, c.num_heads, " heads");
-  item(facts.pool.from, "pool ", c.pool == Pool::avg ? "avg" : "token");
-  item(facts.layer_norm_eps.from, "eps ", c.layer_norm_eps);
-  item(facts.activation.from, c.activation == Activation::gelu ? "gelu" : "gelu_tanh");
-  item(facts.trained_size.from, text(trained));
-  if (c.img_size != trained) item("--img-size", "positions resized for ", text(c.img_size));
-  item(facts.interpolation.from, preprocess.interpolation == Interpolation::bicubic ? "bicubic" : "bilinear");
-  if (preprocess.crop_pct == 0)
-    item(facts.crop.from, "squashed");
-  else
-    item(facts.crop.from, preprocess.squash ? "squashed, crop_pct " : "crop_pct ", preprocess.crop_pct);
-  const auto numbers = [&](const char* name, const Fact<std::vector<real>>& fact, const std::vector<real>& all) {
-    std::ostringstream list;
-    const bool same = std::adjacent_find(all.begin(), all.end(), std::not_equal_to<>()) == all.end();
-    for (std::size_t i = 0; i < (same ? std::min<std::size_t>(1, all.size()) : all.size()); ++i)
-      list << (i > 0 ? "," : "") << all[i];
-    item(fact.from, name, all.empty() ? " none" : " ", list.str());
-  };
-  numbers("mean", facts.mean, preprocess.mean);
-  numbers("std", facts.std, preprocess.std);
-  std::string line = std::string(name_of(weights.origin)) + " weights: ";
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    line += items[i].first;
-    const bool last = i + 1 == items.size();
-    if (last || items[i].second != items[i + 1].second) line += " (" + items[i].second + ")";
-    if (!last) line += ", ";
-  }
-  return line;
+  std::ostringstream eps;
+  eps << "eps " << c.layer_norm_eps;
+  Account account(folder);
+  account.add(std::to_string(c.num_heads) + " heads", facts.num_heads.from);
+  account.add(c.pool == Pool::avg ? "pool avg" : "pool token", facts.pool.from);
+  account.add(eps.str(), facts.layer_norm_eps.from);
+  account.add(c.activation == Activation::gelu ? "gelu" : "gelu_tanh", facts.activation.from);
+  account.add(text(trained), facts.trained_size.from);
+  if (c.img_size != trained) account.add("positions resized for " + text(c.img_size), "--img-size");
+  account.add(facts, preprocess);
+  return std::string(name_of(weights.origin)) + " weights: " + account.text();
 }
 
 }  // namespace
-
-void check_keys(const JsonObject& object, const std::vector<const char*>& followed,
-                const std::vector<const char*>& harmless) {
-  const auto in = [](const std::vector<const char*>& list, const std::string& key) {
-    return std::any_of(list.begin(), list.end(), [&](const char* one) { return key == one; });
-  };
-  for (const std::string& key : object.keys())
-    check(!object.has(key.c_str()) || in(followed, key) || in(harmless, key), "read_model_file", object.place(),
-          " has ", Quoted{key}, ", which may change the answer and is not supported");
-}
-
-void check_shape(const std::string& where, const char* what, Index said, Index weights) {
-  check(said == weights, "read_model_file", where, " says ", what, " ", said, ", but the weights have ", weights);
-}
 
 void check_shapes(const std::string& where, const ViTConfig& said, const VitWeights& weights) {
   const ViTConfig& has = weights.config;
@@ -178,12 +108,7 @@ void say(const Published& model, const std::string& where, Facts& facts) {
   facts.layer_norm_eps.say(model.config.layer_norm_eps, where);
   facts.activation.say(model.config.activation, where);
   facts.trained_size.say(model.config.img_size, where);
-  if (!model.preprocess) return;
-  const Preprocess& p = *model.preprocess;
-  facts.interpolation.say(p.interpolation, where);
-  facts.crop.say({p.crop_pct, p.squash}, where);
-  facts.mean.say(p.mean, where);
-  facts.std.say(p.std, where);
+  if (model.preprocess) say(*model.preprocess, where, facts);
 }
 
 namespace {
@@ -235,6 +160,7 @@ void read_code(const VitWeights& weights, Facts& facts) {
 }  // namespace
 
 ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const ModelFileOptions& options) {
+  if (is_resnet(tensors)) return read_foreign_resnet(tensors, path, options);
   VitWeights weights = name_weights(tensors);
   const ViTConfig& vit = weights.config;
   const bool hugging_face = weights.origin == VitOrigin::hugging_face, timm = weights.origin == VitOrigin::timm;
@@ -244,7 +170,7 @@ ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const 
   const bool knows_config = timm && !config.is_null() && read_timm({config, place}, options.weights, weights, facts);
   if (hugging_face && !config.is_null()) read_transformers({config, place}, weights, facts);
   const json preprocessor = hugging_face ? config_beside(path, "preprocessor_config.json", place) : json();
-  if (!preprocessor.is_null()) read_preprocessor({preprocessor, place}, facts);
+  if (!preprocessor.is_null()) read_preprocessor({preprocessor, place}, /*resnet=*/false, facts);
   read_name(path, options, knows_config, weights, facts);
   read_code(weights, facts);
   if (weights.origin == VitOrigin::torchvision) read_torchvisions_shapes(weights, facts);
@@ -269,10 +195,8 @@ ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const 
   set_hints(weights, {facts.num_heads.value, facts.pool.value, facts.layer_norm_eps.value, facts.activation.value,
                       facts.trained_size.value});
   if (options.img_size) set_img_size(weights.config, weights.tensors, *options.img_size);
-  ModelFile file{vit, {}, std::move(facts.class_names), {}, facts.scores};
-  file.preprocess = {vit.img_size,     *facts.interpolation.value, facts.crop.value->crop_pct, *facts.mean.value,
-                     *facts.std.value, facts.crop.value->squash,   facts.crop.value->crop_down};
-  spread(file.preprocess, vit.num_channels);
+  ModelFile file{
+      vit, {}, std::move(facts.class_names), preprocess_of(facts, vit.img_size, vit.num_channels), facts.scores};
   file.taken = account(facts, weights, trained, file.preprocess, path.parent_path());
   file.tensors = std::move(weights.tensors);
   if (file.class_names.empty())

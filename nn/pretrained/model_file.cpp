@@ -45,9 +45,12 @@ void apply(const ModelFileOptions& options, ModelFile& file) {
         " has no attention heads, but --num-heads was given");
   if (options.num_heads) vit->num_heads = options.num_heads;
   if (options.img_size && *options.img_size != file.config.img_size()) {
-    check(vit, "model file", "a ", file.config.title(), " sees images of ", file.config.img_size().height, " x ",
-          file.config.img_size().width, " only: its weights are for these");
-    set_img_size(*vit, file.tensors, *options.img_size);
+    check(vit || file.config.takes_any_size(), "model file", "a ", file.config.title(), " sees images of ",
+          file.config.img_size().height, " x ", file.config.img_size().width, " only: its weights are for these");
+    if (vit)
+      set_img_size(*vit, file.tensors, *options.img_size);
+    else
+      file.config.img_size() = *options.img_size;
   }
   if (options.interpolation) file.preprocess.interpolation = *options.interpolation;
   if (options.crop_pct) {

@@ -68,7 +68,7 @@ std::optional<Pool> pool_of(const JsonObject& from) {
 }
 
 // How pictures are prepared: resolve_data_config().
-void read_pretrained_cfg(const JsonObject& from, const nlohmann::json& args, const VitWeights& weights, Facts& facts) {
+void read_pretrained_cfg(const JsonObject& from, const nlohmann::json& args, Index num_channels, Facts& facts) {
   const std::string& where = from.place();
   // What is falsy in Python counts as absent there.
   const auto has = [&](const char* key) {
@@ -100,8 +100,7 @@ void read_pretrained_cfg(const JsonObject& from, const nlohmann::json& args, con
   from.expect(size.is_array() && size.size() == 3 && whole(0) && whole(1) && whole(2), "input_size",
               "channels, height and width");
   // Where model_args say channels and size, these go before.
-  if (!args.contains("in_chans"))
-    check_shape(where, "input channels", size[0].get<Index>(), weights.config.num_channels);
+  if (!args.contains("in_chans")) check_shape(where, "input channels", size[0].get<Index>(), num_channels);
   const bool fixed = from.has("fixed_input_size") && from.boolean("fixed_input_size");
   if (fixed && args.contains("img_size")) return;
   facts.pictures = {size[1].get<Index>(), size[2].get<Index>()};
@@ -122,40 +121,64 @@ std::vector<const char*> joined(std::vector<const char*> a, const std::vector<co
   return a;
 }
 
+// The config's own parts. The first files had all in one; where they say nothing of pictures, that is not taken for
+// timm's defaults.
+struct Parts {
+  const JsonObject& config;
+  bool nested = config.has("pretrained_cfg"), has_args = config.has("model_args");
+  bool flat = !nested && !has_args && (config.has("mean") || config.has("std") || config.has("input_size"));
+  nlohmann::json given = has_args ? config.at("model_args") : nlohmann::json::object();
+
+  void check_own_keys() const {
+    const std::vector<const char*> of_model{"architecture", "num_classes", "global_pool",   "label_names",
+                                            "labels",       "model_args",  "pretrained_cfg"};
+    check_keys(config, flat ? joined(of_model, of_pretrained_cfg) : of_model, no_matter);
+  }
+
+  // How pictures are prepared, the number of classes and their names.
+  void read_pictures(const JsonObject& args, Index num_channels, Index num_classes, Facts& facts) const {
+    const JsonObject pictures = nested ? config.object("pretrained_cfg") : config;
+    if (nested) check_keys(pictures, of_pretrained_cfg, no_matter);
+    if (nested || flat) read_pretrained_cfg(pictures, given, num_channels, facts);
+    for (const JsonObject* from : {&args, &config, &pictures}) {
+      if (!from->has("num_classes")) continue;
+      check_shape(from->place(), "num_classes", from->integer("num_classes"), num_classes);
+      break;
+    }
+    for (const JsonObject* from : {&config, &pictures})
+      for (const char* key : {"label_names", "labels"})
+        if (from->has(key) && facts.class_names.empty()) facts.class_names = from->names(key);
+  }
+};
+
+// The architecture of the config, which must be that of `name`, if that is not empty.
+std::string architecture_of(const JsonObject& config, const std::string& name) {
+  const std::string architecture = config.text("architecture");
+  check(name.empty() || name.substr(0, name.find('.')) == architecture.substr(0, architecture.find('.')),
+        "read_model_file", config.place(), ".architecture says ", Quoted{architecture}, ", but --weights ",
+        Quoted{name});
+  return architecture;
+}
+
 }  // namespace
 
 bool read_timm(const JsonObject& config, const std::string& name, const VitWeights& weights, Facts& facts) {
-  const bool nested = config.has("pretrained_cfg"), has_args = config.has("model_args");
-  // The first files had all in one; where they say nothing of pictures, that is not taken for timm's defaults.
-  const bool flat = !nested && !has_args && (config.has("mean") || config.has("std") || config.has("input_size"));
-  const std::vector<const char*> of_model{"architecture", "num_classes", "global_pool",   "label_names",
-                                          "labels",       "model_args",  "pretrained_cfg"};
-  check_keys(config, flat ? joined(of_model, of_pretrained_cfg) : of_model, no_matter);
-
+  const Parts parts{config};
+  parts.check_own_keys();
   std::optional<Published> model;
   const std::string where = config.place() + ".architecture";
   if (config.has("architecture")) {
-    const std::string architecture = config.text("architecture");
-    model = published(architecture);
+    model = published(config.text("architecture"));
     config.expect(model && model->origin == VitOrigin::timm, "architecture",
                   "a Vision Transformer of timm that is supported, such as vit_base_patch16_224");
-    check(name.empty() || name.substr(0, name.find('.')) == architecture.substr(0, architecture.find('.')),
-          "read_model_file", where, " says ", Quoted{architecture}, ", but --weights ", Quoted{name});
+    architecture_of(config, name);
   }
 
   ViTConfig said = model ? model->config : weights.config;
-  const nlohmann::json none = nlohmann::json::object(), &given = has_args ? config.at("model_args") : none;
-  const JsonObject args(given, config.place() + ".model_args");
+  const JsonObject args(parts.given, config.place() + ".model_args");
   read_model_args(args, weights, said, facts);
   check_shapes(where, said, weights);
-  const JsonObject pictures = nested ? config.object("pretrained_cfg") : config;
-  if (nested) check_keys(pictures, of_pretrained_cfg, no_matter);
-  if (nested || flat) read_pretrained_cfg(pictures, given, weights, facts);
-  for (const JsonObject* from : {&args, &config, &pictures}) {
-    if (!from->has("num_classes")) continue;
-    check_shape(from->place(), "num_classes", from->integer("num_classes"), weights.config.num_classes);
-    break;
-  }
+  parts.read_pictures(args, weights.config.num_channels, weights.config.num_classes, facts);
 
   // The config's own global_pool is a remark that timm does not read.
   std::optional<Pool> pool = pool_of(args), remark = pool_of(config);
@@ -175,10 +198,32 @@ bool read_timm(const JsonObject& config, const std::string& name, const VitWeigh
           " fc_norm among the weights, but there is ", weights.fc_norm ? "one" : "none");
   }
   if (model) say(*model, where, facts);
-  for (const JsonObject* from : {&config, &pictures})
-    for (const char* key : {"label_names", "labels"})
-      if (from->has(key) && facts.class_names.empty()) facts.class_names = from->names(key);
   return model.has_value();
+}
+
+bool read_timm(const JsonObject& config, const std::string& name, const ResNetWeights& weights, Facts& facts) {
+  const Parts parts{config};
+  parts.check_own_keys();
+  const std::string where = config.place() + ".architecture";
+  std::optional<PublishedResNet> model;
+  if (config.has("architecture")) {
+    model = published_resnet(architecture_of(config, name));
+    config.expect(model && model->timm, "architecture", "resnet18 or resnet34, as these are a ResNet's weights");
+    check_shape(where, "layers", model->layers, weights.layers);
+    check_shape(where, "channels of the first stage", 64, weights.width());
+  }
+  const JsonObject args(parts.given, config.place() + ".model_args");
+  const Index channels = weights.config.num_channels();
+  check_keys(args, {"num_classes", "in_chans", "global_pool", "output_stride", "act_layer", "norm_layer", "aa_layer"},
+             {"drop_rate", "drop_path_rate", "drop_block_rate", "zero_init_last"});
+  check_values(args, {{"output_stride", 32}, {"act_layer", "relu"}, {"norm_layer", "batchnorm2d"}, {"aa_layer", ""}});
+  for (const JsonObject* from : {&args, &config}) check_values(*from, {{"global_pool", "avg"}});
+  if (args.has("in_chans")) check_shape(args.place(), "in_chans", args.integer("in_chans"), channels);
+  parts.read_pictures(args, channels, weights.config.num_classes(), facts);
+  if (!model || !model->preprocess) return model.has_value();
+  facts.trained_size.say(model->preprocess->size, where);
+  say(*model->preprocess, where, facts);
+  return true;
 }
 
 }  // namespace bobbin

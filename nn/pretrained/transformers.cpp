@@ -28,6 +28,41 @@ Scores scores_of(const JsonObject& config, Index num_classes) {
   return several || num_classes == 1 ? Scores::sigmoid : Scores::softmax;
 }
 
+// Keys of any model's config that do not change its logits.
+const std::vector<const char*> no_matter{"_name_or_path",
+                                         "name_or_path",
+                                         "architectures",
+                                         "transformers_version",
+                                         "dtype",
+                                         "torch_dtype",
+                                         "initializer_range",
+                                         "hidden_dropout_prob",
+                                         "attention_probs_dropout_prob",
+                                         "encoder_stride",
+                                         "pooler_output_size",
+                                         "pooler_act",
+                                         "label2id",
+                                         "finetuning_task",
+                                         "output_attentions",
+                                         "output_hidden_states",
+                                         "return_dict",
+                                         "use_cache",
+                                         "torchscript",
+                                         "use_bfloat16",
+                                         "tf_legacy_loss",
+                                         "_attn_implementation",
+                                         "attn_implementation",
+                                         "_attn_implementation_autoset",
+                                         "gradient_checkpointing",
+                                         "is_encoder_decoder",
+                                         "is_decoder",
+                                         "chunk_size_feed_forward",
+                                         "tie_word_embeddings",
+                                         "tie_encoder_decoder",
+                                         "add_cross_attention",
+                                         "cross_attention_hidden_size",
+                                         "loss_type"};
+
 }  // namespace
 
 void read_transformers(const JsonObject& config, const VitWeights& weights, Facts& facts) {
@@ -37,39 +72,7 @@ void read_transformers(const JsonObject& config, const VitWeights& weights, Fact
              {"model_type", "hidden_act", "layer_norm_eps", "image_size", "patch_size", "num_channels", "qkv_bias",
               "num_attention_heads", "num_hidden_layers", "hidden_size", "intermediate_size", "head_dim",
               "problem_type", "id2label", "num_labels", "pruned_heads"},
-             {"_name_or_path",
-              "name_or_path",
-              "architectures",
-              "transformers_version",
-              "dtype",
-              "torch_dtype",
-              "initializer_range",
-              "hidden_dropout_prob",
-              "attention_probs_dropout_prob",
-              "encoder_stride",
-              "pooler_output_size",
-              "pooler_act",
-              "label2id",
-              "finetuning_task",
-              "output_attentions",
-              "output_hidden_states",
-              "return_dict",
-              "use_cache",
-              "torchscript",
-              "use_bfloat16",
-              "tf_legacy_loss",
-              "_attn_implementation",
-              "attn_implementation",
-              "_attn_implementation_autoset",
-              "gradient_checkpointing",
-              "is_encoder_decoder",
-              "is_decoder",
-              "chunk_size_feed_forward",
-              "tie_word_embeddings",
-              "tie_encoder_decoder",
-              "add_cross_attention",
-              "cross_attention_hidden_size",
-              "loss_type"});
+             no_matter);
   if (config.has("model_type")) config.expect(config.text("model_type") == "vit", "model_type", "vit");
   if (config.has("pruned_heads")) config.expect(config.at("pruned_heads").empty(), "pruned_heads", "empty");
   if (config.has("hidden_size")) check_shape(where, "hidden_size", config.integer("hidden_size"), has.num_hiddens);
@@ -96,32 +99,96 @@ void read_transformers(const JsonObject& config, const VitWeights& weights, Fact
   if (config.has("id2label")) facts.class_names = config.names("id2label");
 }
 
-void read_preprocessor(const JsonObject& config, Facts& facts) {
+void read_transformers(const JsonObject& config, const ResNetWeights& weights, Facts& facts) {
   const std::string& where = config.place();
+  std::vector<const char*> harmless = no_matter;  // what follows is of other blocks, of backbones, or in the shapes
+  for (const char* key : {"downsample_in_bottleneck", "out_features", "out_indices", "stage_names", "depths",
+                          "hidden_sizes", "embedding_size", "num_labels"})
+    harmless.push_back(key);
   check_keys(config,
-             {"do_resize", "size", "resample", "do_rescale", "rescale_factor", "do_normalize", "image_mean",
-              "image_std", "do_center_crop", "crop_size", "image_processor_type", "feature_extractor_type",
-              "do_convert_grayscale", "do_pad", "pad_size", "rescale_offset", "do_reduce_labels", "default_to_square"},
-             {"do_convert_rgb", "processor_class", "data_format", "input_data_format", "return_tensors", "device",
-              "disable_grouping", "image_seq_length", "_valid_processor_keys", "valid_processor_keys"});
-  bool deit = false;
+             {"model_type", "layer_type", "hidden_act", "downsample_in_first_stage", "num_channels", "problem_type",
+              "id2label"},
+             harmless);
+  if (config.has("model_type")) config.expect(config.text("model_type") == "resnet", "model_type", "resnet");
+  if (config.has("hidden_act"))
+    config.expect(config.text("hidden_act") == "relu", "hidden_act", "relu, as all else is not supported");
+  if (config.has("layer_type"))
+    config.expect(config.text("layer_type") == "basic", "layer_type",
+                  "basic, as the weights have blocks of two convolutions");
+  if (config.has("downsample_in_first_stage"))
+    config.expect(!config.boolean("downsample_in_first_stage"), "downsample_in_first_stage",
+                  "false, as all else is not supported");
+  if (config.has("num_channels"))
+    check_shape(where, "num_channels", config.integer("num_channels"), weights.config.num_channels());
+  facts.scores = scores_of(config, weights.config.num_classes());
+  if (config.has("id2label")) facts.class_names = config.names("id2label");
+}
+
+namespace {
+
+// ConvNextImageProcessor, which ResNets have: below 384 pixels the shorter side becomes size / crop_pct and a square is
+// cut out; from there on pictures are squashed.
+void read_convnext(const JsonObject& config, Facts& facts) {
+  const std::string& where = config.place();
+  const bool named = config.is_object("size");
+  if (named) check_keys(config.object("size"), {"shortest_edge"}, {});
+  const Index side = named                ? config.object("size").integer("shortest_edge")
+                     : config.has("size") ? config.integer("size")
+                                          : 384;
+  const double crop_pct = config.has("crop_pct") ? config.number("crop_pct", 0.1, 1) : 0.875;
+  facts.crop.say({side < 384 ? crop_pct : 0, false, side < 384}, where);
+  facts.pictures = Size2(side);
+}
+
+}  // namespace
+
+void read_preprocessor(const JsonObject& config, bool resnet, Facts& facts) {
+  const std::string& where = config.place();
+  bool deit = false, convnext = resnet;
   for (const char* key : {"feature_extractor_type", "image_processor_type"})  // the second counts, if both are there
     if (config.has(key)) {
       const std::string type = config.text(key);
       deit = type.starts_with("DeiT");
+      convnext = type.starts_with("ConvNext");
       config.expect(type.starts_with("ViTImageProcessor") || type.starts_with("DeiTImageProcessor") ||
-                        type == "ViTFeatureExtractor" || type == "DeiTFeatureExtractor",
-                    key, "ViTImageProcessor or DeiTImageProcessor, as all else is not supported");
+                        type.starts_with("ConvNextImageProcessor") || type == "ViTFeatureExtractor" ||
+                        type == "DeiTFeatureExtractor" || type == "ConvNextFeatureExtractor",
+                    key,
+                    "ViTImageProcessor or DeiTImageProcessor, or a ResNet's ConvNextImageProcessor, as all else is not "
+                    "supported");
     }
+  std::vector<const char*> followed{"do_resize",
+                                    "size",
+                                    "resample",
+                                    "do_rescale",
+                                    "rescale_factor",
+                                    "do_normalize",
+                                    "image_mean",
+                                    "image_std",
+                                    "do_center_crop",
+                                    "crop_size",
+                                    "image_processor_type",
+                                    "feature_extractor_type",
+                                    "do_convert_grayscale",
+                                    "do_pad",
+                                    "pad_size",
+                                    "rescale_offset",
+                                    "do_reduce_labels",
+                                    "default_to_square"};
+  if (convnext) followed.push_back("crop_pct");
+  check_keys(config, followed,
+             {"do_convert_rgb", "processor_class", "data_format", "input_data_format", "return_tensors", "device",
+              "disable_grouping", "image_seq_length", "_valid_processor_keys", "valid_processor_keys"});
   const auto flag = [&](const char* key, bool otherwise) { return config.has(key) ? config.boolean(key) : otherwise; };
   for (const char* step : {"do_resize", "do_rescale", "default_to_square"})
-    if (!flag(step, true)) config.expect(false, step, "true, as all else is not supported");
+    if (!flag(step, true) && !(convnext && step == std::string("default_to_square")))
+      config.expect(false, step, "true, as all else is not supported");
   for (const char* step : {"do_convert_grayscale", "do_pad", "rescale_offset", "do_reduce_labels"})
     if (flag(step, false)) config.expect(false, step, "false, as all else is not supported");
   if (config.has("rescale_factor"))
     config.expect(std::abs(config.number("rescale_factor", 0, 1) * 255 - 1) < 1e-6, "rescale_factor", "1 / 255");
 
-  const Index filter = config.has("resample") ? config.integer("resample", 0) : deit ? 3 : 2;
+  const Index filter = config.has("resample") ? config.integer("resample", 0) : deit || convnext ? 3 : 2;
   if (config.has("resample")) config.expect(filter == 2 || filter == 3, "resample", "2, bilinear, or 3, bicubic");
   facts.interpolation.say(filter == 3 ? Interpolation::bicubic : Interpolation::bilinear, where);
   const auto numbers = [&](const char* key) {
@@ -131,6 +198,10 @@ void read_preprocessor(const JsonObject& config, Facts& facts) {
   facts.mean.say(numbers("image_mean"), where);
   facts.std.say(numbers("image_std"), where);
 
+  if (convnext) {
+    if (flag("do_center_crop", false)) config.expect(false, "do_center_crop", "false, as all else is not supported");
+    return read_convnext(config, facts);
+  }
   // A picture becomes `size`, squashed; or its shorter side becomes `shortest_edge`; then crop_size is cut out of the
   // middle.
   const bool crops = flag("do_center_crop", deit), has_size = config.has("size");

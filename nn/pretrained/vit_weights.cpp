@@ -203,10 +203,10 @@ VitOrigin vit_origin(const Tensors& tensors) {
   if (tensors.contains("patch_embed.proj.weight")) return VitOrigin::timm;
   if (tensors.contains("conv_proj.weight")) return VitOrigin::torchvision;
   if (tensors.contains("vit.embeddings.patch_embeddings.projection.weight")) return VitOrigin::hugging_face;
-  fail("vit_weights", "these are not weights of a Vision Transformer with the names of d2l.ai, timm, torchvision ",
-       "or transformers: among ", tensors.size(), " tensors ",
-       "there is no patch_embedding.conv.weight, patch_embed.proj.weight, conv_proj.weight or ",
-       "vit.embeddings.patch_embeddings.projection.weight");
+  fail("vit_weights", "these are not weights of a Vision Transformer or a ResNet with the names of d2l.ai, timm, ",
+       "torchvision or transformers: among ", tensors.size(), " tensors ",
+       "there is no patch_embedding.conv.weight, patch_embed.proj.weight, conv_proj.weight, ",
+       "vit.embeddings.patch_embeddings.projection.weight or layer1.0.conv1.weight");
 }
 
 VitWeights name_weights(const Tensors& tensors) {

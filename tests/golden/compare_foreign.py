@@ -56,7 +56,8 @@ int main(int, char** argv) try {
   const bobbin::Tensor logits = model(to_tensor(picture, preprocess)).value();
   for (const float logit : logits.values()) std::printf("%.9g\n", logit);
   const std::string description = bobbin::describe_model({model.config(), class_names, preprocess, scores});
-  bobbin::write_safetensors(argv[6], bobbin::state_of(model).tensors(), {{"bobbin", description}});
+  bobbin::write_safetensors(argv[6], bobbin::state_of(model).tensors(), {{"bobbin", description}},
+                            bobbin::state_of(model).whole_numbers());
 } catch (const bobbin::Error& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;
@@ -160,6 +161,47 @@ def compare_transformers(png):
                     ours(folder / 'model.safetensors', png))
 
 
+def with_statistics(model):
+    """Running statistics of its own: some batches in training mode."""
+    model = randomised(model).train()
+    for _ in range(3):
+        model(torch.randn(8, 3, 64, 64))
+    return model.eval()
+
+
+def compare_resnets(png):
+    picture = PIL.Image.open(png).convert('RGB')
+    for name in 'resnet18', 'resnet34':
+        model = with_statistics(getattr(torchvision.models, name)())
+        transform = torchvision.transforms._presets.ImageClassification(crop_size=224)
+        compare(f'torchvision {name}', model(transform(picture)[None]),
+                ours(save(model), png, img_size=224, prepared='torchvision'))
+        copy = getattr(torchvision.models, name)()
+        copy.load_state_dict(safetensors.torch.load_file(FOLDER / 'copy.safetensors'), strict=True)
+        assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), copy.state_dict().values()))
+        print('    and back: all weights and statistics the same to the bit')
+
+        model = with_statistics(timm.create_model(name))
+        cfg = timm.get_pretrained_cfg(f'{name}.a3_in1k').to_dict()
+        keys = 'input_size', 'fixed_input_size', 'interpolation', 'crop_pct', 'crop_mode', 'mean', 'std', 'test_input_size'
+        config = dict(architecture=name, num_classes=1000, global_pool='avg',
+                      pretrained_cfg={'tag': 'a3_in1k', **{key: cfg[key] for key in keys}})
+        transform = timm.data.create_transform(**timm.data.resolve_data_config({}, pretrained_cfg=cfg))
+        compare(f'timm {name}', model(transform(picture)[None]), ours(save(model, **config), png))
+
+        config = transformers.ResNetConfig(depths=[2, 2, 2, 2] if name == 'resnet18' else [3, 4, 6, 3], num_labels=7,
+                                           hidden_sizes=[64, 128, 256, 512], layer_type='basic')
+        model = with_statistics(transformers.ResNetForImageClassification(config))
+        folder = pathlib.Path(tempfile.mkdtemp(dir=FOLDER))
+        model.save_pretrained(folder)
+        for size in 224, 384:
+            processor = transformers.ConvNextImageProcessorPil(size={'shortest_edge': size})
+            processor.save_pretrained(folder)
+            compare(f'transformers {name}, images of {size}',
+                    model(processor(picture, return_tensors='pt')['pixel_values']).logits,
+                    ours(folder / 'model.safetensors', png))
+
+
 def compare_chapter(png):
     """Python to Bobbin, and what Bobbin writes back into the chapter's class."""
     for config in (dict(img_size=96, patch_size=16, num_hiddens=512, mlp_num_hiddens=2048, num_heads=8, num_blks=2),
@@ -190,6 +232,7 @@ def main():
     compare_torchvision(png)
     compare_transformers(png)
     compare_chapter(png)
+    compare_resnets(png)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,86 @@
+// A ResNet's weights as a model's file: what they do not say is how pictures are prepared.
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "nn/pretrained/facts.h"
+#include "nn/pretrained/foreign.h"
+#include "tensor/check.h"
+
+namespace bobbin {
+namespace {
+
+const char* name_of(ResNetOrigin origin) {
+  constexpr const char* names[] = {"d2l's", "torchvision's or timm's", "transformers'"};
+  return names[static_cast<int>(origin)];
+}
+
+// A published model's name: --weights, or what the file is called where its config is not known.
+void read_name(const std::filesystem::path& path, const ModelFileOptions& options, bool knows_config,
+               const ResNetWeights& weights, Facts& facts) {
+  const std::string file = path.stem().string(), name = options.weights.empty() ? file : options.weights;
+  const std::optional<PublishedResNet> model = published_resnet(name);
+  const bool can_be = weights.origin == ResNetOrigin::torchvision;
+  if (options.weights.empty() && (knows_config || !model || !can_be)) return;
+  check(can_be, "read_model_file", "--weights names models of timm and torchvision, but these are ",
+        name_of(weights.origin), " weights");
+  check(model.has_value(), "read_model_file", "--weights should be a published ResNet of timm's, such as ",
+        "resnet18.a1_in1k, or torchvision's, such as ResNet18_Weights.IMAGENET1K_V1, that is supported, got ",
+        Quoted{name});
+  const std::string where = options.weights.empty() ? "its name, " + file : "--weights " + name;
+  check_shape(where, "layers", model->layers, weights.layers);
+  if (!model->preprocess) return;
+  facts.trained_size.say(model->preprocess->size, where);
+  say(*model->preprocess, where, facts);
+}
+
+}  // namespace
+
+ModelFile read_foreign_resnet(const NamedTensors& tensors, const std::filesystem::path& path,
+                              const ModelFileOptions& options) {
+  ResNetWeights weights = resnet_weights(tensors);
+  check(options.num_heads == 0 && !options.pool && !options.layer_norm_eps && !options.activation, "read_model_file",
+        "--num-heads, --global-pool, --layer-norm-eps and --act are for a ViT: these are weights of a ",
+        weights.config.title());
+  Facts facts = said_by_flags(options);
+  if (options.img_size) facts.trained_size.say(*options.img_size, "--img-size");
+  const bool hugging_face = weights.origin == ResNetOrigin::hugging_face;
+  std::string place;
+  const nlohmann::json config =
+      weights.origin == ResNetOrigin::d2l ? nlohmann::json() : config_beside(path, "config.json", place);
+  check(!hugging_face || !config.is_null(), "read_model_file", "transformers' weights alone do not say the activation",
+        ": put its config.json and preprocessor_config.json beside it");
+  bool knows_config = false;
+  if (hugging_face)
+    read_transformers({config, place}, weights, facts);
+  else if (!config.is_null())
+    knows_config = read_timm({config, place}, options.weights, weights, facts);
+  const nlohmann::json preprocessor =
+      hugging_face ? config_beside(path, "preprocessor_config.json", place) : nlohmann::json();
+  if (!preprocessor.is_null()) read_preprocessor({preprocessor, place}, /*resnet=*/true, facts);
+  read_name(path, options, knows_config, weights, facts);
+  if (facts.pictures) facts.trained_size.say(*facts.pictures, place);
+
+  std::vector<std::string> missing;
+  if (!facts.trained_size.value) missing.emplace_back("the size of the images (--img-size)");
+  list_missing(facts, missing);
+  check(missing.empty(), "read_model_file", name_of(weights.origin), " weights alone do not say ", joined(missing),
+        ": give these flags",
+        hugging_face                                  ? ", put its preprocessor_config.json beside it"
+        : weights.origin == ResNetOrigin::torchvision ? ", put timm's config.json beside it, or name the published "
+                                                        "model by --weights: ResNet18_Weights.IMAGENET1K_V1, "
+                                                        "resnet18.a1_in1k, ..."
+                                                      : "");
+  weights.config.img_size() = *facts.trained_size.value;
+  const Size2 size = weights.config.img_size();
+  ModelFile file{weights.config, std::move(weights.tensors), std::move(facts.class_names),
+                 preprocess_of(facts, size, weights.config.num_channels()), facts.scores};
+  Account account(path.parent_path());
+  account.add(std::to_string(size.height) + " x " + std::to_string(size.width), facts.trained_size.from);
+  account.add(facts, file.preprocess);
+  file.taken = std::string(name_of(weights.origin)) + " weights: " + account.text();
+  if (file.class_names.empty())
+    for (Index i = 0; i < file.config.num_classes(); ++i) file.class_names.push_back(std::to_string(i));
+  return file;
+}
+
+}  // namespace bobbin

@@ -16,7 +16,7 @@
 
 #include "apps/common/command_line.h"
 #include "apps/common/products_of_step.h"
-#include "nn/models/vit.h"
+#include "nn/models/any_model.h"
 #include "optim/sgd.h"
 #include "optim/training/step.h"
 #include "tensor/backend.h"
@@ -64,14 +64,14 @@ void print(const std::string& name, double value, const char* unit) {
 // A model and a batch of noise; training and evaluating on it.
 struct Workload {
   Rng rng{0};
-  ViT model;
+  AnyModel model;
   SGD sgd{named_parameters(model)};
   Tensor X;
   Labels y;
 
-  Workload(const ViTConfig& c, Index batch_size)
-      : model(c, rng), X(rng.uniform({batch_size, c.num_channels, c.img_size.height, c.img_size.width})) {
-    for (Index i = 0; i < batch_size; ++i) y.push_back(static_cast<int>(i % c.num_classes));
+  Workload(const AnyConfig& c, Index batch_size)
+      : model(c, rng), X(rng.uniform({batch_size, c.num_channels(), c.img_size().height, c.img_size().width})) {
+    for (Index i = 0; i < batch_size; ++i) y.push_back(static_cast<int>(i % c.num_classes()));
   }
   void train_step() {
     train(model);
@@ -141,7 +141,7 @@ class BusyPrograms {
 // programs as threads. Those that wait for one another should not keep those that work from their core.
 void measure_beside_others(int rounds) {
   constexpr Index batch_size = 64, steps = 40;
-  Workload work({.img_size = 28, .patch_size = 7, .num_hiddens = 96, .mlp_num_hiddens = 192, .num_heads = 4},
+  Workload work(ViTConfig{.img_size = 28, .patch_size = 7, .num_hiddens = 96, .mlp_num_hiddens = 192, .num_heads = 4},
                 batch_size);
   const auto train = [&] {
     for (Index i = 0; i < steps; ++i) work.train_step();
@@ -289,6 +289,7 @@ int main(int argc, char** argv) try {
   Index batch_size = 128;
   bool in_lockstep = false, in_sweep = false, whole = false;
   std::vector<Index> convolution;
+  std::string model = "vit";
   Precision precision = Precision::float32;
   CLI::App app("Measures training and evaluation of d2l.ai's Vision Transformer.", "bench");
   app.add_option("--rounds", rounds, "number of rounds, whose medians are printed")
@@ -302,6 +303,10 @@ int main(int argc, char** argv) try {
       ->capture_default_str();
   CLI::Option* lock = app.add_flag("--lockstep", in_lockstep,
                                    "run a step for each line on stdin, \"train\" or \"eval\", and print its seconds");
+  command_line::choose_from(AnyConfig::names(),
+                            app.add_option("--model", model, "the model whose steps they are, with its defaults")
+                                ->needs(lock)
+                                ->capture_default_str());
   app.add_flag("--sweep", in_sweep, "print a table of the cost over batch size, image size, depth, heads and threads")
       ->excludes(lock)
       ->excludes("--batch-size");
@@ -326,7 +331,7 @@ int main(int argc, char** argv) try {
     else if (!convolution.empty())
       lockstep(Convolution(convolution));
     else
-      lockstep(Workload({.whole_last_block = whole}, batch_size));
+      lockstep(Workload(model == "vit" ? ViTConfig{.whole_last_block = whole} : AnyConfig::of(model), batch_size));
   }
   command_line::check_printed();
 } catch (const std::exception& error) {

@@ -44,18 +44,19 @@ void add_choice(CLI::App& app, const char* flag, const std::vector<std::string>&
 
 void add_model(CLI::App& app, std::string& path, ModelFileOptions& options) {
   app.add_option("MODEL", path,
-                 "safetensors file: model.safetensors or best.safetensors of a run, or weights of a ViT from timm, "
-                 "torchvision or Hugging Face")
+                 "safetensors file: model.safetensors or best.safetensors of a run, or weights of a ViT or a ResNet "
+                 "from timm, torchvision or Hugging Face")
       ->required();
   app.option_defaults()->group("Where the model's file does not say it, or to override it");
   app.add_option("--weights", options.weights,
                  "name of the published model that MODEL is, which says it all: timm's with its tag, "
-                 "vit_base_patch16_224.augreg_in21k_ft_in1k, or torchvision's, ViT_B_16_Weights.IMAGENET1K_V1");
+                 "vit_base_patch16_224.augreg_in21k_ft_in1k, or torchvision's, ViT_B_16_Weights.IMAGENET1K_V1 or "
+                 "ResNet18_Weights.IMAGENET1K_V1");
   app.add_option("--num-heads", options.num_heads, "attention heads of a ViT")->check(within(1, 65536));
   add_word(
       app, "--img-size", 'x', 2, 1, 4096,
       [&](const auto& n) { options.img_size = Size2(static_cast<Index>(n.front()), static_cast<Index>(n.back())); },
-      "image size of a ViT: N, or HEIGHTxWIDTH; another than it was trained on resizes its position embeddings");
+      "image size: N, or HEIGHTxWIDTH; of a ViT another than it was trained on resizes its position embeddings");
   add_choice(app, "--global-pool", {"token", "avg"}, options.pool,
              "input of a ViT's head: the class token, or the mean of the patch tokens");
   app.add_option_function<double>(

@@ -15,6 +15,8 @@ What is done to be fair:
   In bfloat16 PyTorch has two: autocast, and set_float32_matmul_precision('medium').
 - PyTorch gets a glibc malloc that keeps its pages. That takes more memory, so memory is measured without it.
 - Debian's PyTorch gets the OpenMP build of OpenBLAS, else two thread pools fight.
+- With --model resnet18 it is the chapter before's ResNet-18, and PyTorch's variants are the chapter's code, with images
+  in channels_last, compiled, and both. LibTorch and JAX have only the Vision Transformer here.
 - Both compute the whole last block, as the chapter does, where a figure is called whole, and its class token only, as
   is our default, where it is called cls. Where it is called as_run each does as it does by default.
 """
@@ -47,6 +49,9 @@ for path in include_paths():
 for path in library_paths():
     print('-L' + path, '-Wl,-rpath,' + path, sep='\\n')
 '''
+# What is measured of a model: the words of figures, and how each program is told.
+MODELS = {'vit': {'whole': ['--whole-last-block'], 'class-token': []}, 'resnet18': {'resnet18': ['--model', 'resnet18']}}
+FIGURES = {'whole': 'whole', 'class-token': 'cls', 'resnet18': 'resnet18'}
 # The precisions, and the words by which PyTorch knows each.
 PRECISIONS = {'float32': ['float32'], 'bfloat16': ['autocast', 'medium']}
 
@@ -91,9 +96,9 @@ class Bobbin:
     def __init__(self, precision):
         self.precision, self.as_written, self.title = precision, False, f'Bobbin in {precision}'
 
-    def start(self, batch_size, whole, keep_pages=True):
+    def start(self, batch_size, what, keep_pages=True):
         return Worker([BENCH, '--lockstep', '--precision', self.precision, '--threads', str(args.threads),
-                       '--batch-size', str(batch_size)] + ['--whole-last-block'] * whole, {})
+                       '--batch-size', str(batch_size)] + MODELS[args.model][what], {})
 
 
 class Peer:
@@ -103,9 +108,9 @@ class Peer:
         self.precision, self.command, self.environment, self.as_written = precision, command, environment, as_written
         self.title = None
 
-    def start(self, batch_size, whole, keep_pages=True):
+    def start(self, batch_size, what, keep_pages=True):
         environment = {k: v for k, v in self.environment.items() if keep_pages or k not in MALLOC}
-        worker = Worker(self.command + [str(args.threads), str(batch_size), 'whole' if whole else 'class-token'],
+        worker = Worker(self.command + [str(args.threads), str(batch_size), what],
                         {'OMP_NUM_THREADS': str(args.threads), **environment})
         self.title = worker.answer()
         return worker
@@ -130,17 +135,20 @@ def find_peers(pythons):
 
 
 def jax_peers(python):
-    return [Peer(precision, [python, ROOT / 'apps/peers/peer_jax.py', precision]) for precision in PRECISIONS]
+    return [Peer(precision, [python, ROOT / 'apps/peers/peer_jax.py', precision]) for precision in PRECISIONS
+            if args.model == 'vit']
 
 
 def torch_peers(python, version, blas):
     environment = {**MALLOC, **{'LD_PRELOAD': path for path in OPENMP_OPENBLAS if blas == ['generic']}}
-    libtorch = compile_libtorch(python, version)
+    resnet = args.model == 'resnet18'
+    libtorch = not resnet and compile_libtorch(python, version)
+    variants = ['chapter', 'channels_last', 'compile', 'compile,channels_last'] if resnet else ['chapter', 'sdpa', 'compile']
     for precision, words in PRECISIONS.items():
         for word in words:
             # With "medium" the other variants were slower than the chapter's code; PyTorch 1 has no others.
             one = word == 'medium' or version.startswith('1.')
-            for variant in ['chapter'] if one else ['chapter', 'sdpa', 'compile']:
+            for variant in variants[:1] if one else variants:
                 yield Peer(precision, [python, ROOT / 'apps/peers/peer_torch.py', variant, word], environment,
                            as_written=variant == 'chapter')
         if libtorch:
@@ -174,7 +182,8 @@ def report(figure, peer, above, below):
 def speed(peer, batch_size, kinds, rounds, suffix=''):
     with contextlib.ExitStack() as stack:
         # In this order, so that any two that are compared are neighbours.
-        workers = [stack.enter_context(who.start(batch_size, whole)) for whole in (True, False) for who in (bobbin, peer)]
+        whats = list(MODELS[args.model])
+        workers = [stack.enter_context(who.start(batch_size, what)) for what in whats for who in (bobbin, peer)]
         for kind in kinds:
             seconds = []
             for _ in range(2 + rounds):
@@ -182,28 +191,28 @@ def speed(peer, batch_size, kinds, rounds, suffix=''):
                 for worker in workers:
                     time.sleep(.02)  # OpenMP's threads wait awake for a while, and would disturb whose turn is next
                     seconds[-1].append(worker.step(kind))
-            ours_whole, theirs_whole, ours, theirs = zip(*seconds[2:])  # two to warm up: compilers work in the first
-            if kind == 'train' and peer.as_written and not suffix:
-                report('train_as_run', peer, theirs_whole, ours)
-            report(f'{kind}_whole{suffix}', peer, theirs_whole, ours_whole)
-            report(f'{kind}_cls{suffix}', peer, theirs, ours)
+            times = list(zip(*seconds[2:]))  # two to warm up: compilers work in the first
+            if kind == 'train' and peer.as_written and not suffix and args.model == 'vit':
+                report('train_as_run', peer, times[1], times[2])  # theirs whole, ours for the class token
+            for i, what in enumerate(whats):
+                report(f'{kind}_{FIGURES[what]}{suffix}', peer, times[2 * i + 1], times[2 * i])
 
 
 def memory(peer):
     def peak(who):
-        with who.start(args.batch_size, whole, keep_pages=False) as worker:
+        with who.start(args.batch_size, what, keep_pages=False) as worker:
             for _ in range(3):
                 worker.step('train')
         return [worker.peak_mb]
 
-    for whole in True, False:
-        report('peak_MB_' + ('whole' if whole else 'cls'), peer, peak(bobbin), peak(peer))
+    for what in MODELS[args.model]:
+        report('peak_MB_' + FIGURES[what], peer, peak(bobbin), peak(peer))
 
 
 def first_step(peer):
     def seconds(who):
         begin = time.perf_counter()
-        with who.start(8, True) as worker:
+        with who.start(8, next(iter(MODELS[args.model]))) as worker:
             worker.step('train')
             return time.perf_counter() - begin
 
@@ -241,6 +250,7 @@ parser.add_argument('--python', action='append', metavar='PATH', default=[],
                     help="an interpreter that has a peer; may be repeated (default: python3 and /usr/bin/python3)")
 parser.add_argument('--precision', nargs='+', choices=PRECISIONS, default=list(PRECISIONS), metavar='NAME',
                     help='of: %(choices)s (default: both)')
+parser.add_argument('--model', choices=MODELS, default='vit', help='of: %(choices)s (default: %(default)s)')
 parser.add_argument('--threads', type=positive, default=len(os.sched_getaffinity(0)), help='default: all')
 parser.add_argument('--batch-size', type=positive, default=128, help='default: %(default)s')
 parser.add_argument('--rounds', type=positive, default=7, help='of which the median is printed (default: %(default)s)')
@@ -266,7 +276,7 @@ try:
                         args.batch_size, ('train', 'eval'), args.rounds)
         if works == in_float32:
             sys.exit('bench_peers: none of the peers works.')
-        for batch_size in 1, 8:  # short steps, so more of them
+        for batch_size in (1, 8) if args.model == 'vit' else ():  # short steps, so more of them
             measure(speed, works, batch_size, ('train',), 4 * args.rounds, f'_batch_{batch_size}')
         compared.append((bobbin, works, in_float32))
     faster, ratios = ratios, {}
@@ -274,7 +284,7 @@ try:
     heading('ours over theirs: below 1 we need less', 'ours', 'theirs')
     for bobbin, works, in_float32 in compared:
         as_written = [peer for peer in works if peer.as_written]
-        measure(memory, as_written + in_float32)
+        measure(memory, (as_written if args.model == 'vit' else works) + in_float32)
         measure(first_step, as_written)
 
     print("# theirs over ours again: a peer's best variant, and the best PyTorch")

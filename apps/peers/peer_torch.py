@@ -1,12 +1,12 @@
-"""PyTorch's side of bench_peers.py: a step of the chapter's Vision Transformer for each line on stdin.
+"""PyTorch's side of bench_peers.py: a step of the chapter's Vision Transformer or ResNet-18 for each line on stdin.
 
 A line is "train" or "eval"; the answer is the step's seconds. The first line on stdout names the peer. Bobbin's
 `bench --lockstep` speaks the same, without the name.
 
-    peer_torch.py VARIANT float32|autocast|medium THREADS BATCH_SIZE whole|class-token
+    peer_torch.py VARIANT float32|autocast|medium THREADS BATCH_SIZE whole|class-token|resnet18
 
-VARIANT is chapter (its code as written), sdpa (the same with PyTorch's own attention) or compile (the chapter's code
-through torch.compile). Products are in bfloat16 with autocast, which keeps their results in bfloat16, too, and with
+VARIANT is chapter (its code as written), sdpa (the same with PyTorch's own attention), channels_last (with images and
+kernels in this order) or compile (the chapter's code through torch.compile), or compile,channels_last. Products are in bfloat16 with autocast, which keeps their results in bfloat16, too, and with
 medium, set_float32_matmul_precision's word, which does not.
 """
 import pathlib, sys, time
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tests/golden'))
-import chapter
+import chapter, resnet
 
 
 class FusedAttention(nn.Module):
@@ -33,17 +33,23 @@ class FusedAttention(nn.Module):
         return F.scaled_dot_product_attention(Q, K, V, dropout_p=self.dropout if self.training else 0).squeeze(0)
 
 
-def make_steps(variant, precision, batch_size, whole):
+def make_steps(variant, precision, batch_size, what):
     """Two functions without arguments, "train" and "eval"; the model is theirs."""
-    if variant == 'sdpa':
+    variant = variant.split(',')
+    if 'sdpa' in variant:
         chapter.DotProductAttention = FusedAttention
     torch.manual_seed(0)
-    model = chapter.ViT(96, 16, 512, 2048, 8, 2, 0.1, 0.1, last_block_cls_only=not whole)
+    if what == 'resnet18':
+        model = resnet.ResNet()
+    else:
+        model = chapter.ViT(96, 16, 512, 2048, 8, 2, 0.1, 0.1, last_block_cls_only=what == 'class-token')
     optimizer = torch.optim.SGD(model.parameters(), 0.001)
     X, y = torch.rand(batch_size, 1, 96, 96), torch.arange(batch_size) % 10
+    if 'channels_last' in variant:
+        model, X = model.to(memory_format=torch.channels_last), X.to(memory_format=torch.channels_last)
 
     def compiled(step):  # the compiler's own random numbers are slower than PyTorch's
-        return torch.compile(step, options={'fallback_random': True}) if variant == 'compile' else step
+        return torch.compile(step, options={'fallback_random': True}) if 'compile' in variant else step
 
     def autocast():
         return torch.autocast('cpu', torch.bfloat16, enabled=precision == 'autocast')
@@ -68,12 +74,13 @@ def make_steps(variant, precision, batch_size, whole):
 
 
 if __name__ == '__main__':
-    variant, precision, threads, batch_size, last_block = sys.argv[1:]
+    variant, precision, threads, batch_size, what = sys.argv[1:]
     torch.set_num_threads(int(threads))
     if precision == 'medium':
         torch.set_float32_matmul_precision('medium')
-    steps = make_steps(variant, precision, int(batch_size), last_block == 'whole')
-    title = {'chapter': "the chapter's code", 'sdpa': 'its own attention', 'compile': 'torch.compile'}[variant]
+    steps = make_steps(variant, precision, int(batch_size), what)
+    titles = {'chapter': "the chapter's code", 'sdpa': 'its own attention', 'compile': 'torch.compile'}
+    title = ' '.join(titles.get(word, word) for word in variant.split(','))
     print(f'PyTorch {torch.__version__}, {title}' + f', {precision}' * (precision != 'float32'), flush=True)
     for line in sys.stdin:
         begin = time.perf_counter()

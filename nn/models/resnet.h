@@ -70,11 +70,11 @@ struct ResNetConfig {
   using Model = ResNet<layers>;
   static constexpr const char *name = layers == 18 ? "resnet18" : "resnet34",
                               *title = layers == 18 ? "ResNet-18" : "ResNet-34";
-  static constexpr const char* heads[] = {"net.last.2.", "fc."};
+  static constexpr const char* heads[2] = {"net.last.2.", "fc."};
   static constexpr bool any_size = true;
   /// The blocks of each stage: with two convolutions each, the first and the head, 18 or 34 layers.
-  static constexpr int blocks[] = {layers == 18 ? 2 : 3, layers == 18 ? 2 : 4, layers == 18 ? 2 : 6,
-                                   layers == 18 ? 2 : 3};
+  static constexpr int blocks[4] = {layers == 18 ? 2 : 3, layers == 18 ? 2 : 4, layers == 18 ? 2 : 6,
+                                    layers == 18 ? 2 : 3};
 
   ResNetForm form = ResNetForm::d2l;
   Size2 img_size = 96;

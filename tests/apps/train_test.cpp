@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "data/files/safetensors.h"
 #include "data/images/codec.h"
 #include "tests/apps/program.h"
 
@@ -324,4 +325,54 @@ TEST_CASE("train: Ctrl-C ends it after the step, with exit code 130 and the loss
   CHECK(r.status == 130);
   CHECK(contains(r.output, "stopped after step"));
   CHECK(fs::exists(out + "/losses.csv"));
+}
+
+TEST_CASE("train: --preset d2l with --model is d2l's numbers for that model") {
+  const auto help = [](const std::string& flags) { return run(train + " " + flags + " --help").output; };
+  const std::string resnet = help("--model resnet18 --preset d2l");
+  CHECK(contains(resnet, "--lr FLOAT=0.01"));
+  CHECK(contains(resnet, "--momentum FLOAT=0 "));
+  CHECK(contains(resnet, "--form {d2l,torchvision}=d2l"));
+  CHECK(help("--model resnet18") == resnet);
+  CHECK(contains(help("--preset d2l --model mlp"), "--num-hiddens INT=256"));
+  CHECK(contains(help("--preset d2l --model lenet"), "--lr FLOAT=0.1"));
+  CHECK(contains(help("--preset d2l"), "--lr FLOAT=0.1"));
+  check_refuses("train", "--preset quick --model resnet18", 1,
+                "the preset quick is for the model vit, not for resnet18");
+}
+
+TEST_CASE("train: a ResNet that is stopped goes on to the bit, and its weights begin another with a new head") {
+  const TempFolder folder;
+  write_dark_and_light(folder / "data");
+  const std::string data = " --data-dir " + (folder / "data").string() + " --threads 1 --batch-size 4";
+  for (const std::string form : {"d2l", "torchvision"}) {
+    CAPTURE(form);
+    const std::string whole = (folder / (form + "-whole")).string(), stopped = (folder / (form + "-stopped")).string();
+    const std::string flags =
+        train + data + " --model resnet18 --width 2 --img-size 33 --epochs 3 --form " + form + " --output-dir ";
+    REQUIRE(run(flags + whole).status == 0);
+    REQUIRE(run(flags + stopped + " --max-steps 4").status == 0);
+    const fs::path model = fs::path(whole) / "model.safetensors";
+    CHECK(content(fs::path(stopped) / "model.safetensors") != content(model));
+    REQUIRE(run(train + " --max-steps 0 --resume " + stopped).status == 0);
+    CHECK(content(fs::path(stopped) / "model.safetensors") == content(model));  // running statistics and all
+    const Safetensors file = read_safetensors(model);
+    const std::string norm = form == "d2l" ? "net.0.1." : "bn1.";
+    CHECK(file.tensors.at(norm + "num_batches_tracked").item() > 4);
+    CHECK(file.tensors.at(norm + "running_var").values() != std::vector<real>{1, 1});
+
+    fs::create_directories(folder / "data" / "third");
+    fs::copy_file(folder / "data" / "dark" / "0.png", folder / "data" / "third" / "0.png",
+                  fs::copy_options::overwrite_existing);
+    fs::copy_file(folder / "data" / "dark" / "2.png", folder / "data" / "third" / "2.png",
+                  fs::copy_options::overwrite_existing);
+    const std::string tuned = (folder / (form + "-tuned")).string();
+    const Result r =
+        run(train + data + " --lr 0.01 --epochs 1 --finetune " + model.string() + " --output-dir " + tuned);
+    INFO(r.output);
+    CHECK(r.status == 0);
+    const std::string head = form == "d2l" ? "net.last.2.weight" : "fc.weight";
+    CHECK(read_safetensors(fs::path(tuned) / "model.safetensors").tensors.at(head).shape() == Shape{3, 16});
+    fs::remove_all(folder / "data" / "third");
+  }
 }

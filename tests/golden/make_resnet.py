@@ -57,7 +57,7 @@ BATCH, SIZE, CLASSES = 8, 40, 10
 
 
 def chapter_training(out):
-    """20 steps of SGD on the chapter's network, a sixteenth as wide; another batch in each."""
+    """20 steps of SGD on the chapter's network, an eighth as wide; another batch in each."""
     model = by_formula(ResNet(((2, 8), (2, 16), (2, 32), (2, 64)))).double().train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     losses = []

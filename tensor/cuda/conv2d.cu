@@ -17,13 +17,14 @@
 // The first two are one kernel: a place sees pixels and a pixel is seen by places, each along a line (Axis). dW has few
 // numbers and long sums, so these are cut into pieces, whose sums are added in order. How many there are depends on the
 // sizes alone, and no two threads add to one number: the same bits each time. Where a kernel sees one channel there is
-// nothing to share, and each number of y and dX has a thread of its own; where it sees one pixel, y and dX are products
-// by cuBLAS.
+// nothing to share, and each number of y and dX has a thread of its own; kernels of one pixel, without stride and
+// groups, are products by cuBLAS on the way to y and dX.
 //
-// Operands are `real` or rounded to bfloat16 (T), and in shared memory and sums `real`. So rounded ones take half the
-// memory, but no tensor cores. None of this has run on a GPU. With many channels, columns of a few images in the GPU's
-// cache and cuBLAS's products may well be faster, in bfloat16 above all; whoever can measure it, may choose. What it
-// would be compared with is plain::conv2d.
+// Operands are `real` or rounded to bfloat16 (T); shared memory and sums are `real`. So rounded ones take half the
+// memory, but tensor cores have no part in this, nor have they in TF32.
+//
+// None of this has run on a GPU, and the choice is for what is simple and keeps memory small, not a measured one: with
+// many channels cuBLAS's products of columns, a few images at a time, may well be faster, in bfloat16 above all.
 #include <algorithm>
 #include <type_traits>
 
@@ -35,9 +36,10 @@ namespace bobbin::cuda {
 // by the same elements of the kernels; and every place of y. Number u of what it writes meets, under element i of the
 // kernel, number shown(u, i) of what it reads, if that is within `size`:
 //
-//     y  (of_x = false)   place u                    pixel u·stride + i·dilation - padding
-//     dX (of_x = true)    pixel first + u·stride     place u + (first + padding - i·dilation) / stride, if that is
-//     whole
+//     y  (of_x = false)   place u                  pixel u·stride + i·dilation - padding
+//     dX (of_x = true)    pixel first + u·stride   place u + (first + padding - i·dilation) / stride
+//
+// The element meets none of these pixels if that division has a remainder.
 template <bool of_x>
 struct Axis {
   Index stride, padding, dilation, first, count, size;
@@ -123,6 +125,18 @@ struct Block {
         part(blockIdx.x / t.across / t.down) {}
 };
 
+// A walk over the places, or the pixels, of all images.
+struct PlaceOfImage {
+  Index image, y, x;
+
+  __device__ PlaceOfImage(Index number, Index height, Index width)
+      : image(number / (height * width)), y(number / width % height), x(number % width) {}
+  __device__ void advance(Index by, Index height, Index width) {
+    for (x += by; x >= width; x -= width)
+      if (++y == height) y = 0, ++image;
+  }
+};
+
 // y, or dX, of x, or dY. The matrices are those of a group, and of dX those of each first pixel.
 template <class T, int R, bool of_x>
 __global__ void __launch_bounds__(tile_threads, 2)
@@ -133,39 +147,37 @@ __global__ void __launch_bounds__(tile_threads, 2)
   const Group group(s);
   const Block block(tiles, R * side);
   const Index firsts_w = of_x ? min(g.stride_w, g.width) : 1, firsts_h = of_x ? min(g.stride_h, g.height) : 1;
-  const Axis<of_x> v = bobbin::cuda::across<of_x>(g, block.part % firsts_w);
-  const Axis<of_x> u = bobbin::cuda::down<of_x>(g, block.part / firsts_w % firsts_h);
+  const Axis<of_x> v = across<of_x>(g, block.part % firsts_w);
+  const Axis<of_x> u = down<of_x>(g, block.part / firsts_w % firsts_h);
   const Index which = block.part / firsts_w / firsts_h, columns = s.batch * u.count * v.count;
   if (block.column >= columns) return;  // the whole block: other firsts have more
   const Index rows = of_x ? group.in : group.out, terms = of_x ? group.out : group.in;
-  // W (out, in, area): how far rows and terms lie apart.
-  const Index row_step = (of_x ? 1 : group.in) * group.area, term_step = (of_x ? group.in : 1) * group.area;
-  W += which * group.out * group.in * group.area;
-
-  // The column that this thread loads, always the same, and its rows of the tile.
+  // What this thread loads: of b always the same column, of a the same row.
+  constexpr int height = R * side;
   const int thread = threadIdx.y * side + threadIdx.x;
-  const Index mine = block.column + thread % width, plane = u.size * v.size;
-  const Index image = mine / (u.count * v.count), at_u = mine / v.count % u.count, at_v = mine % v.count;
-  x += (image * s.groups + which) * terms * plane;
+  const Index column = block.column + thread % width, row = block.row + thread % height;
+  const PlaceOfImage mine(column, u.count, v.count);
+  const Index plane = u.size * v.size;
+  x += (mine.image * s.groups + which) * terms * plane;
+  // W (out, in, area), where rows and terms are one and the other.
+  const Index row_step = (of_x ? 1 : group.in) * group.area, term_step = (of_x ? group.in : 1) * group.area;
+  W += which * group.out * group.in * group.area + row * row_step;
 
   real sum[R][4] = {};
   for (Index i = 0; i < g.kernel_h; ++i) {
     if (!u.meets(i)) continue;  // so it is for the whole block
     for (Index j = 0; j < g.kernel_w; ++j) {
       if (!v.meets(j)) continue;
-      const Index at_y = u.shown(at_u, i), at_x = v.shown(at_v, j);
-      const bool inside = mine < columns && at_y >= 0 && at_y < u.size && at_x >= 0 && at_x < v.size;
-      const Index seen = at_y * v.size + at_x, element = i * g.kernel_w + j;
+      const Index at_y = u.shown(mine.y, i), at_x = v.shown(mine.x, j);
+      const bool inside = column < columns && at_y >= 0 && at_y < u.size && at_x >= 0 && at_x < v.size;
+      const T* const seen = inside ? x + at_y * v.size + at_x : nullptr;
+      const T* const weight = row < rows ? W + i * g.kernel_w + j : nullptr;
       for (Index begin = 0; begin < terms; begin += depth) {
         for (int k = thread / width; k < depth; k += tile_threads / width)
-          number<4>(b, k, thread % width) =
-              inside && begin + k < terms ? widen(x[(begin + k) * plane + seen]) : real{0};
-        for (int n = thread; n < depth * R * side; n += tile_threads) {
-          const int k = n / (R * side), m = n % (R * side);
-          number<R>(a, k, m) = block.row + m < rows && begin + k < terms
-                                   ? widen(W[(block.row + m) * row_step + (begin + k) * term_step + element])
-                                   : real{0};
-        }
+          number<4>(b, k, thread % width) = seen && begin + k < terms ? widen(seen[(begin + k) * plane]) : real{0};
+        for (int k = thread / height; k < depth; k += tile_threads / height)
+          number<R>(a, k, thread % height) =
+              weight && begin + k < terms ? widen(weight[(begin + k) * term_step]) : real{0};
         __syncthreads();
         add_tiles<R>(sum, a, b);
         __syncthreads();  // before the next tiles overwrite these
@@ -174,33 +186,20 @@ __global__ void __launch_bounds__(tile_threads, 2)
   }
 
   const Index height_of_y = of_x ? g.height : u.count, width_of_y = of_x ? g.width : v.count;
+  PlaceOfImage to(block.column + threadIdx.x * 4, u.count, v.count);
 #pragma unroll
   for (int c = 0; c < 4; ++c) {
-    const Index column = block.column + threadIdx.x * 4 + c;
-    if (column >= columns) return;
-    const Index row_of_y = u.written(column / v.count % u.count), column_of_y = v.written(column % v.count);
+    if (to.image >= s.batch) return;
 #pragma unroll
     for (int r = 0; r < R; ++r) {
-      const Index row = block.row + threadIdx.y * R + r;
-      const Index channel = which * rows + row;
-      if (row < rows)
-        y[((column / (u.count * v.count) * s.groups * rows + channel) * height_of_y + row_of_y) * width_of_y +
-          column_of_y] = sum[r][c] + (bias ? bias[channel] : real{0});
+      const Index row_of_y = block.row + threadIdx.y * R + r, channel = which * rows + row_of_y;
+      if (row_of_y < rows)
+        y[((to.image * s.groups * rows + channel) * height_of_y + u.written(to.y)) * width_of_y + v.written(to.x)] =
+            sum[r][c] + (bias ? bias[channel] : real{0});
     }
+    to.advance(1, u.count, v.count);
   }
 }
-
-// A walk over the places of all images.
-struct PlaceOfImage {
-  Index image, y, x;
-
-  __device__ PlaceOfImage(Index number, Index out_h, Index out_w)
-      : image(number / (out_h * out_w)), y(number / out_w % out_h), x(number % out_w) {}
-  __device__ void advance(Index by, Index out_h, Index out_w) {
-    for (x += by; x >= out_w; x -= out_w)
-      if (++y == out_h) y = 0, ++image;
-  }
-};
 
 // A part of dW, (pieces, out, in, area), of `piece` places of all (batch, places). The matrices are those of a group in
 // a piece.

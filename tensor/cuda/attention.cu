@@ -28,10 +28,6 @@ namespace bobbin::cuda {
 constexpr int tile = 32;           // rows of the other side in shared memory: one for each lane
 constexpr int own = tile / warps;  // rows of a warp
 
-// A number of an operand.
-inline __device__ real widen(real x) { return x; }
-inline __device__ real widen(bfloat16 x) { return to_float(x); }
-
 // A factor of a product that is not kept in memory, as exact as it would be in an operand of type T.
 template <class T>
 __device__ real as_operand(real x) {

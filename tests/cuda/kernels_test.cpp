@@ -36,6 +36,7 @@ std::vector<bfloat16> rounded(const Numbers& x) {
   cpu::round_to_bfloat16(x.data(), y.data(), static_cast<Index>(x.size()));
   return y;
 }
+Numbers widened(const Numbers& x) { return x; }
 Numbers widened(const std::vector<bfloat16>& x) {
   Numbers y;
   for (const bfloat16 v : x) y.push_back(to_float(v));
@@ -771,6 +772,75 @@ TEST_CASE("cuda: rounded results of products are the results, rounded, and nothi
       cuda::gemm_rounded(p, {A, k, false, m * k}, {B, n, false, k * n}, RoundedResultMatrix{C, ldc, stride});
       CHECK(bits(C.values()) == bits(rounded(exact.values())));
     }
+}
+
+namespace {
+
+// A convolution of operands that `as` may round, and its gradients, beside the processor's of the same numbers as
+// `real`.
+void compare_convolutions(const auto& as, const auto& forward, const auto& backward_x, const auto& backward_w) {
+  using Array = ArrayOnDevice<typename decltype(as(Numbers{}))::value_type>;
+  //                        batch, out, groups, {C  H  W  kernel stride padding dilation}
+  const Conv2dSizes some[] = {{1, 1, 1, {1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1}},
+                              {3, 37, 1, {5, 7, 5, 1, 1, 1, 1, 0, 0, 1, 1}},    // one product
+                              {2, 19, 1, {17, 7, 6, 1, 1, 2, 2, 0, 0, 1, 1}},   // not quite
+                              {2, 3, 1, {2, 3, 3, 1, 1, 1, 1, 1, 0, 1, 1}},     // nor this
+                              {2, 70, 1, {9, 6, 7, 3, 3, 1, 1, 1, 1, 1, 1}},    // more than a tile of rows and columns
+                              {3, 17, 1, {33, 9, 8, 3, 3, 2, 2, 1, 1, 1, 1}},   //
+                              {2, 6, 1, {3, 11, 13, 2, 5, 3, 2, 1, 4, 2, 1}},   //
+                              {1, 5, 1, {2, 12, 9, 3, 2, 2, 3, 3, 1, 2, 3}},    // elements that some pixels never meet
+                              {2, 4, 1, {3, 3, 4, 2, 2, 5, 7, 2, 2, 1, 1}},     // strides longer than an image
+                              {2, 3, 1, {2, 20, 33, 2, 2, 1, 1, 0, 1, 1, 1}},   // several pieces of dW
+                              {1, 3, 1, {2, 700, 1, 2, 1, 1, 1, 0, 0, 1, 1}},   // places one below the other
+                              {2, 6, 3, {6, 5, 7, 3, 3, 1, 1, 1, 1, 1, 1}},     // groups
+                              {1, 40, 2, {34, 4, 5, 2, 3, 1, 2, 1, 0, 1, 1}},   //
+                              {3, 7, 7, {7, 9, 8, 5, 7, 1, 1, 2, 3, 1, 1}},     // depthwise
+                              {2, 10, 5, {5, 6, 9, 3, 2, 2, 1, 1, 1, 1, 2}},    // two kernels for each channel
+                              {2, 20, 1, {1, 9, 11, 7, 5, 2, 2, 3, 2, 1, 1}}};  // grey images
+  for (const Conv2dSizes& s : some) {
+    const Conv2dGeometry& g = s.geometry;
+    CAPTURE(s.batch);
+    CAPTURE(s.out);
+    CAPTURE(s.groups);
+    CAPTURE(g.channels);
+    CAPTURE(g.height);
+    CAPTURE(g.kernel_w);
+    const Index of_x = s.batch * g.channels * g.height * g.width, of_y = s.batch * s.out * g.out_h() * g.out_w();
+    const Index of_w = s.out * (g.channels / s.groups) * g.kernel_h * g.kernel_w;
+    const auto x = as(random(of_x, 1)), W = as(random(of_w, 2)), dY = as(random(of_y, 4));
+    const Numbers wide_x = widened(x), wide_W = widened(W), wide_dY = widened(dY);
+    const Numbers bias = random(s.out, 3);
+    Numbers y(count(of_y)), dX(count(of_x)), dW(count(of_w));
+    for (const Index offset : {0, 1}) {
+      // Operands end where their last numbers end.
+      Array X(x, offset), K(W, offset), DY(dY, offset);
+      OnDevice Y(of_y, offset), DX(of_x, offset), DW(of_w, offset), Bias(bias, offset);
+      for (const bool with_bias : {false, true}) {
+        CAPTURE(with_bias);
+        cpu::conv2d(wide_x.data(), wide_W.data(), with_bias ? bias.data() : nullptr, y.data(), s);
+        forward(X, K, with_bias ? Bias : static_cast<real*>(nullptr), Y, s);
+        check_same(Y.values(), y, 32 * epsilon);
+      }
+      cpu::conv2d_backward_x(wide_W.data(), wide_dY.data(), dX.data(), s);
+      backward_x(K, DY, DX, s);
+      check_same(DX.values(), dX, 32 * epsilon);
+      cpu::conv2d_backward_w(wide_x.data(), wide_dY.data(), dW.data(), s);
+      backward_w(X, DY, DW, s);
+      check_same(DW.values(), dW, 32 * epsilon, std::sqrt(static_cast<double>(of_y / s.out)));
+      const Numbers first = DW.values();
+      backward_w(X, DY, DW, s);
+      CHECK(DW.values() == first);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("cuda: convolutions and their way back") {
+  compare_convolutions(as_they_are, cuda::conv2d, cuda::conv2d_backward_x, cuda::conv2d_backward_w);
+}
+TEST_CASE("cuda: convolutions of rounded operands and their way back") {
+  compare_convolutions(rounded, cuda::conv2d_rounded, cuda::conv2d_rounded_backward_x, cuda::conv2d_rounded_backward_w);
 }
 
 TEST_CASE("cuda: rounding to bfloat16") {

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "nn/models/resnet.h"
 #include "nn/models/vit.h"
 #include "optim/sgd.h"
 #include "optim/training/step.h"
@@ -41,6 +42,15 @@ struct TinyRun {
   }
 };
 
+// Convolutions, batch normalisation, pooling.
+struct TinyResNetRun {
+  Rng rng{1};
+  ResNet<18> model{{.img_size = 33, .width = 2, .num_classes = 3}, rng};
+  SGD sgd{named_parameters(model), {.momentum = real(0.9)}};
+
+  real step() { return training_step(model, sgd, CrossEntropy(), rng.normal({4, 1, 33, 33}), Labels{0, 1, 2, 0}, 0.1); }
+};
+
 // While it lives, the emulator lets a call fail: "cudaMalloc:3", the third; "cudaMalloc:3+", those after it, too.
 struct Plan {
   explicit Plan(const std::string& plan) { setenv("CUDA_EMULATOR_FAIL", plan.c_str(), 1); }
@@ -49,10 +59,11 @@ struct Plan {
 
 }  // namespace
 
-TEST_CASE("cuda: a step of training waits once, to read the loss, and takes no memory; in bfloat16, too") {
+TEST_CASE_TEMPLATE("cuda: a step of training waits once, to read the loss, and takes no memory; in bfloat16, too", Run,
+                   TinyRun, TinyResNetRun) {
   for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
     const ProductsIn products(precision);
-    TinyRun training;
+    Run training;
     for (int i = 0; i < 3; ++i) training.step();
     const char* const names[] = {"cudaMalloc",       "cudaFree",
                                  "cudaMallocHost",   "cudaFreeHost",

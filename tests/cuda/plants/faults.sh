@@ -36,6 +36,10 @@ plant 'tiles of rounded keys are overwritten in the first walk' attention.cu 'at
     }
 '
 
+plant 'columns of a convolution are overwritten while others read them' conv2d.cu 'convolutions*' \
+  '        __syncthreads();  // before the next tiles overwrite these
+' ''
+
 plant 'a barrier that only some warps come to' attention.cu 'attention*' \
   '    __syncthreads();  // before the next tiles overwrite these' \
   '    if (rows.there(0)) __syncthreads();'
@@ -84,7 +88,14 @@ plant 'the last piece of a row is taken for a whole one' reduce.cu 'sums,norm' \
   '        end(begin + piece) {}'
 
 plant 'the padding of an image is read from it' conv2d.cu 'images*' \
-  ' && column >= 0 && column < g.width;' ' && column >= 0;'
+  'inside = row >= 0 && row < g.height && column >= 0 && column < g.width;' \
+  'inside = row >= 0 && row < g.height && column >= 0;'
+
+plant 'a convolution reads the next row in place of padding' conv2d.cu 'convolutions*' \
+  ' && at_x >= 0 && at_x < v.size;' ' && at_x >= 0;'
+
+plant 'a convolution takes the last piece of places for a whole one' conv2d.cu 'convolutions*' \
+  'end = min(first + piece, s.batch * out_h * out_w);' 'end = first + piece;'
 
 plant 'a row of shared memory is too short' reduce.cu sums \
   'SHARED(real[warps][warp_size + 1], sums);' \
@@ -118,6 +129,12 @@ plant 'only the first product of a batch has a bias' products.cu '*products' \
 
 plant 'a product overwrites its bias' products.cu '*products' \
   'p.bias ? real{1} : real{0}' 'real{0}'
+
+plant 'the groups of a convolution share the bias of the first' conv2d.cu 'convolutions*' \
+  'bias ? bias[channel]' 'bias ? bias[row_of_y]'
+
+plant 'a stride of a convolution skips no pixel on the way back' conv2d.cu 'convolutions*' \
+  'return !of_x || (first + padding - i * dilation) % stride == 0;' 'return true;'
 
 plant 'a query sees one key too many' attention.cu 'attention*' \
   '    return u < len(t) ? product' '    return u <= len(t) ? product'

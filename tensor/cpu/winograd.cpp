@@ -45,8 +45,7 @@
 //     this way, products of panels as they are  16.2 / 51      13.4 / 42       14.0 / 42        22.6 / 66
 //     blocks of 112 tiles and more, not of 56   14.7 / 45      12.5 / 38       13.8 / 41        20.2 / 60
 //     V serves all panels of U while it is near 13.0 / 40      11.5 / 36       11.5 / 35        17.2 / 51
-// A product reads what is far from its core once: with vectors that do not begin with a cache line, a tenth is lost;
-// with sixteen matrices that begin 4096 bytes apart, more. To cut the channels into parts that fit the first cache
+// Vectors that do not begin with a cache line cost a tenth. To cut the channels into parts that fit the first cache
 // brought nothing. In the last column a quarter of the tiles' results lie beyond the image.
 #include "tensor/cpu/winograd.h"
 

@@ -1,4 +1,4 @@
-// Convolutions, and images rearranged so that one becomes a matrix product.
+// Convolutions: which way each of them is computed. And images rearranged so that one becomes a matrix product.
 #include <algorithm>
 
 #include "tensor/cpu/columns.h"

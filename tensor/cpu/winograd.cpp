@@ -1,4 +1,52 @@
-// Winograd's F(2x2, 3x3), from Lavin and Gray, Fast algorithms for convolutional neural networks, 2016.
+// Winograd's F(2x2, 3x3) (Lavin and Gray, Fast algorithms for convolutional neural networks, 2016): a convolution with
+// kernels of 3 x 3 in 2.25 times fewer multiplications.
+//
+// Along one axis: two neighbours of the result, y0 and y1, see four pixels d0 ... d3 through a kernel g0 g1 g2:
+//
+//     y0 = d0·g0 + d1·g1 + d2·g2,      y1 = d1·g0 + d2·g1 + d3·g2,
+//
+// which are six multiplications. Four suffice, as one sees by writing out
+//
+//     m0 = (d0 - d2)·g0                        m1 = (d1 + d2)·(g0 + g1 + g2)/2       y0 = m0 + m1 + m2
+//     m3 = (d1 - d3)·g2                        m2 = (d2 - d1)·(g0 - g1 + g2)/2       y1 = m1 - m2 - m3
+//
+// or, with a matrix for the pixels, one for the kernel and one for the results, y = Aᵀ[(G·g) ⊙ (Bᵀ·d)]. That this is
+// possible is no accident: y are the coefficients of a product of polynomials, and a polynomial is known by its values
+// at some points, which for a product are multiplied one by one; Bᵀ and G take values at 0, 1, -1 and infinity, and Aᵀ
+// goes back. On both axes each matrix is used on both sides: a tile of 4 x 4 pixels and a kernel give a tile of 2 x 2
+// results,
+//
+//     Y = Aᵀ[U ⊙ V]A,      U = G·g·Gᵀ,      V = Bᵀ·d·B,
+//
+// in 16 multiplications instead of 36. Summed up over channels, before Aᵀ and A, each of the sixteen places ⊙ is a
+// product of matrices of its own, (tiles, in) x (in, out); and the transforms are additions, which are repaid because U
+// is used for all tiles, V for all kernels, and Aᵀ goes over sums.
+//
+// Backward. A sum of products is linear in each of its factors, so both gradients are the transposed of what was done:
+//
+//     dW = Gᵀ[Σ_tiles M ⊙ V]G,      M = A·dY·Aᵀ,
+//
+// sixteen products (out, tiles) x (tiles, in). And dX is the convolution of dY with the kernels turned by 180 degrees
+// and a padding of 2 - p: the same code once more.
+//
+// So that all transforms are additions of whole vectors, channels are made the innermost axis, a panel of 32 at a time
+// (tensor/cpu/vectors.h), and what a transform writes is what the product reads: V (16, panels, tiles, panel) gives a
+// number at a time, U (16, in, panel) a vector. A block of tiles goes through all stages on one thread.
+//
+// Error in float32, against double, as the largest difference over the largest number, for 16 ... 512 channels: results
+// 2e-7 ... 8e-7, dX and dW 4e-7. The direct way has 4e-7 ... 3e-6, 1e-6 and 5e-7: sums of nine times more terms cost
+// more digits than the transforms. But an infinite pixel becomes NaN, and a number above 8e37 may become infinite in
+// between.
+//
+// What each choice brought, on two cores with AVX-512 (Sapphire Rapids), batch 32, in ms forward / forward and
+// backward:
+//                                              64 x 56 x 56   128 x 28 x 28   256 x 14 x 14    512 x 7 x 7
+//     the direct way                            23.5 / 75      23.5 / 75       23.5 / 76        29.6 / 105
+//     this way, products of panels as they are  16.2 / 51      13.4 / 42       14.0 / 42        22.6 / 66
+//     blocks of 112 tiles and more, not of 56   14.7 / 45      12.5 / 38       13.8 / 41        20.2 / 60
+//     V serves all panels of U while it is near 13.0 / 40      11.5 / 36       11.5 / 35        17.2 / 51
+// Vectors that do not begin with a cache line cost a tenth. To cut the channels into parts that fit the first cache
+// brought nothing. In the last column a quarter of the tiles' results lie beyond the image.
 #include "tensor/cpu/winograd.h"
 
 #include <vector>

@@ -110,6 +110,16 @@ TEST_CASE("plain: cross_entropy") {
         {{3, 17}});
 }
 
+TEST_CASE("plain: conv2d") {
+  const auto compare = [](const Conv2dOptions& options, const std::vector<Shape>& shapes) {
+    check_equal([&](const Inputs& x) { return conv2d(x[0], x[1], x[2], options); },
+                [&](const Inputs& x) { return plain::conv2d(x[0], x[1], x[2], options); }, shapes);
+  };
+  compare({.stride = {2, 1}, .padding = {1, 3}, .dilation = {1, 2}, .groups = 3}, {{2, 6, 7, 9}, {9, 2, 3, 2}, {9}});
+  compare({.padding = 1}, {{2, 17, 9, 6}, {33, 17, 3, 3}, {33}});
+  compare({.stride = 2, .padding = 2, .groups = 37}, {{2, 37, 9, 6}, {74, 1, 5, 5}, {74}});
+}
+
 TEST_CASE("plain: attention") {
   const std::vector<Shape> shapes{{3, 5, 12}, {3, 7, 12}, {3, 7, 12}};
   const std::vector<std::vector<int>> all_lens{{}, {7, 0, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 1, 7, 7, 7}};

@@ -843,6 +843,70 @@ TEST_CASE("cuda: convolutions of rounded operands and their way back") {
   compare_convolutions(rounded, cuda::conv2d_rounded, cuda::conv2d_rounded_backward_x, cuda::conv2d_rounded_backward_w);
 }
 
+namespace {
+
+void compare_convolutions(const auto& as, const auto& of_cpu, const auto& of_cuda) {
+  using Array = ArrayOnDevice<typename decltype(as(Numbers{}))::value_type>;
+  const Conv2dSizes some[] = {{1, 1, 1, {1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1}},
+                              {2, 5, 1, {3, 7, 5, 3, 2, 2, 1, 1, 0, 1, 2}},
+                              {3, 33, 1, {17, 5, 4, 3, 3, 1, 1, 1, 1, 1, 1}},
+                              {2, 6, 3, {3, 5, 9, 2, 3, 1, 2, 2, 1, 2, 1}},
+                              {2, 8, 4, {8, 6, 5, 1, 1, 2, 2, 0, 0, 1, 1}}};
+  for (const Conv2dSizes& s : some)
+    for (const bool with_bias : {false, true}) {
+      const Conv2dGeometry& g = s.geometry;
+      const Index places = s.batch * s.out * g.out_h() * g.out_w(), taps = g.kernel_h * g.kernel_w;
+      const auto x = as(random(s.batch * g.channels * g.height * g.width, 1));
+      const auto W = as(random(s.out * (g.channels / s.groups) * taps, 2)), dY = as(random(places, 3));
+      const Numbers bias = random(s.out, 4);
+      Numbers y(count(places)), dX(x.size()), dW(W.size());
+      of_cpu(x.data(), W.data(), with_bias ? bias.data() : nullptr, dY.data(), y.data(), dX.data(), dW.data(), s);
+      Array X(x, 1), w(W), DY(dY, 1);
+      OnDevice Bias(bias, 1), Y(places, 1), DX(static_cast<Index>(x.size())), DW(static_cast<Index>(W.size()), 1);
+      const real* const b = Bias;
+      of_cuda(X, w, with_bias ? b : nullptr, DY, Y, DX, DW, s);
+      check_same(Y.values(), y, 64 * epsilon);
+      check_same(DX.values(), dX, 64 * epsilon);
+      check_same(DW.values(), dW, 64 * epsilon);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("cuda: convolutions and their way back") {
+  compare_convolutions(
+      as_they_are,
+      [](const real* x, const real* W, const real* b, const real* dY, real* y, real* dX, real* dW,
+         const Conv2dSizes& s) {
+        cpu::conv2d(x, W, b, y, s);
+        cpu::conv2d_backward_x(W, dY, dX, s);
+        cpu::conv2d_backward_w(x, dY, dW, s);
+      },
+      [](const real* x, const real* W, const real* b, const real* dY, real* y, real* dX, real* dW,
+         const Conv2dSizes& s) {
+        cuda::conv2d(x, W, b, y, s);
+        cuda::conv2d_backward_x(W, dY, dX, s);
+        cuda::conv2d_backward_w(x, dY, dW, s);
+      });
+}
+
+TEST_CASE("cuda: rounded convolutions and their way back") {
+  compare_convolutions(
+      rounded,
+      [](const bfloat16* x, const bfloat16* W, const real* b, const bfloat16* dY, real* y, real* dX, real* dW,
+         const Conv2dSizes& s) {
+        cpu::conv2d_rounded(x, W, b, y, s);
+        cpu::conv2d_rounded_backward_x(W, dY, dX, s);
+        cpu::conv2d_rounded_backward_w(x, dY, dW, s);
+      },
+      [](const bfloat16* x, const bfloat16* W, const real* b, const bfloat16* dY, real* y, real* dX, real* dW,
+         const Conv2dSizes& s) {
+        cuda::conv2d_rounded(x, W, b, y, s);
+        cuda::conv2d_rounded_backward_x(W, dY, dX, s);
+        cuda::conv2d_rounded_backward_w(x, dY, dW, s);
+      });
+}
+
 TEST_CASE("cuda: rounding to bfloat16") {
   const struct {
     std::uint32_t x;  // the bits of a float

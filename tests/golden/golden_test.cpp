@@ -229,10 +229,10 @@ TEST_CASE("golden: d2l's PatchEmbedding, (4, 36, 512) on 3 x 96 x 96") {
   check_golden("db", embed.conv.bias.grad(), golden.tensor("db"));
 }
 
-TEST_CASE("golden: Conv2d with stride, padding, dilation and groups") {
-  const Golden golden("layers");
-  for (const std::string name :
-       {"patch", "plain", "one_by_one", "rect", "dilation", "groups", "depthwise", "depthwise_x2"}) {
+namespace {
+
+void check_convolutions(const Golden& golden, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
     CAPTURE(name);
     const std::string at = "conv2d/" + name + "/";
     const std::vector<int> g = golden.ints(at + "geometry");
@@ -246,6 +246,14 @@ TEST_CASE("golden: Conv2d with stride, padding, dilation and groups") {
     check_golden("dW", W.grad(), golden.tensor(at + "dW"));
     if (b.defined()) check_golden("db", b.grad(), golden.tensor(at + "db"));
   }
+}
+
+}  // namespace
+
+TEST_CASE("golden: Conv2d with stride, padding, dilation and groups") {
+  check_convolutions(Golden("layers"),
+                     {"patch", "plain", "one_by_one", "rect", "dilation", "groups", "depthwise", "depthwise_x2"});
+  check_convolutions(Golden("convolutions"), {"winograd", "winograd_groups", "wide_depthwise"});
 }
 
 TEST_CASE("golden: LayerNorm") {

@@ -1,6 +1,9 @@
-// Images as columns and as patches, against plain loops.
+// Convolutions, and images as columns and as patches, against plain loops.
 #include <numeric>
 
+#include "autograd/ops.h"
+#include "tensor/profile.h"
+#include "tensor/storage.h"
 #include "tests/tensor/numbers.h"
 
 using namespace bobbin;
@@ -36,7 +39,177 @@ const Conv2dGeometry geometries[] = {
     {2, 3, 3, 5, 5, 1, 1, 2, 2, 1, 1},  {1, 2, 3, 1, 1, 2, 3, 4, 5, 1, 1},   {5, 37, 17, 5, 3, 2, 3, 0, 1, 3, 2},
     {2, 7, 5, 3, 3, 5, 7, 1, 4, 2, 1},  {1, 3, 3, 2, 2, 1, 1, 3, 3, 5, 4}};
 
+struct Convolution {
+  Shape x, W;
+  Conv2dOptions options;
+};
+
+struct Expected {
+  Doubles y, dX, dW;
+};
+
+// Number by number, in double.
+Expected plain_conv2d(const Tensor& x, const Tensor& W, const Tensor& b, const Tensor& dY, const Conv2dOptions& o) {
+  const Index C = x.shape()[1], H = x.shape()[2], width = x.shape()[3], inner = W.shape()[1], h = W.shape()[2],
+              w = W.shape()[3], out = W.shape()[0], out_h = dY.shape()[2], out_w = dY.shape()[3];
+  Expected e{Doubles(static_cast<std::size_t>(dY.size())), Doubles(static_cast<std::size_t>(x.size())),
+             Doubles(static_cast<std::size_t>(W.size()))};
+  std::size_t at = 0;
+  for (Index image = 0; image < x.shape()[0]; ++image)
+    for (Index k = 0; k < out; ++k)
+      for (Index p = 0; p < out_h; ++p)
+        for (Index q = 0; q < out_w; ++q, ++at) {
+          e.y[at] = b.defined() ? b.data()[k] : 0;
+          for (Index c = 0; c < inner; ++c)
+            for (Index i = 0; i < h; ++i)
+              for (Index j = 0; j < w; ++j) {
+                const Index row = p * o.stride.height + i * o.dilation.height - o.padding.height;
+                const Index col = q * o.stride.width + j * o.dilation.width - o.padding.width;
+                if (row < 0 || row >= H || col < 0 || col >= width) continue;
+                const Index channel = k / (out / o.groups) * inner + c;
+                const auto seen = static_cast<std::size_t>(((image * C + channel) * H + row) * width + col);
+                const auto tap = static_cast<std::size_t>(((k * inner + c) * h + i) * w + j);
+                const double X = x.data()[seen], weight = W.data()[tap], g = dY.data()[at];
+                e.y[at] += X * weight;
+                e.dX[seen] += g * weight;
+                e.dW[tap] += g * X;
+              }
+        }
+  return e;
+}
+
+// The largest difference, relative to the largest number.
+double difference(const Tensor& got, const Doubles& want) {
+  double largest = 1e-30;
+  for (const double value : want) largest = std::max(largest, std::abs(value));
+  return error(got, want, largest);
+}
+
+const Convolution convolutions[] = {
+    {{1, 1, 1, 1}, {1, 1, 1, 1}, {}},
+    {{2, 3, 7, 5}, {5, 3, 3, 2}, {}},
+    {{1, 2, 1, 37}, {3, 2, 1, 4}, {.padding = {0, 1}}},                   // a single row
+    {{3, 2, 2, 3}, {4, 2, 5, 6}, {.padding = {2, 3}}},                    // larger than the image
+    {{2, 3, 5, 9}, {7, 3, 1, 1}, {.stride = 2}},                          // pixels that nothing sees
+    {{2, 3, 4, 4}, {2, 3, 2, 2}, {.stride = {3, 5}, .padding = {4, 6}}},  // places that see nothing
+    {{2, 3, 9, 8}, {5, 3, 3, 4}, {.stride = {3, 2}, .padding = {1, 2}, .dilation = {2, 3}}},
+    {{2, 4, 12, 13}, {5, 4, 3, 3}, {.stride = {4, 6}, .padding = 5, .dilation = {2, 4}}},  // strides and dilations
+    {{2, 3, 24, 16}, {37, 3, 8, 4}, {.stride = {8, 4}}},                                   // patches
+    {{1, 3, 37, 129}, {65, 3, 7, 7}, {.stride = 2, .padding = 3}},
+    {{5, 12, 9, 7}, {8, 3, 3, 3}, {.stride = 2, .padding = 1, .groups = 4}},
+    {{2, 65, 6, 5}, {130, 5, 3, 1}, {.padding = {1, 0}, .groups = 13}},
+    {{3, 3, 6, 7}, {6, 1, 3, 3}, {.padding = 1, .groups = 3}},  // few channels, each alone
+    // Depthwise with vectors of channels.
+    {{2, 17, 9, 20}, {17, 1, 3, 3}, {.padding = 1, .groups = 17}},
+    {{1, 37, 8, 35}, {74, 1, 7, 5}, {.padding = {3, 9}, .groups = 37}},
+    {{3, 33, 9, 8}, {99, 1, 2, 3}, {.stride = {2, 3}, .padding = {1, 2}, .dilation = {3, 2}, .groups = 33}},
+    {{1, 65, 1, 1}, {65, 1, 1, 1}, {.stride = 2, .padding = 1, .groups = 65}},
+    // Winograd's.
+    {{1, 16, 3, 3}, {16, 16, 3, 3}, {}},
+    {{3, 17, 1, 1}, {37, 17, 3, 3}, {.padding = 1}},
+    {{5, 33, 7, 7}, {65, 33, 3, 3}, {.padding = 1}},
+    {{2, 64, 10, 4}, {32, 64, 3, 3}, {.padding = {0, 2}}},
+    {{2, 16, 5, 6}, {16, 16, 3, 3}, {.padding = {3, 1}}},  // too much padding for it
+    {{7, 34, 6, 29}, {40, 17, 3, 3}, {.padding = {2, 1}, .groups = 2}},
+};
+
 }  // namespace
+
+TEST_CASE("conv2d and its gradients, of every geometry") {
+  for (const Convolution& c : convolutions) {
+    CAPTURE(c.x);
+    CAPTURE(c.W);
+    const Tensor x = random(c.x, 1), W = random(c.W, 2);
+    for (const Tensor& b : {Tensor(), random({c.W[0]}, 3)}) {
+      const Tensor dY = random(conv2d(x, W, b, c.options).shape(), 4);
+      const Expected want = plain_conv2d(x, W, b, dY, c.options);
+      with_threads([&] {
+        const double tolerance = 16 * epsilon;
+        CHECK(difference(conv2d(x, W, b, c.options), want.y) <= tolerance);
+        CHECK(difference(conv2d_backward_x(W, dY, c.x, c.options), want.dX) <= tolerance);
+        CHECK(difference(conv2d_backward_w(x, dY, c.W, c.options), want.dW) <= tolerance);
+        // The same bits each time.
+        CHECK(conv2d_backward_w(x, dY, c.W, c.options).values() == conv2d_backward_w(x, dY, c.W, c.options).values());
+      });
+    }
+  }
+}
+
+// Winograd's way adds and subtracts pixels before it multiplies.
+TEST_CASE("conv2d: Winograd's way is as exact as its comment says") {
+  const Shape shape{1, 64, 28, 28};
+  const Tensor x = random(shape, 1), W = random({64, 64, 3, 3}, 2), dY = random(shape, 3);
+  const Conv2dOptions options{.padding = 1};
+  const Expected want = plain_conv2d(x, W, {}, dY, options);
+  CHECK(difference(conv2d(x, W, {}, options), want.y) <= 8 * epsilon);
+  CHECK(difference(conv2d_backward_x(W, dY, shape, options), want.dX) <= 8 * epsilon);
+  CHECK(difference(conv2d_backward_w(x, dY, W.shape(), options), want.dW) <= 8 * epsilon);
+}
+
+TEST_CASE("conv2d in bfloat16: products of rounded numbers") {
+  const auto round = [](const Tensor& x) {
+    Tensor y = x.clone();
+    for (Index i = 0; i < y.size(); ++i) y.data()[i] = to_float(to_bfloat16(x.data()[i]));
+    return y;
+  };
+  for (const Convolution& c : convolutions) {
+    CAPTURE(c.x);
+    CAPTURE(c.W);
+    const Tensor x = random(c.x, 1), W = random(c.W, 2), b = random({c.W[0]}, 3);
+    const Tensor dY = random(conv2d(x, W, b, c.options).shape(), 4);
+    const Expected want = plain_conv2d(round(x), round(W), b, round(dY), c.options);
+    const ProductsIn precision(Precision::bfloat16);
+    CHECK(difference(conv2d(x, W, b, c.options), want.y) <= 1e-5);
+    CHECK(difference(conv2d_backward_x(W, dY, c.x, c.options), want.dX) <= 1e-5);
+    CHECK(difference(conv2d_backward_w(x, dY, c.W, c.options), want.dW) <= 1e-5);
+  }
+}
+
+// As many groups more, as many times the work, and not its square: counted, not timed.
+TEST_CASE("conv2d: the cost is linear in the groups, and the tape keeps images and kernels alone") {
+  for (const Index groups : {1, 8, 64}) {
+    CAPTURE(groups);
+    const Shape x{2, 4 * groups, 12, 12}, w{4 * groups, 4, 3, 3};
+    Var X = Var::parameter(random(x, 1)), W = Var::parameter(random(w, 2));
+    const double products = 2.0 * 2 * 4 * static_cast<double>(groups) * 12 * 12 * 4 * 9;
+    const std::size_t before = memory::stats().in_use;
+    profile::start();
+    {
+      Tape tape;
+      const Var Y = conv2d(X, W, {}, {.padding = 1, .groups = groups});
+      CHECK(tape.ops() == std::vector<std::string>{"conv2d"});
+      // X and W are there anyway; a block begins with a cache line.
+      CHECK(memory::stats().in_use - before <= static_cast<std::size_t>(Y.size()) * sizeof(real) + 64);
+      tape.backward(sum(Y));
+    }
+    profile::stop();
+    double flops = 0, bytes = 0;
+    for (const profile::Row& row : profile::rows())
+      if (contains(row.name, "conv2d")) flops += row.flops, bytes += row.bytes;
+    CHECK(flops == 3 * products);
+    CHECK(bytes == static_cast<double>(sizeof(real) * (6 * x.size() + 3 * w.size())));
+  }
+}
+
+TEST_CASE("conv2d: what does not fit is refused") {
+  const Tensor x = Tensor::ones({2, 4, 5, 5}), W = Tensor::ones({6, 2, 3, 3});
+  const Conv2dOptions halves{.groups = 2};
+  CHECK(fails([&] { conv2d(x, W, {}); }, {"[conv2d]", "(2, 4, 5, 5)", "(6, 2, 3, 3)", "2 channels"}));
+  CHECK(fails([&] { conv2d(x[0], W, {}); }, {"[conv2d]", "(4, 5, 5)"}));
+  CHECK(fails([&] { conv2d(x, W, {}, {.groups = 0}); }, {"[conv2d]", "0 groups"}));
+  CHECK(fails([&] { conv2d(x, W, {}, {.groups = 4}); }, {"[conv2d]", "4 groups"}));
+  CHECK(fails([&] { conv2d(x, W, Tensor::ones({4}), halves); }, {"[conv2d]", "bias", "(4)"}));
+  CHECK(fails([&] { conv2d(x, Tensor::ones({6, 2, 7, 3}), {}, halves); }, {"[conv2d]", "7 x 3", "5 x 5"}));
+  CHECK(fails([&] { conv2d(x, W, {}, {.stride = 0, .groups = 2}); }, {"[conv2d]", "1 or more"}));
+  const Tensor dY = conv2d(x, W, {}, halves);
+  CHECK(fails(
+      [&] {
+        conv2d_backward_x(W, dY, {2, 4, 6, 5}, halves);
+      },
+      {"[conv2d_backward_x]", "(2, 6, 3, 3)", "(2, 6, 4, 3)"}));
+  CHECK(fails([&] { conv2d_backward_w(x, dY, {5, 2, 3, 3}, halves); }, {"[conv2d_backward_w]", "(5, 2, 3, 3)"}));
+  CHECK(fails([&] { conv2d_backward_w(x, x, W.shape(), halves); }, {"[conv2d_backward_w]", "(2, 6, 3, 3)"}));
+}
 
 TEST_CASE("im2col shows what a kernel sees, and col2im is its transpose") {
   for (const Conv2dGeometry& g : geometries) {

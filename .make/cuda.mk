@@ -29,9 +29,9 @@ else
 endif
 # NVIDIA's sanitizer, which looks on as a GPU computes.
 MEMCHECK    := $(if $(CUDA),$(shell command -v compute-sanitizer 2>/dev/null))
-# The interpreter runs the kernels, and at the end the training of a whole model.
+# The interpreter runs the kernels, and at the end the training of two whole models.
 PTX_TARGETS  = 80 120
-PTX_TEST     = -sf='*/kernels_test*,*/device_test*,*/dropout_training_test*'
+PTX_TEST     = -sf='*/kernels_test*,*/device_test*,*/*_training_test*'
 ifneq ($(NVCC),)
   ptx_run    = "CUDA_EMULATOR_PTX=$(subst $(empty) ,:,$(call ptx,$(1))) $(B)/test_cuda $(PTX_TEST)"
 else

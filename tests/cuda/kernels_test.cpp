@@ -946,6 +946,9 @@ TEST_CASE("cuda: rounding to bfloat16") {
       RoundedOnDevice to(n, offset);
       cuda::round_to_bfloat16(from, to, n);
       CHECK(bits(to.values()) == bits(rounded(numbers)));
+      OnDevice back(n, offset);
+      cuda::widen(to, back, n);
+      check_each(back.values(), widened(to.values()), 0);
     }
 }
 

@@ -12,7 +12,7 @@
 #include "runtime.h"
 #include "tensor/backend.h"
 #include "tensor/storage.h"
-#include "tests/helpers.h"
+#include "tests/cuda/on_device.h"
 
 using namespace bobbin;
 using namespace bobbin::test;
@@ -81,6 +81,25 @@ TEST_CASE_TEMPLATE("cuda: a step of training waits once, to read the loss, and t
     // Not one product of the model is left in float32.
     if (precision == Precision::bfloat16 && sizeof(real) == 4)
       CHECK(emulator::calls_of("cublasSgemmStridedBatched") == in_float32);
+  }
+}
+
+TEST_CASE("cuda: a convolution and the gradient of its images write nothing but results") {
+  const Conv2dSizes some[] = {{2, 8, 1, {8, 20, 20, 3, 3, 1, 1, 1, 1, 1, 1}},
+                              {2, 8, 4, {8, 20, 20, 3, 3, 2, 2, 1, 1, 1, 1}},
+                              {2, 8, 8, {8, 20, 20, 7, 7, 1, 1, 3, 3, 1, 1}},
+                              {2, 8, 1, {8, 20, 20, 1, 1, 1, 1, 0, 0, 1, 1}}};
+  for (const Conv2dSizes& s : some) {
+    const Conv2dGeometry& g = s.geometry;
+    const Numbers x(static_cast<std::size_t>(s.batch * g.channels * g.height * g.width), 1);
+    const Numbers y(static_cast<std::size_t>(s.batch * s.out * g.out_h() * g.out_w()), 1);
+    const Numbers W(static_cast<std::size_t>(s.out * g.channels / s.groups * g.kernel_h * g.kernel_w), 1);
+    OnDevice X(x), Y(y), K(W);
+    memory::release_cached();  // what kernels take for themselves is asked for anew
+    const unsigned long before = emulator::calls_of("cudaMalloc");
+    cuda::conv2d(X, K, nullptr, Y, s);
+    cuda::conv2d_backward_x(K, Y, X, s);
+    CHECK(emulator::calls_of("cudaMalloc") == before);
   }
 }
 

@@ -5,10 +5,9 @@
 #include "tensor/cpu/columns.h"
 
 #include <algorithm>
-#include <memory>
 
+#include "tensor/cpu/workspace.h"
 #include "tensor/parallel.h"
-#include "tensor/storage.h"
 
 namespace bobbin::cpu::columns {
 namespace {
@@ -33,12 +32,13 @@ void for_each_pixel(const Conv2dGeometry& g, const Visit& visit) {
           }
 }
 
-// X*.
-std::shared_ptr<bfloat16> columns_of(const bfloat16* x, const Conv2dSizes& s) {
+// X*; it is kept until the next call on this thread, and so are the others below.
+const bfloat16* columns_of(const bfloat16* x, const Conv2dSizes& s) {
   const Conv2dGeometry& g = s.geometry;
   const Index image = g.channels * g.height * g.width, each = places(s) * depth(s);
-  const std::shared_ptr<bfloat16> columns = memory::allocate_as<bfloat16>(s.batch * each);
-  parallel_for(s.batch, 1, [&, to = columns.get()](Index begin, Index end) {
+  thread_local Scratch<bfloat16> kept;
+  bfloat16* const columns = kept.resize(s.batch * each);
+  parallel_for(s.batch, 1, [&, to = columns](Index begin, Index end) {
     for (Index b = begin; b < end; ++b)
       for_each_pixel(g, [from = x + b * image, to = to + b * each](Index at, Index pixel) {
         to[at] = pixel < 0 ? bfloat16{0} : from[pixel];
@@ -58,10 +58,17 @@ void transpose(const T* x, T* y, Index batch, Index m, Index n) {
 }
 
 // dY*.
-std::shared_ptr<bfloat16> by_places(const bfloat16* dY, const Conv2dSizes& s) {
-  const std::shared_ptr<bfloat16> result = memory::allocate_as<bfloat16>(rows(s) * s.out);
-  transpose(dY, result.get(), s.batch, s.out, places(s));
+const bfloat16* by_places(const bfloat16* dY, const Conv2dSizes& s) {
+  thread_local Scratch<bfloat16> kept;
+  bfloat16* const result = kept.resize(rows(s) * s.out);
+  transpose(dY, result, s.batch, s.out, places(s));
   return result;
+}
+
+// Y*, or dX*.
+real* product(Index size) {
+  thread_local Scratch<real> kept;
+  return kept.resize(size);
 }
 
 }  // namespace
@@ -72,19 +79,18 @@ bool suits(const Conv2dSizes& s) { return s.groups == 1 && places(s) <= 16 && de
 
 void conv2d(const bfloat16* x, const bfloat16* W, const real* bias, real* y, const Conv2dSizes& s) {
   const Index k = depth(s);
-  const std::shared_ptr<real> result = memory::allocate(rows(s) * s.out);
-  gemm_rounded({.m = rows(s), .n = s.out, .k = k, .bias = bias}, {columns_of(x, s).get(), k}, {W, k, true},
-               ResultMatrix{result.get(), s.out});
-  transpose(result.get(), y, s.batch, places(s), s.out);
+  real* const result = product(rows(s) * s.out);
+  gemm_rounded({.m = rows(s), .n = s.out, .k = k, .bias = bias}, {columns_of(x, s), k}, {W, k, true},
+               ResultMatrix{result, s.out});
+  transpose(result, y, s.batch, places(s), s.out);
 }
 
 void conv2d_backward_x(const bfloat16* W, const bfloat16* dY, real* dX, const Conv2dSizes& s) {
   const Conv2dGeometry& g = s.geometry;
   const Index k = depth(s), image = g.channels * g.height * g.width;
-  const std::shared_ptr<real> columns = memory::allocate(rows(s) * k);
-  gemm_rounded({.m = rows(s), .n = k, .k = s.out}, {by_places(dY, s).get(), s.out}, {W, k},
-               ResultMatrix{columns.get(), k});
-  parallel_for(s.batch, 1, [&, from = columns.get()](Index begin, Index end) {
+  real* const columns = product(rows(s) * k);
+  gemm_rounded({.m = rows(s), .n = k, .k = s.out}, {by_places(dY, s), s.out}, {W, k}, ResultMatrix{columns, k});
+  parallel_for(s.batch, 1, [&, from = columns](Index begin, Index end) {
     std::fill(dX + begin * image, dX + end * image, real{0});
     for (Index b = begin; b < end; ++b)
       for_each_pixel(g, [from = from + b * places(s) * k, to = dX + b * image](Index at, Index pixel) {
@@ -95,7 +101,7 @@ void conv2d_backward_x(const bfloat16* W, const bfloat16* dY, real* dX, const Co
 
 void conv2d_backward_w(const bfloat16* x, const bfloat16* dY, real* dW, const Conv2dSizes& s) {
   const Index k = depth(s);
-  gemm_rounded({.m = s.out, .n = k, .k = rows(s)}, {by_places(dY, s).get(), s.out, true}, {columns_of(x, s).get(), k},
+  gemm_rounded({.m = s.out, .n = k, .k = rows(s)}, {by_places(dY, s), s.out, true}, {columns_of(x, s), k},
                ResultMatrix{dW, k});
 }
 

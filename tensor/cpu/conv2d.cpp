@@ -6,9 +6,9 @@
 #include "tensor/cpu/direct.h"
 #include "tensor/cpu/onednn.h"
 #include "tensor/cpu/winograd.h"
+#include "tensor/cpu/workspace.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
-#include "tensor/storage.h"
 
 namespace bobbin::cpu {
 
@@ -32,10 +32,12 @@ void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSize
 
 namespace {
 
-// The n numbers, written out.
-std::shared_ptr<real> widened(const bfloat16* x, Index n) {
-  const std::shared_ptr<real> wide = memory::allocate(n);
-  widen(x, wide.get(), n);
+// The n numbers, written out; the first and the second of two operands are kept until the next call.
+template <int which>
+const real* widened(const bfloat16* x, Index n) {
+  thread_local Scratch<real> kept;
+  real* const wide = kept.resize(n);
+  widen(x, wide, n);
   return wide;
 }
 
@@ -50,19 +52,19 @@ Index results(const Conv2dSizes& s) { return s.batch * s.out * s.geometry.out_h(
 void conv2d_rounded(const bfloat16* x, const bfloat16* W, const real* bias, real* y, const Conv2dSizes& s) {
   if (columns::suits(s)) return columns::conv2d(x, W, bias, y, s);
   if (onednn::conv2d(x, W, bias, y, s)) return;
-  conv2d(widened(x, images(s)).get(), widened(W, kernels(s)).get(), bias, y, s);
+  conv2d(widened<0>(x, images(s)), widened<1>(W, kernels(s)), bias, y, s);
 }
 
 void conv2d_rounded_backward_x(const bfloat16* W, const bfloat16* dY, real* dX, const Conv2dSizes& s) {
   if (columns::suits(s)) return columns::conv2d_backward_x(W, dY, dX, s);
   if (onednn::conv2d_backward_x(W, dY, dX, s)) return;
-  conv2d_backward_x(widened(W, kernels(s)).get(), widened(dY, results(s)).get(), dX, s);
+  conv2d_backward_x(widened<0>(W, kernels(s)), widened<1>(dY, results(s)), dX, s);
 }
 
 void conv2d_rounded_backward_w(const bfloat16* x, const bfloat16* dY, real* dW, const Conv2dSizes& s) {
   if (columns::suits(s)) return columns::conv2d_backward_w(x, dY, dW, s);
   if (onednn::conv2d_backward_w(x, dY, dW, s)) return;
-  conv2d_backward_w(widened(x, images(s)).get(), widened(dY, results(s)).get(), dW, s);
+  conv2d_backward_w(widened<0>(x, images(s)), widened<1>(dY, results(s)), dW, s);
 }
 
 namespace {

@@ -16,8 +16,8 @@
 
 #include "tensor/cpu/on_this_thread.h"
 #include "tensor/cpu/onednn.h"
+#include "tensor/cpu/workspace.h"
 #include "tensor/parallel.h"
-#include "tensor/storage.h"
 
 namespace bobbin::cpu::onednn {
 namespace {
@@ -242,14 +242,15 @@ bool conv2d_backward_w(const bfloat16* x, const bfloat16* dY, real* dW, const Co
   const bool alone = omp_in_parallel();  // one of several threads already
   const Index size = kernel_size(s), threads = alone ? 1 : omp_get_max_threads();
   // Of each thread the sum and the part of one block; the first thread's sum is dW.
-  const std::shared_ptr<real> room = bobbin::memory::allocate((2 * threads - 1) * size);
+  thread_local Scratch<real> kept;
+  real* const room = kept.resize((2 * threads - 1) * size);
   std::vector<real*> sums{dW};
-  for (Index thread = 1; thread < threads; ++thread) sums.push_back(room.get() + (2 * thread - 1) * size);
+  for (Index thread = 1; thread < threads; ++thread) sums.push_back(room + (2 * thread - 1) * size);
   std::vector<char> has_sum(sums.size());
   const bool able =
       for_each_block(s, std::max(in_cache, 32 * size), [&](Thread& thread, Index first, const Conv2dSizes& block) {
         const auto me = static_cast<std::size_t>(alone ? 0 : omp_get_thread_num());
-        real *const sum = sums[me], *const part = has_sum[me] ? room.get() + 2 * static_cast<Index>(me) * size : sum;
+        real *const sum = sums[me], *const part = has_sum[me] ? room + 2 * static_cast<Index>(me) * size : sum;
         if (!run(Gradient::of_kernels, thread, block, x + first * image_size(s), dY + first * result_size(s), nullptr,
                  part))
           return false;

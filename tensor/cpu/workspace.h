@@ -13,7 +13,8 @@ template <class T>
 class Scratch {
  public:
   T* resize(Index n) {
-    numbers_.resize(static_cast<std::size_t>(n) + line / sizeof(T));
+    const std::size_t size = static_cast<std::size_t>(n) + line / sizeof(T);
+    if (numbers_.size() < size) numbers_.resize(size);  // never less: what comes back would be filled with zeros again
     const auto beyond = reinterpret_cast<std::uintptr_t>(numbers_.data()) % line;
     return numbers_.data() + (beyond == 0 ? 0 : (line - beyond) / sizeof(T));
   }

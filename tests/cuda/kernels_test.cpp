@@ -169,7 +169,7 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
         RoundedOnDevice R(n, 1);
         cuda::dropout<real, bfloat16>(f, again, again, R, n, p, draw);
         check_each(again.values(), y, 16 * epsilon, floor);
-        CHECK(bits(R.values()) == bits(rounded(D.values())));
+        check_each(widened(R.values()), widened(rounded(D.values())), 0);  // a NaN may have either sign
         RoundedOnDevice both(n, 1), R2(n, 1);
         OnDevice unchanged(x, 1);
         cuda::dropout<bfloat16, bfloat16>(f, unchanged, both, R2, n, p, draw);

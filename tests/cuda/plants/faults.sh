@@ -134,7 +134,7 @@ plant 'the groups of a convolution share the bias of the first' conv2d.cu 'convo
   'bias ? bias[channel]' 'bias ? bias[row_of_y]'
 
 plant 'a stride of a convolution skips no pixel on the way back' conv2d.cu 'convolutions*' \
-  'return !of_x || (first + padding - i * dilation) % stride == 0;' 'return true;'
+  'dilation) % stride == 0;' 'dilation) % stride < stride;'
 
 plant 'a query sees one key too many' attention.cu 'attention*' \
   '    return u < len(t) ? product' '    return u <= len(t) ? product'

@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <functional>
 #include <iostream>
+#include <sstream>
 
 #include "apps/common/command_line.h"
 #include "apps/common/products_of_step.h"
@@ -272,11 +273,18 @@ struct Convolution {
   }
 };
 
-// A step for each line on stdin, "train" or "eval", answered with its seconds: so that another program can be
-// measured in turn with this one, whatever else the machine is doing.
+// Steps for each line on stdin, "train" or "eval" and, where they are so short that clocks and pipes would count, their
+// number, answered with their seconds: so that another program can be measured in turn with this one, whatever else the
+// machine is doing.
 void lockstep(auto work) {
   for (std::string line; std::getline(std::cin, line);) {
-    std::printf("%.6f\n", seconds([&] { line == "eval" ? work.evaluate() : work.train_step(); }));
+    std::istringstream words(line);
+    std::string kind;
+    int steps = 1;
+    words >> kind >> steps;
+    std::printf("%.6f\n", seconds([&] {
+                  for (int i = 0; i < std::max(steps, 1); ++i) kind == "eval" ? work.evaluate() : work.train_step();
+                }));
     std::fflush(stdout);
   }
 }
@@ -302,7 +310,8 @@ int main(int argc, char** argv) try {
       ->check(command_line::within(1, 1024))
       ->capture_default_str();
   CLI::Option* lock = app.add_flag("--lockstep", in_lockstep,
-                                   "run a step for each line on stdin, \"train\" or \"eval\", and print its seconds");
+                                   "run a step for each line on stdin, \"train\" or \"eval\", or as many as it says, "
+                                   "\"train 20\", and print the seconds");
   command_line::choose_from(AnyConfig::names(),
                             app.add_option("--model", model, "the model whose steps they are, with its defaults")
                                 ->needs(lock)

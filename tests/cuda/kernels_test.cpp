@@ -719,7 +719,7 @@ void compare_products(const auto& as, const auto& of_cpu, const auto& of_cuda) {
               if (with_bias) of_host.bias = bias.data(), of_device.bias = Bias;
               of_cpu(of_host, {a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, {c.data(), ldc});
               of_cuda(of_device, {A, lda, trans_a}, {B, ldb, trans_b}, {C, ldc});
-              check_same(C.values(), c, 16 * epsilon);
+              check_same(C.values(), c, 64 * epsilon);  // cuBLAS adds up in an order of its own
             }
 }
 

@@ -78,8 +78,10 @@ void round_result(const Product& p, const RoundedResultMatrix& c, const auto& mu
   thread_local std::vector<real> exact;
   exact.resize(static_cast<std::size_t>(p.batch * p.m * p.n));
   multiply(ResultMatrix{exact.data(), p.n, p.m * p.n});
-  for (Index row = 0; row < p.batch * p.m; ++row)
-    round_to_bfloat16(exact.data() + row * p.n, c.at + row / p.m * c.stride + row % p.m * c.ld, p.n);
+  parallel_for(p.batch * p.m, (1 << 14) / p.n + 1, [&, from = exact.data()](Index begin, Index end) {
+    for (Index row = begin; row < end; ++row)
+      round_to_bfloat16(from + row * p.n, c.at + row / p.m * c.stride + row % p.m * c.ld, p.n);
+  });
 }
 
 void on_this_thread(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) {

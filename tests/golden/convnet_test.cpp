@@ -4,19 +4,6 @@
 
 using namespace bobbin;
 
-namespace {
-
-// The result, after whose cotangent dY backward has run.
-template <class F>
-Tensor backward_from(const F& f, const Tensor& dY) {
-  Tape tape;
-  const Var Y = f();
-  tape.backward(sum(Y * Var(dY)));
-  return Y.value();
-}
-
-}  // namespace
-
 TEST_CASE("golden: BatchNorm2d, three batches in training and one in evaluation") {
   const Golden golden("convnet");
   for (const std::string name : {"usual", "odd", "flat"}) {

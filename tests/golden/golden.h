@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "autograd/ops.h"
 #include "tensor/check.h"
 #include "tensor/tensor.h"
 
@@ -84,6 +85,15 @@ inline void check_golden(const std::string& what, const Tensor& got, const Tenso
                          double tolerance = golden_tolerance) {
   INFO(what);
   CHECK(relative_error(got, want) <= tolerance);
+}
+
+/// The gradients of the output's inner product with dY: what backward does with the cotangent dY.
+template <class F>
+Tensor backward_from(const F& f, const Tensor& dY) {
+  Tape tape;
+  const Var Y = f();
+  tape.backward(sum(Y * Var(dY)));
+  return Y.value();
 }
 
 }  // namespace bobbin

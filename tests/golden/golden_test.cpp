@@ -60,15 +60,6 @@ Tensor scalar_of(const Golden& golden, const std::string& name) {
   return Tensor::scalar(static_cast<real>(golden.doubles(name).at(0)));
 }
 
-// The gradients of the output's inner product with dY: what backward does with the cotangent dY.
-template <class F>
-Tensor backward_from(const F& f, const Tensor& dY) {
-  Tape tape;
-  const Var Y = f();
-  tape.backward(sum(Y * Var(dY)));
-  return Y.value();
-}
-
 }  // namespace
 
 TEST_CASE("golden: ViT, logits, loss and the gradient of every parameter") {

@@ -15,18 +15,21 @@ namespace bobbin::cpu {
 void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2dSizes& s) {
   if (depthwise::suits(s)) return depthwise::conv2d(x, W, bias, y, s);
   if (winograd::suits(s)) return winograd::conv2d(x, W, bias, y, s);
+  if (columns::suits(s)) return columns::conv2d(x, W, bias, y, s);
   direct::conv2d(x, W, bias, y, s);
 }
 
 void conv2d_backward_x(const real* W, const real* dY, real* dX, const Conv2dSizes& s) {
   if (depthwise::suits(s)) return depthwise::conv2d_backward_x(W, dY, dX, s);
   if (winograd::suits(s)) return winograd::conv2d_backward_x(W, dY, dX, s);
+  if (columns::suits(s)) return columns::conv2d_backward_x(W, dY, dX, s);
   direct::conv2d_backward_x(W, dY, dX, s);
 }
 
 void conv2d_backward_w(const real* x, const real* dY, real* dW, const Conv2dSizes& s) {
   if (depthwise::suits(s)) return depthwise::conv2d_backward_w(x, dY, dW, s);
   if (winograd::suits(s)) return winograd::conv2d_backward_w(x, dY, dW, s);
+  if (columns::suits(s)) return columns::conv2d_backward_w(x, dY, dW, s);
   direct::conv2d_backward_w(x, dY, dW, s);
 }
 

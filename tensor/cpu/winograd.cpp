@@ -321,11 +321,12 @@ real* room_for_kernels(const Pass& p) {
 
 }  // namespace
 
+// For an image of one place a tile would take 16 multiplications where the kernel has 9.
 bool suits(const Conv2dSizes& s) {
   const Conv2dGeometry& g = s.geometry;
-  return g.kernel_h == 3 && g.kernel_w == 3 && g.stride_h == 1 && g.stride_w == 1 && g.dilation_h == 1 &&
-         g.dilation_w == 1 && g.padding_h <= 2 && g.padding_w <= 2 && g.channels / s.groups >= 16 &&
-         s.out / s.groups >= 16;
+  return g.out_h() * g.out_w() > 1 && g.kernel_h == 3 && g.kernel_w == 3 && g.stride_h == 1 && g.stride_w == 1 &&
+         g.dilation_h == 1 && g.dilation_w == 1 && g.padding_h <= 2 && g.padding_w <= 2 &&
+         g.channels / s.groups >= 16 && s.out / s.groups >= 16;
 }
 
 void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2dSizes& s) {

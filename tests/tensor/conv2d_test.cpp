@@ -106,11 +106,15 @@ const Convolution convolutions[] = {
     {{1, 65, 1, 1}, {65, 1, 1, 1}, {.stride = 2, .padding = 1, .groups = 65}},
     // Winograd's.
     {{1, 16, 3, 3}, {16, 16, 3, 3}, {}},
-    {{3, 17, 1, 1}, {37, 17, 3, 3}, {.padding = 1}},
+    {{3, 17, 1, 2}, {37, 17, 3, 3}, {.padding = 1}},
     {{5, 33, 7, 7}, {65, 33, 3, 3}, {.padding = 1}},
     {{2, 64, 10, 4}, {32, 64, 3, 3}, {.padding = {0, 2}}},
     {{2, 16, 5, 6}, {16, 16, 3, 3}, {.padding = {3, 1}}},  // too much padding for it
     {{7, 34, 6, 29}, {40, 17, 3, 3}, {.padding = {2, 1}, .groups = 2}},
+    // Small images, as one product of columns.
+    {{3, 65, 1, 1}, {33, 65, 3, 3}, {.padding = 1}},
+    {{3, 44, 7, 5}, {24, 44, 3, 2}, {.stride = 2, .padding = {1, 0}, .dilation = {1, 2}}},
+    {{5, 256, 4, 3}, {17, 256, 1, 1}, {.stride = 2}},
 };
 
 }  // namespace

@@ -11,7 +11,6 @@ namespace bobbin::cpu {
 namespace {
 
 constexpr Index grain = 1 << 13;  // numbers a thread should have at least
-constexpr Index piece = 2048;     // numbers of a channel that are summed together, few enough for the innermost cache
 
 // Calls body(first channel, last + 1) for groups of neighbouring channels, shared out among threads. A group is what a
 // thread looks at twice before it goes on: so it is as large as it may be to stay in the cache meanwhile, and each
@@ -32,16 +31,16 @@ template <std::size_t n, class Visit>
 void for_each_piece(const std::array<const real*, n>& arrays, const BatchNormSizes& s, Index channel,
                     const Visit& visit) {
   std::array<const real*, n> from;
-  if (s.places > piece / 8) {
+  if (s.places > wide_run / 4) {
     for (Index b = 0; b < s.batch; ++b)
-      for (Index i = 0; i < s.places; i += piece) {
+      for (Index i = 0; i < s.places; i += wide_run) {
         for (std::size_t a = 0; a < n; ++a) from[a] = arrays[a] + (b * s.channels + channel) * s.places + i;
-        visit(from, std::min(piece, s.places - i));
+        visit(from, std::min(wide_run, s.places - i));
       }
     return;
   }
-  real gathered[n][piece];
-  const Index images = piece / s.places;
+  real gathered[n][wide_run];
+  const Index images = wide_run / s.places;
   for (Index b = 0; b < s.batch; b += images) {
     const Index count = std::min(images, s.batch - b);
     for (std::size_t a = 0; a < n; ++a) {
@@ -64,24 +63,15 @@ void for_each_plane(const BatchNormSizes& s, Index begin, Index end, const Visit
 struct Moments {
   double n = 0, mean = 0, squares = 0;
 
-  // Adds `count` numbers, few enough to stay in the innermost cache: their own moments by the corrected two-pass
+  // Adds at most wide_run numbers: their own moments by the corrected two-pass
   // algorithm (see tensor/cpu/layer_norm.cpp), then both together (Chan, Golub, LeVeque, 1983). No difference of large
   // numbers is ever taken, and each number is read from memory once.
   void add(const real* x, Index count) {
     const double n_x = static_cast<double>(count);
     const real share = static_cast<real>(1 / n_x);  // of each, and not of the sum, lest it overflow
-    const real from = static_cast<real>(add_up(0, count, [=](Index i) { return x[i] * share; }));
-    double sum = 0, squares_x = 0;
-    for (Index begin = 0; begin < count; begin += run) {
-      real d = 0, q = 0;
-#pragma omp simd reduction(+ : d, q)
-      for (Index i = begin; i < std::min(begin + run, count); ++i) {
-        d += x[i] - from;
-        q += (x[i] - from) * (x[i] - from);
-      }
-      sum += d;
-      squares_x += q;
-    }
+    const real from = static_cast<real>(add_wide_run(count, [=](Index i) { return x[i] * share; }));
+    const double sum = add_wide_run(count, [=](Index i) { return x[i] - from; });
+    const double squares_x = add_wide_run(count, [=](Index i) { return (x[i] - from) * (x[i] - from); });
     const double lacking = sum / n_x, away = from + lacking - mean, part = n_x / (n + n_x);
     squares += std::max(squares_x - sum * lacking, 0.0) + away * away * n * part;
     mean += away * part;
@@ -134,8 +124,8 @@ void batch_norm_backward(const real* x, const real* gamma, const real* mean, con
       double sum = 0, product = 0;
       for_each_piece<2>({x, dY}, s, c, [&, m = mean[c], r = rstd[c]](const auto& from, Index count) {
         const real *const in = from[0], *const dy = from[1];
-        sum += add_up(0, count, [dy](Index i) { return dy[i]; });
-        product += add_up(0, count, [=](Index i) { return dy[i] * ((in[i] - m) * r); });
+        sum += add_wide_run(count, [dy](Index i) { return dy[i]; });
+        product += add_wide_run(count, [=](Index i) { return dy[i] * ((in[i] - m) * r); });
       });
       dbeta[c] = static_cast<real>(sum);
       dgamma[c] = static_cast<real>(product);

@@ -28,4 +28,24 @@ double add_up(Index begin, Index end, F f) {
   return total;
 }
 
+constexpr Index wide_run = 1024;  ///< numbers for add_wide_run(): 16 in each place of its sums
+
+/// Σ f(i) for i in [0, n), n <= wide_run, as exact as add_up(). Registers are added up side by side, several at a time,
+/// and their places at the end alone: a third of the time, where numbers come from the innermost cache.
+template <class F>
+double add_wide_run(Index n, F f) {
+  constexpr Index places = 64;
+  real sums[places] = {};
+  Index i = 0;
+  for (; i + places <= n; i += places)
+#pragma omp simd
+    for (Index place = 0; place < places; ++place) sums[place] += f(i + place);
+#pragma omp simd
+  for (Index place = 0; place < n - i; ++place) sums[place] += f(i + place);
+  double total = 0;
+#pragma omp simd reduction(+ : total)
+  for (Index place = 0; place < places; ++place) total += sums[place];
+  return total;
+}
+
 }  // namespace bobbin::cpu

@@ -80,12 +80,14 @@ Var group_norm(const Var& x, Index groups, const Var& gamma, const Var& beta, re
 /// (x - mean) / sqrt(variance + eps) · gamma + beta for each channel of x (B, C, ...) (Ioffe and Szegedy, 2015), as
 /// torch.nn.functional.batch_norm in training: mean and variance are those of the batch, the variance divided by n. The
 /// running ones (C) are overwritten, for all who share them: momentum of the new and 1 - momentum of the old, where the
-/// new variance is the unbiased one, divided by n - 1. Throws Error where a channel has one number only.
+/// new variance is the unbiased one, divided by n - 1. A ReLU may follow in the same pass over memory. Throws Error
+/// where a channel has one number only.
 Var batch_norm(const Var& x, const Var& gamma, const Var& beta, Tensor& running_mean, Tensor& running_var,
-               real momentum = real(0.1), real eps = real(1e-5));
+               real momentum = real(0.1), real eps = real(1e-5), Then then = Then::nothing,
+               ReadBy readers = ReadBy::anyone);
 /// The same by a given mean and variance, as in evaluation.
 Var batch_norm_by(const Var& x, const Var& gamma, const Var& beta, const Tensor& mean, const Tensor& variance,
-                  real eps = real(1e-5));
+                  real eps = real(1e-5), Then then = Then::nothing, ReadBy readers = ReadBy::anyone);
 
 // --- attention -----------------------------------------------------------------------------------
 /// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), the heads side by side in D; ->

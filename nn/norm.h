@@ -56,14 +56,14 @@ struct BatchNorm2d {
         momentum(momentum),
         eps(eps) {}
 
-  /// Throws Error for what are no images, in training for one number a channel, and in training mode while a model is
-  /// evaluated: see Evaluating.
-  Var operator()(const Var& x) {
+  /// A ReLU may follow in the same pass. Throws Error for what are no images, in training for one number a channel, and
+  /// in training mode while a model is evaluated: see Evaluating.
+  Var operator()(const Var& x, Then then = Then::nothing, ReadBy readers = ReadBy::anyone) {
     check(x.rank() == 4, "BatchNorm2d", "needs images (B, C, H, W), got ", x.shape());
-    if (!training.on) return batch_norm_by(x, weight, bias, running_mean, running_var, eps);
+    if (!training.on) return batch_norm_by(x, weight, bias, running_mean, running_var, eps, then, readers);
     check(!Evaluating::now(), "BatchNorm2d",
           "is in training mode while the model is evaluated: a visit() does not name it, so eval() cannot reach it");
-    Var y = batch_norm(x, weight, bias, running_mean, running_var, momentum, eps);
+    Var y = batch_norm(x, weight, bias, running_mean, running_var, momentum, eps, then, readers);
     ++num_batches_tracked.n;
     return y;
   }

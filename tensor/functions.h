@@ -139,18 +139,22 @@ LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, con
 /// Batch normalisation of x (B, C, ...): each channel, over all images and places, is brought to mean 0 and variance 1,
 /// then scaled by gamma and shifted by beta, both (C). Mean and variance are right to their last digits, and the same
 /// bits for any number of threads. Throws Error where a channel has one number only: it would have no variance.
+/// What follows in the same pass over memory.
+enum class Then { nothing, relu };
 struct BatchNormed {
   Tensor y, mean, variance, rstd;  ///< of each channel; the variance is the biased one, rstd = 1 / sqrt(variance + eps)
 };
-BatchNormed batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, real eps);
+BatchNormed batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, real eps, Then then = Then::nothing,
+                       ReadBy readers = ReadBy::anyone);
 /// The same with mean and rstd (C) given: (x - mean)·rstd·gamma + beta.
-Tensor batch_norm_by(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& rstd);
+Tensor batch_norm_by(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& rstd,
+                     Then then = Then::nothing, ReadBy readers = ReadBy::anyone);
 struct BatchNormGradients {
   Tensor dX, dgamma, dbeta;
 };
 /// `of_batch`: mean and rstd are those of x, and a part of the gradient goes through them.
-BatchNormGradients batch_norm_backward(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd,
-                                       Tensor dY, bool of_batch);
+BatchNormGradients batch_norm_backward(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                                       const Tensor& rstd, Tensor dY, bool of_batch, Then then = Then::nothing);
 
 // --- attention -----------------------------------------------------------------------------------
 /// softmax(Q·Kᵀ/√d)·V for each head: queries (B, Tq, D), keys and values (B, Tk, D), heads side by side in D.

@@ -98,6 +98,7 @@ struct AdaptivePool {
 /// The sizes of batch normalisation: x (batch, channels, places), of which each channel is normalised for itself.
 struct BatchNormSizes {
   Index batch, channels, places;
+  bool relu = false;  ///< whether max(0, ·) follows
 };
 
 /// x (outer, n, inner), reflected at its ends along the axis in the middle: y (outer, before + n + after, inner).
@@ -176,15 +177,17 @@ void layer_norm_backward(const real* x, const real* gamma, const real* mean, con
 
 // --- batch_norm ----------------------------------------------------------------------------------
 /// y = (x - mean) · rstd · gamma + beta, where mean and variance are those of each channel, over all images and places,
-/// and rstd = 1 / sqrt(variance + eps). The variance is the biased one, Σ (x - mean)² / n.
-void batch_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* variance,
+/// and rstd = 1 / sqrt(variance + eps). The variance is the biased one, Σ (x - mean)² / n. Y is real or bfloat16.
+template <class Y>
+void batch_norm(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean, real* variance,
                 real* rstd, const BatchNormSizes& s);
 /// The same with mean and rstd given.
-void batch_norm_by(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd, real* y,
+template <class Y>
+void batch_norm_by(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd, Y* y,
                    const BatchNormSizes& s);
 /// `of_batch` says that mean and rstd are those of x, and so depend on it. dX may be dY.
-void batch_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY,
-                         bool of_batch, real* dX, real* dgamma, real* dbeta, const BatchNormSizes& s);
+void batch_norm_backward(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd,
+                         const real* dY, bool of_batch, real* dX, real* dgamma, real* dbeta, const BatchNormSizes& s);
 
 // --- attention -----------------------------------------------------------------------------------
 /// For each image and head: weights = softmax(Q·Kᵀ/√d), y = dropout(weights)·V.  lens is null or

@@ -48,7 +48,7 @@ struct Residual {
   }
 
   Var operator()(const Var& X) {
-    Var Y = bn2(conv2(relu(bn1(conv1(X)))));
+    Var Y = bn2(conv2(bn1(conv1(X), Then::relu, ReadBy::products)));
     Var Z = shortcut ? (*shortcut)(X) : X;
     if (shortcut_norm) Z = (*shortcut_norm)(Z);
     return relu(std::move(Y) + Z);
@@ -144,7 +144,7 @@ struct ResNet {
 
   Var operator()(const Var& X) {
     check_images(config.title, X, config);
-    Var Y = maxpool(relu(bn1(conv1(X))));  // (B, width, H/4, W/4)
+    Var Y = maxpool(bn1(conv1(X), Then::relu));  // (B, width, H/4, W/4)
     for (auto& stage : stages)
       for (Residual& block : stage) Y = block(Y);  // (B, 8·width, H/32, W/32)
     return fc(flatten(avgpool(Y)));

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tensor/cpu/sums.h"
+#include "tensor/formulas.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
@@ -63,9 +64,9 @@ void for_each_plane(const BatchNormSizes& s, Index begin, Index end, const Visit
 struct Moments {
   double n = 0, mean = 0, squares = 0;
 
-  // Adds at most wide_run numbers: their own moments by the corrected two-pass
-  // algorithm (see tensor/cpu/layer_norm.cpp), then both together (Chan, Golub, LeVeque, 1983). No difference of large
-  // numbers is ever taken, and each number is read from memory once.
+  // Adds at most wide_run numbers: their own moments by the corrected two-pass algorithm (see
+  // tensor/cpu/layer_norm.cpp), then both together (Chan, Golub, LeVeque, 1983). No difference of large numbers is ever
+  // taken, and each number is read from memory once.
   void add(const real* x, Index count) {
     const double n_x = static_cast<double>(count);
     const real share = static_cast<real>(1 / n_x);  // of each, and not of the sum, lest it overflow
@@ -79,14 +80,28 @@ struct Moments {
   }
 };
 
-void normalise(const real* x, real mean, real scale, real shift, real* y, Index n) {
+// What becomes of a number of a channel. With a ReLU the way back computes it once more, and so knows where that let
+// gradients through; y is not kept for that.
+struct Normalise {
+  real mean, scale, shift;
+  real operator()(real x) const { return (x - mean) * scale + shift; }
+};
+
+template <class Y>
+void normalise(const real* x, Normalise f, bool relu, Y* y, Index n) {
+  if (relu) {
 #pragma omp simd
-  for (Index i = 0; i < n; ++i) y[i] = (x[i] - mean) * scale + shift;
+    for (Index i = 0; i < n; ++i) store(y[i], formula::Relu()(f(x[i])));
+  } else {
+#pragma omp simd
+    for (Index i = 0; i < n; ++i) store(y[i], f(x[i]));
+  }
 }
 
 }  // namespace
 
-void batch_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* variance,
+template <class Y>
+void batch_norm(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean, real* variance,
                 real* rstd, const BatchNormSizes& s) {
   for_each_group(s, [=](Index begin, Index end) {
     for (Index c = begin; c < end; ++c) {
@@ -97,36 +112,56 @@ void batch_norm(const real* x, const real* gamma, const real* beta, real eps, re
       rstd[c] = 1 / std::sqrt(variance[c] + eps);
     }
     for_each_plane(s, begin, end, [&](Index c, Index at) {
-      normalise(x + at, mean[c], rstd[c] * gamma[c], beta[c], y + at, s.places);
+      normalise(x + at, {mean[c], rstd[c] * gamma[c], beta[c]}, s.relu, y + at, s.places);
     });
   });
 }
 
-void batch_norm_by(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd, real* y,
+template <class Y>
+void batch_norm_by(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd, Y* y,
                    const BatchNormSizes& s) {
   const Index planes = s.batch * s.channels;
   parallel_for(planes, grain / s.places + 1, [=](Index begin, Index end) {
     for (Index plane = begin; plane < end; ++plane) {
       const Index k = plane % s.channels, at = plane * s.places;
-      normalise(x + at, mean[k], rstd[k] * gamma[k], beta[k], y + at, s.places);
+      normalise(x + at, {mean[k], rstd[k] * gamma[k], beta[k]}, s.relu, y + at, s.places);
     }
   });
 }
 
+template void batch_norm(const real*, const real*, const real*, real, real*, real*, real*, real*,
+                         const BatchNormSizes&);
+template void batch_norm(const real*, const real*, const real*, real, bfloat16*, real*, real*, real*,
+                         const BatchNormSizes&);
+template void batch_norm_by(const real*, const real*, const real*, const real*, const real*, real*,
+                            const BatchNormSizes&);
+template void batch_norm_by(const real*, const real*, const real*, const real*, const real*, bfloat16*,
+                            const BatchNormSizes&);
+
+namespace {
+
 // With x̂ = (x - mean)·rstd the forward pass is y = x̂·gamma + beta. If mean and rstd are those of the batch, they depend
 // on each of a channel's n numbers, which brings two more terms, as in layer normalisation:
 //     dgamma = Σ dY·x̂,   dbeta = Σ dY,   dX = gamma · rstd · (dY - dbeta/n - x̂ · dgamma/n).
-void batch_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY,
-                         bool of_batch, real* dX, real* dgamma, real* dbeta, const BatchNormSizes& s) {
+// Where a ReLU follows, dY is what it lets through.
+template <bool relu>
+void backward(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd, const real* dY,
+              bool of_batch, real* dX, real* dgamma, real* dbeta, const BatchNormSizes& s) {
   const double n = static_cast<double>(s.batch * s.places);
   for_each_group(s, [=](Index begin, Index end) {
+    const auto let_through = [=](Index c) {
+      return [f = Normalise{mean[c], rstd[c] * gamma[c], beta[c]}](real in, real dy) {
+        return relu ? formula::ReluBackward()(f(in), dy) : dy;
+      };
+    };
     for (Index c = begin; c < end; ++c) {
       double sum = 0, product = 0;
-      for_each_piece<2>({x, dY}, s, c, [&, m = mean[c], r = rstd[c]](const auto& from, Index count) {
-        const real *const in = from[0], *const dy = from[1];
-        sum += add_wide_run(count, [dy](Index i) { return dy[i]; });
-        product += add_wide_run(count, [=](Index i) { return dy[i] * ((in[i] - m) * r); });
-      });
+      for_each_piece<2>({x, dY}, s, c,
+                        [&, f = let_through(c), m = mean[c], r = rstd[c]](const auto& from, Index count) {
+                          const real *const in = from[0], *const dy = from[1];
+                          sum += add_wide_run(count, [=](Index i) { return f(in[i], dy[i]); });
+                          product += add_wide_run(count, [=](Index i) { return f(in[i], dy[i]) * ((in[i] - m) * r); });
+                        });
       dbeta[c] = static_cast<real>(sum);
       dgamma[c] = static_cast<real>(product);
     }
@@ -134,11 +169,19 @@ void batch_norm_backward(const real* x, const real* gamma, const real* mean, con
       const real *in = x + at, *dy = dY + at, m = mean[c], r = rstd[c], scale = r * gamma[c];
       const real dy_mean = of_batch ? static_cast<real>(dbeta[c] / n) : 0;
       const real product_mean = of_batch ? static_cast<real>(dgamma[c] / n) : 0;
+      const auto f = let_through(c);
       real* dx = dX + at;
 #pragma omp simd
-      for (Index i = 0; i < s.places; ++i) dx[i] = scale * (dy[i] - dy_mean - (in[i] - m) * r * product_mean);
+      for (Index i = 0; i < s.places; ++i) dx[i] = scale * (f(in[i], dy[i]) - dy_mean - (in[i] - m) * r * product_mean);
     });
   });
+}
+
+}  // namespace
+
+void batch_norm_backward(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd,
+                         const real* dY, bool of_batch, real* dX, real* dgamma, real* dbeta, const BatchNormSizes& s) {
+  (s.relu ? backward<true> : backward<false>)(x, gamma, beta, mean, rstd, dY, of_batch, dX, dgamma, dbeta, s);
 }
 
 }  // namespace bobbin::cpu

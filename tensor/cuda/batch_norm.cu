@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "tensor/cuda/launch.h"
+#include "tensor/formulas.h"
 
 namespace bobbin::cuda {
 
@@ -55,26 +56,40 @@ __global__ void batch_norm_statistics_kernel(const real* means, const real* vari
   }
 }
 
+// What becomes of a number of a channel, and of its gradient.
+struct Normalise {
+  real mean, scale, shift;
+  bool relu;
+
+  __device__ real before_relu(real x) const { return (x - mean) * scale + shift; }
+  __device__ real operator()(real x) const { return relu ? formula::Relu()(before_relu(x)) : before_relu(x); }
+  __device__ real back(real x, real dY) const { return relu ? formula::ReluBackward()(before_relu(x), dY) : dY; }
+};
+
 // A thread for each number.
+template <class Y>
 __global__ void batch_norm_kernel(const real* x, const real* gamma, const real* beta, const real* mean,
-                                  const real* rstd, real* y, BatchNormSizes s, Index n) {
+                                  const real* rstd, Y* y, BatchNormSizes s, Index n) {
   const Index at = thread_number();
   if (at >= n) return;
   const Index c = at / s.places % s.channels;
-  y[at] = (x[at] - mean[c]) * (rstd[c] * gamma[c]) + beta[c];
+  store(y[at], Normalise{mean[c], rstd[c] * gamma[c], beta[c], s.relu}(x[at]));
 }
 
 // Σ dY and Σ dY·x̂ of each piece; (channels, pieces) each.
-__global__ void batch_norm_parameters_kernel(const real* x, const real* mean, const real* rstd, const real* dY,
-                                             real* dgamma, real* dbeta, BatchNormSizes s) {
+__global__ void batch_norm_parameters_kernel(const real* x, const real* gamma, const real* beta, const real* mean,
+                                             const real* rstd, const real* dY, real* dgamma, real* dbeta,
+                                             BatchNormSizes s) {
   const Piece p(s);
   if (p.channel >= s.channels) return;
   const real m = mean[p.channel], r = rstd[p.channel];
+  const Normalise f{m, r * gamma[p.channel], beta[p.channel], s.relu};
   real dgamma_sum = 0, dbeta_sum = 0;
   for (Index i = threadIdx.x; i < p.count; i += warp_size) {
     const Index at = p.at(i);
-    dgamma_sum += dY[at] * ((x[at] - m) * r);
-    dbeta_sum += dY[at];
+    const real dy = f.back(x[at], dY[at]);
+    dgamma_sum += dy * ((x[at] - m) * r);
+    dbeta_sum += dy;
   }
   dgamma_sum = warp_sum(dgamma_sum);
   dbeta_sum = warp_sum(dbeta_sum);
@@ -82,17 +97,19 @@ __global__ void batch_norm_parameters_kernel(const real* x, const real* mean, co
 }
 
 // `per_n` is 1/n, or 0 where mean and rstd do not depend on x.
-__global__ void batch_norm_dx_kernel(const real* x, const real* gamma, const real* mean, const real* rstd,
-                                     const real* dY, const real* dgamma, const real* dbeta, real per_n, real* dX,
-                                     BatchNormSizes s, Index n) {
+__global__ void batch_norm_dx_kernel(const real* x, const real* gamma, const real* beta, const real* mean,
+                                     const real* rstd, const real* dY, const real* dgamma, const real* dbeta,
+                                     real per_n, real* dX, BatchNormSizes s, Index n) {
   const Index at = thread_number();
   if (at >= n) return;
   const Index c = at / s.places % s.channels;
-  const real x_hat = (x[at] - mean[c]) * rstd[c];
-  dX[at] = rstd[c] * gamma[c] * (dY[at] - dbeta[c] * per_n - x_hat * (dgamma[c] * per_n));
+  const real x_hat = (x[at] - mean[c]) * rstd[c], scale = rstd[c] * gamma[c];
+  const real dy = Normalise{mean[c], scale, beta[c], s.relu}.back(x[at], dY[at]);
+  dX[at] = scale * (dy - dbeta[c] * per_n - x_hat * (dgamma[c] * per_n));
 }
 
-void batch_norm(const real* x, const real* gamma, const real* beta, real eps, real* y, real* mean, real* variance,
+template <class Y>
+void batch_norm(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean, real* variance,
                 real* rstd, const BatchNormSizes& s) {
   const Index pieces = s.channels * pieces_of(s);
   const auto means = scratch<real>(pieces), variances = scratch<real>(pieces);
@@ -103,23 +120,33 @@ void batch_norm(const real* x, const real* gamma, const real* beta, real eps, re
   batch_norm_by(x, gamma, beta, mean, rstd, y, s);
 }
 
-void batch_norm_by(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd, real* y,
+template <class Y>
+void batch_norm_by(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd, Y* y,
                    const BatchNormSizes& s) {
   const Index n = s.batch * s.channels * s.places;
-  launch("batch_norm", batch_norm_kernel, blocks(n, block_size), block_size, x, gamma, beta, mean, rstd, y, s, n);
+  launch("batch_norm", batch_norm_kernel<Y>, blocks(n, block_size), block_size, x, gamma, beta, mean, rstd, y, s, n);
 }
 
-void batch_norm_backward(const real* x, const real* gamma, const real* mean, const real* rstd, const real* dY,
-                         bool of_batch, real* dX, real* dgamma, real* dbeta, const BatchNormSizes& s) {
+template void batch_norm(const real*, const real*, const real*, real, real*, real*, real*, real*,
+                         const BatchNormSizes&);
+template void batch_norm(const real*, const real*, const real*, real, bfloat16*, real*, real*, real*,
+                         const BatchNormSizes&);
+template void batch_norm_by(const real*, const real*, const real*, const real*, const real*, real*,
+                            const BatchNormSizes&);
+template void batch_norm_by(const real*, const real*, const real*, const real*, const real*, bfloat16*,
+                            const BatchNormSizes&);
+
+void batch_norm_backward(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd,
+                         const real* dY, bool of_batch, real* dX, real* dgamma, real* dbeta, const BatchNormSizes& s) {
   const Index pieces = pieces_of(s), n = s.batch * s.channels * s.places;
   const auto dgammas = scratch<real>(s.channels * pieces), dbetas = scratch<real>(s.channels * pieces);
   launch("batch_norm_parameters", batch_norm_parameters_kernel, blocks(s.channels * pieces, warps), block_of_warps, x,
-         mean, rstd, dY, dgammas.get(), dbetas.get(), s);
+         gamma, beta, mean, rstd, dY, dgammas.get(), dbetas.get(), s);
   sum(dgammas.get(), dgamma, s.channels, pieces, 1);
   sum(dbetas.get(), dbeta, s.channels, pieces, 1);
   const real per_n = of_batch ? 1 / static_cast<real>(s.batch * s.places) : real{0};
-  launch("batch_norm_dx", batch_norm_dx_kernel, blocks(n, block_size), block_size, x, gamma, mean, rstd, dY, dgamma,
-         dbeta, per_n, dX, s, n);
+  launch("batch_norm_dx", batch_norm_dx_kernel, blocks(n, block_size), block_size, x, gamma, beta, mean, rstd, dY,
+         dgamma, dbeta, per_n, dX, s, n);
 }
 
 }  // namespace bobbin::cuda

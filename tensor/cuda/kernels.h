@@ -36,8 +36,12 @@ template <class Y>
 void layer_norm(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean, real* rstd, Index rows,
                 Index cols);
 decltype(cpu::layer_norm_backward) layer_norm_backward;
-decltype(cpu::batch_norm) batch_norm;
-decltype(cpu::batch_norm_by) batch_norm_by;
+template <class Y>
+void batch_norm(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean, real* variance,
+                real* rstd, const BatchNormSizes& s);
+template <class Y>
+void batch_norm_by(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd, Y* y,
+                   const BatchNormSizes& s);
 decltype(cpu::batch_norm_backward) batch_norm_backward;
 decltype(cpu::attention_keeps) attention_keeps;
 decltype(cpu::attention_keeps_y) attention_keeps_y;

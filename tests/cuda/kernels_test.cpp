@@ -578,8 +578,8 @@ TEST_CASE("cuda: padding by reflection and its way back") {
 }
 
 TEST_CASE("cuda: batch norm and its way back") {
-  const BatchNormSizes some[] = {{2, 1, 1},  {1, 3, 2},    {33, 5, 1},  {7, 33, 9},
-                                 {3, 4, 37}, {2, 3, 1025}, {130, 2, 9}, {1, 1, 1024}};
+  const BatchNormSizes some[] = {{2, 1, 1},    {1, 3, 2},   {33, 5, 1},   {7, 33, 9},       {3, 4, 37},
+                                 {2, 3, 1025}, {130, 2, 9}, {1, 1, 1024}, {7, 33, 9, true}, {2, 3, 1025, true}};
   for (const BatchNormSizes& s : some) {
     CAPTURE(s.batch);
     CAPTURE(s.channels);
@@ -591,25 +591,28 @@ TEST_CASE("cuda: batch norm and its way back") {
     const real eps = real(1e-3);
     OnDevice X(x, 1), G(gamma, 1), B(beta), Y(n), M(C), V(C), R(C, 1);
     cpu::batch_norm(x.data(), gamma.data(), beta.data(), eps, y.data(), mean.data(), variance.data(), rstd.data(), s);
-    cuda::batch_norm(X, G, B, eps, Y, M, V, R, s);
+    cuda::batch_norm<real>(X, G, B, eps, Y, M, V, R, s);
     check_each(M.values(), mean, 4 * epsilon);
     check_same(V.values(), variance, 64 * epsilon);  // of pieces whose means are rounded
     check_same(R.values(), rstd, 64 * epsilon);
     // From here on by the same mean and rstd.
     OnDevice M2(mean), R2(rstd), given(n, 1);
-    cuda::batch_norm_by(X, G, B, M2, R2, given, s);
+    cuda::batch_norm_by<real>(X, G, B, M2, R2, given, s);
     check_same(given.values(), y, 8 * epsilon);
+    RoundedOnDevice rounded_Y(n, 1);
+    cuda::batch_norm_by<bfloat16>(X, G, B, M2, R2, rounded_Y, s);
+    CHECK(bits(rounded_Y.values()) == bits(rounded(given.values())));
     for (const bool of_batch : {false, true}) {
       CAPTURE(of_batch);
       OnDevice DY(dY), DX(n, 1), DG(C), DB(C, 1);
-      cpu::batch_norm_backward(x.data(), gamma.data(), mean.data(), rstd.data(), dY.data(), of_batch, dX.data(),
-                               dgamma.data(), dbeta.data(), s);
-      cuda::batch_norm_backward(X, G, M2, R2, DY, of_batch, DX, DG, DB, s);
+      cpu::batch_norm_backward(x.data(), gamma.data(), beta.data(), mean.data(), rstd.data(), dY.data(), of_batch,
+                               dX.data(), dgamma.data(), dbeta.data(), s);
+      cuda::batch_norm_backward(X, G, B, M2, R2, DY, of_batch, DX, DG, DB, s);
       const double terms = std::sqrt(static_cast<double>(s.batch * s.places));
       check_same(DG.values(), dgamma, 16 * epsilon, terms);
       check_same(DB.values(), dbeta, 16 * epsilon, terms);
       check_same(DX.values(), dX, 64 * epsilon, 1);
-      cuda::batch_norm_backward(X, G, M2, R2, DY, of_batch, DY, DG, DB, s);  // in place
+      cuda::batch_norm_backward(X, G, B, M2, R2, DY, of_batch, DY, DG, DB, s);  // in place
       check_same(DY.values(), dX, 64 * epsilon, 1);
     }
   }

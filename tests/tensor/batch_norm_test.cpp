@@ -13,7 +13,8 @@ struct PlainBatchNorm {
   Doubles y, mean, variance, rstd, dX, dgamma, dbeta;
 
   PlainBatchNorm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps, const Tensor& dY,
-                 bool of_batch = true, const Doubles& given_mean = {}, const Doubles& given_rstd = {})
+                 Then then = Then::nothing, bool of_batch = true, const Doubles& given_mean = {},
+                 const Doubles& given_rstd = {})
       : y(count(x)), dX(count(x)) {
     const Index C = x.shape()[1], places = x.shape().product(2, x.rank());
     for (Index c = 0; c < C; ++c) {
@@ -34,14 +35,18 @@ struct PlainBatchNorm {
       dbeta.push_back(0);
       each([&](Index i) {
         const double x_hat = (x.data()[i] - m) * r;
-        y[static_cast<std::size_t>(i)] = x_hat * gamma.data()[c] + beta.data()[c];
-        dgamma.back() += dY.data()[i] * x_hat;
-        dbeta.back() += dY.data()[i];
+        const auto at = static_cast<std::size_t>(i);
+        y[at] = x_hat * gamma.data()[c] + beta.data()[c];
+        dX[at] = dY.data()[i];
+        if (then == Then::relu && y[at] <= 0) y[at] = dX[at] = 0;
+        dgamma.back() += dX[at] * x_hat;
+        dbeta.back() += dX[at];
       });
       each([&](Index i) {
         const double x_hat = (x.data()[i] - m) * r;
         const double rest = of_batch ? (dbeta.back() + x_hat * dgamma.back()) / n : 0;
-        dX[static_cast<std::size_t>(i)] = gamma.data()[c] * r * (dY.data()[i] - rest);
+        const auto at = static_cast<std::size_t>(i);
+        dX[at] = gamma.data()[c] * r * (dX[at] - rest);
       });
     }
   }
@@ -50,24 +55,32 @@ struct PlainBatchNorm {
   static std::size_t count(const Tensor& x) { return static_cast<std::size_t>(x.size()); }
 };
 
+void for_each_case(const auto& body) {
+  for (const Shape& shape : shapes)
+    for (const Then then : {Then::nothing, Then::relu}) {
+      CAPTURE(shape);
+      CAPTURE(then == Then::relu);
+      body(shape, then);
+    }
+}
+
 }  // namespace
 
-TEST_CASE("batch normalisation and its gradient agree with plain loops") {
-  for (const Shape& shape : shapes) {
-    CAPTURE(shape);
+TEST_CASE("batch normalisation and its gradient agree with plain loops, with and without a ReLU") {
+  for_each_case([](const Shape& shape, Then then) {
     const Shape channels{shape[1]};
     const Tensor x = Rng(11).normal(shape, 3, 2), dY = Rng(12).normal(shape);
     const Tensor gamma = Rng(13).normal(channels), beta = Rng(14).normal(channels);
     const real eps = real{1e-3};
-    const PlainBatchNorm want(x, gamma, beta, eps, dY);
+    const PlainBatchNorm want(x, gamma, beta, eps, dY, then);
     std::vector<real> first;
     with_threads([&] {
-      const BatchNormed got = batch_norm(x, gamma, beta, eps);
+      const BatchNormed got = batch_norm(x, gamma, beta, eps, then);
       CHECK(error(got.y, want.y) <= 64 * epsilon);
       CHECK(error(got.mean, want.mean) <= 16 * epsilon);
       CHECK(error(got.variance, want.variance) <= 16 * epsilon);
       CHECK(error(got.rstd, want.rstd) <= 64 * epsilon);
-      const BatchNormGradients back = batch_norm_backward(x, gamma, got.mean, got.rstd, dY, true);
+      const BatchNormGradients back = batch_norm_backward(x, gamma, beta, got.mean, got.rstd, dY, true, then);
       CHECK(error(back.dX, want.dX, 10) <= 64 * epsilon);
       CHECK(error(back.dgamma, want.dgamma, 10) <= 64 * epsilon);
       CHECK(error(back.dbeta, want.dbeta, 10) <= 64 * epsilon);
@@ -79,31 +92,31 @@ TEST_CASE("batch normalisation and its gradient agree with plain loops") {
       // In the place of dY, which nobody else has.
       Tensor mine = dY.clone();
       const real* const block = std::as_const(mine).data();
-      const BatchNormGradients again = batch_norm_backward(x, gamma, got.mean, got.rstd, std::move(mine), true);
+      const BatchNormGradients again =
+          batch_norm_backward(x, gamma, beta, got.mean, got.rstd, std::move(mine), true, then);
       CHECK(std::as_const(again.dX).data() == block);
       CHECK(again.dX.values() == back.dX.values());
       CHECK(again.dgamma.values() == back.dgamma.values());
     });
-  }
+  });
 }
 
 TEST_CASE("batch normalisation by a given mean and variance is a line, and so is its gradient") {
-  for (const Shape& shape : shapes) {
-    CAPTURE(shape);
+  for_each_case([](const Shape& shape, Then then) {
     const Shape channels{shape[1]};
     const Tensor x = Rng(11).normal(shape, 3, 2), dY = Rng(12).normal(shape);
     const Tensor gamma = Rng(13).normal(channels), beta = Rng(14).normal(channels);
     const Tensor mean = Rng(15).normal(channels), rstd = Rng(16).uniform(channels, real(0.5), 2);
     const auto doubles = [](const Tensor& t) { return map(t, [](double v) { return v; }); };
-    const PlainBatchNorm want(x, gamma, beta, 0, dY, false, doubles(mean), doubles(rstd));
+    const PlainBatchNorm want(x, gamma, beta, 0, dY, then, false, doubles(mean), doubles(rstd));
     with_threads([&] {
-      CHECK(error(batch_norm_by(x, gamma, beta, mean, rstd), want.y) <= 64 * epsilon);
-      const BatchNormGradients back = batch_norm_backward(x, gamma, mean, rstd, dY, false);
+      CHECK(error(batch_norm_by(x, gamma, beta, mean, rstd, then), want.y) <= 64 * epsilon);
+      const BatchNormGradients back = batch_norm_backward(x, gamma, beta, mean, rstd, dY, false, then);
       CHECK(error(back.dX, want.dX) <= 16 * epsilon);
       CHECK(error(back.dgamma, want.dgamma, 30) <= 64 * epsilon);
       CHECK(error(back.dbeta, want.dbeta, 10) <= 64 * epsilon);
     });
-  }
+  });
 }
 
 TEST_CASE("batch normalisation far from zero: the variance is no difference of large numbers") {
@@ -165,8 +178,31 @@ TEST_CASE("batch normalisation refuses what does not fit") {
   CHECK(fails([&] { batch_norm(Tensor::ones({1, 3, 1, 1}), c, c, 1); }, {"[batch_norm]", more, "(1, 3, 1, 1)"}));
   CHECK(batch_norm_by(Tensor::ones({1, 3, 1, 1}), c, c, c, c).values() == std::vector<real>(3, 1));  // no statistics
   const std::string back = "[batch_norm_backward]";
-  CHECK(fails([&] { batch_norm_backward(x, c, c, c, x[0], true); }, {back, "(2, 3, 4, 5)", "(3, 4, 5)"}));
-  CHECK(fails([&] { batch_norm_backward(x, wrong, c, c, x, true); }, {back, "(3)", "(4)"}));
-  CHECK(fails([&] { batch_norm_backward(x, c, wrong, c, x, true); }, {back, "(3)", "(4)"}));
-  CHECK(fails([&] { batch_norm_backward(x, c, c, wrong, x, true); }, {back, "(3)", "(4)"}));
+  CHECK(fails([&] { batch_norm_backward(x, c, c, c, c, x[0], true); }, {back, "(2, 3, 4, 5)", "(3, 4, 5)"}));
+  CHECK(fails([&] { batch_norm_backward(x, wrong, c, c, c, x, true); }, {back, "(3)", "(4)"}));
+  CHECK(fails([&] { batch_norm_backward(x, c, wrong, c, c, x, true); }, {back, "(3)", "(4)"}));
+  CHECK(fails([&] { batch_norm_backward(x, c, c, wrong, c, x, true); }, {back, "(3)", "(4)"}));
+  CHECK(fails([&] { batch_norm_backward(x, c, c, c, wrong, x, true); }, {back, "(3)", "(4)"}));
+}
+
+TEST_CASE("batch normalisation for products, in bfloat16, is the same rounded; and a ReLU lets NaN through") {
+  const Shape shape{3, 17, 5, 7};
+  const Tensor x = Rng(11).normal(shape, 3, 2), gamma = Rng(13).normal({17}), beta = Rng(14).normal({17});
+  const Tensor exact = batch_norm(x, gamma, beta, 1, Then::relu).y;
+  const ProductsIn rounded(Precision::bfloat16);
+  const BatchNormed got = batch_norm(x, gamma, beta, 1, Then::relu, ReadBy::products);
+  CHECK(got.y.is_rounded());
+  const Tensor by = batch_norm_by(x, gamma, beta, got.mean, got.rstd, Then::relu, ReadBy::products);
+  CHECK(by.is_rounded());
+  const auto same = [](bfloat16 a, bfloat16 b) { return a.bits == b.bits; };
+  const auto want = exact.rounded();
+  CHECK(std::equal(want.get(), want.get() + x.size(), got.y.rounded().get(), same));
+  CHECK(std::equal(want.get(), want.get() + x.size(), by.rounded().get(), same));
+
+  const real nan = std::numeric_limits<real>::quiet_NaN();
+  const Tensor one = Tensor::ones({1}), zero = Tensor::zeros({1});
+  const Tensor y = batch_norm_by(Tensor({1, 1, 3}, {nan, -1, 2}), one, zero, zero, one, Then::relu);
+  CHECK(std::isnan(y.data()[0]));
+  CHECK(y.data()[1] == 0);
+  CHECK(y.data()[2] == 2);
 }

@@ -26,6 +26,10 @@ Var batch_norm_in_training(const Inputs& x) {
   Tensor mean = Tensor::zeros({3}), variance = Tensor::ones({3});
   return batch_norm(x[0], x[1], x[2], mean, variance);
 }
+Var batch_norm_relu(const Inputs& x) {
+  Tensor mean = Tensor::zeros({3}), variance = Tensor::ones({3});
+  return batch_norm(x[0], x[1], x[2], mean, variance, real(0.1), real(0.1), Then::relu);
+}
 
 Conv2dGeometry geometry() { return {2, 7, 5, 3, 2, 2, 1, 1, 2, 2, 1}; }
 
@@ -140,6 +144,7 @@ const std::vector<Case>& cases() {
       {"layer_norm", [](const Inputs& x) { return group_norm(x[0], 2, x[1], x[2]); }, {{2, 6, 5, 3}, {6}, {6}}},
       {"batch_norm", batch_norm_in_training, {{5, 3}, {3}, {3}}},
       {"batch_norm", batch_norm_in_training, {{2, 3, 5, 7}, {3}, {3}}},
+      {"batch_norm", batch_norm_relu, {{2, 3, 5, 7}, {3}, {3}}},
       {"batch_norm",
        [](const Inputs& x) {
          return batch_norm_by(x[0], x[1], x[2], Tensor({3}, {1, 0, -1}), Tensor({3}, {real(0.5), 1, 2}));

@@ -13,7 +13,8 @@ import argparse, math, os, pathlib, statistics, subprocess, sys, time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BENCH = ROOT / os.environ.get('BOBBIN_BUILD', 'build') / 'bench'
 MALLOC = {'MALLOC_TOP_PAD_': '1073741824', 'MALLOC_MMAP_THRESHOLD_': '4294967296',
-          'MALLOC_TRIM_THRESHOLD_': '4294967296'}
+          'MALLOC_TRIM_THRESHOLD_': '4294967296',
+          'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1', 'THP_MEM_ALLOC_ENABLE': '1'}
 ROWS = ['32,64,64,56,3,1,1', '32,128,128,28,3,1,1', '32,256,256,14,3,1,1', '32,512,512,7,3,1,1', '32,3,64,224,7,2,1',
         '32,96,96,56,7,1,96', '128,32,64,28,3,1,1']
 

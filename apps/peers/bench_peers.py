@@ -13,7 +13,8 @@ ratios, which are medians of the rounds'.
 What is done to be fair:
 - A peer gets its best setting that we know: each variant is measured, and the smallest ratio is the one to quote.
   In bfloat16 PyTorch has two: autocast, and set_float32_matmul_precision('medium').
-- PyTorch gets a glibc malloc that keeps its pages. That takes more memory, so memory is measured without it.
+- PyTorch gets a glibc malloc that keeps its pages, and huge ones as our tensors have, which spare it up to a twentieth.
+  That takes more memory, so memory is measured without it.
 - Debian's PyTorch gets the OpenMP build of OpenBLAS, else two thread pools fight.
 - With --model resnet18 it is the chapter before's ResNet-18, and PyTorch's variants are the chapter's code, with images
   in channels_last, compiled, and both. LibTorch and JAX have only the Vision Transformer here.
@@ -25,7 +26,8 @@ import argparse, contextlib, glob, os, pathlib, shutil, statistics, subprocess, 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BENCH = ROOT / os.environ.get('BOBBIN_BUILD', 'build') / 'bench'
 MALLOC = {'MALLOC_TOP_PAD_': '1073741824', 'MALLOC_MMAP_THRESHOLD_': '4294967296',
-          'MALLOC_TRIM_THRESHOLD_': '4294967296'}
+          'MALLOC_TRIM_THRESHOLD_': '4294967296',
+          'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1', 'THP_MEM_ALLOC_ENABLE': '1'}
 OPENMP_OPENBLAS = glob.glob('/usr/lib/*/openblas-openmp/libopenblas.so.0')
 # What a Python has. "generic" is a PyTorch that takes the system's BLAS: Debian's.
 PROBE = '''

@@ -79,6 +79,28 @@ def vit(names, metadata):
     return safetensors(tensors, metadata)
 
 
+def resnet():
+    """The weights of ResNet-18 in torchvision's form, of width 1 and for two classes."""
+    shapes = {}
+
+    def convolution(conv, norm, shape):
+        shapes[conv + ".weight"] = shape
+        for part in "weight", "bias", "running_mean", "running_var":
+            shapes[f"{norm}.{part}"] = shape[:1]
+
+    convolution("conv1", "bn1", [1, 1, 7, 7])
+    for stage in range(4):
+        for block in range(2):
+            out, at = 2**stage, f"layer{stage + 1}.{block}."
+            into = out // 2 if stage and not block else out
+            convolution(at + "conv1", at + "bn1", [out, into, 3, 3])
+            convolution(at + "conv2", at + "bn2", [out, out, 3, 3])
+            if into != out:
+                convolution(at + "downsample.0", at + "downsample.1", [out, into, 1, 1])
+    shapes["fc.weight"], shapes["fc.bias"] = [2, 8], [2]
+    return safetensors({name: ("BF16", shape, b"\x80\x3f" * math.prod(shape)) for name, shape in shapes.items()}, {})
+
+
 def models():
     """Name -> weights, and the config.json and preprocessor_config.json beside them."""
     d2l = {"cls": "cls_token", "positions": "pos_embedding", "patches": "patch_embedding.conv", "norm1": "blks.0.ln1",
@@ -115,7 +137,8 @@ def models():
     preprocessor_config = {"do_resize": True, "resample": 3, "size": {"height": 3, "width": 3}, "do_center_crop": True,
                            "crop_size": 2, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
                            "image_mean": [0.5], "image_std": [0.5]}
-    return {"ours": (vit(d2l, {"bobbin": json.dumps(description)}),),
+    return {"resnet": (resnet(),),
+            "ours": (vit(d2l, {"bobbin": json.dumps(description)}),),
             "timm": (vit(timm, {}), timm_config),
             "torchvision": (vit(torchvision, {}),),
             "transformers": (vit(transformers, {}), transformers_config, preprocessor_config)}

@@ -18,6 +18,8 @@ BUILD = $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(or $(shell nproc 2>/dev/nul
 comma := ,
 empty :=
 space := $(empty) $(empty)
+# A word of the shell.
+quote = '$(subst ','\'',$(1))'
 
 # --- OpenBLAS -------------------------------------------------------------------------------------
 # We want its OpenMP build: then the threads of our loops and of its products are one and the same
@@ -111,7 +113,6 @@ TESTS    = $(if $(CUDA),$(B)/test_gpu,$(B)/test_float $(B)/test_double $(B)/test
 # make test T=WORDS: the files that have WORDS in their paths, all of each, and of the others the
 # test cases that have WORDS in their names. Only these files are compiled and linked.
 ifneq ($(if $(filter command,$(origin T)),$(T)),)
-  quote = '$(subst ','\'',$(1))'
   FOUND := $(shell T=$(call quote,$(T)) sh .make/find_tests.sh $(TEST_SRC))
   whole  = $(patsubst whole:%,%,$(filter whole:%,$(FOUND)))
   part   = $(patsubst part:%,%,$(filter part:%,$(FOUND)))
@@ -207,15 +208,16 @@ deps:
 	@sh .make/deps.sh
 
 SOURCES = $(LIB_SRC) $(APP_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC)
-HEADERS = $(filter-out tensor/cuda/%,$(wildcard $(FOLDERS:%=%/*.h) $(FOLDERS:%=%/*/*.h)))
 format:
 	@find $(FOLDERS) apps tests -name '*.cpp' -o -name '*.h' -o -name '*.cu' | xargs clang-format -i
 tidy:
 	clang-tidy --quiet $(SOURCES) -- $(CXXFLAGS) -I. $(BLAS_CFLAGS) $(PICTURE_CFLAGS)
 
+# bobbin.h and what it reaches, for the compiler to say; the rest is nobody else's.
+PUBLIC = $(filter %.h,$(shell $(CXX) -std=c++20 -fopenmp -I. -MM bobbin.h))
 install: $(FLOAT)
-	@CXXFLAGS='-fopenmp $(SANITIZE)' LIBS='$(LIBS)' \
-	  sh .make/install.sh '$(DESTDIR)' '$(PREFIX)' $(FLOAT) $(HEADERS)
+	@CXXFLAGS='-std=c++20 -fopenmp $(SANITIZE)' LIBS='$(LIBS)' \
+	  sh .make/install.sh $(call quote,$(DESTDIR)) $(call quote,$(PREFIX)) $(FLOAT) $(PUBLIC)
 
 clean:
 	rm -rf build

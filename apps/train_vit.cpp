@@ -7,13 +7,13 @@
 #include "nn/models/vit.h"
 #include "optim/sgd.h"
 #include "optim/training/evaluate.h"
-#include "tensor/threads.h"
+#include "tensor/run_main.h"
 
 using namespace bobbin;
 
-int main(int, char** argv) try {
-  wait_briefly(argv);  // so that other programs may run beside it
-  set_threads(default_threads());
+namespace {
+
+void train_and_validate() {
   Rng rng(0);
   const FashionMnist data = fashion_mnist({}, {.resize = 96});
   ViT model({.img_size = 96,
@@ -36,9 +36,10 @@ int main(int, char** argv) try {
     }                       // the tape ends: its memory is used again
     const Evaluation validation = evaluate(model, data.test, 128);
     std::printf("epoch %d  val_loss %.4f  val_acc %.4f\n", epoch, validation.loss, validation.accuracy);
-    check(std::fflush(stdout) == 0, "stdout", "this line cannot be written");
+    check_printed();
   }
-} catch (const std::exception& error) {
-  std::fprintf(stderr, "train_vit: %s\n", error.what());
-  return 1;
 }
+
+}  // namespace
+
+int main(int, char** argv) { return run_main(argv, train_and_validate); }

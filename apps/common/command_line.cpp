@@ -2,11 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <new>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -165,19 +162,6 @@ void use_threads(int count) {
                  "OpenMP has %d thread%s at work of the %d wanted, so all is slower: its settings in the environment "
                  "(OMP_...) hold it back\n",
                  at_work, at_work == 1 ? "" : "s", count);
-}
-
-int exit_code(const char* program, const std::exception& error) {
-  const bool no_memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
-  std::fprintf(stderr, "%s: %s\n", program, no_memory ? "out of memory" : error.what());
-  return dynamic_cast<const NoDevice*>(&error) ? 2 : 1;
-}
-
-void check_printed() {
-  errno = 0;
-  const bool whole = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-  check(whole, "stdout", "not all that there is to say could be written: ",
-        errno != 0 ? std::strerror(errno) : "it broke off before the end");
 }
 
 }  // namespace bobbin::command_line

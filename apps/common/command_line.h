@@ -1,11 +1,11 @@
 #pragma once
-#include <exception>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "data/files/fields.h"
 #include "tensor/device.h"
+#include "tensor/run_main.h"
 
 namespace CLI {
 class App;
@@ -36,12 +36,7 @@ void parse_or_exit(const CLI::App& app, const std::function<void()>& parse);
 /// set_threads(), and a sentence on stderr where OpenMP has fewer threads at work.
 void use_threads(int count);
 
-/// Prints the error that ended the program, and returns its exit code: 2 without the GPU for which it is built,
-/// otherwise 1.
-int exit_code(const char* program, const std::exception& error);
-
-/// For the end of a program whose result is its output: throws Error unless all of it was written, as it is not where
-/// stdout is a file on a full disk.
-void check_printed();
+using bobbin::check_printed;
+using bobbin::exit_code;
 
 }  // namespace bobbin::command_line

@@ -1,64 +1,102 @@
 // `make install` lays down all that a program elsewhere needs to use the library.
 #include <doctest/doctest.h>
 
-#include <cstdlib>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
 
+#include "tests/apps/program.h"
+
+using namespace bobbin::test;
 namespace fs = std::filesystem;
 
 namespace {
 
-const char* const program = R"(
-#include <cstdio>
-#include "data/images/codec.h"
+// A project with headers of its own that have the names of ours.
+const char* const hello = R"(
+#include <bobbin.h>
+
+#include "nn/layers.h"
 #include "tensor/tensor.h"
 
-int main() {
-  bobbin::Tensor t = bobbin::Tensor::zeros({2, 3});
-  bobbin::write_png("x.png", {1, 2, 3, {0, 50, 100, 150, 200, 250}});  // with all that pictures need
-  const bobbin::Image image = bobbin::read_image("x.png", 1);
-  std::printf("%d numbers, %d pixels\n", static_cast<int>(t.size()), static_cast<int>(image.bytes.size()));
+int main(int, char** argv) {
+  return bobbin::run_main(argv, [] {
+    bobbin::Rng rng(0);
+    bobbin::MLP model({.img_size = 4, .num_hiddens = 8, .num_classes = 3}, rng);
+    bobbin::SGD sgd(named_parameters(model));
+    bobbin::Tape tape;
+    tape.backward(cross_entropy(model(rng.normal({2, 1, 4, 4})), bobbin::Labels{0, 2}));
+    sgd.step(0.1);
+    bobbin::write_png("x.png", {1, 2, 3, {0, 50, 100, 150, 200, 250}});  // with all that pictures need
+    const bobbin::Image image = bobbin::read_image("x.png", 1);
+    std::printf("%d pixels, %s, %s\n", static_cast<int>(image.bytes.size()), my_layers, my_tensor);
+    bobbin::read_image("no.png", 1);
+  });
 }
 )";
 
-// The flags come from pkg-config, or, where there is none, straight from its file: a ${prefix} there is shell, too.
-const char* const script = R"(
+// One header alone, by its path.
+const char* const other = R"(
+#include <bobbin/tensor/tensor.h>
+bobbin::Index size_of(const bobbin::Tensor& t) { return t.size(); }
+)";
+
+// The flags come from pkg-config, or, where there is none, straight from its file, which is nearly shell.
+const char* const script = R"sh(
 set -e
-make install PREFIX="$DIR/usr"
+make install PREFIX="$PREFIX"
 cd "$DIR"
-export PKG_CONFIG_PATH="$DIR/usr/lib/pkgconfig"
+export PKG_CONFIG_PATH="$PREFIX/lib/pkgconfig"
 if command -v pkg-config; then
   flags=$(pkg-config --cflags --libs bobbin)
 else
-  prefix=$DIR/usr
-  eval "flags=\"$(sed -n 's/^Cflags: //p; s/^Libs: //p' usr/lib/pkgconfig/bobbin.pc | tr '\n' ' ')\""
+  eval "$(grep '^prefix=' "$PKG_CONFIG_PATH/bobbin.pc")"
+  flags=$(sed -n 's/^Cflags: //p; s/^Libs: //p' "$PKG_CONFIG_PATH/bobbin.pc" | sed 's/${prefix}/"$prefix"/' | tr '\n' ' ')
 fi
-${CXX:-g++} -std=c++20 hello.cpp $flags -o hello
-./hello > output
-)";
-
-std::string read(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
+eval "${CXX:-g++} -Wall -Wextra -Werror -I. hello.cpp other.cpp $flags -o hello"
+./hello > output 2> errors || echo $? > status
+)sh";
 
 }  // namespace
 
-TEST_CASE("a program elsewhere builds against the installed library and runs") {
-  std::string name = (fs::temp_directory_path() / "bobbin-install-XXXXXX").string();
-  REQUIRE(mkdtemp(name.data()) != nullptr);
-  const fs::path dir = name;
-  std::ofstream(dir / "hello.cpp") << program;
-  std::ofstream(dir / "script") << script;
+TEST_CASE("install: a program elsewhere, with headers named as ours, builds against the library and runs") {
+  for (const char* folder : {"usr", "a folder, it's für #5"}) {
+    CAPTURE(folder);
+    const TempFolder dir;
+    const fs::path prefix = dir / folder;
+    fs::create_directories(dir / "nn");
+    fs::create_directories(dir / "tensor");
+    std::ofstream(dir / "hello.cpp") << hello;
+    std::ofstream(dir / "other.cpp") << other;
+    std::ofstream(dir / "nn/layers.h") << "inline const char* my_layers = \"my layers\";\n";
+    std::ofstream(dir / "tensor/tensor.h") << "inline const char* my_tensor = \"my tensor\";\n";
+    std::ofstream(dir / "script") << script;
 
-  const std::string command = "DIR='" + name + "' sh '" + name + "/script' > '" + name + "/log' 2>&1";
-  const int status = std::system(command.c_str());
-  INFO(read(dir / "log"));
-  CHECK(status == 0);
-  CHECK(read(dir / "output") == "6 numbers, 6 pixels\n");
-  fs::remove_all(dir);
+    setenv("DIR", dir.path().c_str(), 1);
+    setenv("PREFIX", prefix.c_str(), 1);
+    const Result built = run("sh \"$DIR/script\"");
+    unsetenv("DIR");
+    unsetenv("PREFIX");
+    INFO(built.output);
+    CHECK(built.status == 0);
+    CHECK(content(dir / "output") == "6 pixels, my layers, my tensor\n");
+    const std::string errors = content(dir / "errors");
+    CHECK_MESSAGE(errors.starts_with("hello: "), errors);
+    CHECK(std::count(errors.begin(), errors.end(), '\n') == 1);
+    CHECK(content(dir / "status") == "1\n");
+    CHECK(!fs::exists(prefix / "include/bobbin/tensor/cpu"));
+  }
+}
+
+TEST_CASE("install: bobbin.h has every header but those that are of no use elsewhere") {
+  const Result r =
+      run("reached=$(${CXX:-g++} -std=c++20 -fopenmp -I. -MM bobbin.h | tr '\\\\\\n' '  ');"
+          "for h in $(find tensor data autograd nn optim -name '*.h' | grep -vE '/(cpu|cuda|codecs|pretrained)/' | "
+          "sort); do "
+          "  case $reached in *\" $h \"*) ;; *) echo $h ;; esac;"
+          "done");
+  CHECK(r.output ==
+        "data/drawing/font.h\ndata/sets/find_files.h\ndata/sets/split.h\n"
+        "tensor/backend.h\ntensor/common.h\ntensor/cubic.h\n");
 }

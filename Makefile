@@ -138,7 +138,7 @@ SLOW = -sfe='*tests/apps/*,*tests/fuzz/*,*/math_test*' \
         json: neither*,safetensors: a note*'
 
 # --- What you ask for -----------------------------------------------------------------------------
-.PHONY: all help run bench bench-peers test test-quick asan fuzz data format tidy install clean
+.PHONY: all help run bench bench-peers test test-quick asan fuzz data format tidy install lay-down clean
 .PHONY: deps programs tests FORCE
 .DEFAULT_GOAL = all
 
@@ -215,7 +215,9 @@ tidy:
 
 # bobbin.h and what it reaches, for the compiler to say; the rest is nobody else's.
 PUBLIC = $(filter %.h,$(shell $(CXX) -std=c++20 -fopenmp -I. -MM bobbin.h))
-install: $(FLOAT)
+install: deps
+	@$(BUILD) lay-down
+lay-down: $(FLOAT)
 	@CXXFLAGS='-std=c++20 -fopenmp $(SANITIZE)' LIBS='$(LIBS)' \
 	  sh .make/install.sh $(call quote,$(DESTDIR)) $(call quote,$(PREFIX)) $(FLOAT) $(PUBLIC)
 

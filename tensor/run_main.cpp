@@ -17,6 +17,7 @@ int run_main(char** argv, const std::function<void()>& body) {
   const std::string program(path.substr(path.rfind('/') + 1));
   try {
     wait_briefly(argv);
+    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a pipe, too, each line is there when it is printed
     set_threads(default_threads());
     body();
     check_printed();

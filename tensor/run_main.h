@@ -10,8 +10,8 @@ namespace bobbin {
 ///       return run_main(argv, [] { ... });
 ///     }
 ///
-/// Before `body` come wait_briefly() and set_threads(default_threads()), after it check_printed(). Returns 0, or
-/// exit_code() of what was thrown.
+/// Before `body` come wait_briefly() and set_threads(default_threads()), after it check_printed(); each line printed is
+/// there at once, also in a file. Returns 0, or exit_code() of what was thrown.
 int run_main(char** argv, const std::function<void()>& body);
 
 /// Prints "PROGRAM: " and the error that ended it on stderr, and returns the exit code: 2 without the GPU for which the

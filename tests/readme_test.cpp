@@ -6,17 +6,37 @@
 #include <iterator>
 #include <string>
 
-#include "autograd/ops.h"
-#include "autograd/watch/gradcheck.h"
-#include "data/sets/batches.h"
-#include "data/sets/fashion_mnist.h"
-#include "nn/models/vit.h"
-#include "optim/sgd.h"
-
 // The README's own layout stays.
 // clang-format off
 
+// More than a test can wait for: compiled here, and run by train_vit.
+#define main d2ls_program
+// README: a program
+#include <bobbin.h>
+
 using namespace bobbin;
+
+int main(int, char** argv) {
+  return run_main(argv, [] {
+    Rng rng(0);
+    const FashionMnist data = fashion_mnist({}, {.resize = 96});
+    ViT model({.img_size = 96, .patch_size = 16, .num_hiddens = 512, .mlp_num_hiddens = 2048, .num_heads = 8,
+               .num_blks = 2, .emb_dropout = 0.1, .blk_dropout = 0.1}, rng);
+    SGD sgd(named_parameters(model));
+    for (int epoch = 1; epoch <= 10; ++epoch) {
+      train(model);                              // dropout is on
+      for (auto [X, y] : batches(data.train, 128, rng)) {
+        Tape tape;                               // recording starts here
+        Var loss = cross_entropy(model(X), y);
+        tape.backward(loss);                     // gradients land in the parameters
+        sgd.step(0.1);                           // and move them
+      }                                          // the tape ends: its memory is used again
+      std::printf("epoch %d: accuracy %.3f\n", epoch, evaluate(model, data.test, 128).accuracy);
+    }
+  });
+}
+// README end
+#undef main
 
 namespace {
 
@@ -40,24 +60,6 @@ struct GatedMLP {
   void visit(auto&& v) { v("up", up), v("gate", gate), v("down", down); }
 };
 // README end
-
-// More than a test can wait for: compiled here, and run by train_vit.
-[[maybe_unused]] void train_d2ls_model() {
-  // README: training
-  Rng rng(0);
-  const FashionMnist data = fashion_mnist({}, {.resize = 96});
-  ViT model({.img_size = 96, .patch_size = 16, .num_hiddens = 512, .mlp_num_hiddens = 2048, .num_heads = 8,
-             .num_blks = 2, .emb_dropout = 0.1, .blk_dropout = 0.1}, rng);
-  SGD sgd(named_parameters(model));
-  for (int epoch = 0; epoch < 10; ++epoch)
-    for (auto [X, y] : batches(data.train, 128, rng)) {
-      Tape tape;                               // recording starts here
-      Var loss = cross_entropy(model(X), y);
-      tape.backward(loss);                     // gradients land in the parameters
-      sgd.step(0.1);                           // and move them
-    }                                          // the tape ends: its memory is used again
-  // README end
-}
 
 }  // namespace
 

@@ -45,7 +45,7 @@ bobbin::Index size_of(const bobbin::Tensor& t) { return t.size(); }
 // The flags come from pkg-config, or, where there is none, straight from its file, which is nearly shell.
 const char* const script = R"sh(
 set -e
-make install PREFIX="$PREFIX"
+AUTO_DEPS=0 make install PREFIX="$PREFIX"
 cd "$DIR"
 export PKG_CONFIG_PATH="$PREFIX/lib/pkgconfig"
 if command -v pkg-config; then
@@ -87,6 +87,22 @@ TEST_CASE("install: a program elsewhere, with headers named as ours, builds agai
     CHECK(content(dir / "status") == "1\n");
     CHECK(!fs::exists(prefix / "include/bobbin/tensor/cpu"));
   }
+}
+
+TEST_CASE("install: the program of README.md is compiled by the lines below it, to the letter") {
+  const TempFolder dir;
+  const std::string readme = content("README.md");
+  const std::size_t begin = readme.find("```cpp\n") + 7, end = readme.find("```\n", begin);
+  std::ofstream(dir / "mine.cpp") << readme.substr(begin, end - begin);
+  const std::size_t install = readme.find("    make install PREFIX=$HOME/bobbin\n"),
+                    set = readme.find("    export PKG_CONFIG_PATH"), blank = readme.find("\n\n", set);
+  REQUIRE((end < install && install < set && set < blank));
+  if (run("command -v pkg-config").status != 0) return;
+  const Result r =
+      run("set -e; export AUTO_DEPS=0 HOME=" + dir.path().string() + "\n" + readme.substr(install, set - install) +
+          "cd $HOME\n" + readme.substr(set, blank - set) + "\nldd mine");
+  INFO(r.output);
+  CHECK(r.status == 0);
 }
 
 TEST_CASE("install: bobbin.h has every header but those that are of no use elsewhere") {

@@ -27,10 +27,10 @@ if ! command -v apt-get > /dev/null; then
     echo "The data set is missing: make data fetches it." >&2
     exit 0
   fi
-  fedora='dnf install gcc-c++ openblas-devel onednn-devel zlib-devel libjpeg-turbo-devel libpng-devel libwebp-devel libtiff-devel stb-devel cli11-devel json-devel doctest-devel'
-  arch='pacman -S --needed gcc openblas onednn pkgconf zlib libjpeg-turbo libpng libwebp libtiff stb cli11 nlohmann-json doctest'
+  fedora='dnf install gcc-c++ openblas-devel onednn-devel zlib-devel libjpeg-turbo-devel libpng-devel libwebp-devel libtiff-devel stb-devel cli11-devel json-devel doctest-devel graphviz'
+  arch='pacman -S --needed gcc openblas onednn pkgconf zlib libjpeg-turbo libpng libwebp libtiff stb cli11 nlohmann-json doctest graphviz'
   # shellcheck disable=SC2016
-  brew='brew install gcc openblas onednn pkgconf jpeg-turbo libpng webp libtiff cli11 nlohmann-json doctest
+  brew='brew install gcc openblas onednn pkgconf jpeg-turbo libpng webp libtiff cli11 nlohmann-json doctest graphviz
     git clone --depth 1 https://github.com/nothings/stb "$(brew --prefix)/include/stb"
     export CPATH="$(brew --prefix)/include" PKG_CONFIG_PATH="$(brew --prefix openblas)/lib/pkgconfig"
     export CXX=g++-15    # or the version that brew installed: Apple'\''s own g++ is a clang without OpenMP'

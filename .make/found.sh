@@ -2,7 +2,7 @@
 # Looks for all that Bobbin needs, and prints a line for each. deps.sh reads it; it leaves the names of the
 # Debian packages that would help in
 #   $missing   what the programs cannot be built without
-#   $wanted    what only the tests or the training need, what makes it faster, or what reads more kinds of pictures
+#   $wanted    what only the tests or the training need, what makes it faster, or what reads or draws more pictures
 # The Makefile hands over CXX, BLAS_CFLAGS, BLAS_LIBS, ONEDNN_CFLAGS, ONEDNN_LIBS, PICTURE_CFLAGS, PICTURE_LIBS,
 # WEBP_LIBS and TIFF_LIBS.
 
@@ -125,6 +125,13 @@ if [ "$data" ]; then
 else
   echo "✗ data set        no Fashion-MNIST: make run installs it, or make data fetches it"
   want dataset-fashion-mnist
+fi
+
+if command -v dot > /dev/null; then
+  echo "✓ Graphviz        train --graph draws pictures"
+else
+  echo "✗ Graphviz        no dot, with which train --graph draws: it writes the text for it instead"
+  want graphviz
 fi
 
 if nvcc=$(PATH=$PATH:/usr/local/cuda/bin command -v nvcc); then

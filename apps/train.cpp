@@ -69,7 +69,8 @@ int main(int argc, char** argv) try {
     std::fprintf(stderr, "nothing was left to do after step %s; more --epochs give it more\n",
                  with_commas(steps_before).c_str());
   if (Interrupt::received()) {
-    std::fprintf(stderr, "go on with: train --resume %s\n", settings.trainer.output_dir.c_str());
+    std::fprintf(stderr, "go on with: %s --resume %s\n", shell_word(argv[0]).c_str(),
+                 shell_word(settings.trainer.output_dir.string()).c_str());
     return 128 + Interrupt::received();  // as shells report a signal
   }
   command_line::check_printed();

@@ -1,5 +1,7 @@
 #include "apps/common/command_line.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -7,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "optim/log/terminal.h"
 #include "tensor/check.h"
 #include "tensor/threads.h"
 
@@ -140,8 +143,11 @@ CLI::Validator ends_in(const std::vector<std::string>& endings) {
 void parse_or_exit(const CLI::App& app, const std::function<void()>& parse) {
   try {
     parse();
-  } catch (const CLI::CallForHelp& help) {
-    app.exit(help, std::cout, std::cerr);
+  } catch (const CLI::CallForHelp&) {
+    const int width = columns(STDOUT_FILENO);
+    const auto format = app.get_formatter();
+    if (0 < width && width < 60) format->column_width(6);  // what a flag means begins on a line of its own
+    std::fputs(wrap(app.help(), width, static_cast<int>(format->get_column_width())).c_str(), stdout);
     check_printed();
     std::exit(0);
   } catch (const CLI::ParseError& error) {

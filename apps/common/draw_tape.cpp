@@ -12,6 +12,7 @@
 #include "autograd/watch/graph.h"
 #include "data/files/write_file.h"
 #include "tensor/check.h"
+#include "tensor/text.h"
 
 namespace bobbin {
 namespace {
@@ -53,8 +54,10 @@ void write_picture(const std::string& dot, std::filesystem::path file) {
   if (const std::string svg = svg_of_dot(dot); !svg.empty()) return write_file(file, svg);
   const std::string wanted = file.string();
   write_file(file.replace_extension(".dot"), dot);
-  fail("draw_tape", "Graphviz, whose program dot draws pictures, is not installed or has failed; ", file.string(),
-       " is written, from which dot -Tsvg -o ", wanted, " ", file.string(), " would draw it");
+  fail("draw_tape",
+       "there is no picture without Graphviz, whose program dot is not installed or has failed (Debian: apt-get ",
+       "install graphviz); what it would draw is written: dot -Tsvg -o ", shell_word(wanted), " ",
+       shell_word(file.string()));
 }
 
 void draw_step(AnyModel& model, Index batch_size, const std::filesystem::path& file) {

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "data/files/read_file.h"
 #include "tensor/check.h"
 
 // An event file is a sequence of records, all numbers with the lowest byte first (TensorFlow's TFRecord):
@@ -66,12 +67,63 @@ constexpr auto remainders = [] {
   return table;
 }();
 
+// A number in the bytes at `at`, which are there.
+std::uint64_t number_at(std::string_view bytes, std::size_t at, std::size_t size) {
+  std::uint64_t number = 0;
+  std::memcpy(&number, bytes.data() + at, size);
+  return number;
+}
+
+// The step of an event as write() makes it: after the key, 8 bytes of time and the next key. -1 for any other.
+Index step_of(std::string_view event) {
+  if (event.size() < 11 || event[9] != key(2, 0)[0]) return -1;
+  std::uint64_t step = 0;
+  for (std::size_t at = 10, shift = 0; at < event.size() && shift < 63; ++at, shift += 7) {
+    step |= std::uint64_t(event[at] & 0x7f) << shift;
+    if ((event[at] & 0x80) == 0) return static_cast<Index>(step);
+  }
+  return -1;
+}
+
+// How many bytes of the file are records before the first that goes. What is no record stays, too.
+std::size_t kept(std::string_view bytes, Index step, const std::string& tag) {
+  std::size_t at = 0;
+  while (bytes.size() - at >= 16) {
+    const std::string_view length = bytes.substr(at, 8);
+    if (masked_crc32c(length) != bytes.substr(at + 8, 4)) return bytes.size();
+    const std::uint64_t size = number_at(bytes, at, 8);
+    if (size > bytes.size() - at - 16) break;  // killed as it was written
+    const std::string_view event = bytes.substr(at + 12, size);
+    const Index its_step = step_of(event);
+    const bool has_tag = !tag.empty() && event.find(field(1, tag)) != event.npos;
+    if (its_step > step || (its_step == step && has_tag)) break;
+    at += size + 16;
+  }
+  return at;
+}
+
 }  // namespace
 
 std::uint32_t crc32c(std::string_view bytes) {
   std::uint32_t crc = ~0u;
   for (const char byte : bytes) crc = crc >> 8 ^ remainders[(crc ^ static_cast<unsigned char>(byte)) & 0xff];
   return ~crc;
+}
+
+void EventFile::rewind(const std::filesystem::path& folder, Index step, const std::string& tag) {
+  namespace fs = std::filesystem;
+  constexpr std::uintmax_t most = std::uintmax_t{1} << 32;
+  std::error_code error;
+  std::vector<fs::path> files;
+  for (fs::directory_iterator file(folder, error), end; !error && file != end; file.increment(error))
+    if (file->path().filename().string().starts_with("events.out.tfevents.")) files.push_back(file->path());
+  for (const fs::path& path : files) {
+    if (fs::is_empty(path, error)) continue;
+    const std::vector<std::uint8_t> bytes = read_file("EventFile", path, most);
+    const std::size_t keep = kept({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, step, tag);
+    if (keep < bytes.size()) fs::resize_file(path, keep, error);
+    check(!error, "EventFile", "cannot shorten ", path.string(), ": ", error.message());
+  }
 }
 
 EventFile::EventFile(const std::filesystem::path& folder) {

@@ -28,6 +28,11 @@ class EventFile {
   /// Begins a new file in the folder. Throws Error if it cannot be made.
   explicit EventFile(const std::filesystem::path& folder);
 
+  /// From the event files in a folder takes what a run that goes on after `step` will write again: all that is after
+  /// it, and what of that step has a scalar of this name, unless it is "". So no point of a curve is there twice.
+  /// Throws Error with the path and the system's reason if a file cannot be read or cut.
+  static void rewind(const std::filesystem::path& folder, Index step, const std::string& tag);
+
   /// Adds one record, which is on its way to the disk at once: a crash loses no record before it.
   /// Throws Error with the path and the system's reason (no space left).
   void write(Index step, const std::vector<Scalar>& scalars);

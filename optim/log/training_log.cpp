@@ -3,11 +3,14 @@
 #include <unistd.h>
 
 #include <cinttypes>
+#include <cmath>
 #include <cstdio>
 #include <utility>
+#include <vector>
 
 #include "data/drawing/curves.h"
 #include "data/files/write_file.h"
+#include "optim/log/terminal.h"
 #include "tensor/text.h"
 
 namespace bobbin {
@@ -20,31 +23,99 @@ std::string clock_time(double s) {
                       : format("%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
+// About so long, as people say it.
+std::string about(double s) {
+  if (s < 90) return format("%.0f seconds", s);
+  return s < 90 * 60 ? format("%.0f minutes", s / 60) : format("%.1f hours", s / 3600);
+}
+
+double seconds(std::chrono::steady_clock::duration d) { return std::chrono::duration<double>(d).count(); }
+
 }  // namespace
 
-TrainingLog::TrainingLog(RunFolder folder, int epochs, Index steps_per_epoch, Index total_steps, const Progress& now)
-    : folder_(std::move(folder)), epochs_(epochs), steps_per_epoch_(steps_per_epoch), total_steps_(total_steps) {
+TrainingLog::TrainingLog(RunFolder folder, int epochs, Index steps_per_epoch, Index total_steps, const Progress& now,
+                         Index validation_steps)
+    : folder_(std::move(folder)),
+      epochs_(epochs),
+      steps_per_epoch_(steps_per_epoch),
+      total_steps_(total_steps),
+      validation_steps_(validation_steps) {
   if (folder_.path().empty()) return;
   write_file(folder_.metrics(), metrics_csv(now.epochs));
+  const bool epoch_is_done = !now.epochs.empty() && now.epochs.back().step == now.steps();
+  if (now.steps() > 0) EventFile::rewind(folder_.path(), now.steps(), epoch_is_done ? "" : "val_loss");
   events_.emplace(folder_.path());
 }
 
-void TrainingLog::epoch_began() {
-  if (std::exchange(header_shown_, true)) return;
-  std::puts("epoch  train_loss  val_loss  val_acc  images/s  seconds");
+void TrainingLog::step_ended(const Progress& now, Index right, Index images, Time time) {
+  if (now.steps_in_epoch() == 1) right_ = images_ = 0;
+  right_ += right;
+  images_ += images;
+  last_step_ended_ = time;
+  if (first_step_ == 0) {
+    first_step_ = now.steps();
+    first_step_ended_ = time;
+  }
+  validated_ = 0;
+  if (events_) events_->write(now.steps(), {{"loss", now.losses.back()}, {"lr", now.lr}});
+  say_how_long(now);
+  show(now, time);
+}
+
+void TrainingLog::validated(const Progress& now, Index done, Time time) {
+  validated_ = done;
+  show(now, time);
+}
+
+// As soon as a second has been measured, or at the end of the first epoch. The first step is left out: memory is new to
+// it.
+void TrainingLog::say_how_long(const Progress& now) {
+  if (how_long_said_ || now.steps() == first_step_) return;
+  const double measured = seconds(last_step_ended_ - first_step_ended_);
+  if (measured < 1 && now.in_epoch) return;
+  how_long_said_ = true;
+  const double step = measured / static_cast<double>(now.steps() - first_step_), left = seconds_left(now, step);
+  if (left < 5) return;
+  clear_line();
+  std::printf("time     about %s, judged by the first steps, of %.2g s each\n", about(left).c_str(), step);
   std::fflush(stdout);
 }
 
-void TrainingLog::step_ended(const Progress& now) {
-  const auto time = std::chrono::steady_clock::now();
-  if (time - line_shown_ < std::chrono::milliseconds(100) || !isatty(STDERR_FILENO)) return;
-  line_shown_ = time;
-  std::fprintf(stderr, "\r\033[K%s", progress_line(now).c_str());
+// An image takes three times as long in training as in validation, where there is no backward pass; until one has been
+// measured.
+double TrainingLog::seconds_left(const Progress& now, double step) const {
+  const auto steps = static_cast<double>(total_steps_ - now.steps()), per_epoch = static_cast<double>(steps_per_epoch_),
+             validation_steps = static_cast<double>(validation_steps_);
+  const double validation = validation_seconds_ > 0 ? validation_seconds_ : validation_steps * step / 3;
+  const double validations = std::ceil((steps + static_cast<double>(now.steps_in_epoch())) / per_epoch) -
+                             (validated_ > 0 ? static_cast<double>(validated_) / validation_steps : 0);
+  return steps * step + validations * validation;
 }
 
-void TrainingLog::epoch_ended(const Progress& now) {
+// Without a terminal a line at least every minute, if no step takes longer than 10 seconds.
+void TrainingLog::show(const Progress& now, Time time) {
+  if (time - line_shown_ < std::chrono::milliseconds(100)) return;
+  const bool anew = can_rewrite_line(STDERR_FILENO);
+  if (!anew && time - line_shown_ < std::chrono::seconds(50)) return;
+  line_shown_ = time;
+  // In the last column the cursor would be on the next line, on some terminals.
+  const int width = columns(STDERR_FILENO) - 1;
+  if (anew)
+    std::fprintf(stderr, "\r\033[K%s", progress_line(now, width > 0 ? width : 79, time).c_str());
+  else
+    std::fprintf(stderr, "%s\n", progress_line(now, 1000, time).c_str());
+}
+
+void TrainingLog::epoch_ended(const Progress& now, Time time) {
   const EpochMetrics& epoch = now.epochs.back();
+  validated_ = 0;
+  if (first_step_ > 0) {
+    validation_seconds_ = seconds(time - last_step_ended_);
+    say_how_long(now);
+  }
+  how_long_said_ = true;  // not within the table
   clear_line();
+  if (!std::exchange(header_shown_, true)) std::puts("epoch  train_loss  val_loss  val_acc  images/s  seconds");
   std::printf("%5d  %10.4f  %8.4f  %7.4f  %8.1f  %7.1f\n", epoch.epoch, epoch.train_loss, epoch.val_loss, epoch.val_acc,
               epoch.img_per_s, epoch.seconds);
   std::fflush(stdout);
@@ -69,16 +140,27 @@ void TrainingLog::failed(const Progress& now) {
   write_losses(now);
 }
 
-std::string TrainingLog::progress_line(const Progress& now) const {
-  const auto done = static_cast<double>(now.steps_in_epoch()), left = static_cast<double>(total_steps_ - now.steps());
-  const auto images = static_cast<double>(now.images);
-  return format("epoch %zu/%d  %3.0f%%  loss %.4f  %.1f images/s  %s left", now.epochs.size() + 1, epochs_,
-                100 * done / static_cast<double>(steps_per_epoch_), now.loss_sum / images, images / now.seconds,
-                clock_time(now.seconds / done * left).c_str());
+std::string TrainingLog::progress_line(const Progress& now, int width, Time time) const {
+  const auto done = static_cast<double>(now.steps_in_epoch()), images = static_cast<double>(now.images);
+  const bool validating = validated_ > 0;
+  const double part = validating ? static_cast<double>(validated_) / static_cast<double>(validation_steps_)
+                                 : done / static_cast<double>(steps_per_epoch_);
+  const std::string epoch =
+      format("epoch %zu/%d %s %3.0f%%", now.epochs.size() + 1, epochs_, validating ? " validation" : "", 100 * part);
+  std::string loss = format("  loss %.4f", now.loss_sum / images),
+              accuracy = format("  acc %.3f", static_cast<double>(right_) / static_cast<double>(images_)),
+              clock = "  " + clock_time(seconds(time - began_)) + " gone, " +
+                      clock_time(seconds_left(now, now.seconds / done)) + " left",
+              speed = format("  %.1f images/s", images / now.seconds);
+  if (images_ == 0) accuracy = "";
+  const auto line = [&] { return epoch + loss + accuracy + clock + speed; };
+  for (std::string* least : {&speed, &accuracy, &clock, &loss})
+    if (line().size() > static_cast<std::size_t>(width)) *least = "";
+  return line().substr(0, static_cast<std::size_t>(width));
 }
 
 void TrainingLog::clear_line() const {
-  if (isatty(STDERR_FILENO)) std::fprintf(stderr, "\r\033[K");
+  if (can_rewrite_line(STDERR_FILENO)) std::fprintf(stderr, "\r\033[K");
 }
 
 void TrainingLog::write_losses(const Progress& now) const {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -29,6 +31,13 @@ class Stopwatch {
   double before_;
   Clock::time_point begun_ = Clock::now();
 };
+
+// How many of the images were recognised, by logits (N, C).
+Index count_right(const Tensor& logits, const Labels& labels) {
+  const Labels predicted = argmax(logits);
+  return std::inner_product(labels.begin(), labels.end(), predicted.begin(), Index{0}, std::plus<>(),
+                            std::equal_to<>());
+}
 
 }  // namespace
 
@@ -128,11 +137,15 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
     folder.remove_half_written();
   }
   const Interrupt interrupt;
-  TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_);
+  TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_, (data.test.count() - 1) / o.batch_size + 1);
+  Tensor logits;  // of a step, to count what it recognised
+  const Loss loss_of = [&](const Var& output, const Targets& y) {
+    logits = output.value();
+    return loss_(output, y);
+  };
   if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);
   while (steps() < last_step || progress_.steps_in_epoch() > 0) {
     progress_.begin_epoch();
-    log.epoch_began();
     const Stopwatch watch(progress_.seconds);
     model_.state().train(true);
     Rng next_order = order_;  // order_ stays as this epoch found it, for a checkpoint within it
@@ -143,7 +156,7 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
       const auto [X, y] = saving(folder, log, [&] { return *batch; });
       const StepSize size = schedule(steps());
       try {
-        const real loss = training_step(model_, *optimizer_, loss_, X, y, size, {o.clip_grad, o.detect_anomaly});
+        const real loss = training_step(model_, *optimizer_, loss_of, X, y, size, {o.clip_grad, o.detect_anomaly});
         progress_.add_step(loss, static_cast<Index>(y.size()), size.lr, watch.seconds());
         check(std::isfinite(loss), "Trainer", "the loss is ", loss, " at step ", steps(), " in epoch ",
               progress_.epochs.size() + 1,
@@ -152,14 +165,22 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
         log.failed(progress_);
         throw;
       }
-      log.step_ended(progress_);
+      // What is no class for each label, such as a loss of one's own may take, is not counted.
+      const bool classes = logits.shape().rank() == 2 && logits.shape()[0] == static_cast<Index>(y.size());
+      const Index right = classes ? count_right(logits, y) : 0, counted = classes ? logits.shape()[0] : 0;
+      saving(folder, log, [&] { log.step_ended(progress_, right, counted); });
       const bool due = o.save_every > 0 && steps() % o.save_every == 0;
       if (due && progress_.steps_in_epoch() < steps_per_epoch) save(folder);
     }
     const bool whole_epoch = progress_.steps_in_epoch() >= steps_per_epoch;
     save(folder);  // validation may take long
+    Index validated = 0;
+    const auto stop = [&] {
+      log.validated(progress_, ++validated);
+      return Interrupt::received() != 0;
+    };
     const Evaluation validation =
-        saving(folder, log, [&] { return evaluate(model_, data.test, o.batch_size, {}, Interrupt::received); });
+        saving(folder, log, [&] { return evaluate(model_, data.test, o.batch_size, {}, stop); });
     if (Interrupt::received()) {
       save_weights(folder.model());
       log.stopped(progress_);

@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <csignal>
+#include <cstdlib>
+#include <fstream>
 #include <set>
 #include <utility>
 
@@ -26,6 +28,15 @@ struct Place {
     return run("cd '" + folder.path().string() + "' && timeout --foreground -s KILL 60 bash -c '" + command + "'");
   }
 };
+
+// The command with which a run that was stopped says that it goes on.
+std::string hint(const Result& stopped) {
+  const std::string begin = "\ngo on with: ";
+  const std::size_t at = stopped.output.rfind(begin);
+  REQUIRE(at != std::string::npos);
+  const std::size_t from = at + begin.size();
+  return stopped.output.substr(from, stopped.output.find('\n', from) - from);
+}
 
 }  // namespace
 
@@ -88,8 +99,8 @@ TEST_CASE("signals that a training run answers: it saves, and says how to go on"
                               signal + " $!; wait $!; echo ended $?");
     INFO(signal, ": ", r.output);
     CHECK(contains(r.output, "ended " + std::to_string(128 + number)));
-    CHECK(contains(r.output, "go on with: train --resume " + signal));
-    CHECK(place.in(place.program + " --max-steps 1 --resume " + signal).status == 0);
+    CHECK(hint(r) == place.program + " --resume " + signal);
+    CHECK(place.in(hint(r) + " --max-steps 1").status == 0);
   }
 }
 
@@ -99,8 +110,33 @@ TEST_CASE("a pipe that nobody reads any more ends a training run with a checkpoi
       place.in("set -o pipefail; " + place.train + " --epochs 100000 --output-dir run | head -n 8; echo ended $?");
   INFO(r.output);
   CHECK(contains(r.output, "ended " + std::to_string(128 + SIGPIPE)));
-  CHECK(contains(r.output, "go on with: train --resume run"));
-  CHECK(place.in(place.program + " --max-steps 1 --resume run").status == 0);
+  CHECK(place.in(hint(r) + " --max-steps 1").status == 0);
+}
+
+TEST_CASE("the command with which a stopped run goes on is one that a shell takes, whatever its names") {
+  const Place place;
+  const fs::path here = place.folder / "it's a \"folder\" of $mine";
+  fs::create_directories(here);
+  fs::copy(place.folder / "data", here / "data");
+  fs::copy(place.program, here / "train");
+  for (const std::string name : {"a run", "-x", "~", "*;'\"$(touch no)"}) {
+    CAPTURE(name);
+    setenv("NAME", name.c_str(), 1);
+    setenv("HERE", here.c_str(), 1);
+    const Result r =
+        run("cd \"$HERE\"; timeout --foreground 60 ./train --preset mlp -b 8 --threads 1 --data-dir data --img-size 4 "
+            "--epochs 100000 --output-dir=\"$NAME\" > log & sleep 0.7; kill -INT $!; wait $!");
+    INFO(r.output);
+    CHECK(r.status == 130);
+    std::ofstream(here / "go on") << hint(r) + " --max-steps 1 > log\n";
+    const Result on = run("cd \"$HERE\"; timeout 60 sh './go on'");
+    INFO(on.output);
+    CHECK(on.status == 0);
+    CHECK(contains(content(here / "log"), "resumed  after step"));
+    CHECK(!fs::exists(here / "no"));
+  }
+  unsetenv("NAME");
+  unsetenv("HERE");
 }
 
 TEST_CASE("an output that cannot be written is an error of every program") {

@@ -6,6 +6,8 @@
 #include <csignal>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
+#include <fstream>
 
 #include "tests/helpers.h"
 
@@ -168,6 +170,50 @@ TEST_CASE("event_file: a second file in the same second has a name of its own, t
   first.write(1, {{"x", 1}});
   CHECK(decode(first.path()).size() == 2);
   CHECK(decode(second.path()).size() == 1);
+}
+
+TEST_CASE("event_file: what a resumed run will write again goes, from all files of the folder, and nothing else") {
+  const TempFolder folder;
+  EventFile first(folder.path()), second(folder.path());
+  for (int step = 1; step <= 200; ++step) first.write(step, {{"loss", 1. / step}, {"lr", 0.1}});
+  first.write(200, {{"train_loss", 1}, {"val_loss", 2}, {"val_acc", 0.5}});
+  for (int step = 201; step <= 300; ++step) second.write(step, {{"loss", 1. / step}});
+  const std::string before = content(first.path());
+  std::ofstream(folder / "events.out.tfevents.1.other") << std::string(100, 'x');
+  std::ofstream(folder / "events.out.tfevents.2.empty");
+  const auto last = [&] { return decode(first.path()).back(); };
+
+  EventFile::rewind(folder.path(), 250, "val_loss");
+  CHECK(content(first.path()) == before);
+  CHECK(decode(second.path()).size() == 1 + 50);
+  EventFile::rewind(folder.path(), 200, "");  // the epoch that ends there is done
+  CHECK(content(first.path()) == before);
+  CHECK(decode(second.path()).size() == 1);
+  EventFile::rewind(folder.path(), 200, "val_loss");  // it is not
+  CHECK(last().step == 200);
+  CHECK(last().scalars.front().first == "loss");
+  EventFile::rewind(folder.path(), 150, "val_loss");
+  CHECK(last().step == 150);
+  CHECK(decode(first.path()).size() == 1 + 150);
+  CHECK(content(folder / "events.out.tfevents.1.other") == std::string(100, 'x'));
+
+  // Killed as it wrote: half a record.
+  std::filesystem::resize_file(first.path(), content(first.path()).size() - 5);
+  EventFile::rewind(folder.path(), 150, "");
+  CHECK(last().step == 149);
+}
+
+TEST_CASE("event_file: any bytes are left as they are, or cut") {
+  for (std::size_t size = 0; size < 60; ++size) {
+    const TempFolder folder;
+    EventFile file(folder.path());
+    file.write(3, {{"loss", 1}});
+    std::string bytes = content(file.path());
+    bytes[size] = static_cast<char>(bytes[size] ^ 0x41);
+    std::ofstream(file.path()) << bytes;
+    EventFile::rewind(folder.path(), 2, "");
+    CHECK(bytes.starts_with(content(file.path())));
+  }
 }
 
 TEST_CASE("event_file: what cannot be written") {

@@ -224,14 +224,6 @@ TEST_CASE("trainer: Ctrl-C ends it after the step, with the losses so far") {
   CHECK(std::count(losses.begin(), losses.end(), '\n') == 21);
 }
 
-TEST_CASE("trainer: the progress line counts within the epoch, also with max_steps") {
-  const TrainingLog log(RunFolder(""), 10, 50, 30);  // 10 epochs of 50 steps, stopped after 30
-  Progress progress;
-  progress.begin_epoch();
-  for (int i = 0; i < 15; ++i) progress.add_step(i < 5 ? 1 : 4, 2, 0.1, 5 * (i + 1));
-  CHECK(log.progress_line(progress) == "epoch 1/10   30%  loss 3.0000  0.4 images/s  1:15 left");
-}
-
 TEST_CASE("trainer: a loss that is not finite stops it and names the step") {
   const TempFolder folder;
   const TrainAndTest data = halves();

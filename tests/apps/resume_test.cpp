@@ -16,6 +16,7 @@
 #include "optim/training/run_folder.h"
 #include "tests/apps/program.h"
 #include "tests/data/files.h"
+#include "tests/optim/log/decode_events.h"
 
 using namespace bobbin;
 using namespace bobbin::test;
@@ -126,6 +127,17 @@ class Run {
     return all;
   }
 
+  // The steps that TensorBoard would show of a curve, in order.
+  std::vector<Index> points(const std::string& tag) const {
+    std::vector<Index> steps;
+    for (const fs::path& file : files("events.out.tfevents.", ""))
+      for (const Event& event : decode(file))
+        for (const auto& [name, value] : event.scalars)
+          if (name == tag) steps.push_back(static_cast<Index>(event.step));
+    std::sort(steps.begin(), steps.end());
+    return steps;
+  }
+
  private:
   Process process(const std::vector<std::string>& words, rlim_t file_size) const {
     if (own_) setenv("BOBBIN_OWN_MODEL", path_.c_str(), 1);
@@ -152,6 +164,10 @@ void kill_and_compare(const Run& whole, const Run& run, int all_kills) {
   REQUIRE(whole.start().wait() == 0);
   const auto duration = Clock::now() - begin;
   const std::string result = whole.result();
+  const std::vector<Index> steps = whole.points("loss");
+  CHECK(steps.front() == 1);
+  CHECK(steps.back() == static_cast<Index>(steps.size()));
+  CHECK(whole.points("val_loss").back() == steps.back());
 
   int kills = 0, finished = 0, resumed = 0;
   while (kills < all_kills || finished == 0) {
@@ -178,6 +194,8 @@ void kill_and_compare(const Run& whole, const Run& run, int all_kills) {
     ++finished;
     CHECK(run.result() == result);
     CHECK(run.checkpoints().size() == 2);
+    for (const char* tag : {"loss", "lr", "train_loss", "val_loss", "val_acc"})
+      CHECK_MESSAGE(run.points(tag) == whole.points(tag), tag);
     CHECK(run.files("", ".tmp").empty());
     run.forget();
   }

@@ -1,4 +1,4 @@
-// The metrics of a run, for TensorBoard.
+// The numbers of a run, for TensorBoard.
 #pragma once
 #include <cstdint>
 #include <cstdio>

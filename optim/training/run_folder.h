@@ -15,7 +15,7 @@ namespace bobbin {
 /// | `metrics.csv`                 | a row for each epoch, the fields of EpochMetrics                       |
 /// | `losses.csv`                  | step,loss: the loss of each batch                                      |
 /// | `curves.svg`                  | the metrics as a picture, drawn anew after each epoch                  |
-/// | `events.out.*`                | the same for TensorBoard                                               |
+/// | `events.out.*`                | all of these numbers, and each step's learning rate, for TensorBoard   |
 /// | `model.safetensors`           | the model after the newest epoch, or where training stopped            |
 /// | `best.safetensors`            | the model after the whole epoch with the best validation accuracy      |
 /// | `checkpoint-STEP.safetensors` | all that is needed to go on, after each epoch and where training stops |

@@ -148,13 +148,13 @@ TEST_CASE("train: --graph draws a training step, with Graphviz and without") {
   CHECK(contains(dot, "(3, 17, 96)"));
   CHECK(contains(dot, "blks.0.attention"));
 
-  const Result without = draw("tape.svg", "/nowhere");
+  const Result without = draw("\"the tape\".svg", "/nowhere");
   INFO(without.output);
   CHECK(without.status == 1);
   CHECK(contains(without.output, "Graphviz"));
   CHECK(std::count(without.output.begin(), without.output.end(), '\n') == 1);
-  CHECK(content(folder / "tape.dot") == dot);
-  CHECK(!fs::exists(folder / "tape.svg"));
+  CHECK(content(folder / "the tape.dot") == dot);
+  CHECK(!fs::exists(folder / "the tape.svg"));
 
   if (run("command -v dot").status == 0) {
     const Result with = draw("picture.svg", "$PATH");
@@ -165,11 +165,24 @@ TEST_CASE("train: --graph draws a training step, with Graphviz and without") {
     CHECK(contains(svg, "(3, 17, 96)"));
     CHECK(contains(svg, "</svg>"));
     CHECK(!fs::exists(folder / "picture.dot"));
+    // What it says without Graphviz is a command that draws the same.
+    CHECK(run(without.output.substr(without.output.find("dot -Tsvg"))).status == 0);
+    CHECK(content(folder / "the tape.svg") == svg);
   }
   CHECK(!fs::exists(folder / "run"));
   const Result nowhere = draw("no/such/folder/tape.dot", "$PATH");
   CHECK(nowhere.status == 1);
   CHECK(contains(nowhere.output, "no/such/folder/tape.dot"));
+}
+
+TEST_CASE("make says whether there is Graphviz, and which package has it") {
+  const Result r =
+      run("bash -c '"
+          "command() { if [ \"$*\" = \"-v dot\" ]; then return 1; fi; builtin command \"$@\"; };"
+          ". ./.make/found.sh; echo wanted$wanted end'");
+  CHECK_MESSAGE(contains(r.output, "✗ Graphviz "), r.output);
+  CHECK(contains(r.output, " graphviz end\n"));
+  if (run("command -v dot").status == 0) CHECK(contains(run(". ./.make/found.sh").output, "✓ Graphviz "));
 }
 
 TEST_CASE("train: --detect-anomaly names the op where a run that diverges first holds no number") {

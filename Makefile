@@ -209,13 +209,14 @@ deps:
 
 SOURCES = $(LIB_SRC) $(APP_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC)
 format:
-	@find $(FOLDERS) apps tests -name '*.cpp' -o -name '*.h' -o -name '*.cu' | xargs clang-format -i
+	@find bobbin.h $(FOLDERS) apps tests -name '*.cpp' -o -name '*.h' -o -name '*.cu' | xargs clang-format -i
 tidy:
 	clang-tidy --quiet $(SOURCES) -- $(CXXFLAGS) -I. $(BLAS_CFLAGS) $(PICTURE_CFLAGS)
 
 # bobbin.h and what it reaches, for the compiler to say; the rest is nobody else's.
 PUBLIC = $(filter %.h,$(shell $(CXX) -std=c++20 -fopenmp -I. -MM bobbin.h))
-install: deps
+install:
+	@sh .make/deps.sh show
 	@$(BUILD) lay-down
 lay-down: $(FLOAT)
 	@CXXFLAGS='-std=c++20 -fopenmp $(SANITIZE)' LIBS='$(LIBS)' \

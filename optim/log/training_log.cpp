@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cinttypes>
 #include <cmath>
 #include <cstdio>
@@ -99,9 +100,9 @@ void TrainingLog::show(const Progress& now, Time time) {
   if (!anew && time - line_shown_ < std::chrono::seconds(50)) return;
   line_shown_ = time;
   // In the last column the cursor would be on the next line, on some terminals.
-  const int width = columns(STDERR_FILENO) - 1;
+  const int all = columns(STDERR_FILENO), width = all > 0 ? std::max(all - 1, 1) : 79;
   if (anew)
-    std::fprintf(stderr, "\r\033[K%s", progress_line(now, width > 0 ? width : 79, time).c_str());
+    std::fprintf(stderr, "\r\033[K%s", progress_line(now, width, time).c_str());
   else
     std::fprintf(stderr, "%s\n", progress_line(now, 1000, time).c_str());
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "autograd/ops.h"
@@ -86,8 +87,12 @@ struct Flatten {
 /// they begin with the same numbers on every compiler:
 ///
 ///     Sequential net{Linear(784, 256, rng), ReLU(), Linear(256, 10, rng)};
+///
+/// A layer is whatever is called with one Var and returns one: a module, a lambda, a function.
 template <class... Layers>
 struct Sequential {
+  static_assert((std::is_invocable_r_v<Var, Layers&, Var> && ...),
+                "Sequential: each layer is called with one Var and returns one");
   std::tuple<Layers...> layers;
 
   explicit Sequential(Layers... layers) : layers(std::move(layers)...) {}

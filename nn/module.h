@@ -1,6 +1,7 @@
 #pragma once
 #include <concepts>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <type_traits>
 
@@ -32,22 +33,48 @@
 /// use of one throws an Error, see check_gradients_are_taken().
 namespace bobbin {
 
+// For a static_assert that is to speak only where it stands.
+template <class...>
+inline constexpr bool never = false;
+
+template <class Node, class F>
+void walk(Node& node, const F& f, const std::string& name = "");
+
+/// What visit() is given: v("weight", weight).
+template <class F>
+struct Visitor {
+  const F& f;
+  const std::string& path;
+
+  template <class Name, class... Member>
+  void operator()(Name&& member_name, Member&&... member) const {
+    if constexpr (std::is_convertible_v<Name, std::string> && sizeof...(Member) == 1 &&
+                  (std::is_lvalue_reference_v<Member> && ...))
+      (walk(member, f, path.empty() ? std::string(member_name) : path + "." + member_name), ...);
+    else
+      static_assert(never<Name>, "visit() gives each member with its name, one at a time: v(\"weight\", weight)");
+  }
+};
+
 /// Calls f(name, member) for every Var, Tensor, Count, Rng and Training in the module, in the order of visit().
 /// Names are dotted as PyTorch's are: "blks.0.attention.W_q.weight".
 template <class Node, class F>
-void walk(Node& node, const F& f, const std::string& name = "") {
-  static_assert(!std::is_arithmetic_v<Node>,
-                "a number is no state: visit() names Var, Tensor, Count, Rng, Training and modules");
-  const auto inside = [&](const std::string& member_name, auto& member) {
-    walk(member, f, name.empty() ? member_name : name + "." + member_name);
-  };
-  if constexpr (std::same_as<Node, Var> || std::same_as<Node, Tensor> || std::same_as<Node, Count> ||
-                std::same_as<Node, Rng> || std::same_as<Node, Training>)
+void walk(Node& node, const F& f, const std::string& name) {
+  const Visitor<F> inside{f, name};
+  if constexpr (std::is_const_v<Node>)
+    static_assert(never<Node>,
+                  "a const module can neither learn nor be loaded or switched: named_parameters(), train(), eval() and "
+                  "the like need one that is not const, and so do its visit() and its members");
+  else if constexpr (std::is_arithmetic_v<Node>)
+    static_assert(never<Node>, "a number is no state: visit() names Var, Tensor, Count, Rng, Training and modules");
+  else if constexpr (std::same_as<Node, Var> || std::same_as<Node, Tensor> || std::same_as<Node, Count> ||
+                     std::same_as<Node, Rng> || std::same_as<Node, Training>)
     f(name, node);
   else if constexpr (requires { node.visit(inside); })
     node.visit(inside);
-  else if constexpr (requires { node.begin(); })
-    for (std::size_t i = 0; i < node.size(); ++i) inside(std::to_string(i), node[i]);
+  else if constexpr (
+      requires { std::size(node), node[std::size_t{0}]; } && !requires { typename Node::key_type; })
+    for (std::size_t i = 0; i < std::size(node); ++i) inside(std::to_string(i), node[i]);
   else if constexpr (requires { *node, bool(node); }) {  // an optional or a pointer
     if (node) walk(*node, f, name);
   } else {  // ReLU has nothing to name. Where a visit() is forgotten, the first step of the optimizer tells
@@ -87,10 +114,21 @@ void eval(Module& module) {
 ///
 ///     freeze(model);
 ///     freeze(model.head, false);                 // only the head learns
+///     freeze(model, "blks.0.*");                 // by their names
 ///     SGD sgd(named_parameters(model));
 template <class Module>
-void freeze(Module& module, bool on = true) {
-  for (auto& [name, parameter] : named_parameters(module)) parameter.freeze(on);
+void freeze(Module& module, std::same_as<bool> auto on) {
+  state_of(module).freeze("*", on);
+}
+template <class Module>
+void freeze(Module& module) {
+  freeze(module, true);
+}
+/// Those whose whole name the pattern fits, where * stands for anything, as the shell has it (fnmatch).
+/// Throws Error, with some of the names, if it fits none.
+template <class Module>
+void freeze(Module& module, const std::string& names, bool on = true) {
+  state_of(module).freeze(names, on);
 }
 
 /// A type-erased reference to a module from images to logits, for the training loop. Refers to
@@ -98,8 +136,15 @@ void freeze(Module& module, bool on = true) {
 class ModuleRef {
  public:
   template <class Module>
-  requires(!std::same_as<Module, ModuleRef>) ModuleRef(Module& module)
-      : forward_([&module](const Var& X) { return module(X); }), state_([&module] { return state_of(module); }) {}
+  requires(!std::same_as<std::remove_const_t<Module>, ModuleRef>) ModuleRef(Module& module)
+      : state_([&module] { return state_of(module); }) {
+    if constexpr (std::is_invocable_r_v<Var, Module&, const Var&>)
+      forward_ = [&module](const Var& X) -> Var { return module(X); };
+    else
+      static_assert(std::is_const_v<Module>,
+                    "a model that is called with images is called with one Var and returns one; the Trainer trains any "
+                    "other without a loss: Trainer(model, optimizer, rng, options)");
+  }
 
   Var operator()(const Var& X) const { return forward_(X); }
   State state() const { return state_(); }

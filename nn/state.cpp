@@ -1,5 +1,7 @@
 #include "nn/state.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -70,6 +72,19 @@ Index State::count_parameters() const {
   Index count = 0;
   for (const auto& [name, parameter] : parameters) count += parameter.size();
   return count;
+}
+
+void State::freeze(const std::string& names, bool on) const {
+  bool found = false;
+  std::vector<std::string> known;
+  for (auto [name, parameter] : parameters) {
+    known.push_back(name);
+    if (fnmatch(names.c_str(), name.c_str(), 0) != 0) continue;
+    parameter.freeze(on);
+    found = true;
+  }
+  check(found || parameters.empty(), "freeze", "no parameter is called ", Quoted{names}, "; the model's ",
+        list("known", known));
 }
 
 void State::train(bool on) const {

@@ -55,6 +55,8 @@ struct State {
 
   /// The number of learnable numbers.
   Index count_parameters() const;
+  /// Freezes the parameters whose names fit the pattern, or with false makes them learn again: see freeze().
+  void freeze(const std::string& names, bool on) const;
   /// Switches to training or, with false, to evaluation.
   void train(bool on) const;
   /// Parameters, buffers and counts under their names, to be saved. All but the counts share the module's numbers.

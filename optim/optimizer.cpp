@@ -101,4 +101,58 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& tensors) {
       if (tensor.defined()) tensor = tensor.clone();
 }
 
+Optimizers::Optimizers(std::initializer_list<std::reference_wrapper<Optimizer>> all) : all_(all) {
+  check(!all_.empty(), "Optimizers", "there is none");
+  const std::vector<NamedParameter> every = parameters();
+  for (auto a = every.begin(); a != every.end(); ++a)
+    for (auto b = every.begin(); b != a; ++b)
+      check(!a->second.is(b->second), "Optimizers", "two have the same parameter, ", a->first, ": it would move twice");
+}
+
+std::string Optimizers::name() const {
+  std::string names;
+  for (const Optimizer& one : all_) names += (names.empty() ? "" : ", ") + std::string(one.name());
+  return names;
+}
+
+std::vector<NamedParameter> Optimizers::parameters() const {
+  std::vector<NamedParameter> all;
+  for (const Optimizer& one : all_) all.insert(all.end(), one.parameters().begin(), one.parameters().end());
+  return all;
+}
+
+std::map<std::string, Tensor> Optimizers::state() const {
+  if (all_.size() == 1) return all_[0].get().state();
+  std::map<std::string, Tensor> all;
+  for (std::size_t i = 0; i < all_.size(); ++i)
+    for (const auto& [name, tensor] : all_[i].get().state()) all.emplace(std::to_string(i) + "." + name, tensor);
+  return all;
+}
+
+// The tensors of the i-th.
+std::map<std::string, Tensor> Optimizers::part(const std::map<std::string, Tensor>& tensors, std::size_t i) const {
+  if (all_.size() == 1) return tensors;
+  const std::string prefix = std::to_string(i) + ".";
+  std::map<std::string, Tensor> its;
+  for (const auto& [name, tensor] : tensors)
+    if (name.starts_with(prefix)) its.emplace(name.substr(prefix.size()), tensor);
+  return its;
+}
+
+void Optimizers::check_state(const std::map<std::string, Tensor>& tensors) const {
+  std::size_t known = 0;
+  for (std::size_t i = 0; i < all_.size(); ++i) {
+    const auto its = part(tensors, i);
+    all_[i].get().check_state(its);
+    known += its.size();
+  }
+  check(known == tensors.size(), "Optimizers", "the state has tensors of ", tensors.size() - known, " more than ",
+        all_.size(), " optimizers");
+}
+
+void Optimizers::load_state(const std::map<std::string, Tensor>& tensors) const {
+  check_state(tensors);
+  for (std::size_t i = 0; i < all_.size(); ++i) all_[i].get().load_state(part(tensors, i));
+}
+
 }  // namespace bobbin

@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -7,7 +8,7 @@
 
 #include "autograd/watch/names.h"
 
-/// The base of all optimizers: named parameters, which of them decay, and the state of each.
+/// The base of all optimizers: named parameters, which of them decay, and the state of each; several as one.
 namespace bobbin {
 
 /// Learning rate, and momentum, of one step. A number alone is the learning rate: sgd.step(0.1).
@@ -77,6 +78,31 @@ class Optimizer {
   std::vector<Memory> memories_;
   std::vector<std::string> names_;
   bool counts_steps_;
+};
+
+/// The optimizers of a model, one or several, each for parameters of its own: `adamw`, or `{body, head}`. Refers to
+/// them.
+class Optimizers {
+ public:
+  Optimizers(Optimizer& one) : all_{one} {}
+  /// Throws Error if two of them have the same parameter, or there are none.
+  Optimizers(std::initializer_list<std::reference_wrapper<Optimizer>> all);
+
+  auto begin() const { return all_.begin(); }
+  auto end() const { return all_.end(); }
+  /// "adamw"; of several "adamw, sgd".
+  std::string name() const;
+  /// Of all.
+  std::vector<NamedParameter> parameters() const;
+  /// As those of Optimizer. Where there are several, a name begins with the number of its own: "0.exp_avg.head.weight".
+  std::map<std::string, Tensor> state() const;
+  void load_state(const std::map<std::string, Tensor>& tensors) const;
+  void check_state(const std::map<std::string, Tensor>& tensors) const;
+
+ private:
+  std::map<std::string, Tensor> part(const std::map<std::string, Tensor>& tensors, std::size_t i) const;
+
+  std::vector<std::reference_wrapper<Optimizer>> all_;
 };
 
 }  // namespace bobbin

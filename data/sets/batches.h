@@ -1,10 +1,14 @@
 #pragma once
+#include <concepts>
 #include <future>
 #include <iterator>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "data/images/augment.h"
 #include "data/sets/dataset.h"
+#include "tensor/check.h"
 #include "tensor/rng.h"
 #include "tensor/tensor.h"
 
@@ -78,8 +82,78 @@ class Batches {
 Batches batches(const ImageDataset& data, Index batch_size, Rng& rng, const Augmentation& augmentation = {});
 /// All images in the order of the data set.
 Batches batches(const ImageDataset& data, Index batch_size);
+/// A data set of one's own: any type that has count() examples and makes a batch, of any type, of those that it is
+/// given the numbers of. The same numbers make the same batch; what is random belongs to the model, whose streams are
+/// kept.
+///
+///     struct Points {
+///       Tensor x, y;
+///       Index count() const { return x.shape()[0]; }
+///       std::pair<Tensor, Tensor> batch(const std::vector<Index>& which) const { ... }
+///     };
+template <class Data>
+concept Dataset = requires(const Data& data, const std::vector<Index>& which) {
+  { data.count() } -> std::convertible_to<Index>;
+  data.batch(which);
+};
+
+/// Such a data set cut into batches, as Batches are: each is made when it is needed.
+template <Dataset Data>
+class BatchesOf {
+ public:
+  /// Throws Error unless the batch size is 1 or more.
+  BatchesOf(const Data& data, Index batch_size, std::vector<Index> order)
+      : data_(&data), batch_size_(batch_size), order_(std::move(order)) {
+    check(batch_size >= 1, "batches", "the batch size must be 1 or more, got ", batch_size);
+  }
+
+  Index size() const { return (static_cast<Index>(order_.size()) + batch_size_ - 1) / batch_size_; }
+  /// Throws Error unless 0 <= i < size().
+  auto operator[](Index i) const {
+    check(i >= 0 && i < size(), "batches", "there is no batch ", i, " of ", size());
+    const auto first = order_.begin() + i * batch_size_;
+    return data_->batch({first, order_.end() - first > batch_size_ ? first + batch_size_ : order_.end()});
+  }
+  /// Without the first `count`.
+  BatchesOf from(Index count) const {
+    check(count >= 0 && count <= size(), "batches", "cannot begin after batch ", count, " of ", size());
+    const auto first = count < size() ? order_.begin() + count * batch_size_ : order_.end();
+    return BatchesOf(*data_, batch_size_, {first, order_.end()});
+  }
+
+  struct Iterator {
+    const BatchesOf* batches;
+    Index i;
+    auto operator*() const { return (*batches)[i]; }
+    Iterator& operator++() { return ++i, *this; }
+    bool operator==(const Iterator&) const = default;
+  };
+  Iterator begin() const { return {this, 0}; }
+  Iterator end() const { return {this, size()}; }
+
+ private:
+  const Data* data_;
+  Index batch_size_;
+  std::vector<Index> order_;
+};
+
+template <Dataset Data>
+BatchesOf<Data> batches(const Data& data, Index batch_size, Rng& rng) {
+  return {data, batch_size, rng.permutation(data.count())};
+}
+template <Dataset Data>
+BatchesOf<Data> batches(const Data& data, Index batch_size) {
+  std::vector<Index> order(static_cast<std::size_t>(data.count()));
+  std::iota(order.begin(), order.end(), Index{0});
+  return {data, batch_size, std::move(order)};
+}
+
 // A data set that ends with the statement would be gone before the first batch.
 Batches batches(const ImageDataset&&, Index, Rng&, const Augmentation& = {}) = delete;
 Batches batches(const ImageDataset&&, Index) = delete;
+template <Dataset Data>
+void batches(const Data&&, Index, Rng&) = delete;
+template <Dataset Data>
+void batches(const Data&&, Index) = delete;
 
 }  // namespace bobbin

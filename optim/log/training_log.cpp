@@ -35,16 +35,17 @@ double seconds(std::chrono::steady_clock::duration d) { return std::chrono::dura
 }  // namespace
 
 TrainingLog::TrainingLog(RunFolder folder, int epochs, Index steps_per_epoch, Index total_steps, const Progress& now,
-                         Index validation_steps)
+                         Index validation_steps, const std::vector<std::string>& metrics, std::string examples)
     : folder_(std::move(folder)),
       epochs_(epochs),
       steps_per_epoch_(steps_per_epoch),
       total_steps_(total_steps),
-      validation_steps_(validation_steps) {
+      validation_steps_(validation_steps),
+      examples_(std::move(examples)) {
   if (folder_.path().empty()) return;
-  write_file(folder_.metrics(), metrics_csv(now.epochs));
+  write_file(folder_.metrics(), metrics_csv(now.epochs, metrics));
   const bool epoch_is_done = !now.epochs.empty() && now.epochs.back().step == now.steps();
-  if (now.steps() > 0) EventFile::rewind(folder_.path(), now.steps(), epoch_is_done ? "" : "val_loss");
+  if (now.steps() > 0) EventFile::rewind(folder_.path(), now.steps(), epoch_is_done ? "" : "train_loss");
   events_.emplace(folder_.path());
 }
 
@@ -116,16 +117,23 @@ void TrainingLog::epoch_ended(const Progress& now, Time time) {
   }
   how_long_said_ = true;  // not within the table
   clear_line();
-  if (!std::exchange(header_shown_, true)) std::puts("epoch  train_loss  val_loss  val_acc  images/s  seconds");
-  std::printf("%5d  %10.4f  %8.4f  %7.4f  %8.1f  %7.1f\n", epoch.epoch, epoch.train_loss, epoch.val_loss, epoch.val_acc,
-              epoch.img_per_s, epoch.seconds);
+  // A column is as wide as its name, and 7 or more.
+  std::string header = "epoch  train_loss", row = format("%5d  %10.4f", epoch.epoch, epoch.train_loss);
+  for (const auto& [name, value] : epoch.metrics) {
+    header += format("  %7s", name.c_str());
+    row += format("  %*.4f", static_cast<int>(std::max<std::size_t>(name.size(), 7)), value);
+  }
+  if (!std::exchange(header_shown_, true)) std::printf("%s  %s/s  seconds\n", header.c_str(), examples_.c_str());
+  std::printf("%s  %*.1f  %7.1f\n", row.c_str(), static_cast<int>(examples_.size()) + 2, epoch.img_per_s,
+              epoch.seconds);
   std::fflush(stdout);
   if (!folder_.path().empty()) {
     const std::string run = (folder_.path() / "").parent_path().filename().string();  // also of "runs/mine/"
     write_file(folder_.metrics(), metrics_csv(now.epochs));
     write_file(folder_.curves(), curves_svg({curves(run, now.epochs)}));
-    events_->write(epoch.step,
-                   {{"train_loss", epoch.train_loss}, {"val_loss", epoch.val_loss}, {"val_acc", epoch.val_acc}});
+    std::vector<Scalar> scalars{{"train_loss", epoch.train_loss}};
+    for (const auto& [name, value] : epoch.metrics) scalars.push_back({name, value});
+    events_->write(epoch.step, scalars);
   }
   write_losses(now);
 }
@@ -152,7 +160,7 @@ std::string TrainingLog::progress_line(const Progress& now, int width, Time time
               accuracy = format("  acc %.3f", static_cast<double>(right_) / static_cast<double>(images_)),
               clock = "  " + clock_time(seconds(time - began_)) + " gone, " +
                       clock_time(seconds_left(now, now.seconds / done)) + " left",
-              speed = format("  %.1f images/s", images / now.seconds);
+              speed = format("  %.1f %s/s", images / now.seconds, examples_.c_str());
   if (images_ == 0) accuracy = "";
   const auto line = [&] { return epoch + loss + accuracy + clock + speed; };
   for (std::string* least : {&speed, &accuracy, &clock, &loss})

@@ -41,23 +41,40 @@ std::uint64_t to_word(const Json& json) {
 
 // --- The parts ---------------------------------------------------------------------------------------------
 
-// The finished epochs are the tensor "epochs" (epochs, 7, 4): a text may not have any length, a tensor may. Each of the
-// 7 numbers of an epoch is kept to the bit, its 64 bits as four numbers of 16, the lowest first.
-constexpr Index fields = 7, pieces = sizeof(double) / sizeof(std::uint16_t);
+// The finished epochs are the tensor "epochs" (epochs, 5 + metrics, 4): a text may not have any length, a tensor may.
+// Each number of an epoch is kept to the bit, its 64 bits as four numbers of 16, the lowest first. The names of the
+// metrics are in the JSON, unless they are the usual ones.
+constexpr Index pieces = sizeof(double) / sizeof(std::uint16_t);
+const std::vector<std::string> usual_metrics{"val_loss", "val_acc"};
+
+// All numbers of an epoch but its own, in the order of the tensor.
+template <class Epoch>
+auto numbers_of(Epoch& e, auto& step) {
+  std::vector<decltype(&e.train_loss)> all{&step, &e.train_loss};
+  for (auto& [name, value] : e.metrics) all.push_back(&value);
+  all.insert(all.end(), {&e.lr, &e.img_per_s, &e.seconds});
+  return all;
+}
+
+std::vector<std::string> metrics_of(const std::vector<EpochMetrics>& epochs) {
+  return epochs.empty() ? usual_metrics : names_of(epochs[0].metrics);
+}
 
 Tensor to_tensor(const std::vector<EpochMetrics>& epochs) {
   std::vector<real> all;
-  for (const EpochMetrics& e : epochs)
-    for (const double x :
-         {static_cast<double>(e.step), e.train_loss, e.val_loss, e.val_acc, e.lr, e.img_per_s, e.seconds})
-      for (const std::uint16_t piece : std::bit_cast<std::array<std::uint16_t, pieces>>(x))
+  for (const EpochMetrics& e : epochs) {
+    const auto step = static_cast<double>(e.step);
+    for (const double* x : numbers_of(e, step))
+      for (const std::uint16_t piece : std::bit_cast<std::array<std::uint16_t, pieces>>(*x))
         all.push_back(static_cast<real>(piece));
-  return {{static_cast<Index>(epochs.size()), fields, pieces}, all};
+  }
+  return {{static_cast<Index>(epochs.size()), 5 + static_cast<Index>(metrics_of(epochs).size()), pieces}, all};
 }
 
-std::vector<EpochMetrics> to_epochs(const Tensor& tensor) {
+std::vector<EpochMetrics> to_epochs(const Tensor& tensor, const Metrics& metrics) {
   const Shape& shape = tensor.shape();
-  check(shape.rank() == 3 && shape[1] == fields && shape[2] == pieces, "epochs", "have the shape ", shape);
+  check(shape.rank() == 3 && shape[1] == 5 + static_cast<Index>(metrics.size()) && shape[2] == pieces, "epochs",
+        "have the shape ", shape);
   const std::vector<real> all = tensor.values();
   auto next = all.begin();
   const auto take = [&next] {
@@ -71,11 +88,12 @@ std::vector<EpochMetrics> to_epochs(const Tensor& tensor) {
   };
   std::vector<EpochMetrics> epochs;
   while (next != all.end()) {
-    const double step = take();
+    double step = 0;
+    EpochMetrics e{.epoch = static_cast<int>(epochs.size()) + 1, .metrics = metrics};
+    for (double* x : numbers_of(e, step)) *x = take();
     check(step >= 0 && step < 0x1p53 && step == std::floor(step), "epochs", "have one that ends after step ", step);
-    EpochMetrics e{.epoch = static_cast<int>(epochs.size()) + 1, .step = static_cast<Index>(step)};
-    for (double* x : {&e.train_loss, &e.val_loss, &e.val_acc, &e.lr, &e.img_per_s, &e.seconds}) *x = take();
-    epochs.push_back(e);
+    e.step = static_cast<Index>(step);
+    epochs.push_back(std::move(e));
   }
   return epochs;
 }
@@ -85,11 +103,18 @@ EpochMetrics to_epoch(const Json& json, std::size_t index) {
   return {.epoch = static_cast<int>(index) + 1,
           .step = to_index(json.at("step")),
           .train_loss = to_double(json.at("train_loss")),
-          .val_loss = to_double(json.at("val_loss")),
-          .val_acc = to_double(json.at("val_acc")),
+          .metrics = loss_and_accuracy(to_double(json.at("val_loss")), to_double(json.at("val_acc"))),
           .lr = to_double(json.at("lr")),
           .img_per_s = to_double(json.at("img_per_s")),
           .seconds = to_double(json.at("seconds"))};
+}
+
+// The metrics that a checkpoint's epochs have, by its JSON.
+Metrics to_metrics(const Json& json) {
+  Metrics metrics;
+  for (const std::string& name : json.value("metrics", usual_metrics)) metrics.emplace_back(name, 0);
+  check_metrics(metrics);
+  return metrics;
 }
 
 Json to_json(const Progress& p) {
@@ -160,12 +185,13 @@ Safetensors as_file(const Checkpoint& c) {
   if (!c.progress.losses.empty()) tensors.emplace("losses", to_tensor(c.progress.losses));
   if (!c.progress.epochs.empty()) tensors.emplace("epochs", to_tensor(c.progress.epochs));
   auto metadata = to_metadata(c.notes, "note.");
-  metadata["training"] = Json{
-      {"optimizer", c.optimizer},
-      {"batch_size", c.batch_size},
-      {"streams", to_json(c.streams)},
-      {"progress",
-       to_json(c.progress)}}.dump();
+  Json training{{"optimizer", c.optimizer},
+                {"batch_size", c.batch_size},
+                {"streams", to_json(c.streams)},
+                {"progress", to_json(c.progress)}};
+  if (const auto metrics = metrics_of(c.progress.epochs); metrics != usual_metrics) training["metrics"] = metrics;
+  if (c.frozen) training["frozen"] = *c.frozen;
+  metadata["training"] = training.dump();
   return {tensors, metadata};
 }
 
@@ -201,9 +227,11 @@ Checkpoint read_checkpoint(const fs::path& path) {
   if (const auto found = file.tensors.find("losses"); found != file.tensors.end())
     for (const real loss : found->second.values()) losses.push_back(loss);
   try {
-    std::vector<EpochMetrics> epochs;
-    if (const auto found = file.tensors.find("epochs"); found != file.tensors.end()) epochs = to_epochs(found->second);
     const Json json = parse_json(file.metadata.at("training"), "the text"), &optimizer = json.at("optimizer");
+    std::vector<EpochMetrics> epochs;
+    if (const auto found = file.tensors.find("epochs"); found != file.tensors.end())
+      epochs = to_epochs(found->second, to_metrics(json));
+    if (json.contains("frozen")) c.frozen = json.at("frozen").get<std::set<std::string>>();
     c.batch_size = to_index(json.at("batch_size"));
     c.streams = to_streams(json.at("streams"));
     c.progress = to_progress(json.at("progress"), std::move(epochs), std::move(losses));

@@ -1,6 +1,8 @@
 #pragma once
 #include <filesystem>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "data/files/safetensors.h"
@@ -22,10 +24,11 @@ std::map<std::string, std::string> to_metadata(const RunNotes& notes, const std:
 /// The full state of a training run: it resumes as if it had never stopped, to the bit on the same processor and
 /// number of threads.
 struct Checkpoint {
-  NamedTensors parameters{}, buffers{};  ///< of the model, by their dotted names
-  std::string optimizer{};               ///< its name, "sgd"
-  NamedTensors optimizer_state{};        ///< as Optimizer::state() names it
-  Index batch_size = 0;                  ///< the images of a step
+  NamedTensors parameters{}, buffers{};           ///< of the model, by their dotted names
+  std::optional<std::set<std::string>> frozen{};  ///< parameters, by their names; without a value: none ever was
+  std::string optimizer{};                        ///< its name, "sgd"; of several, see Optimizers
+  NamedTensors optimizer_state{};                 ///< as Optimizers::state() names it
+  Index batch_size = 0;                           ///< the images, or other examples, of a step
   std::map<std::string, Rng> streams{};  ///< of random numbers, by their names in the model; "" orders the images
   Progress progress{};
   RunNotes notes{};

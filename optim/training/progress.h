@@ -1,4 +1,5 @@
 #pragma once
+#include <utility>
 #include <vector>
 
 #include "optim/log/metrics.h"
@@ -11,7 +12,7 @@ struct Progress {
   std::vector<double> losses{};        ///< of every step
   bool in_epoch = false;               ///< whether one is begun and not finished; of that one:
   Index first_step = 0;                ///<   the steps before it
-  Index images = 0;                    ///<   images seen
+  Index images = 0;                    ///<   images, or other examples, seen
   double loss_sum = 0;                 ///<   of their losses
   double lr = 0;                       ///<   of its last step
   double seconds = 0;                  ///<   from its beginning to the end of its last step
@@ -36,13 +37,12 @@ struct Progress {
     seconds = time;
   }
   /// Ends the epoch, which took `time` seconds, validation included.
-  void end_epoch(double val_loss, double val_acc, double time) {
+  void end_epoch(Metrics metrics, double time) {
     in_epoch = false;
     epochs.push_back({.epoch = static_cast<int>(epochs.size()) + 1,
                       .step = steps(),
                       .train_loss = loss_sum / static_cast<double>(images),
-                      .val_loss = val_loss,
-                      .val_acc = val_acc,
+                      .metrics = std::move(metrics),
                       .lr = lr,
                       .img_per_s = static_cast<double>(images) / seconds,
                       .seconds = time});

@@ -1,4 +1,5 @@
 #pragma once
+#include <concepts>
 #include <optional>
 
 #include "autograd/watch/anomaly.h"
@@ -16,17 +17,23 @@ struct StepOptions {
   bool detect_anomaly = false;  ///< stop at the first op that makes NaN or infinity, and name it
 };
 
-/// One training step on images X with targets y. Returns the loss before the update.
-inline real training_step(const ModuleRef& model, Optimizer& optimizer, const Loss& loss, const Tensor& X,
+/// One training step on the loss that loss() computes, a scalar Var. Returns it, as it is before the update.
+template <std::invocable F>
+real training_step(const F& loss, const Optimizers& optimizers, StepSize size, double clip_grad = 0) {
+  Tape tape;                    // recording starts here
+  const Var distance = loss();  // forward
+  tape.backward(distance);      // gradients land in the parameters
+  if (clip_grad > 0) clip_grad_norm(optimizers.parameters(), clip_grad);
+  for (Optimizer& optimizer : optimizers) optimizer.step(size);  // and move them
+  return distance.value().item();
+}  // the tape ends: its memory is used again
+
+/// The same on images X with targets y.
+inline real training_step(const ModuleRef& model, const Optimizers& optimizers, const Loss& loss, const Tensor& X,
                           const Targets& y, StepSize size, const StepOptions& options = {}) {
   std::optional<DetectAnomaly> detect;
   if (options.detect_anomaly) detect.emplace(model.state().parameters);
-  Tape tape;                               // recording starts here
-  const Var distance = loss(model(X), y);  // forward
-  tape.backward(distance);                 // gradients land in the parameters
-  if (options.clip_grad > 0) clip_grad_norm(optimizer.parameters(), options.clip_grad);
-  optimizer.step(size);  // and move them
-  return distance.value().item();
-}  // the tape ends: its memory is used again
+  return training_step([&] { return loss(model(X), y); }, optimizers, size, options.clip_grad);
+}
 
 }  // namespace bobbin

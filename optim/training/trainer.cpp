@@ -7,11 +7,12 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
+#include "autograd/watch/anomaly.h"
 #include "data/files/write_file.h"
-#include "data/sets/batches.h"
 #include "optim/log/training_log.h"
 #include "optim/training/interrupt.h"
 #include "optim/training/run_lock.h"
@@ -39,6 +40,13 @@ Index count_right(const Tensor& logits, const Labels& labels) {
                             std::equal_to<>());
 }
 
+std::set<std::string> frozen_names(const State& model) {
+  std::set<std::string> names;
+  for (const auto& [name, parameter] : model.parameters)
+    if (!parameter.requires_grad()) names.insert(name);
+  return names;
+}
+
 }  // namespace
 
 void TrainerOptions::fields(Fields& f) {
@@ -57,12 +65,13 @@ void TrainerOptions::fields(Fields& f) {
   f("checkpoint_hist", checkpoint_hist, {.help = "number of checkpoints to keep, the newest", .low = 1, .high = many});
 }
 
-Trainer::Trainer(ModuleRef model, Optimizer& optimizer, Loss loss, Rng& rng, TrainerOptions options)
-    : model_(std::move(model)),
-      optimizer_(&optimizer),
-      loss_(std::move(loss)),
-      order_(rng.fork()),
-      options_(std::move(options)) {
+Trainer::Trainer(ModuleRef model, Optimizers optimizers, Loss loss, Rng& rng, TrainerOptions options)
+    : Trainer([model] { return model.state(); }, std::move(optimizers), rng, std::move(options)) {
+  classifier_.emplace(std::move(model), std::move(loss));
+}
+
+Trainer::Trainer(std::function<State()> state, Optimizers optimizers, Rng& rng, TrainerOptions options)
+    : state_(std::move(state)), optimizers_(std::move(optimizers)), order_(rng.fork()), options_(std::move(options)) {
   const auto at_least = [](double lowest, const char* name, auto value) {
     check(static_cast<double>(value) >= lowest, "Trainer", name, " must be ", lowest, " or more, got ", value);
   };
@@ -73,8 +82,8 @@ Trainer::Trainer(ModuleRef model, Optimizer& optimizer, Loss loss, Rng& rng, Tra
   at_least(0, "save_every", options_.save_every);
   at_least(1, "checkpoint_hist", options_.checkpoint_hist);
   Schedule(options_.schedule, 1, std::numeric_limits<Index>::max());  // its numbers
-  const std::vector<NamedParameter> named = model_.state().parameters;
-  for (const auto& [name, parameter] : optimizer_->parameters()) {
+  const std::vector<NamedParameter> named = state_().parameters;
+  for (const auto& [name, parameter] : optimizers_.parameters()) {
     const auto is_this = [&, &p = parameter](const NamedParameter& other) { return other.second.is(p); };
     check(std::any_of(named.begin(), named.end(), is_this), "Trainer", "the optimizer has ", name,
           ", which the model's visit() does not name: it would learn, and not be saved");
@@ -82,18 +91,21 @@ Trainer::Trainer(ModuleRef model, Optimizer& optimizer, Loss loss, Rng& rng, Tra
 }
 
 void Trainer::resume(Checkpoint checkpoint) {
-  const State model = model_.state();
+  const State model = state_();
   for (const auto& [name, rng] : model.streams)
     check(checkpoint.streams.contains(name), "Trainer", "the checkpoint has no random numbers for ", name);
-  check(checkpoint.streams.contains(""), "Trainer", "the checkpoint does not know the order of the images");
+  check(checkpoint.streams.contains(""), "Trainer", "the checkpoint does not know the order of the examples");
   check(checkpoint.batch_size == options_.batch_size, "Trainer", "the checkpoint counts steps of ",
         checkpoint.batch_size, " images, which cannot go on with a batch size of ", options_.batch_size);
-  check(checkpoint.optimizer == optimizer_->name(), "Trainer", "the run of the checkpoint has the optimizer ",
-        Quoted{checkpoint.optimizer}, ", with which it has to go on, not ", optimizer_->name());
-  optimizer_->check_state(checkpoint.optimizer_state);
+  check(checkpoint.optimizer == optimizers_.name(), "Trainer", "the run of the checkpoint has the optimizer ",
+        Quoted{checkpoint.optimizer}, ", with which it has to go on, not ", optimizers_.name());
+  optimizers_.check_state(checkpoint.optimizer_state);
   checkpoint.parameters.merge(checkpoint.buffers);
   model.load(checkpoint.parameters);
-  optimizer_->load_state(checkpoint.optimizer_state);
+  optimizers_.load_state(checkpoint.optimizer_state);
+  for (auto [name, parameter] : model.parameters)
+    if (checkpoint.frozen) parameter.freeze(checkpoint.frozen->contains(name));
+  has_frozen_ = checkpoint.frozen.has_value();
   for (const auto& [name, rng] : model.streams) *rng = checkpoint.streams.at(name);
   order_ = checkpoint.streams.at("");
   progress_ = std::move(checkpoint.progress);
@@ -117,11 +129,38 @@ auto Trainer::saving(const RunFolder& folder, TrainingLog& log, const auto& f) c
 }
 
 std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
+  check(classifier_.has_value(), "Trainer", "was made without a loss: fit() needs to be told what to do with a batch");
+  const auto& [model, loss] = *classifier_;
+  Tensor logits;  // of a step, to count what it recognised
+  Labels labels;
+  const auto loss_of = [&, &model = model, &loss = loss](const Batch& b) {
+    const Var output = model(b.images);
+    logits = output.value(), labels = b.labels;
+    return loss(output, b.labels);
+  };
+  Task task = make_task(data.train, loss_of, {});
+  task.recognised = [&]() -> std::pair<Index, Index> {
+    // What is no class for each label, such as a loss of one's own may take, is not counted.
+    const bool classes = logits.rank() == 2 && logits.shape()[0] == static_cast<Index>(labels.size());
+    return classes ? std::pair(count_right(logits, labels), logits.shape()[0]) : std::pair<Index, Index>();
+  };
+  task.validation_steps = (data.test.count() - 1) / options_.batch_size + 1;
+  task.validate = [&, &model = model](const std::function<bool()>& stop) {
+    const Evaluation e = evaluate(model, data.test, options_.batch_size, {}, stop);
+    return loss_and_accuracy(e.loss, e.accuracy);
+  };
+  task.metrics = {"val_loss", "val_acc"};
+  return fit(task);
+}
+
+std::vector<EpochMetrics> Trainer::fit(const Task& task) {
+  check(task.count >= 1, "Trainer", "the training set has no ", task.examples);
   const TrainerOptions& o = options_;
   const RunFolder folder(o.output_dir);
   const bool resumed = std::exchange(resumed_, false), files = !o.output_dir.empty();
   if (!resumed) progress_ = {};
-  const Index steps_per_epoch = (data.train.count() - 1) / o.batch_size + 1;
+  has_frozen_ = has_frozen_ || !frozen_names(state_()).empty();
+  const Index steps_per_epoch = (task.count - 1) / o.batch_size + 1;
   // Epochs that are done, or begun, may have had more steps or fewer, if the data have changed since.
   const Index to_begin = o.epochs - static_cast<Index>(progress_.epochs.size()) - progress_.in_epoch;
   const Index left_of_this = progress_.in_epoch ? std::max<Index>(steps_per_epoch - progress_.steps_in_epoch(), 0) : 0;
@@ -137,27 +176,24 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
     folder.remove_half_written();
   }
   const Interrupt interrupt;
-  TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_, (data.test.count() - 1) / o.batch_size + 1);
-  Tensor logits;  // of a step, to count what it recognised
-  const Loss loss_of = [&](const Var& output, const Targets& y) {
-    logits = output.value();
-    return loss_(output, y);
-  };
+  TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_, task.validation_steps, task.metrics,
+                  task.examples);
   if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);
   while (steps() < last_step || progress_.steps_in_epoch() > 0) {
     progress_.begin_epoch();
     const Stopwatch watch(progress_.seconds);
-    model_.state().train(true);
+    state_().train(true);
     Rng next_order = order_;  // order_ stays as this epoch found it, for a checkpoint within it
-    const Batches all = batches(data.train, o.batch_size, next_order, o.augmentation);
-    const Batches rest = all.from(std::min(progress_.steps_in_epoch(), all.size()));
-    for (auto batch = rest.begin(); batch != rest.end(); ++batch) {
+    const Task::NextBatch next_batch = task.begin(next_order, progress_.steps_in_epoch());
+    for (Index i = progress_.steps_in_epoch(); i < steps_per_epoch; ++i) {
       if (Interrupt::received() || steps() >= last_step) break;
-      const auto [X, y] = saving(folder, log, [&] { return *batch; });
+      const Task::Step step = saving(folder, log, next_batch);
       const StepSize size = schedule(steps());
       try {
-        const real loss = training_step(model_, *optimizer_, loss_of, X, y, size, {o.clip_grad, o.detect_anomaly});
-        progress_.add_step(loss, static_cast<Index>(y.size()), size.lr, watch.seconds());
+        std::optional<DetectAnomaly> detect;
+        if (o.detect_anomaly) detect.emplace(state_().parameters);
+        const double loss = step(size);
+        progress_.add_step(loss, std::min(o.batch_size, task.count - i * o.batch_size), size.lr, watch.seconds());
         check(std::isfinite(loss), "Trainer", "the loss is ", loss, " at step ", steps(), " in epoch ",
               progress_.epochs.size() + 1,
               ": training has diverged; a smaller learning rate or gradient clipping may help");
@@ -165,28 +201,33 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
         log.failed(progress_);
         throw;
       }
-      // What is no class for each label, such as a loss of one's own may take, is not counted.
-      const bool classes = logits.shape().rank() == 2 && logits.shape()[0] == static_cast<Index>(y.size());
-      const Index right = classes ? count_right(logits, y) : 0, counted = classes ? logits.shape()[0] : 0;
-      saving(folder, log, [&] { log.step_ended(progress_, right, counted); });
+      const auto [right, counted] = task.recognised();
+      saving(folder, log, [&, right = right, counted = counted] { log.step_ended(progress_, right, counted); });
       const bool due = o.save_every > 0 && steps() % o.save_every == 0;
       if (due && progress_.steps_in_epoch() < steps_per_epoch) save(folder);
     }
     const bool whole_epoch = progress_.steps_in_epoch() >= steps_per_epoch;
     save(folder);  // validation may take long
+    state_().train(false);
     Index validated = 0;
     const auto stop = [&] {
       log.validated(progress_, ++validated);
       return Interrupt::received() != 0;
     };
-    const Evaluation validation =
-        saving(folder, log, [&] { return evaluate(model_, data.test, o.batch_size, {}, stop); });
+    const Metrics metrics = saving(folder, log, [&] {
+      const Evaluating evaluating;
+      return task.validate(stop);
+    });
     if (Interrupt::received()) {
       save_weights(folder.model());
       log.stopped(progress_);
       break;
     }
-    progress_.end_epoch(validation.loss, validation.accuracy, watch.seconds());
+    check_metrics(metrics);
+    if (const auto& before = progress_.epochs; !before.empty())
+      check(names_of(metrics) == names_of(before[0].metrics), "Trainer",
+            "the validation gave other metrics than before");
+    progress_.end_epoch(metrics, watch.seconds());
     log.epoch_ended(progress_);
     save_weights(folder.model());
     if (!whole_epoch) break;
@@ -198,13 +239,15 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
 }
 
 Checkpoint Trainer::checkpoint() const {
-  const State model = model_.state();
-  Checkpoint checkpoint{.optimizer = optimizer_->name(),
-                        .optimizer_state = optimizer_->state(),
+  const State model = state_();
+  Checkpoint checkpoint{.optimizer = optimizers_.name(),
+                        .optimizer_state = optimizers_.state(),
                         .batch_size = options_.batch_size,
                         .streams = {{"", order_}},
                         .progress = progress_,
                         .notes = options_.notes};
+  if (std::set<std::string> frozen = frozen_names(model); has_frozen_ || !frozen.empty())
+    checkpoint.frozen = std::move(frozen);
   for (const auto& [name, parameter] : model.parameters) checkpoint.parameters.emplace(name, parameter.value());
   for (const auto& [name, buffer] : model.buffers) checkpoint.buffers.emplace(name, *buffer);
   for (const auto& [name, count] : model.counts)
@@ -219,14 +262,16 @@ void Trainer::save(const RunFolder& folder) const {
 
 void Trainer::save_weights(const std::filesystem::path& file) const {
   if (options_.output_dir.empty()) return;
-  const State model = model_.state();
+  const State model = state_();
   write_safetensors(file, model.tensors(), to_metadata(options_.notes), model.whole_numbers());
 }
 
 bool Trainer::last_epoch_is_best() const {
   const std::vector<EpochMetrics>& epochs = progress_.epochs;
-  return std::none_of(epochs.begin(), epochs.end() - 1,
-                      [&](const EpochMetrics& e) { return e.val_acc >= epochs.back().val_acc; });
+  const auto score = [](const EpochMetrics& e) { return e.find("val_acc") ? e["val_acc"] : -e["val_loss"]; };
+  const EpochMetrics& last = epochs.back();
+  return (last.find("val_acc") || last.find("val_loss")) &&
+         std::none_of(epochs.begin(), epochs.end() - 1, [&](const EpochMetrics& e) { return score(e) >= score(last); });
 }
 
 }  // namespace bobbin

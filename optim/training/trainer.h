@@ -1,9 +1,18 @@
 #pragma once
+#include <algorithm>
+#include <concepts>
 #include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "data/files/fields.h"
 #include "data/images/augment.h"
+#include "data/sets/batches.h"
 #include "data/sets/dataset.h"
 #include "nn/loss.h"
 #include "nn/module.h"
@@ -13,6 +22,7 @@
 #include "optim/training/evaluate.h"
 #include "optim/training/run_folder.h"
 #include "optim/training/step.h"
+#include "tensor/check.h"
 
 /// The training loop, and resuming it.
 namespace bobbin {
@@ -43,16 +53,29 @@ struct TrainerOptions {
 ///     SGD sgd(named_parameters(model));
 ///     Trainer trainer(model, sgd, CrossEntropy(), rng, {.epochs = 10, .schedule = {.lr = 0.1}});
 ///     trainer.fit(data);
+///
+/// That is how images are learned to be classified. Without a loss it trains anything: fit() is then given a data set
+/// of any kind, what is done with a batch of it, and how the model is validated.
+///
+///     Trainer trainer(model, adamw, rng, {.epochs = 10, .batch_size = 32, .schedule = {.lr = 1e-3}});
+///     trainer.fit(
+///         points, [&](const Points::Batch& batch) { return mse_loss(model(batch.x), batch.y); },
+///         [&] { return Metrics{{"val_loss", distance(model, others)}}; });
 class Trainer {
  public:
-  /// Refers to the model and the optimizer. The order of the images comes from a stream forked from rng.
-  /// Throws Error unless there is an epoch and a batch size of 1 or more, no option is negative, and the optimizer's
-  /// parameters are the model's.
-  Trainer(ModuleRef model, Optimizer& optimizer, Loss loss, Rng& rng, TrainerOptions options);
+  /// For models from images to logits. Refers to the model and the optimizers, `sgd` or `{body, head}`. The order of
+  /// the images comes from a stream forked from rng. Throws Error unless there is an epoch and a batch size of 1 or
+  /// more, no option is negative, and the optimizers' parameters are the model's.
+  Trainer(ModuleRef model, Optimizers optimizers, Loss loss, Rng& rng, TrainerOptions options);
+
+  /// For any model, which here is all that is saved and resumed: a GAN is a struct that visits its two networks.
+  template <class Module>
+  Trainer(Module& model, Optimizers optimizers, Rng& rng, TrainerOptions options)
+      : Trainer([&model] { return state_of(model); }, std::move(optimizers), rng, std::move(options)) {}
 
   /// Resumes fit() from the checkpoint: with the same data, options and kind of optimizer, what follows is bit for bit
-  /// what would have followed. Throws Error, and changes nothing, if it is of another model, optimizer or batch
-  /// size.
+  /// what would have followed; what was frozen is frozen again. Throws Error, and changes nothing, if it is of another
+  /// model, optimizer or batch size.
   ///
   /// With other data of the same classes it goes on, too. The order of an epoch is drawn for the number of its images.
   /// With another number, the epoch that is begun goes on, after as many batches as it had, in the order of the new
@@ -63,13 +86,49 @@ class Trainer {
   /// Number of steps done, those before resuming included.
   Index steps() const { return progress_.steps(); }
 
-  /// Trains on data.train, validates on data.test; returns the metrics of each finished epoch.
+  /// Trains on data.train, validates on data.test; returns the metrics of each finished epoch: val_loss and val_acc.
   /// Throws Error before the first step for what could not be kept, where another run has its files in output_dir,
   /// unless this one is resumed, and where another process writes there; later when the loss is no longer finite and
   /// when a file cannot be written. Where an image cannot be read, the steps before it are saved first.
   std::vector<EpochMetrics> fit(const TrainAndTest& data);
 
+  /// The same on any Dataset, or an ImageDataset, with a step of one's own, in one of two forms:
+  ///
+  ///     [&](const Batch& batch) { return ...; }                  the loss, a scalar Var: the rest is training_step()
+  ///     [&](const Batch& batch, StepSize size) { return ...; }   the whole step, on as many tapes as it likes; the
+  ///     loss
+  ///                                                              as a number
+  ///
+  /// validate() is called in evaluation mode after each epoch, and returns metrics, the same ones each time. The best
+  /// epoch is that with the highest val_acc; without one, with the lowest val_loss; without either there is none.
+  ///
+  /// A run is resumed to the bit if the step draws its random numbers from an Rng that the model visits, and keeps
+  /// there what it remembers. Throws Error as above, for a training set without examples, and for options that would do
+  /// nothing: augmentation of what are no images, clip_grad where the whole step is one's own.
+  template <class Data, class Step>
+  std::vector<EpochMetrics> fit(const Data& train, const Step& step, const std::function<Metrics()>& validate = {}) {
+    return fit(make_task(train, step, validate));
+  }
+
  private:
+  // What fit() repeats, whatever the batches are.
+  struct Task {
+    using Step = std::function<double(StepSize)>;  // on one batch; returns the loss
+    using NextBatch = std::function<Step()>;       // makes the next batch
+    Index count;                                   // of the examples
+    std::function<NextBatch(Rng&, Index)> begin;   // an epoch, in an order that is drawn, after so many batches
+    std::function<Metrics(const std::function<bool()>& stop)> validate;  // calls stop() after each step of its own
+    const char* examples;                                                // what people call them
+    std::vector<std::string> metrics{};  // their names, as far as they are known beforehand
+    Index validation_steps = 0;          // as far as it is known
+    std::function<std::pair<Index, Index>()> recognised = [] { return std::pair<Index, Index>(); };
+    // images in the last step, of how many; of 0: it does not say
+  };
+  template <class Data, class Step>
+  Task make_task(const Data& train, const Step& step, const std::function<Metrics()>& validate) const;
+  std::vector<EpochMetrics> fit(const Task& task);
+
+  Trainer(std::function<State()> state, Optimizers optimizers, Rng& rng, TrainerOptions options);
   // f(), which neither moves the model nor draws random numbers. Where it throws, such as for a picture that cannot be
   // read, the steps that are done are saved first, as those of a run that stops.
   auto saving(const RunFolder& folder, TrainingLog& log, const auto& f) const;
@@ -78,13 +137,59 @@ class Trainer {
   void save_weights(const std::filesystem::path& file) const;
   bool last_epoch_is_best() const;
 
-  ModuleRef model_;
-  Optimizer* optimizer_;
-  Loss loss_;
-  Rng order_;  // of the images
+  std::function<State()> state_;
+  Optimizers optimizers_;
+  std::optional<std::pair<ModuleRef, Loss>> classifier_;
+  Rng order_;  // of the examples
   TrainerOptions options_;
   Progress progress_;
   bool resumed_ = false;
+  bool has_frozen_ = false;  // or had: then a checkpoint says which parameters are
 };
+
+template <class Data, class Step>
+Trainer::Task Trainer::make_task(const Data& train, const Step& step, const std::function<Metrics()>& validate) const {
+  constexpr bool images = std::same_as<Data, ImageDataset>;
+  static_assert(images || Dataset<Data>,
+                "Trainer::fit: a data set needs count() and batch(which), both const; see Dataset in "
+                "data/sets/batches.h");
+  const auto cut = [&train, &o = options_](Rng& rng) {
+    if constexpr (images)
+      return batches(train, o.batch_size, rng, o.augmentation);
+    else
+      return batches(train, o.batch_size, rng);
+  };
+  using All = decltype(cut(std::declval<Rng&>()));
+  using Iterator = decltype(std::declval<All&>().begin());
+  using Batch = decltype(*std::declval<Iterator&>());
+
+  constexpr bool gives_loss = std::is_invocable_r_v<Var, const Step&, const Batch&>;
+  static_assert(gives_loss || std::is_invocable_r_v<double, const Step&, const Batch&, StepSize>,
+                "Trainer::fit: a step takes a batch and returns the loss, a Var; or it takes a batch and a StepSize, "
+                "and returns the loss as a number");
+  check(images || !options_.augmentation.on(), "Trainer", "augmentation varies images, and the data set has none");
+  check(gives_loss || options_.clip_grad == 0, "Trainer",
+        "clip_grad is for a step that returns the loss; one that is given a StepSize calls clip_grad_norm() itself");
+  const auto take = [&](const Batch& batch, StepSize size) -> double {
+    if constexpr (gives_loss)
+      return training_step([&]() -> Var { return step(batch); }, optimizers_, size, options_.clip_grad);
+    else
+      return step(batch, size);
+  };
+  const auto begin = [cut, take](Rng& rng, Index done) -> Task::NextBatch {
+    struct Rest {
+      All batches;
+      Iterator next = batches.begin();
+    };
+    const All all = cut(rng);
+    return [take, rest = std::shared_ptr<Rest>(new Rest{all.from(std::min(done, all.size()))})]() -> Task::Step {
+      const auto batch = std::make_shared<const Batch>(*rest->next);
+      ++rest->next;
+      return [take, batch](StepSize size) { return take(*batch, size); };
+    };
+  };
+  const auto measure = [validate](const std::function<bool()>&) { return validate ? validate() : Metrics(); };
+  return {train.count(), begin, measure, images ? "images" : "examples"};
+}
 
 }  // namespace bobbin

@@ -15,7 +15,8 @@ namespace {
 // A folder of a run with so many finished epochs.
 fs::path make_run(const fs::path& folder, int epochs) {
   std::vector<bobbin::EpochMetrics> metrics;
-  for (int i = 1; i <= epochs; ++i) metrics.push_back({i, i, 1.0 / i, 2.0 / i, 1 - 0.5 / i, 0.1, 1, 1});
+  for (int i = 1; i <= epochs; ++i)
+    metrics.push_back({i, i, 1.0 / i, bobbin::loss_and_accuracy(2.0 / i, 1 - 0.5 / i), 0.1, 1, 1});
   fs::create_directories(folder);
   std::ofstream(folder / "metrics.csv") << bobbin::metrics_csv(metrics);
   return folder;

@@ -123,7 +123,7 @@ class Run {
     std::string all =
         content(path_ / "losses.csv") + content(path_ / "model.safetensors") + content(path_ / "best.safetensors");
     for (const EpochMetrics& e : read_metrics(path_ / "metrics.csv"))
-      all += std::to_string(e.step) + " " + std::to_string(e.train_loss) + " " + std::to_string(e.val_loss) + "\n";
+      all += std::to_string(e.step) + " " + std::to_string(e.train_loss) + " " + std::to_string(e["val_loss"]) + "\n";
     return all;
   }
 

@@ -106,7 +106,7 @@ Checkpoint checkpoint(int version) {
   return c;
 }
 
-EpochMetrics epoch(int number) { return {number, 10 * number, 1, 2, 0.5, 0.1, 100, 1}; }
+EpochMetrics epoch(int number) { return {number, 10 * number, 1, loss_and_accuracy(2, 0.5), 0.1, 100, 1}; }
 
 const std::vector<Writer>& writers() {
   static const std::vector<Writer> all{
@@ -291,7 +291,7 @@ TEST_CASE("writes: a training log in whose folder nothing can be written any mor
     Progress progress;
     progress.begin_epoch();
     progress.add_step(1, 8, 0.1, 1);
-    progress.end_epoch(1, 0.5, 2);
+    progress.end_epoch(loss_and_accuracy(1, 0.5), 2);
     log.epoch_ended(progress);
   };
   for (const char* file : {"metrics.csv", "curves.svg", "losses.csv"}) {

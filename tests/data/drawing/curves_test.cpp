@@ -121,7 +121,8 @@ TEST_CASE("curves: what the lines say, read off the axes, is what was given") {
 }
 
 TEST_CASE("curves: a mean over an epoch stands in its middle") {
-  const Curves run = curves("x", {{1, 10, 2.5, 2, 0.25, 0.1, 1, 1}, {2, 20, 1.5, 1, 0.75, 0.1, 1, 1}});
+  const Curves run = curves(
+      "x", {{1, 10, 2.5, loss_and_accuracy(2, 0.25), 0.1, 1, 1}, {2, 20, 1.5, loss_and_accuracy(1, 0.75), 0.1, 1, 1}});
   CHECK(run.train_loss == Points{{0.5, 2.5}, {1.5, 1.5}});
   CHECK(run.val_loss == Points{{1, 2}, {2, 1}});
   CHECK(run.val_acc == Points{{1, 0.25}, {2, 0.75}});
@@ -147,7 +148,7 @@ TEST_CASE("curves: nothing, one epoch, gaps") {
   CHECK(says(none, "no epoch is finished"));
   CHECK(of(none, "polyline").empty());
 
-  const auto one = elements_of(curves_svg({curves("x", {{1, 10, 2.5, 2, 0.25, 0.1, 1, 1}})}));
+  const auto one = elements_of(curves_svg({curves("x", {{1, 10, 2.5, loss_and_accuracy(2, 0.25), 0.1, 1, 1}})}));
   CHECK(of(one, "circle").size() == 3);
   CHECK(of(one, "polyline").empty());
 
@@ -160,8 +161,8 @@ TEST_CASE("curves: nothing, one epoch, gaps") {
   CHECK(of(some, "circle").size() == 2);    // what stands alone
 
   for (const double value : {0.0, 1e-12, 1e30, 1e99, -2.0, double{NAN}})  // no axis is impossible
-    elements_of(
-        curves_svg({curves("x", {{1, 1, value, value, value, 1, 1, 1}, {2, 2, value, value, value, 1, 1, 1}})}));
+    elements_of(curves_svg({curves("x", {{1, 1, value, loss_and_accuracy(value, value), 1, 1, 1},
+                                         {2, 2, value, loss_and_accuracy(value, value), 1, 1, 1}})}));
 }
 
 TEST_CASE("curves: several runs, each in its colour, the accuracies on an axis of their own") {

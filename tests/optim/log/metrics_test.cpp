@@ -31,21 +31,24 @@ std::string error_of_lines(const std::string& lines) {
 
 TEST_CASE("metrics: what was written is read again") {
   const TempFolder folder;
-  const std::vector<EpochMetrics> epochs{{1, 469, 1.867294, 0.836009, 0.6786, 0.1, 176.97, 357.41},
-                                         {2, 938, 0.668701, INFINITY, 0.7759, 1e-7, 149.19, 423.87},
-                                         {1000000, 9876543210, 0, 123456, 1, 0, 0, 0}};
+  const std::vector<EpochMetrics> epochs{{1, 469, 1.867294, loss_and_accuracy(0.836009, 0.6786), 0.1, 176.97, 357.41},
+                                         {2, 938, 0.668701, loss_and_accuracy(INFINITY, 0.7759), 1e-7, 149.19, 423.87},
+                                         {1000000, 9876543210, 0, loss_and_accuracy(123456, 1), 0, 0, 0}};
   CHECK(read_metrics(write(folder / "m.csv", metrics_csv(epochs))) == epochs);
-  CHECK(read_metrics(write(folder / "none.csv", metrics_csv({}))).empty());
+  CHECK(read_metrics(write(folder / "none.csv", metrics_csv({}, {"val_loss", "val_acc"}))).empty());
   const double big = std::numeric_limits<double>::max();
-  CHECK(read_metrics(write(folder / "big.csv", metrics_csv({{1, 1, -big, -big, -big, 1, -big, -big}})))[0].seconds ==
-        -big);
-  CHECK(std::isnan(read_metrics(write(folder / "nan.csv", metrics_csv({{1, 1, NAN, 0, 0, 0, 0, 0}})))[0].train_loss));
+  CHECK(read_metrics(
+            write(folder / "big.csv", metrics_csv({{1, 1, -big, loss_and_accuracy(-big, -big), 1, -big, -big}})))[0]
+            .seconds == -big);
+  CHECK(std::isnan(
+      read_metrics(write(folder / "nan.csv", metrics_csv({{1, 1, NAN, loss_and_accuracy(0, 0), 0, 0, 0}})))[0]
+          .train_loss));
 }
 
 TEST_CASE("metrics: d2l's run that this repository keeps") {
   const std::vector<EpochMetrics> epochs = read_metrics("apps/results/d2l-seed0.csv");
   REQUIRE(epochs.size() == 10);
-  CHECK(epochs[9] == EpochMetrics{10, 4690, 0.379708, 0.377592, 0.8651, 0.1, 186.89, 338.62});
+  CHECK(epochs[9] == EpochMetrics{10, 4690, 0.379708, loss_and_accuracy(0.377592, 0.8651), 0.1, 186.89, 338.62});
 }
 
 TEST_CASE("metrics: a broken line is named with its number") {
@@ -74,8 +77,8 @@ TEST_CASE("metrics: a broken line is named with its number") {
 
 TEST_CASE("metrics: cut at any byte, a file is whole lines or an error") {
   const TempFolder folder;
-  const std::string text =
-      metrics_csv({{1, 469, 1.867294, 0.836009, 0.6786, 0.1, 176.97, 357.41}, {2, 938, 1, 1, 1, 1, 1, 1}});
+  const std::string text = metrics_csv({{1, 469, 1.867294, loss_and_accuracy(0.836009, 0.6786), 0.1, 176.97, 357.41},
+                                        {2, 938, 1, loss_and_accuracy(1, 1), 1, 1, 1}});
   for (std::size_t length = 0; length < text.size(); ++length) {
     CAPTURE(length);
     const auto path = write(folder / "cut.csv", text.substr(0, length));
@@ -96,7 +99,8 @@ TEST_CASE("metrics: files that are none") {
 }
 
 TEST_CASE("metrics: a mean over an epoch is drawn in its middle, what is measured after it at its end") {
-  const Curves run = curves("x", {{1, 10, 2.5, 2.25, 0.5, 0.1, 1, 1}, {2, 20, 1.5, 1.75, 0.75, 0.1, 1, 1}});
+  const Curves run = curves("x", {{1, 10, 2.5, loss_and_accuracy(2.25, 0.5), 0.1, 1, 1},
+                                  {2, 20, 1.5, loss_and_accuracy(1.75, 0.75), 0.1, 1, 1}});
   CHECK(run.name == "x");
   CHECK(run.train_loss == Points{{0.5, 2.5}, {1.5, 1.5}});
   CHECK(run.val_loss == Points{{1, 2.25}, {2, 1.75}});

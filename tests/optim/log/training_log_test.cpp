@@ -76,7 +76,7 @@ TEST_CASE("training_log: the time that is left counts the validations, guessed a
   CHECK(line.starts_with("epoch 1/2  validation  50%  loss 1.0000  acc 0.500"));
   CHECK(contains(line, " 0:39 left"));
   printed_by([&] {
-    progress.end_epoch(1, 1, 32);
+    progress.end_epoch(loss_and_accuracy(1, 1), 32);
     log.epoch_ended(progress, time += std::chrono::seconds(20));
     progress.begin_epoch();
     progress.add_step(1, 2, 0.1, 3);
@@ -113,7 +113,7 @@ TEST_CASE("training_log: of short epochs the first says how long all will take, 
         progress.add_step(1, 2, 0.1, 0.1 * i);
         log.step_ended(progress, 1, 2, time += milliseconds(100));
       }
-      progress.end_epoch(1, 1, 0.5);
+      progress.end_epoch(loss_and_accuracy(1, 1), 0.5);
       log.epoch_ended(progress, time += milliseconds(200));
     }
   });

@@ -64,7 +64,7 @@ std::string without_times(const fs::path& metrics) {
   std::string text;
   for (const EpochMetrics& e : read_metrics(metrics))
     text += std::to_string(e.epoch) + " " + std::to_string(e.step) + " " + std::to_string(e.train_loss) + " " +
-            std::to_string(e.val_loss) + " " + std::to_string(e.val_acc) + "\n";
+            std::to_string(e["val_loss"]) + " " + std::to_string(e["val_acc"]) + "\n";
   return text;
 }
 
@@ -204,7 +204,7 @@ TEST_CASE("checkpoint: every number survives, also those that JSON does not know
   c.optimizer = "adamw";
   c.optimizer_state = {{"exp_avg.w", Tensor({2}, {real(1e-30), 3})}, {"step.w", Tensor::scalar(7)}};
   c.streams = {{"", Rng(Draw{~0ull, 1ull << 63})}, {"blks.0.dice", Rng(7)}};
-  c.progress.epochs = {{1, 469, 0.1 + 0.2, inf, std::nan(""), 0.1, 1e-300, -inf}};
+  c.progress.epochs = {{1, 469, 0.1 + 0.2, loss_and_accuracy(inf, std::nan("")), 0.1, 1e-300, -inf}};
   c.progress.losses = {1.5, static_cast<double>(real(0.1))};
   c.progress.in_epoch = true;
   c.progress.first_step = 1;
@@ -224,8 +224,8 @@ TEST_CASE("checkpoint: every number survives, also those that JSON does not know
   CHECK(d.streams.at("blks.0.dice").peek().key == 7);
   REQUIRE(d.progress.epochs.size() == 1);
   CHECK(d.progress.epochs[0].train_loss == 0.1 + 0.2);
-  CHECK(d.progress.epochs[0].val_loss == inf);
-  CHECK(std::isnan(d.progress.epochs[0].val_acc));
+  CHECK(d.progress.epochs[0]["val_loss"] == inf);
+  CHECK(std::isnan(d.progress.epochs[0]["val_acc"]));
   CHECK(d.progress.epochs[0].img_per_s == 1e-300);
   CHECK(d.progress.epochs[0].seconds == -inf);
   CHECK(d.progress.losses == c.progress.losses);
@@ -240,7 +240,7 @@ TEST_CASE("checkpoint: as many epochs, steps and names of classes as a run may h
   Checkpoint c{.optimizer = "sgd", .streams = {{"", Rng(1)}}};
   for (int i = 0; i < 200'000; ++i) {
     const double x = std::sin(i) / 3;
-    c.progress.epochs.push_back({i + 1, 5 * (i + 1), x, -x, x * x, 1e-3 * x, 1e5 * x, 1 / (x + 2)});
+    c.progress.epochs.push_back({i + 1, 5 * (i + 1), x, loss_and_accuracy(-x, x * x), 1e-3 * x, 1e5 * x, 1 / (x + 2)});
     for (int k = 0; k < 5; ++k) c.progress.losses.push_back(static_cast<double>(static_cast<real>(x)));
     c.notes.model += "\"the name of class " + std::to_string(i) + "\", ";
   }
@@ -305,8 +305,9 @@ TEST_CASE("checkpoint: what is none, or lies, is refused with its name") {
   CHECK(refused(std::string(1'000'000, '['), "nested more than 32 deep"));
   CHECK(refused("{\"optimizer\":" + std::string(1'000'000, '['), "nested more than 32 deep"));
 
-  write_checkpoint(path,
-                   {.optimizer = "sgd", .streams = {{"", Rng(1)}}, .progress = {.epochs = {{}}, .losses = {1, 2}}});
+  write_checkpoint(path, {.optimizer = "sgd",
+                          .streams = {{"", Rng(1)}},
+                          .progress = {.epochs = {{.metrics = loss_and_accuracy(0, 0)}}, .losses = {1, 2}}});
   const Safetensors written = read_safetensors(path);
   nlohmann::json good = nlohmann::json::parse(written.metadata.at("training"));
   for (const auto& [epochs, says] : std::vector<std::pair<Tensor, std::string>>{

@@ -93,6 +93,7 @@ LIB_SRC  = $(filter-out $(if $(WEBP_LIBS),,%/webp.cpp) $(if $(TIFF_LIBS),,%/tiff
              $(if $(ONEDNN_LIBS),%/without_onednn.cpp,%/onednn.cpp %/onednn_conv2d.cpp),\
              $(wildcard $(FOLDERS:%=%/*.cpp) $(FOLDERS:%=%/*/*.cpp)))
 APP_SRC  = $(wildcard apps/*.cpp)
+EXAMPLE_SRC = $(wildcard apps/examples/*.cpp)
 # What the programs have in common.
 COMMON_SRC = $(wildcard apps/common/*.cpp)
 FUZZ_SRC = tests/fuzz/fuzz.cpp
@@ -107,6 +108,7 @@ FLOAT    = $(B)/float/libbobbin.a
 DOUBLE   = $(B)/double/libbobbin.a
 COMMON   = $(B)/float/libcommon.a
 PROGRAMS = $(APP_SRC:apps/%.cpp=$(B)/%)
+EXAMPLES = $(EXAMPLE_SRC:apps/%.cpp=$(B)/%)
 TESTS    = $(if $(CUDA),$(B)/test_gpu,$(B)/test_float $(B)/test_double $(B)/test_cuda)
 
 # --- Some of the tests ----------------------------------------------------------------------------
@@ -121,7 +123,8 @@ ifneq ($(if $(filter command,$(origin T)),$(T)),)
   ifeq ($(whole)$(part),)
     $(error T="$(T)" is in no test's name, and in no path of a file in tests/)
   endif
-  CHOSEN = $(B)/test_chosen $(if $(filter tests/apps/%,$(whole) $(part)),programs)
+  CHOSEN = $(B)/test_chosen $(if $(filter tests/apps/%,$(whole) $(part)),programs) \
+           $(if $(filter tests/apps/examples%,$(whole) $(part)),$(EXAMPLES))
   RUNS   = $(if $(whole),'$(B)/test_chosen -sf=$(files)') \
            $(if $(part),'$(B)/test_chosen -tc="$$NAMES" $(if $(whole),-sfe=$(files))')
   export NAMES := *$(subst $(comma),*$(comma)*,$(T))*
@@ -139,7 +142,7 @@ SLOW = -sfe='*tests/apps/*,*tests/fuzz/*,*/math_test*' \
 
 # --- What you ask for -----------------------------------------------------------------------------
 .PHONY: all help run bench bench-peers test test-quick asan fuzz data format tidy install lay-down clean
-.PHONY: deps programs tests FORCE
+.PHONY: deps programs examples tests FORCE
 .DEFAULT_GOAL = all
 
 all:
@@ -149,6 +152,7 @@ all:
 help:
 	@echo 'make                    show what was found, and build the programs'
 	@echo 'make run                train the Vision Transformer; ARGS=--help shows what it can be told'
+	@echo 'make examples           build the small programs of apps/examples, into build/examples'
 	@echo 'make test               build and run all tests'
 	@echo 'make test T=WORDS       only those with WORDS in their name or their file'\''s path'
 	@echo 'make test-quick         the library in float and in double, without what is slow'
@@ -171,6 +175,9 @@ run: deps
 	@$(BUILD) programs
 	@$(B)/train $(ARGS)
 
+examples: deps
+	@$(BUILD) $(EXAMPLES)
+
 bench: deps
 	@$(BUILD) programs
 	@$(B)/bench $(ARGS)
@@ -180,7 +187,7 @@ bench-peers: deps
 	@BOBBIN_BUILD=$(B) python3 apps/peers/bench_peers.py $(ARGS)
 
 test: deps
-	@$(BUILD) $(or $(CHOSEN),programs tests)
+	@$(BUILD) $(or $(CHOSEN),programs $(EXAMPLES) tests)
 	@BOBBIN_BUILD=$(B) sh tests/run.sh $(RUNS)
 
 test-quick: deps
@@ -207,7 +214,7 @@ data:
 deps:
 	@sh .make/deps.sh
 
-SOURCES = $(LIB_SRC) $(APP_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC)
+SOURCES = $(LIB_SRC) $(APP_SRC) $(EXAMPLE_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC)
 format:
 	@find bobbin.h $(FOLDERS) apps tests -name '*.cpp' -o -name '*.h' -o -name '*.cu' | xargs clang-format -i
 tidy:
@@ -235,6 +242,7 @@ $(FLOAT): $(call object,float,$(LIB_SRC))
 $(DOUBLE): $(call object,double,$(LIB_SRC))
 $(COMMON): $(call object,float,$(COMMON_SRC))
 $(PROGRAMS): $(B)/%: $(B)/float/apps/%.o $(COMMON) $(FLOAT)
+$(EXAMPLES): $(B)/%: $(B)/float/apps/%.o $(FLOAT)
 $(B)/test_float: $(call object,float,$(TEST_SRC)) $(COMMON) $(FLOAT)
 $(B)/test_double: $(call object,double,$(DOUBLE_TEST_SRC)) $(DOUBLE)
 $(B)/test_chosen: $(call object,float,$(whole) $(part) $(other)) $(COMMON) $(FLOAT)
@@ -244,8 +252,8 @@ $(B)/fuzz: LDFLAGS += -fsanitize=fuzzer
 $(FLOAT) $(DOUBLE) $(COMMON):
 	$(Q)mkdir -p $(@D); rm -f $@ && ar rcs $@ $^
 
-$(PROGRAMS) $(TESTS) $(B)/test_chosen $(B)/fuzz:
-	@echo "link $@"
+$(PROGRAMS) $(EXAMPLES) $(TESTS) $(B)/test_chosen $(B)/fuzz:
+	@echo "link $@"; mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/float/%.o: %.cpp $(B)/command

@@ -42,6 +42,7 @@
 #include "data/sets/fashion_mnist.h"
 #include "data/sets/folder.h"
 #include "data/sets/open.h"
+#include "data/sets/tensor_dataset.h"
 
 // autograd: the tape, and every operation with its derivative
 #include "autograd/ops.h"

@@ -1,6 +1,7 @@
 // The tape: Var, a value with its place on it; record(), by which an op notes its VJPs; Tape::backward(), a loop of a
 // dozen lines; check_gradients_are_taken(), for who takes them; and TapeListener, for those who watch.
 #pragma once
+#include <concepts>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -95,6 +96,10 @@ struct Edge {
 
   Edge(Var input, Vjp vjp);
   Edge(std::vector<Var> inputs, JointVjp vjp) : inputs(std::move(inputs)), vjp(std::move(vjp)) {}
+  template <class Other>
+  requires(!std::convertible_to<Other, Vjp> && !std::convertible_to<Other, JointVjp>) Edge(Var, const Other&) {
+    static_assert(!sizeof(Other), "a VJP takes the gradient of the result and returns that of the input, both Tensors");
+  }
 };
 
 /// The record of one forward pass. While a Tape is in scope, every op records its VJPs; backward()

@@ -1,9 +1,11 @@
 #pragma once
+#include <concepts>
 #include <functional>
 #include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "autograd/watch/names.h"
@@ -85,6 +87,13 @@ class Optimizer {
 class Optimizers {
  public:
   Optimizers(Optimizer& one) : all_{one} {}
+  template <class Other>
+  requires(!std::convertible_to<Other&, Optimizer&> && !std::same_as<std::remove_const_t<Other>, Optimizers>)
+      Optimizers(Other&) {
+    static_assert(!sizeof(Other),
+                  "an optimizer is derived from Optimizer, and its update() moves one parameter; see "
+                  "optim/sgd.h");
+  }
   /// Throws Error if two of them have the same parameter, or there are none.
   Optimizers(std::initializer_list<std::reference_wrapper<Optimizer>> all);
 

@@ -150,10 +150,10 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
     return loss_and_accuracy(e.loss, e.accuracy);
   };
   task.metrics = {"val_loss", "val_acc"};
-  return fit(task);
+  return run(task);
 }
 
-std::vector<EpochMetrics> Trainer::fit(const Task& task) {
+std::vector<EpochMetrics> Trainer::run(const Task& task) {
   check(task.count >= 1, "Trainer", "the training set has no ", task.examples);
   const TrainerOptions& o = options_;
   const RunFolder folder(o.output_dir);

@@ -68,6 +68,15 @@ class Trainer {
   /// more, no option is negative, and the optimizers' parameters are the model's.
   Trainer(ModuleRef model, Optimizers optimizers, Loss loss, Rng& rng, TrainerOptions options);
 
+  template <class Other>
+  requires(!std::convertible_to<Other, Loss>)
+      Trainer(ModuleRef model, const Optimizers& optimizers, const Other&, Rng& rng, const TrainerOptions& options)
+      : Trainer(std::move(model), optimizers, Loss(), rng, options) {
+    static_assert(never<Other>,
+                  "a loss is called with logits, a Var, and Targets, and returns a Var; for other batches "
+                  "leave it out, Trainer(model, optimizer, rng, options), and give fit() a step");
+  }
+
   /// For any model, which here is all that is saved and resumed: a GAN is a struct that visits its two networks.
   template <class Module>
   Trainer(Module& model, Optimizers optimizers, Rng& rng, TrainerOptions options)
@@ -107,7 +116,16 @@ class Trainer {
   /// nothing: augmentation of what are no images, clip_grad where the whole step is one's own.
   template <class Data, class Step>
   std::vector<EpochMetrics> fit(const Data& train, const Step& step, const std::function<Metrics()>& validate = {}) {
-    return fit(make_task(train, step, validate));
+    if constexpr (std::same_as<Data, ImageDataset> || Dataset<Data>)
+      return run(make_task(train, step, validate));
+    else
+      static_assert(never<Data>,
+                    "a data set of fit() has count() and batch(which), both const; see Dataset in data/sets/batches.h");
+  }
+  template <class Data>
+  requires(!std::convertible_to<const Data&, const TrainAndTest&>) std::vector<EpochMetrics> fit(const Data&) {
+    static_assert(never<Data>, "fit() needs to be told what to do with a batch of such data: fit(data, step)");
+    return {};
   }
 
  private:
@@ -126,7 +144,7 @@ class Trainer {
   };
   template <class Data, class Step>
   Task make_task(const Data& train, const Step& step, const std::function<Metrics()>& validate) const;
-  std::vector<EpochMetrics> fit(const Task& task);
+  std::vector<EpochMetrics> run(const Task& task);
 
   Trainer(std::function<State()> state, Optimizers optimizers, Rng& rng, TrainerOptions options);
   // f(), which neither moves the model nor draws random numbers. Where it throws, such as for a picture that cannot be
@@ -150,9 +168,6 @@ class Trainer {
 template <class Data, class Step>
 Trainer::Task Trainer::make_task(const Data& train, const Step& step, const std::function<Metrics()>& validate) const {
   constexpr bool images = std::same_as<Data, ImageDataset>;
-  static_assert(images || Dataset<Data>,
-                "Trainer::fit: a data set needs count() and batch(which), both const; see Dataset in "
-                "data/sets/batches.h");
   const auto cut = [&train, &o = options_](Rng& rng) {
     if constexpr (images)
       return batches(train, o.batch_size, rng, o.augmentation);
@@ -164,17 +179,19 @@ Trainer::Task Trainer::make_task(const Data& train, const Step& step, const std:
   using Batch = decltype(*std::declval<Iterator&>());
 
   constexpr bool gives_loss = std::is_invocable_r_v<Var, const Step&, const Batch&>;
-  static_assert(gives_loss || std::is_invocable_r_v<double, const Step&, const Batch&, StepSize>,
-                "Trainer::fit: a step takes a batch and returns the loss, a Var; or it takes a batch and a StepSize, "
-                "and returns the loss as a number");
   check(images || !options_.augmentation.on(), "Trainer", "augmentation varies images, and the data set has none");
   check(gives_loss || options_.clip_grad == 0, "Trainer",
         "clip_grad is for a step that returns the loss; one that is given a StepSize calls clip_grad_norm() itself");
   const auto take = [&](const Batch& batch, StepSize size) -> double {
     if constexpr (gives_loss)
       return training_step([&]() -> Var { return step(batch); }, optimizers_, size, options_.clip_grad);
-    else
+    else if constexpr (std::is_invocable_r_v<double, const Step&, const Batch&, StepSize>)
       return step(batch, size);
+    else
+      static_assert(
+          never<Step>,
+          "a step of fit() takes a batch and returns the loss, a Var; or it takes a batch and a StepSize, and "
+          "returns the loss as a number");
   };
   const auto begin = [cut, take](Rng& rng, Index done) -> Task::NextBatch {
     struct Rest {

@@ -28,11 +28,18 @@ std::string list(const std::string& what, const std::vector<std::string>& items)
   return result + (items.size() > shown ? text(" and ", items.size() - shown, " more; ") : "; ");
 }
 
+// Of two parts of the same name a file would have one.
+void check_is_new(const std::string& name, const auto& parts) {
+  const bool taken = std::any_of(parts.begin(), parts.end(), [&](const auto& known) { return known.first == name; });
+  check(!taken, "visit", "two members are called ", Quoted{name}, "; each needs a name of its own");
+}
+
 // A part that is reached on two ways is known by its address.
 template <class T>
 void add_once(std::vector<std::pair<std::string, T*>>& parts, const std::string& name, T& part) {
-  if (std::none_of(parts.begin(), parts.end(), [&](const auto& known) { return known.second == &part; }))
-    parts.emplace_back(name, &part);
+  if (std::any_of(parts.begin(), parts.end(), [&](const auto& known) { return known.second == &part; })) return;
+  check_is_new(name, parts);
+  parts.emplace_back(name, &part);
 }
 
 // What is saved. Parameters and buffers share the module's numbers.
@@ -57,6 +64,7 @@ void State::add(const std::string& name, Var& parameter) {
   if (!parameter.defined() || std::any_of(parameters.begin(), parameters.end(), is_known)) return;
   check(parameter.slot() != nullptr, "visit", name,
         " is a Var that learns nothing: make it a Var::parameter, or a Tensor if it is only to be kept");
+  check_is_new(name, parameters);
   parameter.set_name(name);
   parameters.emplace_back(name, parameter);
 }

@@ -46,7 +46,7 @@ struct State {
   std::vector<Training*> switches;
 
   /// Each adds one part, unless it is known already. An undefined parameter or buffer is left out.
-  /// Throws Error for a Var that is a constant.
+  /// Throws Error for a Var that is a constant, and where another of the same kind has the name.
   void add(const std::string& name, Var& parameter);
   void add(const std::string& name, Tensor& buffer);
   void add(const std::string& name, Count& count);

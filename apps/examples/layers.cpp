@@ -8,7 +8,7 @@
 
 using namespace bobbin;
 
-namespace {
+namespace mine {
 
 /// x / sqrt(mean(x²) + eps) · weight over the last axis: (B, C) -> (B, C)  (Zhang, Sennrich, 2019).
 struct RMSNorm {
@@ -32,20 +32,21 @@ struct SwiGLU {
   void visit(auto&& v) { v("gate", gate), v("up", up), v("down", down); }
 };
 
-}  // namespace
+}  // namespace mine
 
 int main(int, char** argv) {
   return run_main(argv, [] {
     Rng rng(0);
-    RMSNorm norm(5);
-    SwiGLU glu(5, 7, rng);
+    mine::RMSNorm norm(5);
+    mine::SwiGLU glu(5, 7, rng);
     const Tensor some = rng.normal({3, 5});
     gradcheck(
         "RMSNorm", [&] { return norm(some); }, named_parameters(norm));  // throws where they differ
     gradcheck(
         "SwiGLU", [&] { return glu(some); }, named_parameters(glu));
 
-    Sequential model{Linear(2, 16, rng), SwiGLU(16, 32, rng), RMSNorm(16), SwiGLU(16, 32, rng), Linear(16, 1, rng)};
+    Sequential model{Linear(2, 16, rng), mine::SwiGLU(16, 32, rng), mine::RMSNorm(16), mine::SwiGLU(16, 32, rng),
+                     Linear(16, 1, rng)};
     for (const auto& [name, parameter] : named_parameters(model))
       if (name.starts_with("1.")) std::printf("%s\n", name.c_str());
     AdamW adamw(named_parameters(model));

@@ -17,7 +17,7 @@ namespace bobbin {
 /// | `curves.svg`                  | the metrics as a picture, drawn anew after each epoch                  |
 /// | `events.out.*`                | all of these numbers, and each step's learning rate, for TensorBoard   |
 /// | `model.safetensors`           | the model after the newest epoch, or where training stopped            |
-/// | `best.safetensors`            | the model after the whole epoch with the best validation accuracy      |
+/// | `best.safetensors`            | the model after the whole epoch with the best val_acc, or val_loss     |
 /// | `checkpoint-STEP.safetensors` | all that is needed to go on, after each epoch and where training stops |
 class RunFolder {
  public:

@@ -103,10 +103,10 @@ class Trainer {
 
   /// The same on any Dataset, or an ImageDataset, with a step of one's own, in one of two forms:
   ///
-  ///     [&](const Batch& batch) { return ...; }                  the loss, a scalar Var: the rest is training_step()
-  ///     [&](const Batch& batch, StepSize size) { return ...; }   the whole step, on as many tapes as it likes; the
-  ///     loss
-  ///                                                              as a number
+  ///     [&](const Batch& batch) -> Var                      // the loss, of which training_step() makes a step
+  ///     [&](const Batch& batch, StepSize size) -> double    // the whole step, on as many tapes as it likes
+  ///
+  /// Either returns the loss. clip_grad is for the first form.
   ///
   /// validate() is called in evaluation mode after each epoch, and returns metrics, the same ones each time. The best
   /// epoch is that with the highest val_acc; without one, with the lowest val_loss; without either there is none.
@@ -135,12 +135,13 @@ class Trainer {
     using NextBatch = std::function<Step()>;       // makes the next batch
     Index count;                                   // of the examples
     std::function<NextBatch(Rng&, Index)> begin;   // an epoch, in an order that is drawn, after so many batches
-    std::function<Metrics(const std::function<bool()>& stop)> validate;  // calls stop() after each step of its own
-    const char* examples;                                                // what people call them
-    std::vector<std::string> metrics{};  // their names, as far as they are known beforehand
-    Index validation_steps = 0;          // as far as it is known
+    std::function<Metrics(const std::function<bool()>& stop)> validate;
+    const char* examples;  // what people call them
+    // Of classification: the names of its metrics; the steps of its validation, after each of which it asks stop(); and
+    // how many images a step recognised, of how many.
+    std::vector<std::string> metrics{};
+    Index validation_steps = 0;
     std::function<std::pair<Index, Index>()> recognised = [] { return std::pair<Index, Index>(); };
-    // images in the last step, of how many; of 0: it does not say
   };
   template <class Data, class Step>
   Task make_task(const Data& train, const Step& step, const std::function<Metrics()>& validate) const;

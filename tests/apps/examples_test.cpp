@@ -1,5 +1,4 @@
-// The examples, run as a person does: each learns what it is to show. That their first comments compile them against
-// the installed library, install_test.cpp tries with one.
+// The examples, run as a person does: each learns what it is to show.
 #include <algorithm>
 #include <map>
 
@@ -49,11 +48,12 @@ TEST_CASE("examples: each shows that it learned") {
              {"dataset", "mae ", 0.07, 0.12},
              {"files", "loss ", 0, 0.2}};
   std::map<std::string, std::string> outputs;
-  for (const auto& [name, words, low, high] : all) {
-    if (!outputs.contains(name)) outputs[name] = output_of(name);
-    const double number = number_after(words, outputs[name]);
-    CHECK_MESSAGE(number >= low, name, ": ", outputs[name]);
-    CHECK_MESSAGE(number <= high, name, ": ", outputs[name]);
+  for (const auto& one : all) {
+    if (!outputs.contains(one.name)) outputs[one.name] = output_of(one.name);
+    INFO(one.name, ": ", outputs[one.name]);
+    const double number = number_after(one.words, outputs[one.name]);
+    CHECK(number >= one.low);
+    CHECK(number <= one.high);
   }
   CHECK(contains(outputs["gpt"], "Twinkle, twinkle, little star,\nHow I wonder"));
   CHECK(number_after("SGD with lr 0.005: ", outputs["optimizer"]) > 0.5);

@@ -45,6 +45,19 @@ struct Counted {
   void visit(auto&& v) { v("scale", scale), v("seen", seen), v("dice", dice), v("learning", learning); }
 };
 
+// Of two members with one name a file would have one.
+struct Twice {
+  Tensor a = Tensor::zeros({2}), b = Tensor::ones({2});
+  Linear first, second;
+  bool layers;
+  void visit(auto&& v) {
+    if (layers)
+      v("layer", first), v("layer", second);
+    else
+      v("mean", a), v("mean", b);
+  }
+};
+
 // The largest magnitude in a tensor.
 real largest(const Tensor& t) {
   real most = 0;
@@ -126,6 +139,17 @@ TEST_CASE("module: a member's type says what it is for, whatever its name") {
 
   layers[0].scale = Tensor::ones({2});  // a constant learns nothing
   CHECK(fails([&] { state_of(layers); }, {"0.scale is a Var that learns nothing"}));
+}
+
+TEST_CASE("module: two members of one name are an error; one member that is reached twice is none") {
+  Rng rng(0);
+  Twice twice{.first = Linear(2, 2, rng), .second = Linear(2, 2, rng), .layers = true};
+  CHECK(fails([&] { named_parameters(twice); }, {"[visit] two members are called \"layer.weight\""}));
+  twice.layers = false;
+  CHECK(fails([&] { state_of(twice); }, {"[visit] two members are called \"mean\""}));
+  twice.layers = true;
+  twice.second = twice.first;  // a handle to the same parameters
+  CHECK(named_parameters(twice).size() == 2);
 }
 
 TEST_CASE("module: optional members and pointers are followed, shared parameters counted once") {

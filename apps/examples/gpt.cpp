@@ -74,6 +74,6 @@ int main(int, char** argv) {
       for (char letter = 0; left > 0 && letter < V - 1; ++letter)
         if ((left -= p[static_cast<std::size_t>(letter)]) <= 0) said += letter;
     }
-    std::printf("%sloss %.4f\n", said.c_str(), last);
+    std::printf("%s\nloss %.4f\n", said.c_str(), last);
   });
 }

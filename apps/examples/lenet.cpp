@@ -51,7 +51,7 @@ int main(int, char** argv) {
                      Linear(84, 4, rng)};
     AdamW adamw(named_parameters(model));
     Trainer trainer(model, adamw, CrossEntropy(), rng,
-                    {.epochs = 4, .batch_size = 32, .schedule = {.sched = "cosine", .lr = 0.003}});
+                    {.epochs = 8, .batch_size = 32, .schedule = {.sched = "cosine", .lr = 0.003}});
     const std::vector<EpochMetrics> epochs = trainer.fit(data);
     std::printf("accuracy %.3f, loss %.4f after %zu epochs\n", epochs.back()["val_acc"], epochs.back()["val_loss"],
                 epochs.size());

@@ -39,7 +39,7 @@ TEST_CASE("examples: each shows that it learned") {
   } all[] = {{"line", "the line is y = ", 2.9, 3.1},
              {"line", "loss ", 0.005, 0.015},
              {"mlp", "accuracy ", 0.97, 1},
-             {"lenet", "accuracy ", 0.95, 1},
+             {"lenet", "accuracy ", 0.94, 1},
              {"layers", "loss ", 0, 0.002},
              {"mixer", "accuracy ", 0.95, 1},
              {"gpt", "loss ", 0, 0.2},

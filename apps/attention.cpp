@@ -89,7 +89,7 @@ int main(int argc, char** argv) try {
   make_folder(s.output_dir);  // before the work
   for (const fs::path& file : {heads_file, rollout_file}) check_can_write(file);
 
-  const Image original = read_image(s.picture, model.config.num_channels);
+  const Image original = read_image(s.picture, model.config.num_channels, !classifier.preprocess.no_exif);
   const Image picture = tile_of(fit(original, classifier.preprocess));
   const Tensor X = to_tensor(original, classifier.preprocess);  // (1, C, H, W)
   const Tensor probabilities = classifier.probabilities(model(X).value());

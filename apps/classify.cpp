@@ -79,7 +79,7 @@ struct Answer {
 };
 
 std::vector<Answer> classify(Classifier& classifier, const std::filesystem::path& picture, const Settings& s) {
-  const Image image = read_image(picture, classifier.model.config().num_channels());
+  const Image image = read_image(picture, classifier.model.config().num_channels(), !classifier.preprocess.no_exif);
   const Tensor logits = classifier.model(to_tensor(image, classifier.preprocess)).value();  // (1, num_classes)
   const std::vector<real> values = s.logits ? logits.values() : classifier.probabilities(logits).values();
   std::vector<std::size_t> order(values.size());

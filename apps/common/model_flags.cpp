@@ -77,6 +77,9 @@ void add_model(CLI::App& app, std::string& path, ModelFileOptions& options) {
            "mean to subtract from pixel values in 0 to 1: R,G,B, or one number");
   add_word(app, "--std", ',', 3, 1e-6, 1e6, numbers_of(options.std),
            "standard deviation to divide by: R,G,B, or one number");
+  app.add_flag("--no-exif", options.no_exif,
+               "leave images as their pixels lie in the file; otherwise they are turned as their EXIF orientation says "
+               "(TIFF always is), unless the model was trained with --no-exif");
   app.option_defaults()->group("Options");
 }
 

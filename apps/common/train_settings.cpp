@@ -144,7 +144,8 @@ Settings go_on_with(const std::string& run) {
   Settings s = begin_with(flags.value("preset", "d2l"));
   s.optimizer = optimizer_options(flags.value("opt", "sgd"));
   take_flags(s, flags, run);
-  s.accept_changed_data = false;  // it was for those changes
+  s.preprocess.no_exif |= !flags.contains("no-exif");  // runs of the program before go on as they began
+  s.accept_changed_data = false;                       // it was for those changes
   s.checkpoint = std::move(checkpoint);
   return s;
 }
@@ -275,6 +276,7 @@ Settings parse_command_line(int argc, char** argv) {
     else
       RunFolder(output_dir).check_is_free();
     ModelDescription model = read_description(s.checkpoint->notes.model, s.resume);
+    model.preprocess.no_exif |= s.preprocess.no_exif;
     take_model(s, std::move(model.config), std::move(model.preprocess));
   }
   s.trainer.output_dir = output_dir;
@@ -304,6 +306,7 @@ NamedTensors begin_with_weights(Settings& s) {
   ModelFileOptions options{.img_size = given("img-size", s.model.img_size()),
                            .interpolation = given("interpolation", s.preprocess.interpolation),
                            .crop_pct = given("crop-pct", s.preprocess.crop_pct),
+                           .no_exif = s.preprocess.no_exif,
                            .weights = s.weights};
   if (const ViTConfig* vit = s.model.as<ViTConfig>()) {
     options.num_heads = given("num-heads", vit->num_heads).value_or(0);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "data/codecs/codec_file.h"
+#include "data/codecs/exif.h"
 #include "tensor/real.h"
 #include "tensor/size2.h"
 
@@ -37,6 +38,10 @@ void unpack_bits(const std::uint8_t* line, int bits, Index width, std::uint8_t* 
 /// What Pillow's convert("RGB") makes of (cyan, magenta, yellow, black): 255 is all the ink.
 void cmyk_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb);
 
+/// The picture as it was seen, of pixels that lie in the file in one of eight ways (TIFF 6.0, Orientation): 1 is as it
+/// was seen, and so is taken what is not from 1 to 8.
+Pixels upright(Pixels pixels, int orientation);
+
 /// A file format.
 struct Codec {
   const char* name;
@@ -48,6 +53,11 @@ struct Codec {
   Pixels (*decode)(CodecFile file, Size2 size);
   /// Whether a picture of a single colour packs to next to nothing, however large it is.
   bool plain_takes_no_room;
+  /// What a file that check() let pass says beside its pixels; null: nothing that would turn the picture.
+  Notes (*notes)(CodecFile file) = nullptr;
+  /// Whether the end of a file that check() let pass does not show that all pixels are there, so that only decoding
+  /// tells; null: never.
+  bool (*may_lack_pixels)(CodecFile file) = nullptr;
 };
 
 extern const Codec jpeg_codec, png_codec, gif_codec, bmp_codec, pnm_codec;

@@ -7,6 +7,9 @@
 // jpeglib.h wants the two above
 #include <jpeglib.h>
 
+#include <optional>
+#include <string_view>
+
 #include "data/codecs/codecs.h"
 
 namespace bobbin {
@@ -18,20 +21,43 @@ constexpr int most_scans = 100;
 // A JPEG is a row of segments: 0xff, a marker, and the length of what follows, itself included. Between them stand the
 // packed pixels, in which 0xff is followed by 0 or by a marker from 0xd0 to 0xd7. The marker 0xd9 is the end. The size
 // is in the frame (0xc0 ... 0xcf, apart from three that are something else), and 0xda begins a scan.
-Size2 check_jpeg(CodecFile file) {
-  Size2 size(0, 0);
+
+// The next marker, whatever stands before it; nothing at the end of the file.
+std::optional<std::size_t> next_marker(CodecFile& file) {
+  const CodecFile::Bytes rest = file.rest();
+  const auto begin = std::find(rest.begin(), rest.end(), 0xff);
+  const auto end = std::find_if(begin, rest.end(), [](std::uint8_t byte) { return byte != 0xff; });
+  if (end == rest.end()) return {};
+  file.take(static_cast<std::size_t>(end - rest.begin()));
+  return file.byte();
+}
+
+bool stands_alone(std::size_t marker) { return marker <= 1 || (marker >= 0xd0 && marker <= 0xd8); }
+
+struct Outline {
+  Size2 size;
+  bool has_end = false;
+};
+
+Outline outline(CodecFile file) {
+  Outline found{Size2(0, 0)};
+  Size2& size = found.size;
   file.take(2);
   for (int scans = 0;;) {
-    const CodecFile::Bytes rest = file.rest();
-    file.take(static_cast<std::size_t>(std::find(rest.begin(), rest.end(), 0xff) - rest.begin()) + 1);
-    std::size_t marker = 0xff;
-    while (marker == 0xff) marker = file.byte();
+    const std::optional<std::size_t> next = next_marker(file);
+    if (!next && scans > 0) return found;
+    file.require(next.has_value(), "is not whole: it ends after ", file.all().size(), " bytes");
+    const std::size_t marker = *next;
     if (marker == 0xd9) {
       file.require(scans > 0, "is damaged: it ends without pixels");
-      return size;
+      found.has_end = true;
+      return found;
     }
-    if (marker <= 1 || (marker >= 0xd0 && marker <= 0xd8)) continue;  // these stand alone
-    const std::size_t begin = file.position(), length = file.big_endian(2);
+    file.require(marker != 1 || scans > 0,
+                 "has a marker for temporary use (0xff 0x01) before its pixels, which is not ",
+                 "read, nor does Pillow read it");
+    if (stands_alone(marker)) continue;
+    const std::size_t begin = file.position(), length = file.rest().size() < 2 && scans > 0 ? 0 : file.big_endian(2);
     if (scans > 0 && (length < 2 || length - 2 > file.rest().size())) continue;  // damaged pixels look like a marker
     file.require(length >= 2, "is damaged: its segment at byte ", begin, " has the length ", length);
     CodecFile segment = file;
@@ -44,6 +70,28 @@ Size2 check_jpeg(CodecFile file) {
     size.height = static_cast<Index>(segment.big_endian(2));
     size.width = static_cast<Index>(segment.big_endian(2));
   }
+}
+
+// Of the segments 0xe1 before the pixels: Exif, which may take several, and XMP.
+Notes notes_of_jpeg(CodecFile file) {
+  Notes notes;
+  file.take(2);
+  for (auto marker = next_marker(file); marker && marker != 0xda; marker = next_marker(file)) {
+    if (stands_alone(*marker)) continue;
+    const CodecFile::Bytes segment = file.take(file.big_endian(2) - 2);
+    const auto begins_with = [&, marker](std::string_view text) {
+      return marker == 0xe1 && segment.size() >= text.size() && std::equal(text.begin(), text.end(), segment.begin());
+    };
+    constexpr std::string_view exif("Exif\0\0", 6), xmp("http://ns.adobe.com/xap/1.0/\0", 29);
+    if (begins_with(exif)) {
+      const std::ptrdiff_t again = notes.exif ? std::ssize(exif) : 0;
+      if (!notes.exif) notes.exif.emplace();
+      notes.exif->insert(notes.exif->end(), segment.begin() + again, segment.end());
+    } else if (begins_with(xmp)) {
+      notes.xmp.assign(segment.begin() + xmp.size(), segment.end());
+    }
+  }
+  return notes;
 }
 
 // libjpeg reports an error by a function that must not return. Ours jumps back, over libjpeg's functions, to where it
@@ -134,9 +182,14 @@ Pixels decode_jpeg(CodecFile file, Size2 size) {
 }  // namespace
 
 const Codec jpeg_codec{
-    "JPEG",     [](CodecFile::Bytes file) { return file.size() >= 2 && file[0] == 0xff && file[1] == 0xd8; },
-    check_jpeg, decode_jpeg,
-    false,
+    .name = "JPEG",
+    .recognises =
+        [](CodecFile::Bytes file) { return file.size() >= 3 && file[0] == 0xff && file[1] == 0xd8 && file[2] == 0xff; },
+    .check = [](CodecFile file) { return outline(file).size; },
+    .decode = decode_jpeg,
+    .plain_takes_no_room = false,
+    .notes = notes_of_jpeg,
+    .may_lack_pixels = [](CodecFile file) { return !outline(file).has_end; },
 };
 
 }  // namespace bobbin

@@ -2,8 +2,13 @@
 #include <png.h>
 #include <zlib.h>
 
+#include <algorithm>
+#include <cctype>
+#include <charconv>
 #include <cstring>
+#include <initializer_list>
 #include <string>
+#include <utility>
 
 #include "data/codecs/codecs.h"
 
@@ -32,6 +37,77 @@ Size2 check_png(CodecFile file) {
     size.height = static_cast<Index>(header.big_endian(4));
   }
   return size;
+}
+
+// What zlib has packed, if that is at most 1 MiB, as much as Pillow unpacks.
+std::vector<std::uint8_t> unpacked(CodecFile::Bytes packed) {
+  std::vector<std::uint8_t> text(std::size_t{1} << 20);
+  uLongf size = text.size();
+  if (uncompress(text.data(), &size, packed.data(), packed.size()) != Z_OK) size = 0;
+  text.resize(size);
+  return text;
+}
+
+// Text is in chunks of three kinds: tEXt, a keyword, 0 and the text; zTXt, a keyword, 0, 0 and the text packed; iTXt, a
+// keyword, 0, whether the text is packed, 0, a language, 0, the keyword in that language, 0 and the text.
+struct Text {
+  std::string keyword;
+  std::vector<std::uint8_t> text;
+
+  // Only the text of these keywords is unpacked.
+  Text(const std::string& kind, CodecFile::Bytes chunk, std::initializer_list<const char*> keywords) {
+    const auto field = [&] {
+      const auto end = std::find(chunk.begin(), chunk.end(), 0);
+      const std::string before(chunk.begin(), end);
+      chunk = chunk.subspan(std::min(before.size() + 1, chunk.size()));
+      return before;
+    };
+    keyword = field();
+    if (std::find(keywords.begin(), keywords.end(), keyword) == keywords.end()) return;
+    bool packed = kind == "zTXt";
+    if (packed) chunk = chunk.subspan(std::min<std::size_t>(1, chunk.size()));
+    if (kind == "iTXt") {
+      packed = !chunk.empty() && chunk[0] != 0;
+      chunk = chunk.subspan(std::min<std::size_t>(2, chunk.size()));
+      field(), field();
+    }
+    text = packed ? unpacked(chunk) : std::vector<std::uint8_t>(chunk.begin(), chunk.end());
+  }
+};
+
+// ImageMagick's Exif: an empty line, a name, the length, then two digits for each byte.
+std::vector<std::uint8_t> from_profile(const std::vector<std::uint8_t>& profile) {
+  std::string digits;
+  int lines = 0;
+  for (const std::uint8_t c : profile)
+    if (c == '\n')
+      ++lines;
+    else if (lines >= 3 && !std::isspace(c))
+      digits += static_cast<char>(c);
+  std::vector<std::uint8_t> bytes(digits.size() / 2);
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    if (const char* two = &digits[2 * i]; std::from_chars(two, two + 2, bytes[i], 16).ptr != two + 2) return {};
+  return bytes;
+}
+
+// Of all chunks the last that says it, as in Pillow: the chunk eXIf before a text.
+Notes notes_of_png(CodecFile file) {
+  constexpr const char *profile = "Raw profile type exif", *xmp = "XML:com.adobe.xmp";
+  Notes notes;
+  std::vector<std::uint8_t> as_text;
+  std::string name;
+  for (file.take(signature); name != "IEND";) {
+    const CodecFile::Bytes chunk = file.take(file.big_endian(4) + 4), content = chunk.subspan(4);
+    file.take(4);
+    name.assign(chunk.begin(), chunk.begin() + 4);
+    if (name == "eXIf") notes.exif.emplace(content.begin(), content.end());
+    if (name != "tEXt" && name != "zTXt" && name != "iTXt") continue;
+    Text text(name, content, {profile, xmp});
+    if (text.keyword == profile) as_text = from_profile(text.text);
+    if (text.keyword == xmp) notes.xmp = std::move(text.text);
+  }
+  if (!notes.exif && !as_text.empty()) notes.exif = std::move(as_text);
+  return notes;
 }
 
 // libpng's errors jump back as libjpeg's do.
@@ -112,6 +188,7 @@ const Codec png_codec{
     check_png,
     decode_png,
     false,
+    notes_of_png,
 };
 
 }  // namespace bobbin

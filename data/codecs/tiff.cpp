@@ -69,9 +69,19 @@ T field(TIFF* tiff, std::uint32_t tag, T otherwise = 0) {
 
 struct Header {
   Size2 size = 0;  // as it lies in the file
-  std::uint16_t bits, samples, photometric, format, planar, orientation, compression;
+  std::uint16_t bits, samples, photometric, format, planar, compression;
+  int orientation;
   bool turned() const { return orientation >= 5 && orientation <= 8; }
 };
+
+// As Pillow reads it, whatever the type of its number; a BigTIFF, whose entries are longer, as libtiff does.
+int read_orientation(const CodecFile& file, TIFF* tiff) {
+  if (TIFFIsBigTIFF(tiff)) return field<std::uint16_t>(tiff, TIFFTAG_ORIENTATION, 1);
+  std::uint32_t size = 0;
+  const std::uint8_t* xmp = nullptr;
+  if (TIFFGetField(tiff, TIFFTAG_XMLPACKET, &size, &xmp) != 1) size = 0;
+  return orientation(file.all(), {xmp, size});
+}
 
 Header read_header(const CodecFile& file, const Source& source, TIFF* tiff) {
   if (!tiff) file.cannot_be_decoded(source.complaint);
@@ -83,7 +93,7 @@ Header read_header(const CodecFile& file, const Source& source, TIFF* tiff) {
   header.photometric = field<std::uint16_t>(tiff, TIFFTAG_PHOTOMETRIC);
   header.format = field<std::uint16_t>(tiff, TIFFTAG_SAMPLEFORMAT, SAMPLEFORMAT_UINT);
   header.planar = field<std::uint16_t>(tiff, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG);
-  header.orientation = field<std::uint16_t>(tiff, TIFFTAG_ORIENTATION, 1);
+  header.orientation = read_orientation(file, tiff);
   header.compression = field<std::uint16_t>(tiff, TIFFTAG_COMPRESSION, COMPRESSION_NONE);
   return header;
 }
@@ -158,26 +168,6 @@ Samples read_samples(const CodecFile& file, const Source& source, TIFF* tiff, co
   return samples;
 }
 
-// As a viewer shows a picture that lies in the file in one of eight ways; see the TIFF 6.0 specification, Orientation.
-Pixels upright(Pixels pixels, const Header& header) {
-  if (header.orientation <= 1 || header.orientation > 8) return pixels;
-  const bool turned = header.turned();
-  const Size2 from = pixels.size, to = turned ? Size2(from.width, from.height) : from;
-  // Where the first line and the first pixel of a line lie in the upright picture, for 1 ... 8.
-  const bool bottom =
-      header.orientation == 3 || header.orientation == 4 || header.orientation == 7 || header.orientation == 8;
-  const bool right =
-      header.orientation == 2 || header.orientation == 3 || header.orientation == 6 || header.orientation == 7;
-  Pixels result(to, pixels.channels);
-  for (Index y = 0; y < to.height; ++y)
-    for (Index x = 0; x < to.width; ++x) {
-      const Index v = bottom ? to.height - 1 - y : y, u = right ? to.width - 1 - x : x;
-      std::copy_n(turned ? pixels.line(u) + v * pixels.channels : pixels.line(v) + u * pixels.channels, pixels.channels,
-                  result.line(y) + x * pixels.channels);
-    }
-  return result;
-}
-
 Pixels decode_tiff(CodecFile file, Size2 size) {
   Source source{file.all()};
   const Tiff owner = open(source);
@@ -241,7 +231,7 @@ Pixels decode_tiff(CodecFile file, Size2 size) {
                    static_cast<std::uint8_t>(blue[i] >> 8)};
     pixels = look_up(colors, pixels);
   }
-  return upright(std::move(pixels), header);
+  return upright(std::move(pixels), header.orientation);  // notes or not: as Pillow
 }
 
 }  // namespace

@@ -42,6 +42,21 @@ Pixels decode_webp(CodecFile file, Size2 size) {
   return pixels;
 }
 
+Notes notes_of_webp(CodecFile file) {
+  const WebPData data{file.all().data(), file.all().size()};
+  const std::unique_ptr<WebPDemuxer, void (*)(WebPDemuxer*)> demuxer(WebPDemux(&data), WebPDemuxDelete);
+  Notes notes;
+  const auto find = [&](const char* name, auto take) {
+    WebPChunkIterator chunk;
+    if (!demuxer || !WebPDemuxGetChunk(demuxer.get(), name, 1, &chunk)) return;
+    take(chunk.chunk.bytes, chunk.chunk.bytes + chunk.chunk.size);
+    WebPDemuxReleaseChunkIterator(&chunk);
+  };
+  find("EXIF", [&](auto begin, auto end) { notes.exif.emplace(begin, end); });
+  find("XMP ", [&](auto begin, auto end) { notes.xmp.assign(begin, end); });
+  return notes;
+}
+
 }  // namespace
 
 const Codec webp_codec{
@@ -53,6 +68,7 @@ const Codec webp_codec{
     check_webp,
     decode_webp,
     true,
+    notes_of_webp,
 };
 
 }  // namespace bobbin

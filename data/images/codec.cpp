@@ -6,6 +6,7 @@
 #include <cctype>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "data/codecs/codecs.h"
 #include "data/files/read_file.h"
@@ -106,6 +107,8 @@ Checked check_file(const std::filesystem::path& path) {
         " on a side and ", most_pixels, " in all, and at least 1");
   check(width * height <= std::max(room, file.codec->plain_takes_no_room ? most_plain_pixels : 0), "read_image", path,
         " promises ", height, " x ", width, " pixels, which its ", file.bytes.size(), " bytes cannot hold");
+  const CodecFile content(file.bytes, path);
+  if (file.codec->may_lack_pixels && file.codec->may_lack_pixels(content)) file.codec->decode(content, file.size);
   return file;
 }
 
@@ -116,10 +119,15 @@ std::uint8_t luma(const std::uint8_t* rgb) {
 
 }  // namespace
 
-Image read_image(const std::filesystem::path& path, Index channels) {
+Image read_image(const std::filesystem::path& path, Index channels, bool exif) {
   check(channels == 1 || channels == 3, "read_image", "a picture is read with 1 channel or 3, got ", channels);
   const Checked file = check_file(path);
-  const Pixels pixels = file.codec->decode({file.bytes, path}, file.size);
+  const CodecFile content(file.bytes, path);
+  Pixels pixels = file.codec->decode(content, file.size);
+  if (exif && file.codec->notes) {
+    const Notes notes = file.codec->notes(content);
+    pixels = upright(std::move(pixels), orientation(notes.exif, notes.xmp));
+  }
 
   const auto& [height, width] = pixels.size;
   Image image{channels, height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(channels * height * width))};

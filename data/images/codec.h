@@ -13,20 +13,22 @@ namespace bobbin {
 ///   PNG of 16 bits a channel in grey, which Pillow cuts off at 255, the upper 8 are taken, as those of colours are.
 /// - Of several pictures in a file it is the first. Transparency is left out. Numbers of colours that a file does not
 ///   say are black.
-/// - Colour profiles, gamma and the orientation that cameras note (EXIF) are not looked at, as in torchvision; only the
-///   orientation of a TIFF is, as in Pillow.
+/// - Unless `exif` is false it is turned as Pillow's ImageOps.exif_transpose turns it: by the orientation that cameras
+///   note in Exif or XMP, of JPEG, PNG and WebP. That of a TIFF always is, as in Pillow.
+/// - Colour profiles and gamma are not looked at, as in torchvision.
 ///
 /// Throws Error, which names the file, if it is none of these, ends too soon, has a false checksum (PNG), cannot be
 /// decoded, has more than 16384 pixels on a side, 2^26 in all, or 2^28 bytes, or is a JPEG of more than 100 scans. A
 /// JPEG has no checksum: damage in its middle may go unnoticed, but gives the same picture each time, which is
 /// libjpeg's.
-Image read_image(const std::filesystem::path& path, Index channels);
+Image read_image(const std::filesystem::path& path, Index channels, bool exif = true);
 
 /// Whether the file's name ends, in capitals or not, as that of a picture that read_image() reads in this build.
 bool has_picture_name(const std::filesystem::path& path);
 
-/// Looks at a picture without decoding it: its header and size, and that the file is whole to its end. Fast, so that
-/// a data set can be looked through before the work begins. Throws Error, which names the file, for most of what
+/// Looks at a picture without decoding it: its header and size, and that the file is whole to its end. (A JPEG without
+/// an end mark is decoded, which alone tells whether it is.) Fast, so that a data set can be looked through before the
+/// work begins. Throws Error, which names the file, for most of what
 /// read_image() refuses.
 void check_picture(const std::filesystem::path& path);
 

@@ -22,6 +22,7 @@ struct Preprocess {
   /// Of a cut that leaves an odd number of pixels, fewer lie before it, as transformers has it; else as torchvision
   /// and timm, which round half of them to even.
   bool crop_down = false;
+  bool no_exif = false;  ///< files are read as their pixels lie, not turned as their Exif says
 
   void fields(Fields& f) {
     f("interpolation", interpolation,
@@ -33,6 +34,11 @@ struct Preprocess {
        .fixed = true});
     f("squash", squash, {.flag = "", .may_lack = true});
     f("crop_down", crop_down, {.flag = "", .may_lack = true});
+    f("no_exif", no_exif,
+      {.help = "leave images as their pixels lie in the file; otherwise they are turned as their EXIF orientation says "
+               "(TIFF always is)",
+       .fixed = true,
+       .may_lack = true});
     f("mean", mean,
       {.help = "mean to subtract from pixel values in 0 to 1: one, or one per channel",
        .low = -1e6,

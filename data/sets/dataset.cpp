@@ -41,7 +41,7 @@ ImageDataset::ImageDataset(std::vector<std::filesystem::path> files_, Index chan
 
 Image ImageDataset::image(Index i) const {
   check(i >= 0 && i < count(), "ImageDataset", "there is no image ", i, " in a data set of ", count());
-  if (!files.empty()) return read_image(files[static_cast<std::size_t>(i)], channels);
+  if (!files.empty()) return read_image(files[static_cast<std::size_t>(i)], channels, !preprocess.no_exif);
   const Index size = channels * height * width;
   const auto first = images.begin() + i * size;
   return {channels, height, width, {first, first + size}};

@@ -109,6 +109,7 @@ ModelFile read_model_file(const fs::path& path, const ModelFileOptions& options)
       return file;
     };
     ModelFile file = read();
+    file.preprocess.no_exif |= options.no_exif;
     check_description(file.config, file.class_names, file.preprocess);
     check_size(file.config, file.tensors);
     return file;

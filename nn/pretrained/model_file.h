@@ -54,6 +54,7 @@ struct ModelFileOptions {
   std::optional<Interpolation> interpolation{};
   std::optional<double> crop_pct{};
   std::optional<std::vector<real>> mean{}, std{};  ///< one number is for all channels
+  bool no_exif = false;                            ///< see Preprocess; false: as the file says
   /// Of another library's weights only: our own files say these. `weights` is the name of a published model.
   std::optional<Pool> pool{};
   std::optional<real> layer_norm_eps{};

@@ -15,6 +15,7 @@
 #include "nn/pretrained/model_file.h"
 #include "tensor/functions.h"
 #include "tests/apps/program.h"
+#include "tests/golden/golden.h"
 #include "tests/nn/pretrained/write_classifier.h"
 
 using namespace bobbin;
@@ -460,5 +461,46 @@ TEST_CASE("classify, attention: what does not arrive on a full disk is said") {
     CHECK(r.status == 1);
     CHECK(contains(r.output, "[stdout] not all that there is to say could be written: No space left on device"));
     CHECK(std::count(r.output.begin(), r.output.end(), '\n') == 1);
+  }
+}
+
+TEST_CASE("classify, evaluate, train: pictures are turned as their Exif says, unless --no-exif is given") {
+  Fixture f;
+  const Golden golden("exif");
+  const std::vector<int> file = golden.ints("png 6/file");
+  std::ofstream(f.folder / "held.png", std::ios::binary) << std::string(file.begin(), file.end());
+  const auto logits = [&](const std::string& flags) {
+    const Result r = f.classify(flags + " --format json --logits " + f.path("held.png"));
+    INFO(r.output);
+    REQUIRE(r.status == 0);
+    std::vector<real> numbers;
+    for (const auto& answer : nlohmann::json::parse(r.output)[0]["classes"]) numbers.push_back(answer["logit"]);
+    return numbers;
+  };
+  const auto of = [&](bool exif) {
+    return f.model(to_tensor(read_image(f.folder / "held.png", 1, exif), f.preprocess)).value().values();
+  };
+  CHECK(of(true) != of(false));
+  CHECK(logits("") == of(true));
+  CHECK(logits("--no-exif") == of(false));
+  f.preprocess.no_exif = true;  // as the model was trained
+  write_classifier(f.folder / "model.safetensors", f.model, names, f.preprocess);
+  CHECK(logits("") == of(false));
+
+  for (const char* name : {"cat", "dog"})
+    for (int i = 0; i < 10; ++i) {
+      fs::create_directories(f.folder / "data" / name);
+      fs::copy(f.folder / "held.png", f.folder / "data" / name / (std::to_string(i) + ".png"));
+    }
+  const std::string train = program("train") + " --preset quick --max-steps 1 --threads 1 --data " + f.path("data");
+  for (const std::string flag : {"", " --no-exif"}) {
+    const std::string folder = f.path("run" + flag.substr(0, 2));
+    const Result r = run(train + flag + " --output-dir '" + folder + "'");
+    INFO(r.output);
+    REQUIRE(r.status == 0);
+    const bool off = !flag.empty();
+    CHECK(nlohmann::json::parse(content(folder + "/config.json"))["flags"]["no-exif"] == off);
+    CHECK(read_model_file(folder + "/model.safetensors").preprocess.no_exif == off);
+    check_refuses("train", "--no-exif --resume '" + folder + "'", 1, "--no-exif cannot be chosen with --resume");
   }
 }

@@ -327,3 +327,60 @@ TEST_CASE("image_file: sizes are checked before memory is taken for them") {
   CHECK(contains(complaint(jpeg), "promises 8191 x 8191 pixels"));
   CHECK(peak() - before < 100'000);
 }
+
+TEST_CASE("image_file: pictures are turned as their Exif says, as Pillow's exif_transpose turns them") {
+  const TempFolder folder;
+  const Golden golden("exif");
+  std::istringstream kinds(golden.meta("kinds"));
+  int turned = 0;
+  for (std::string kind; std::getline(kinds, kind);) {
+    CAPTURE(kind);
+    if ((kind.starts_with("webp") || kind.starts_with("tiff")) && !is_read(kind)) continue;
+    const fs::path path = write_file(folder / "x", golden_bytes(golden, kind + "/file"));
+    CHECK_NOTHROW(check_picture(path));
+    const Shape shape = golden.tensor(kind + "/turned").shape();  // (C, H, W)
+    for (const Index channels : {1, 3}) {
+      const Image image = read_image(path, channels);
+      CHECK(Size2(image.height, image.width) == Size2(shape[1], shape[2]));
+      if (channels == 3) CHECK(image.bytes == golden_bytes(golden, kind + "/turned"));
+    }
+    turned += shape[1] > shape[2];
+    if (golden.has(kind + "/plain")) {
+      const Image image = read_image(path, 3, false);
+      CHECK(Size2(image.height, image.width) == Size2(3, 5));
+      CHECK(image.bytes == golden_bytes(golden, kind + "/plain"));
+    }
+  }
+  CHECK(turned > 30);
+}
+
+TEST_CASE("image_file: a JPEG without an end mark is read if all its pixels are there, as Pillow reads it") {
+  const TempFolder folder;
+  const auto with_tail = [&](const std::string& kind, std::size_t cut, const std::string& tail) {
+    Bytes jpeg = golden_bytes(files(), kind + "/file");
+    jpeg.resize(jpeg.size() - cut);
+    jpeg.insert(jpeg.end(), tail.begin(), tail.end());
+    return jpeg;
+  };
+  const std::string text = "a trailer of a camera";
+  for (const char* kind : {"jpeg 4:4:4", "jpeg 4:2:0", "jpeg restarts"})
+    for (const std::string& tail : {text, std::string(100, '\0'), text + "\xff\x02\xff\xe1"}) {
+      const fs::path path = write_file(folder / "x", with_tail(kind, 2, tail));
+      CHECK_NOTHROW(check_picture(path));
+      CHECK(read_image(path, 3).bytes == golden_bytes(files(), std::string(kind) + "/rgb"));
+    }
+  for (const char* kind : {"jpeg 4:4:4", "jpeg progressive grey"}) {  // pixels are missing: found without being asked
+    const fs::path path = write_file(folder / "x", with_tail(kind, 120, ""));
+    CHECK(fails([&] { check_picture(path); }, {"is not whole: it ends after"}));
+  }
+  CHECK(contains(complaint(with_tail("jpeg progressive grey", 2, text)), "is not whole"));
+
+  // Markers for temporary use: not before the pixels, where Pillow finds no picture, but behind them.
+  Bytes jpeg = golden_bytes(files(), "jpeg 4:4:4/file");
+  const Bytes marker = {0xff, 1};
+  jpeg.insert(jpeg.end() - 2, marker.begin(), marker.end());
+  CHECK(complaint(jpeg) == "");
+  jpeg.insert(jpeg.begin() + 2, marker.begin(), marker.end());
+  CHECK(contains(complaint(jpeg), "(0xff 0x01) before its pixels"));
+  CHECK(contains(complaint({0xff, 0xd8, 0, 0xff, 0xd9}), "is neither a JPEG"));
+}

@@ -202,8 +202,8 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
        .fixed = true});
 
   data("data_dir", data_dir,
-       {.help = "folder of Fashion-MNIST or CIFAR-10, or with one folder of images per class, also divided into train "
-                "and val [Fashion-MNIST, if found]",
+       {.help = "folder of Fashion-MNIST, MNIST, KMNIST or CIFAR-10, or with one folder of images per class, also "
+                "divided into train and val [Fashion-MNIST, if found]",
         .alias = "--data"});
   data("channels", channels,
        {.help = "channels of images in folders: 1 (grey) or 3 (RGB); 0: as in the data set",

@@ -21,10 +21,12 @@ struct File {
   Index values;
   std::uint32_t crc;
 };
-constexpr File train_images{"train-images-idx3-ubyte", 60000 * 28 * 28, 0xb4f29f28};
-constexpr File train_labels{"train-labels-idx1-ubyte", 60000, 0x741a4657};
-constexpr File test_images{"t10k-images-idx3-ubyte", 10000 * 28 * 28, 0x678fe0b1};
-constexpr File test_labels{"t10k-labels-idx1-ubyte", 10000, 0x80142c1f};
+constexpr File published[] = {{"train-images-idx3-ubyte", 60000 * 28 * 28, 0xb4f29f28},
+                              {"train-labels-idx1-ubyte", 60000, 0x741a4657},
+                              {"t10k-images-idx3-ubyte", 10000 * 28 * 28, 0x678fe0b1},
+                              {"t10k-labels-idx1-ubyte", 10000, 0x80142c1f}};
+
+bool is(const IdxArray& array, const File& file) { return array.shape.size() == file.values && array.crc == file.crc; }
 
 // The file in the folder, with or without .gz; nothing if there is neither.
 fs::path find(const fs::path& folder, const File& file) {
@@ -41,8 +43,8 @@ fs::path find_folder(const std::vector<fs::path>& folders) {
   std::ostringstream missing;
   for (const fs::path& folder : folders) {
     const File* absent = nullptr;
-    for (const File* file : {&train_images, &train_labels, &test_images, &test_labels})
-      if (!absent && find(folder, *file).empty()) absent = file;
+    for (const File& file : published)
+      if (!absent && find(folder, file).empty()) absent = &file;
     if (!absent) return folder;
     missing << (missing.str().empty() ? "" : " and ") << "no " << absent->name << "[.gz] in " << folder;
   }
@@ -50,18 +52,9 @@ fs::path find_folder(const std::vector<fs::path>& folders) {
        "; `make data` fetches it, or install Debian's package dataset-fashion-mnist");
 }
 
-IdxArray read(const fs::path& folder, const File& file) {
-  IdxArray array = read_idx(find(folder, file));
-  check(array.shape.size() == file.values && array.crc == file.crc, "fashion_mnist", array.path,
-        " is not of Fashion-MNIST: it has ", array.shape.size(), " values and the CRC-32 ", hex(array.crc),
-        ", expected ", file.values, " and ", hex(file.crc), " (the digits of MNIST have the same file names)");
-  return array;
-}
-
-ImageDataset read(const fs::path& folder, const File& images, const File& labels, Size2 resize) {
-  IdxArray pixels = read(folder, images);
+ImageDataset make(IdxArray images, const IdxArray& labels, Size2 resize) {
   ImageDataset data = make_image_dataset(
-      std::move(pixels), read(folder, labels),
+      std::move(images), labels,
       {"t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"});
   data.preprocess.size = resize;
   return data;
@@ -69,14 +62,30 @@ ImageDataset read(const fs::path& folder, const File& images, const File& labels
 
 }  // namespace
 
+bool any_is_fashion_mnist(const IdxFiles& files) {
+  bool any = false;
+  for (std::size_t i = 0; i < files.size(); ++i) any |= is(files[i], published[i]);
+  return any;
+}
+
+FashionMnist make_fashion_mnist(IdxFiles files, const FashionMnistOptions& options) {
+  for (std::size_t i = 0; i < files.size(); ++i)
+    check(is(files[i], published[i]), "fashion_mnist", files[i].path, " is not of Fashion-MNIST: it has ",
+          files[i].shape.size(), " values and the CRC-32 ", hex(files[i].crc), ", expected ", published[i].values,
+          " and ", hex(published[i].crc), " (the digits of MNIST have the same file names)");
+  return {.train = make(std::move(files[0]), files[1], options.resize),
+          .test = make(std::move(files[2]), files[3], options.resize),
+          .name = "Fashion-MNIST"};
+}
+
 FashionMnist fashion_mnist(const fs::path& dir, const FashionMnistOptions& options) {
   const auto raw = fs::path("FashionMNIST") / "raw";
   const fs::path folder =
       find_folder(dir.empty() ? std::vector<fs::path>{"datasets" / raw, "/usr/share/datasets/fashion-mnist"}
                               : std::vector<fs::path>{dir, dir / raw});
-  return {.train = read(folder, train_images, train_labels, options.resize),
-          .test = read(folder, test_images, test_labels, options.resize),
-          .name = "Fashion-MNIST"};
+  IdxFiles files;
+  for (std::size_t i = 0; i < files.size(); ++i) files[i] = read_idx(find(folder, published[i]));
+  return make_fashion_mnist(std::move(files), options);
 }
 
 }  // namespace bobbin

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <optional>
+#include <utility>
 
 #include "data/sets/cifar10.h"
 #include "data/sets/fashion_mnist.h"
 #include "data/sets/folder.h"
+#include "data/sets/mnist.h"
 #include "tensor/check.h"
 
 namespace bobbin {
@@ -27,14 +30,15 @@ bool has_folder(const fs::path& dir) {
 }
 
 TrainAndTest read(const fs::path& dir, Index channels) {
-  if (dir.empty() || has_any(dir, {"train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "FashionMNIST/raw"}))
-    return fashion_mnist(dir);
+  if (dir.empty()) return fashion_mnist();
+  if (std::optional<TrainAndTest> data = idx_data(dir)) return std::move(*data);
+  if (has_any(dir, {"FashionMNIST/raw"})) return fashion_mnist(dir);  // which says what is missing
   if (has_any(dir, {"data_batch_1.bin", "cifar-10-batches-bin"})) return cifar10(dir);
   check(!has_any(dir, {"cifar-10-batches-py", "data_batch_1"}), "image_data", dir,
         " has CIFAR-10 for Python; what is read is its binary version, cifar-10-binary.tar.gz");
   check(has_folder(dir), "image_data", "no data set in ", dir,
-        ": it has neither Fashion-MNIST (train-images-idx3-ubyte or, in FashionMNIST/raw, what torchvision keeps), nor "
-        "CIFAR-10 (data_batch_1.bin), nor folders with pictures, one for each class");
+        ": it has neither Fashion-MNIST, MNIST or the like (train-images-idx3-ubyte or, in FashionMNIST/raw, what "
+        "torchvision keeps), nor CIFAR-10 (data_batch_1.bin), nor folders with pictures, one for each class");
   return image_folder(dir, channels == 0 ? 3 : channels);
 }
 

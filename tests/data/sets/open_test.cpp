@@ -49,5 +49,5 @@ TEST_CASE("image_data: tells data sets by what is in their folder") {
   CHECK(fails([&] { image_data(folder.path(), {}, 1); }, {"CIFAR-10 has 3 channels", "got 1"}));
 
   write_file(folder / "train-images-idx3-ubyte", {0});
-  CHECK(refuses({"[fashion_mnist]", "no train-labels-idx1-ubyte"}));
+  CHECK(refuses({"[idx_data]", "there is no train-labels-idx1-ubyte, t10k-images-idx3-ubyte"}));
 }

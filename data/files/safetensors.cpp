@@ -139,7 +139,10 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
     return go(Place::entry);
   }
 
-  bool null() override { unexpected("null"); }
+  bool null() override {
+    if (place_ == Place::top && name_ == "__metadata__") return true;  // none, for the reference, too
+    unexpected("null");
+  }
   bool boolean(bool) override { unexpected("true or false"); }
   bool number_integer(std::int64_t number) override { unexpected("the number ", number); }
   bool number_float(double, const std::string& text) override { unexpected("the number ", Quoted{text}); }

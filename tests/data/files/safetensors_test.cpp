@@ -175,6 +175,7 @@ TEST_CASE("safetensors: any order, spaces, escapes, and metadata or none") {
   CHECK(complaint(good, 32) == "");
   CHECK(complaint("{}") == "");
   CHECK(complaint("{\"__metadata__\":{\"a\":\"\",\"b\":\"c\"}}") == "");
+  CHECK(complaint("{\"__metadata__\":null}") == "");
 }
 
 TEST_CASE("safetensors: names what is wrong with a file") {
@@ -220,6 +221,9 @@ TEST_CASE("safetensors: names what is wrong with a file") {
   const std::string a = entry("a", "F32", "[2,3]", "[0,24]");
   says(a + "," + a, "has the name \"a\" twice");
   says(a + "," + entry("\\u0061", "F32", "[2,3]", "[0,24]"), "has the name \"a\" twice");
+  says("\"__metadata__\":{\"a\":null}", "has null in its metadata for \"a\", expected a string");
+  says("\"__metadata__\":null,\"__metadata__\":{}", "has the name \"__metadata__\" twice");
+  says("\"a\":null", "has null for \"a\", expected an object");
   says("\"__metadata__\":{},\"__metadata__\":{}", "has the name \"__metadata__\" twice");
   says("\"__metadata__\":{\"x\":\"1\",\"x\":\"1\"}", "has the name \"x\" twice");
   says("\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\"}", "gives the dtype of the tensor \"a\" twice");

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
@@ -17,6 +18,7 @@
 #include "data/sets/find_files.h"
 #include "tensor/backend.h"
 #include "tensor/functions.h"
+#include "tensor/text.h"
 #include "tensor/threads.h"
 
 using namespace bobbin;
@@ -56,7 +58,7 @@ std::vector<std::filesystem::path> list_pictures(const std::vector<std::string>&
   std::vector<std::filesystem::path> pictures;
   for (const std::string& name : named) {
     if (name == "-") {
-      for (std::string line; std::getline(std::cin, line);)
+      for (const std::string& line : lines_of(std::string(std::istreambuf_iterator<char>(std::cin), {})))
         if (!line.empty()) pictures.emplace_back(line);
     } else if (std::filesystem::is_directory(name)) {
       const Files inside = find_files(name);

@@ -1,11 +1,14 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "tensor/real.h"
 
-/// Numbers as people read them, and names as they type them.
+/// Text as people read and write it.
 namespace bobbin {
 
 /// What printf prints, of which the first 511 bytes count.
@@ -34,6 +37,20 @@ inline std::string shell_word(const std::string& name) {
   std::string word = "'";
   for (const char c : name) c == '\'' ? word += "'\\''" : word += c;
   return word + "'";
+}
+
+/// The lines of a text without their ends, LF or as Windows writes them CR LF, and without the mark of UTF-8 that some
+/// editors put before the first. The last may have no end.
+inline std::vector<std::string> lines_of(std::string_view text) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  std::vector<std::string> lines;
+  for (std::size_t end = 0; !text.empty(); text.remove_prefix(std::min(end + 1, text.size()))) {
+    end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    lines.emplace_back(line);
+  }
+  return lines;
 }
 
 }  // namespace bobbin

@@ -1,13 +1,13 @@
 #include "data/sets/cifar10.h"
 
 #include <cctype>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "data/files/read_file.h"
 #include "tensor/check.h"
+#include "tensor/text.h"
 
 namespace bobbin {
 namespace {
@@ -22,8 +22,7 @@ std::vector<std::string> read_class_names(const fs::path& folder) {
     return {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
   std::vector<std::string> names;
   const std::vector<std::uint8_t> text = read_file("cifar10", path, 1 << 16);
-  std::istringstream lines(std::string(text.begin(), text.end()));
-  for (std::string line; std::getline(lines, line) && names.size() <= 10;) {
+  for (std::string line : lines_of(std::string(text.begin(), text.end()))) {
     while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back()))) line.pop_back();
     if (!line.empty()) names.push_back(line);
   }

@@ -126,15 +126,15 @@ std::string metrics_csv(const std::vector<EpochMetrics>& epochs, const std::vect
 
 std::vector<EpochMetrics> read_metrics(const std::filesystem::path& path) {
   const std::vector<std::uint8_t> bytes = read_file("read_metrics", path, std::uintmax_t{1} << 28);
-  std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const std::vector<std::string> lines = lines_of(text);
   std::vector<EpochMetrics> epochs;
   Metrics metrics;
-  for (std::size_t number = 1; !rest.empty(); ++number) {
-    const std::size_t end = rest.find('\n');
-    const std::string_view line = rest.substr(0, end);
+  for (std::size_t number = 1; number <= lines.size(); ++number) {
+    const std::string_view line = lines[number - 1];
     if (number == 1) metrics = parse_header(path, line);
-    check(end != std::string_view::npos, "read_metrics", "line ", number, " of ", path, " is not whole: it has no end");
-    rest.remove_prefix(end + 1);
+    check(number < lines.size() || text.ends_with('\n'), "read_metrics", "line ", number, " of ", path,
+          " is not whole: it has no end");
     if (number == 1) continue;
     const EpochMetrics e = parse(path, number, line, metrics), before = epochs.empty() ? EpochMetrics{} : epochs.back();
     check(e.epoch > before.epoch && e.step > before.step, "read_metrics", "line ", number, " of ", path, " has epoch ",

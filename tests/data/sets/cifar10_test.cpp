@@ -69,6 +69,9 @@ TEST_CASE("cifar10: class names come from batches.meta.txt, if it is there") {
   };
   CHECK(meta("a\nb\nc d\ne\nf\ng\nh\ni\nj\r\nk\n\n") ==
         std::vector<std::string>{"a", "b", "c d", "e", "f", "g", "h", "i", "j", "k"});
+  CHECK(meta("\xef\xbb\xbf"
+             "a\r\nb\r\nc\r\nd\r\ne\r\nf\r\ng\r\nh\r\ni\r\nj") ==
+        std::vector<std::string>{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"});
   CHECK(fails([&] { meta("a\nb\n"); }, {"batches.meta.txt\" has 2 lines, expected the names of 10 classes"}));
   CHECK(fails([&] { meta("a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\n"); }, {"has more than 10 lines"}));
 }

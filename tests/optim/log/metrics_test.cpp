@@ -35,6 +35,9 @@ TEST_CASE("metrics: what was written is read again") {
                                          {2, 938, 0.668701, loss_and_accuracy(INFINITY, 0.7759), 1e-7, 149.19, 423.87},
                                          {1000000, 9876543210, 0, loss_and_accuracy(123456, 1), 0, 0, 0}};
   CHECK(read_metrics(write(folder / "m.csv", metrics_csv(epochs))) == epochs);
+  std::string windows = "\xef\xbb\xbf";  // as editors there leave it
+  for (const char c : metrics_csv(epochs)) windows += c == '\n' ? std::string("\r\n") : std::string(1, c);
+  CHECK(read_metrics(write(folder / "windows.csv", windows)) == epochs);
   CHECK(read_metrics(write(folder / "none.csv", metrics_csv({}, {"val_loss", "val_acc"}))).empty());
   const double big = std::numeric_limits<double>::max();
   CHECK(read_metrics(

@@ -53,6 +53,16 @@ double share(Index part, Index all) {
   return all > 0 ? static_cast<double>(part) / static_cast<double>(all) : std::numeric_limits<double>::quiet_NaN();
 }
 
+// Over the classes for which it is a number.
+template <class F>
+double mean(const ConfusionMatrix& m, const F& of_class) {
+  double sum = 0;
+  int count = 0;
+  for (Index c = 0; c < m.num_classes(); ++c)
+    if (const double value = of_class(c); !std::isnan(value)) sum += value, ++count;
+  return count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN();
+}
+
 }  // namespace
 
 ConfusionMatrix::ConfusionMatrix(Index num_classes) {
@@ -92,6 +102,26 @@ double ConfusionMatrix::precision(Index c) const {
 double ConfusionMatrix::recall(Index c) const {
   const auto at = static_cast<std::size_t>(c);
   return share(counts_.at(at)[at], of(c));
+}
+
+double ConfusionMatrix::f1(Index c) const {
+  const auto at = static_cast<std::size_t>(c);
+  return share(2 * counts_.at(at)[at], of(c) + taken_for(c));
+}
+
+double ConfusionMatrix::macro_f1() const {
+  return mean(*this, [this](Index c) { return f1(c); });
+}
+
+double ConfusionMatrix::balanced_accuracy() const {
+  return mean(*this, [this](Index c) { return recall(c); });
+}
+
+Index ConfusionMatrix::largest_class() const {
+  Index largest = 0;
+  for (Index c = 1; c < num_classes(); ++c)
+    if (of(c) > of(largest)) largest = c;
+  return largest;
 }
 
 Image confusion_matrix_picture(const Counts& counts, const std::vector<std::string>& class_names) {

@@ -28,6 +28,15 @@ class ConfusionMatrix {
   double precision(Index c) const;
   /// Of the images of the class, the share predicted as it; NaN if there are none.
   double recall(Index c) const;
+  /// 2 TP / (2 TP + FP + FN), the harmonic mean of both; NaN for a class that neither occurs nor is predicted.
+  double f1(Index c) const;
+
+  /// The means of f1() and recall() over the classes that have one: scikit-learn's f1_score(average="macro",
+  /// zero_division=0) and balanced_accuracy_score(). NaN without images.
+  double macro_f1() const;
+  double balanced_accuracy() const;
+  /// The class with the most images, the first of several: always to say it would have the accuracy of its share.
+  Index largest_class() const;
 
  private:
   std::vector<std::vector<Index>> counts_;

@@ -38,8 +38,9 @@ struct Settings {
 Settings parse_command_line(int argc, char** argv) {
   Settings s;
   CLI::App app(
-      "Evaluates a model on a data set: accuracy, loss, precision and recall of each class, the confusion matrix (also "
-      "as confusion.png), and the worst mistakes (mistakes.png).",
+      "Evaluates a model on a data set: accuracy, also balanced, macro F1, loss, precision and recall of each class, "
+      "the "
+      "confusion matrix (also as confusion.png), and the worst mistakes (mistakes.png).",
       "evaluate");
   command_line::add_model(app, s.model, s.options);
   app.option_defaults()->always_capture_default();
@@ -111,14 +112,26 @@ Result judge(AnyModel& model, const ImageDataset& data, Index batch_size) {
   return result;
 }
 
+// Where one class is most of the images, accuracy alone says little.
+void print_balance(const ConfusionMatrix& m, const std::vector<std::string>& names) {
+  const Index largest = m.largest_class();
+  std::printf("balanced accuracy  %.4f, the mean of the classes' recalls\n", m.balanced_accuracy());
+  std::printf("macro F1           %.4f, the mean of the classes' F1 scores\n", m.macro_f1());
+  std::printf("largest class      %.4f, the accuracy of always saying \"%s\"\n",
+              static_cast<double>(m.of(largest)) / static_cast<double>(m.total()),
+              names[static_cast<std::size_t>(largest)].c_str());
+}
+
 void print_classes(const ConfusionMatrix& m, const std::vector<std::string>& names) {
   std::size_t widest = 5;
   for (const std::string& name : names) widest = std::max(widest, name.size());
   const int width = static_cast<int>(widest);
+  const auto number = [](double value) { return std::isnan(value) ? "-" : format("%.4f", value); };
   std::printf("\n%-*s  precision  recall   images\n", width, "class");
   for (Index c = 0; c < m.num_classes(); ++c)
-    std::printf("%-*s  %9.4f  %6.4f  %7lld\n", width, names[static_cast<std::size_t>(c)].c_str(), m.precision(c),
-                m.recall(c), static_cast<long long>(m.of(c)));
+    std::printf("%-*s  %9s  %6s  %7lld%s\n", width, names[static_cast<std::size_t>(c)].c_str(),
+                number(m.precision(c)).c_str(), number(m.recall(c)).c_str(), static_cast<long long>(m.of(c)),
+                m.taken_for(c) == 0 ? "  never predicted" : "");
 }
 
 // A row for each true class, a column for each predicted one, which has the row's number at its head.
@@ -161,7 +174,8 @@ int main(int argc, char** argv) try {
   check(classifier.scores == Scores::softmax, "evaluate", s.model,
         " gives each class a probability of its own, so that ",
         "a picture may have several classes or none, which is not supported: in a data set each has one");
-  TrainAndTest both = image_data(s.data_dir, classifier.preprocess, classifier.model.config().num_channels());
+  TrainAndTest both =
+      image_data(s.data_dir, classifier.preprocess, classifier.model.config().num_channels(), IfOther::convert);
   ImageDataset& data = s.split == "test" ? both.test : both.train;
   check_same_classes(classifier.class_names, data.class_names, s.by_number);
 
@@ -175,6 +189,7 @@ int main(int argc, char** argv) try {
   Result result = judge(classifier.model, data, s.batch_size);
   std::printf("accuracy  %.4f\nloss      %.4f\nimages    %lld\n", result.means.accuracy, result.means.loss,
               static_cast<long long>(result.confusion.total()));
+  print_balance(result.confusion, data.class_names);
   print_classes(result.confusion, data.class_names);
   if (data.num_classes() <= 40) print_matrix(result.confusion, data.class_names);  // more do not fit in a line
 

@@ -33,7 +33,9 @@ int main(int argc, char** argv) try {
   NamedTensors weights;
   if (!settings.finetune.empty() && !settings.checkpoint) weights = begin_with_weights(settings);
   settings.preprocess.size = settings.model.img_size();
-  TrainAndTest data = image_data(settings.data_dir, settings.preprocess, settings.channels);
+  TrainAndTest data = image_data(settings.data_dir, settings.preprocess, settings.channels,
+                                 weights.empty() ? IfOther::refuse : IfOther::keep);
+  if (!weights.empty()) fit_weights_to(data, weights, settings.model);
   if (settings.graph.empty()) check_pictures(data, settings.skip_bad);
   settings.model.num_classes() = data.train.num_classes();
   settings.model.num_channels() = data.train.channels;

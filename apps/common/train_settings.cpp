@@ -1,12 +1,15 @@
 #include "apps/common/train_settings.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 
 #include "apps/common/command_line.h"
 #include "apps/common/model_flags.h"
 #include "data/files/json.h"
 #include "data/files/write_file.h"
+#include "nn/pretrained/input_channels.h"
 #include "optim/training/run_folder.h"
 #include "optim/training/run_lock.h"
 #include "tensor/check.h"
@@ -322,6 +325,31 @@ NamedTensors begin_with_weights(Settings& s) {
   return std::move(file.tensors);
 }
 
+void fit_weights_to(TrainAndTest& data, NamedTensors& weights, const AnyConfig& model) {
+  const Index from = model.num_channels(), to = data.train.channels;
+  if (from == to) return;
+  Preprocess preprocess = data.train.preprocess;
+  adapt_input_conv(weights, preprocess, from, to);
+  data.train.preprocess = data.test.preprocess = preprocess;
+  std::fprintf(stderr,
+               "train: the weights are for images of %d channel%s, %s has %d: the first convolution's are %s, as timm "
+               "does it; mean and std are averaged\n",
+               static_cast<int>(from), from == 1 ? "" : "s", data.name.c_str(), static_cast<int>(to),
+               to == 1 ? "summed over the channels" : "repeated and scaled down");
+}
+
+// The class with the most images to validate, if it has many more than others.
+std::string describe_balance(const ImageDataset& test) {
+  std::vector<Index> counts(test.class_names.size());
+  for (const int label : test.labels) ++counts[static_cast<std::size_t>(label)];
+  const auto largest = std::max_element(counts.begin(), counts.end());
+  const double share = static_cast<double>(*largest) / static_cast<double>(test.count());
+  if (share * static_cast<double>(counts.size()) < 1.5) return "";
+  const std::string& name = test.class_names[static_cast<std::size_t>(largest - counts.begin())];
+  return "\n         always to say \"" + name + "\" would have the accuracy " + format("%.4f", share) +
+         " on the images to validate";
+}
+
 std::string describe(const TrainAndTest& data) {
   const auto text = [](Size2 size) { return std::to_string(size.height) + " x " + std::to_string(size.width); };
   const ImageDataset& train = data.train;
@@ -335,7 +363,7 @@ std::string describe(const TrainAndTest& data) {
   else
     words += counts + text(own_size) + (size == own_size ? "" : " resized to " + text(size));
   for (const std::string& note : train.notes) words += "\n         " + note;
-  return words;
+  return words + describe_balance(data.test);
 }
 
 }  // namespace bobbin

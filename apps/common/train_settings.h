@@ -61,6 +61,10 @@ std::string new_folder(const std::string& preset);
 /// says, and says on stderr what was taken that foreign weights do not say. Returns the weights.
 NamedTensors begin_with_weights(Settings& s);
 
+/// Where the images have another number of channels than the model of the weights: makes the weights, and how images
+/// are prepared, those for the images, see adapt_input_conv(), and says so on stderr.
+void fit_weights_to(TrainAndTest& data, NamedTensors& weights, const AnyConfig& model);
+
 /// "Fashion-MNIST, 60,000 images to train on, 10,000 to validate, 28 x 28 resized to 96 x 96", and a line for each of
 /// its notes.
 std::string describe(const TrainAndTest& data);

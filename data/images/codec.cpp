@@ -112,11 +112,6 @@ Checked check_file(const std::filesystem::path& path) {
   return file;
 }
 
-// As in Pillow's convert("L"): ITU-R 601's luma, rounded.
-std::uint8_t luma(const std::uint8_t* rgb) {
-  return static_cast<std::uint8_t>((19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 0x8000) >> 16);
-}
-
 }  // namespace
 
 Image read_image(const std::filesystem::path& path, Index channels, bool exif) {
@@ -136,7 +131,9 @@ Image read_image(const std::filesystem::path& path, Index channels, bool exif) {
       const std::uint8_t* in = pixels.line(y);
       std::uint8_t* out = image.bytes.data() + (c * height + y) * width;
       for (Index x = 0; x < width; ++x)
-        out[x] = pixels.channels == 1 ? in[x] : channels == 3 ? in[3 * x + c] : luma(in + 3 * x);
+        out[x] = pixels.channels == 1 ? in[x]
+                 : channels == 3      ? in[3 * x + c]
+                                      : luma(in[3 * x], in[3 * x + 1], in[3 * x + 2]);
     }
   return image;
 }

@@ -47,6 +47,18 @@ Image centre(const Image& image, Size2 size, bool down) {
 
 }  // namespace
 
+Image with_channels(Image image, Index channels) {
+  if (image.channels == channels) return image;
+  check((image.channels == 1 && channels == 3) || (image.channels == 3 && channels == 1), "with_channels",
+        "a picture of ", image.channels, " channels cannot become one of ", channels, ": expected 1 and 3");
+  const auto plane = static_cast<std::size_t>(image.height * image.width);
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(channels) * plane);
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = channels == 3 ? image.bytes[i % plane]
+                             : luma(image.bytes[i], image.bytes[plane + i], image.bytes[2 * plane + i]);
+  return {channels, image.height, image.width, std::move(bytes)};
+}
+
 Image fit(Image image, const Preprocess& preprocess) {
   const double share = preprocess.crop_pct;
   const Size2 size = preprocess.size;

@@ -13,6 +13,15 @@ struct Image {
   std::vector<std::uint8_t> bytes;  ///< (C, H, W), 0 is black, 255 is white
 };
 
+/// The luma of a colour, as in Pillow's convert("L"): ITU-R 601's, rounded.
+inline std::uint8_t luma(int red, int green, int blue) {
+  return static_cast<std::uint8_t>((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16);
+}
+
+/// The picture with 1 channel or 3: grey is repeated, of colours the luma is taken.
+/// Throws Error unless both numbers are 1 or 3, or equal.
+Image with_channels(Image image, Index channels);
+
 /// Resizes the picture to preprocess.size and cuts off what crop_pct leaves out; bytes to bytes. To the bit what
 /// torchvision's Resize and CenterCrop make of a PIL image, and where size is no square timm's ResizeKeepRatio.
 /// Throws Error for a crop_pct out of its range, and where resize() does.

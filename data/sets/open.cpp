@@ -42,13 +42,29 @@ TrainAndTest read(const fs::path& dir, Index channels) {
   return image_folder(dir, channels == 0 ? 3 : channels);
 }
 
+void convert(ImageDataset& data, Index channels) {
+  std::vector<std::uint8_t> images;
+  images.reserve(data.images.size() / static_cast<std::size_t>(data.channels) * static_cast<std::size_t>(channels));
+  for (Index i = 0; i < data.count(); ++i) {
+    const Image image = with_channels(data.image(i), channels);
+    images.insert(images.end(), image.bytes.begin(), image.bytes.end());
+  }
+  data.notes.push_back(channels == 3 ? "grey images, for a model of colours: three equal channels"
+                                     : "images in colours, for a model of greys: their luma");
+  data.images = std::move(images);
+  data.channels = channels;
+}
+
 }  // namespace
 
-TrainAndTest image_data(const fs::path& dir, Preprocess preprocess, Index channels) {
+TrainAndTest image_data(const fs::path& dir, Preprocess preprocess, Index channels, IfOther other) {
   TrainAndTest data = read(dir, channels);
-  check(channels == 0 || data.train.channels == channels, "image_data", data.name, " has ", data.train.channels,
+  const bool as_wanted = channels == 0 || data.train.channels == channels;
+  if (!as_wanted && other == IfOther::convert)
+    for (ImageDataset* part : {&data.train, &data.test}) convert(*part, channels);
+  check(as_wanted || other != IfOther::refuse, "image_data", data.name, " has ", data.train.channels,
         " channels, and only pictures in folders can be read with another number, got ", channels);
-  spread(preprocess, data.train.channels);
+  if (as_wanted || other == IfOther::convert) spread(preprocess, data.train.channels);
   data.train.preprocess = data.test.preprocess = preprocess;
   return data;
 }

@@ -73,6 +73,7 @@ std::string describe_model(const ModelDescription& d) {
                              {"config", to_json(fields_of(config))},
                              {"class_names", d.class_names},
                              {"preprocess", to_json(fields_of(preprocess))}};
+  if (!preprocess.no_exif) all["preprocess"].erase("no_exif");
   if (d.scores == Scores::sigmoid) all["scores"] = "sigmoid";
   return to_text(all);
 }

@@ -63,8 +63,9 @@ struct ModelFileOptions {
 };
 
 /// The text of a description, which our files have under the key "bobbin" of their metadata: JSON with `model`, the
-/// model's name, its `config`, `class_names`, `preprocess`, and `scores` where these are no softmax. Throws Error
-/// unless there is a name for each class and preprocess.size is the model's image size.
+/// model's name, its `config`, `class_names`, `preprocess`, in it `no_exif` only where it is true, and `scores` where
+/// these are no softmax. Throws Error unless there is a name for each class and preprocess.size is the model's image
+/// size.
 std::string describe_model(const ModelDescription& description);
 
 /// Reads what describe_model() writes; without `model`, as in the first files, it is a ViT. `place` says in errors

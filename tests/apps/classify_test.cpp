@@ -11,10 +11,12 @@
 #include <vector>
 
 #include "data/images/codec.h"
+#include "data/sets/open.h"
 #include "nn/models/vit.h"
 #include "nn/pretrained/model_file.h"
 #include "tensor/functions.h"
 #include "tests/apps/program.h"
+#include "tests/data/files.h"
 #include "tests/golden/golden.h"
 #include "tests/nn/pretrained/write_classifier.h"
 
@@ -127,6 +129,11 @@ TEST_CASE("classify: folders, a list on stdin, and pictures that cannot be read"
                           program("classify") + " " + f.path("model.safetensors") + " - --format csv -k 1");
   CHECK(list.status == 0);
   CHECK(list.output.find("b.JPG") < list.output.find("a.png"));
+  const Result from_windows =
+      run("printf '\\357\\273\\277%s\\r\\n\\r\\n%s' " + f.path("b.JPG") + " " + f.path("a.png") + " | " +
+          program("classify") + " " + f.path("model.safetensors") + " - --format csv -k 1");
+  CHECK(from_windows.status == 0);
+  CHECK(from_windows.output == list.output);
 }
 
 TEST_CASE("classify, evaluate, attention: a mistake is one sentence") {
@@ -503,4 +510,56 @@ TEST_CASE("classify, evaluate, train: pictures are turned as their Exif says, un
     CHECK(read_model_file(folder + "/model.safetensors").preprocess.no_exif == off);
     check_refuses("train", "--no-exif --resume '" + folder + "'", 1, "--no-exif cannot be chosen with --resume");
   }
+}
+
+TEST_CASE("evaluate, train: images of another number of channels, and classes of which one is most of the images") {
+  Fixture f;
+  const fs::path mnist = f.folder / "MNIST/raw";
+  fs::create_directories(mnist);
+  const Bytes labels{0, 0, 0, 0, 0, 0, 0, 1, 2, 0};
+  for (const char* part : {"train", "t10k"}) {
+    write_file(mnist / (std::string(part) + "-images-idx3-ubyte"), idx({10, 8, 8}, noise(640)));
+    write_file(mnist / (std::string(part) + "-labels-idx1-ubyte"), idx({10}, labels));
+  }
+  Rng rng(5);
+  ViTConfig config = f.model.config;
+  config.num_channels = 3;
+  config.num_classes = 10;
+  ViT color(config, rng);
+  const std::vector<std::string> digits{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+  const Preprocess preprocess{
+      .size = 8, .mean = {real(0.5), real(0.25), real(0.75)}, .std = {real(0.5), real(0.5), real(0.25)}};
+  write_classifier(f.folder / "color.safetensors", color, digits, preprocess);
+
+  const Result r = run(program("evaluate") + " " + f.path("color.safetensors") + " --data " + f.path("MNIST") +
+                       " --output-dir " + f.path("out"));
+  INFO(r.output);
+  REQUIRE(r.status == 0);
+  CHECK(contains(r.output, "grey images, for a model of colours: three equal channels\n"));
+  CHECK(contains(r.output, "\nlargest class      0.8000, the accuracy of always saying \"0\"\n"));
+  CHECK(contains(r.output, "\nbalanced accuracy  0."));
+  CHECK(contains(r.output, "\nmacro F1           0."));
+  CHECK(contains(r.output, "-       -        0  never predicted\n"));  // of 3 ... 9 there are no images
+  CHECK(!contains(r.output, "nan"));
+  eval(color);
+  int right = 0;
+  const TrainAndTest data = image_data(mnist, preprocess, 3, IfOther::convert);
+  for (Index i = 0; i < 10; ++i)
+    right += argmax(color(to_tensor(data.test.image(i), data.test.preprocess)).value())[0] == labels[i];
+  CHECK(contains(r.output, "accuracy  " + std::to_string(right / 10.0).substr(0, 6) + "\n"));
+
+  const Result tuned = run(program("train") + " --finetune " + f.path("color.safetensors") + " --data " +
+                           f.path("MNIST") + " --epochs 1 --output-dir " + f.path("run"));
+  INFO(tuned.output);
+  REQUIRE(tuned.status == 0);
+  CHECK(contains(tuned.output,
+                 "train: the weights are for images of 3 channels, MNIST has 1: the first convolution's "
+                 "are summed over the channels, as timm does it; mean and std are averaged\n"));
+  CHECK(contains(tuned.output, "always to say \"0\" would have the accuracy 0.8000 on the images to validate\n"));
+  const ModelFile file = read_model_file(f.folder / "run/model.safetensors");
+  CHECK(file.config.num_channels() == 1);
+  CHECK(file.preprocess.mean == std::vector<real>{real(0.5)});
+  const Result again = run(program("train") + " --resume " + f.path("run") + " --epochs 2");
+  INFO(again.output);
+  CHECK(again.status == 0);
 }

@@ -481,7 +481,8 @@ TEST_CASE("classify, evaluate, train: pictures are turned as their Exif says, un
     INFO(r.output);
     REQUIRE(r.status == 0);
     std::vector<real> numbers;
-    for (const auto& answer : nlohmann::json::parse(r.output)[0]["classes"]) numbers.push_back(answer["logit"]);
+    const nlohmann::json answers = nlohmann::json::parse(r.output);
+    for (const auto& answer : answers[0]["classes"]) numbers.push_back(answer["logit"]);
     return numbers;
   };
   const auto of = [&](bool exif) {

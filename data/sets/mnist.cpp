@@ -67,8 +67,9 @@ std::map<std::string, Paths> find_in(const fs::path& folder) {
   std::sort(paths.begin(), paths.end());
   for (fs::path path : paths) {
     const std::optional<Name> name = parse(path.filename().string());
+    if (!name) continue;
     if (fs::is_directory(path, unreadable)) path /= path.filename();
-    if (!name || !fs::exists(path, unreadable) || fs::is_directory(path, unreadable)) continue;
+    if (!fs::exists(path, unreadable) || fs::is_directory(path, unreadable)) continue;
     fs::path& place = found[name->set][name->which];
     if (place.empty()) place = path;
   }

@@ -10,10 +10,12 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "data/files/other_file.h"
 #include "data/files/read_file.h"
 #include "data/files/write_file.h"
 #include "tensor/check.h"
@@ -36,28 +38,43 @@ constexpr std::size_t max_token = 16 << 20;        // the JSON parser keeps a to
 
 struct Type {
   const char* name;
-  std::uint64_t size;
+  std::uint64_t bits;
+  bool readable = false;
+  std::uint64_t size() const { return bits / 8; }
 };
-constexpr Type f32{"F32", 4}, f64{"F64", 8}, f16{"F16", 2}, bf16{"BF16", 2}, i64{"I64", 8};
+constexpr Type f32{"F32", 32, true}, f64{"F64", 64, true}, f16{"F16", 16, true}, bf16{"BF16", 16, true},
+    i64{"I64", 64, true};
+// The others of the format.
+constexpr Type others[] = {{"BOOL", 8},    {"U8", 8},      {"I8", 8},          {"U16", 16},        {"I16", 16},
+                           {"U32", 32},    {"I32", 32},    {"U64", 64},        {"C64", 64},        {"F8_E5M2", 8},
+                           {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"F6_E2M3", 6},
+                           {"F6_E3M2", 6}, {"F4", 4}};
 constexpr Type of_real = sizeof(real) == sizeof(float) ? f32 : f64;
 
 const Type* find_type(const std::string& name) {
   for (const Type* type : {&f32, &f64, &f16, &bf16, &i64})
     if (name == type->name) return type;
+  for (const Type& type : others)
+    if (name == type.name) return &type;
   return nullptr;
 }
 
 struct Entry {
   const Type* type = nullptr;
-  std::optional<Shape> shape;
+  std::optional<std::vector<Index>> sizes;  // of its axes, at most one more than a Shape has
+  Index count = 1;                          // of its numbers: the product of all sizes
   std::optional<std::uint64_t> begin, end;
+  std::string unreadable;  // why it cannot be a Tensor, if it cannot
 };
+
+// What becomes of a tensor that cannot be had as `real`: the file is refused, or read without it.
+enum class Unreadable { refuse, leave };
 
 // Receives the header from the JSON parser piece by piece and takes only what the format has, so that no document,
 // however large or deep, is ever built.
 class Header : public nlohmann::json_sax<nlohmann::json> {
  public:
-  explicit Header(const std::filesystem::path& path) : path_(path) {}
+  Header(const std::filesystem::path& path, Unreadable unreadable) : path_(path), unreadable_(unreadable) {}
 
   std::map<std::string, Entry> entries;
   std::map<std::string, std::string> metadata;
@@ -69,8 +86,11 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
   }
   bool end_object() override {
     if (place_ == Place::entry) {
-      const char* absent = !entry_.type ? "dtype" : !entry_.shape ? "shape" : !entry_.end ? "data_offsets" : nullptr;
+      const char* absent = !entry_.type ? "dtype" : !entry_.sizes ? "shape" : !entry_.end ? "data_offsets" : nullptr;
       require(!absent, " has no ", absent, " for the tensor ", Quoted{name_});
+      entry_.unreadable = why_unreadable();
+      require(entry_.unreadable.empty() || unreadable_ == Unreadable::leave, " has the tensor ", Quoted{name_}, " ",
+              entry_.unreadable);
       entries.at(name_) = std::exchange(entry_, {});
     }
     return go(Place::top);
@@ -99,13 +119,13 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
     require(!entry_.type, " gives the dtype of the tensor ", Quoted{name_}, " twice");
     entry_.type = find_type(text);
     require(entry_.type, " has the tensor ", Quoted{name_}, " with numbers of type ", Quoted{text},
-            ", can read F32, F64, F16, BF16 and I64");
+            ", which the format does not have");
     return true;
   }
   bool start_array(std::size_t) override {
     if (place_ != Place::entry || field_ == "dtype") unexpected("an array");
     const bool is_shape = field_ == "shape";
-    require(is_shape ? !entry_.shape : !entry_.end, " gives the ", field_, " of the tensor ", Quoted{name_}, " twice");
+    require(is_shape ? !entry_.sizes : !entry_.end, " gives the ", field_, " of the tensor ", Quoted{name_}, " twice");
     numbers_.clear();
     return go(is_shape ? Place::shape : Place::offsets);
   }
@@ -113,23 +133,21 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
     if (place_ != Place::shape && place_ != Place::offsets) unexpected("a number");
     require(number <= std::numeric_limits<Index>::max(), " says ", number, " in the ", field_, " of the tensor ",
             Quoted{name_}, ", which is more than any file holds");
-    if (place_ == Place::shape) {
-      require(numbers_.size() < Shape::max_rank, " has the tensor ", Quoted{name_}, " with more than ", Shape::max_rank,
-              " axes, which is the most that a tensor can have");
-      require(number > 0, " has the tensor ", Quoted{name_}, " with an axis of size 0, expected 1 or more");
-    }
     require(place_ == Place::shape || numbers_.size() < 2, " has more than two data_offsets of the tensor ",
             Quoted{name_}, ", expected begin and end");
-    numbers_.push_back(static_cast<Index>(number));
+    const auto n = static_cast<Index>(number);
+    if (place_ == Place::shape)
+      require(numbers_.size() < Shape::max_rank || unreadable_ == Unreadable::leave, " has the tensor ", Quoted{name_},
+              " with more than ", Shape::max_rank, " axes, which is the most that a tensor can have");
+    if (place_ == Place::shape)
+      require(!__builtin_mul_overflow(entry_.count, n, &entry_.count), " has the tensor ", Quoted{name_},
+              " with sizes that multiply to more than 2^63 numbers");
+    if (numbers_.size() <= Shape::max_rank) numbers_.push_back(n);  // more would only cost memory
     return true;
   }
   bool end_array() override {
     if (place_ == Place::shape) {
-      Index size = 1;
-      for (const Index n : numbers_)
-        require(!__builtin_mul_overflow(size, n, &size), " has the tensor ", Quoted{name_},
-                " with sizes that multiply to more than 2^63 numbers");
-      entry_.shape.emplace(numbers_.data(), static_cast<int>(numbers_.size()));
+      entry_.sizes = numbers_;
     } else {
       require(numbers_.size() == 2, " has ", numbers_.size(), " data_offsets of the tensor ", Quoted{name_},
               ", expected two: begin and end");
@@ -163,6 +181,17 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
     place_ = place;
     return true;
   }
+  // Why the tensor at hand cannot be a Tensor, or nothing.
+  std::string why_unreadable() const {
+    std::ostringstream why;
+    if (!entry_.type->readable)
+      why << "with numbers of type " << Quoted{entry_.type->name} << ", can read F32, F64, F16, BF16 and I64";
+    else if (entry_.sizes->size() > Shape::max_rank)
+      why << "with more than " << Shape::max_rank << " axes, which is the most that a tensor can have";
+    else if (entry_.count == 0)
+      why << "with an axis of size 0, expected 1 or more";
+    return why.str();
+  }
   template <class... Parts>
   [[noreturn]] void unexpected(const Parts&... what) const {
     switch (place_) {
@@ -182,6 +211,7 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
   }
 
   const std::filesystem::path& path_;
+  Unreadable unreadable_;
   Place place_ = Place::start;
   std::string name_, note_, field_;  // the tensor, the key in the metadata, the tensor's field that we are at
   Entry entry_;
@@ -207,12 +237,29 @@ class File {
           " cannot be read to its end");
     left_ -= count;
   }
+  void skip(std::uint64_t count) {
+    stream_.seekg(static_cast<std::streamoff>(count), std::ios::cur);
+    left_ -= count;
+  }
 
  private:
   const std::filesystem::path& path_;
   std::ifstream stream_;
   std::uint64_t left_ = 0;
 };
+
+// Throws, and calls it by its name, for a file that does not begin as the format does and is known to be another.
+void refuse_other_file(const std::filesystem::path& path) {
+  if (std::error_code error; std::filesystem::is_regular_file(path, error)) {
+    std::ifstream file(path, std::ios::binary);
+    std::uint64_t length = 0;
+    char brace = 0;
+    file.read(reinterpret_cast<char*>(&length), sizeof length).get(brace);
+    if (brace == '{' && length <= max_header) return;
+  }
+  const std::string other = what_it_is(path);
+  check(other.empty(), "read_safetensors", path, " ", other);
+}
 
 // Whether a token longer than max_token may be in the text: it has a piece of that length without a quote.
 bool has_endless_token(const std::string& text) {
@@ -227,7 +274,7 @@ bool has_endless_token(const std::string& text) {
   return false;
 }
 
-Header read_header(File& file, const std::filesystem::path& path) {
+Header read_header(File& file, const std::filesystem::path& path, Unreadable unreadable) {
   std::uint64_t length = 0;
   check(file.left() >= sizeof length, "read_safetensors", path, " is not a safetensors file: it has ", file.left(),
         " bytes, and the length of its header alone would take 8");
@@ -244,12 +291,19 @@ Header read_header(File& file, const std::filesystem::path& path) {
   check(text.find('\0') == std::string::npos, "read_safetensors", path, " has a zero byte in its header");
   check(!has_endless_token(text), "read_safetensors", path, " has more than ", max_token,
         " bytes in one piece of its header");
-  Header header(path);
+  Header header(path, unreadable);
   nlohmann::json::sax_parse(text, &header);
   return header;
 }
 
 using NamedEntry = std::pair<const std::string, Entry>;
+
+// "(3, 4)".
+std::string sizes_text(const std::vector<Index>& sizes) {
+  std::string text;
+  for (const Index n : sizes) text += (text.empty() ? "" : ", ") + std::to_string(n);
+  return "(" + text + ")";
+}
 
 // The entries in the order of their numbers in the file, once these are known to fill it without hole or overlap.
 std::vector<const NamedEntry*> in_order(const Header& header, std::uint64_t file_left,
@@ -263,11 +317,11 @@ std::vector<const NamedEntry*> in_order(const Header& header, std::uint64_t file
   for (const NamedEntry* named : order) {
     const auto& [name, entry] = *named;
     const std::uint64_t begin = *entry.begin, end = *entry.end;
-    std::uint64_t bytes = 0;
-    check(!__builtin_mul_overflow(static_cast<std::uint64_t>(entry.shape->size()), entry.type->size, &bytes) &&
-              begin <= end && end - begin == bytes,
+    std::uint64_t bits = 0;
+    check(!__builtin_mul_overflow(static_cast<std::uint64_t>(entry.count), entry.type->bits, &bits) && bits % 8 == 0 &&
+              begin <= end && end - begin == bits / 8,
           "read_safetensors", path, " has the tensor ", Quoted{name}, " at the bytes ", begin, " to ", end,
-          ", which do not fit its shape ", *entry.shape, " in ", entry.type->name);
+          ", which do not fit its shape ", sizes_text(*entry.sizes), " in ", entry.type->name);
     check(begin == at, "read_safetensors", path, " has the tensor ", Quoted{name}, " at byte ", begin,
           " of the numbers, expected it at ", at, ": each tensor begins where the one before ends");
     at = end;
@@ -297,34 +351,63 @@ float from_f16(std::uint16_t h) {
 // The upper half of a float.
 float from_bf16(std::uint16_t b) { return std::bit_cast<float>(static_cast<std::uint32_t>(b) << 16); }
 
+// Returns why the tensor cannot be had, or nothing: a number that is too large for single precision. All of its bytes
+// are read either way.
 template <class Wide, class Stored>
-void read_numbers(File& file, Staging& numbers, Wide (*convert)(Stored), const NamedEntry& entry,
-                  const std::filesystem::path& path) {
+std::string read_numbers(File& file, Staging& numbers, Wide (*convert)(Stored)) {
   std::array<Stored, 8192> buffer;
+  std::ostringstream why;
   real* to = numbers.data();
   for (auto left = static_cast<std::size_t>(numbers.shape().size()); left > 0;) {
     const std::size_t count = std::min(left, buffer.size());
     file.read(buffer.data(), count * sizeof(Stored));
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < count; ++i, ++to) {
       const Wide number = convert(buffer[i]);
       *to = static_cast<real>(number);
-      check(std::isinf(*to) == std::isinf(number), "read_safetensors", path, " has the number ", number,
-            " in the tensor ", Quoted{entry.first}, ", which is too large for single precision");
-      ++to;
+      if (std::isinf(*to) != std::isinf(number) && why.view().empty())
+        why << "with the number " << number << ", which is too large for single precision";
     }
     left -= count;
   }
+  return why.str();
 }
 
-Tensor read_tensor(File& file, const NamedEntry& named, const std::filesystem::path& path) {
-  const Type* type = named.second.type;
-  Staging numbers(*named.second.shape);
-  if (type == &f32) read_numbers(file, numbers, from_f32, named, path);
-  if (type == &f64) read_numbers(file, numbers, from_f64, named, path);
-  if (type == &f16) read_numbers(file, numbers, from_f16, named, path);
-  if (type == &bf16) read_numbers(file, numbers, from_bf16, named, path);
-  if (type == &i64) read_numbers(file, numbers, from_i64, named, path);
-  return std::move(numbers).tensor();
+// To the tensors of `result`, or to those that were not read.
+void read_tensor(File& file, const NamedEntry& named, ReadableTensors& result) {
+  const auto& [name, entry] = named;
+  const Type* type = entry.type;
+  if (!entry.unreadable.empty()) {
+    file.skip(*entry.end - *entry.begin);
+    result.unread.emplace(name, entry.unreadable);
+    return;
+  }
+  Staging numbers(Shape(entry.sizes->data(), static_cast<int>(entry.sizes->size())));
+  std::string why;
+  if (type == &f32) why = read_numbers(file, numbers, from_f32);
+  if (type == &f64) why = read_numbers(file, numbers, from_f64);
+  if (type == &f16) why = read_numbers(file, numbers, from_f16);
+  if (type == &bf16) why = read_numbers(file, numbers, from_bf16);
+  if (type == &i64) why = read_numbers(file, numbers, from_i64);
+  if (!why.empty()) {
+    result.unread.emplace(name, why);
+    return;
+  }
+  result.tensors.emplace(name, std::move(numbers).tensor());
+  if (type == &i64) result.whole.insert(name);
+}
+
+ReadableTensors read(const std::filesystem::path& path, Unreadable unreadable) {
+  refuse_other_file(path);
+  File file(path);
+  Header header = read_header(file, path, unreadable);
+  ReadableTensors result;
+  for (const NamedEntry* named : in_order(header, file.left(), path)) {
+    read_tensor(file, *named, result);
+    if (unreadable == Unreadable::refuse && !result.unread.empty())
+      fail("read_safetensors", path, " has the tensor ", Quoted{named->first}, " ", result.unread.begin()->second);
+  }
+  result.metadata = std::move(header.metadata);
+  return result;
 }
 
 struct Written {
@@ -352,7 +435,7 @@ std::string header_text(const std::filesystem::path& path, const NamedTensors& t
   std::uint64_t end = 0;
   for (const auto& [name, tensor, type] : in_order(tensors, whole)) {
     check(name != "__metadata__", "write_safetensors", "a tensor cannot have the name __metadata__");
-    const std::uint64_t begin = std::exchange(end, end + static_cast<std::uint64_t>(tensor.size()) * type.size);
+    const std::uint64_t begin = std::exchange(end, end + static_cast<std::uint64_t>(tensor.size()) * type.size());
     header[name] = {{"dtype", type.name},
                     {"shape", std::vector<Index>(tensor.shape().begin(), tensor.shape().end())},
                     {"data_offsets", {begin, end}}};
@@ -389,15 +472,9 @@ void append(std::string& content, const std::vector<T>& numbers) {
 
 }  // namespace
 
-Safetensors read_safetensors(const std::filesystem::path& path) {
-  File file(path);
-  Header header = read_header(file, path);
-  Safetensors result;
-  for (const NamedEntry* named : in_order(header, file.left(), path))
-    result.tensors.emplace(named->first, read_tensor(file, *named, path));
-  result.metadata = std::move(header.metadata);
-  return result;
-}
+Safetensors read_safetensors(const std::filesystem::path& path) { return read(path, Unreadable::refuse); }
+
+ReadableTensors read_readable_safetensors(const std::filesystem::path& path) { return read(path, Unreadable::leave); }
 
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        std::map<std::string, std::string> metadata, const std::set<std::string>& whole) {
@@ -405,7 +482,7 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
   const std::uint64_t length = text.size();
   std::uint64_t bytes = 0;
   for (const auto& [name, tensor, type] : in_order(tensors, whole))
-    bytes += static_cast<std::uint64_t>(tensor.size()) * type.size;
+    bytes += static_cast<std::uint64_t>(tensor.size()) * type.size();
   std::string content(sizeof length, '\0');
   content.reserve(sizeof length + length + bytes);
   std::memcpy(content.data(), &length, sizeof length);

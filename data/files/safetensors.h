@@ -24,9 +24,19 @@ struct Safetensors {
 /// notes. Everything that the header says is checked against the size of the file before memory is taken for it, so
 /// that reading takes about the memory of the tensors and the header, whatever the file claims. Throws Error, which
 /// names the file and what is wrong in it, unless it follows the format to the letter: no byte of it unused, none used
-/// twice, no name twice. Also for a tensor of another type, of more than Shape::max_rank axes, with no numbers in it,
-/// or with a number too large for `real`.
+/// twice, no name twice. A file that is something else is called by its name; see what_it_is(). Throws also for a
+/// tensor of another type, of more than Shape::max_rank axes, with no numbers in it, or with a number too large for
+/// `real`.
 Safetensors read_safetensors(const std::filesystem::path& path);
+
+/// The content of a safetensors file as far as it can be had as `real`.
+struct ReadableTensors : Safetensors {
+  std::map<std::string, std::string> unread{};  ///< the other tensors, and why: "with numbers of type \"BOOL\", ..."
+  std::set<std::string> whole{};                ///< those of `tensors` that are whole numbers in the file, of type I64
+};
+
+/// The same, but for a tensor that cannot be read, which is left out: whoever does not need it is not hindered.
+ReadableTensors read_readable_safetensors(const std::filesystem::path& path);
 
 /// Writes the tensors as such a file: as I64 those that `whole` names, of whole numbers, then the others as F32, or F64
 /// where `real` is double, each in the order of their names. The metadata get "format": "pt" if they have no "format";

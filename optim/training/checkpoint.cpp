@@ -217,7 +217,8 @@ void write_checkpoint(const fs::path& path, const Checkpoint& c) {
 Checkpoint read_checkpoint(const fs::path& path) {
   const Safetensors file = read_safetensors(path);
   check(file.metadata.contains("training"), "read_checkpoint", path,
-        " is no checkpoint: it holds tensors, but not the state of a training run");
+        " is no checkpoint: it holds tensors, but not the state of a training run; train --finetune begins with the "
+        "weights of such a file, and --resume goes on from a run's folder or a checkpoint-STEP.safetensors in it");
   Checkpoint c{.parameters = with_prefix(file.tensors, "parameters."),
                .buffers = with_prefix(file.tensors, "buffers."),
                .optimizer_state = with_prefix(file.tensors, "optimizer.")};

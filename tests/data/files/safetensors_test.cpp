@@ -186,7 +186,7 @@ TEST_CASE("safetensors: names what is wrong with a file") {
 
   CHECK(complaint(Bytes{1, 2, 3}) == Contains("it has 3 bytes, and the length of its header alone would take 8"));
   CHECK(complaint(Bytes{0, 0, 0, 0, 0, 0, 0, 0}) == Contains("does not begin with {"));
-  CHECK(complaint(Bytes{'P', 'K', 3, 4, 0, 0, 8, 8}) == Contains("claims a header of 578712552184433488"));
+  CHECK(complaint(Bytes{'P', 'Q', 3, 4, 0, 0, 8, 8}) == Contains("claims a header of 578712552184435024"));
   CHECK(complaint(Bytes{1, 0xe1, 0xf5, 5, 0, 0, 0, 0}) == Contains("claims a header of 100000001 bytes"));
   CHECK(complaint(Bytes{0, 0xe1, 0xf5, 5, 0, 0, 0, 0, '{'}) == Contains("should have 100000000 bytes, and only 1"));
   CHECK(complaint(" {}") == Contains("does not begin with {"));
@@ -203,6 +203,7 @@ TEST_CASE("safetensors: names what is wrong with a file") {
     CHECK(complaint("{" + inside + "}", 24) == Contains(what.c_str()));
   };
   // The three levels, and nothing else on them.
+  CHECK(read(file_of("{\"__metadata__\":null}", 0)).metadata.empty());  // as the reference reads it
   says("\"a\":null", "has null for \"a\", expected an object");
   says("\"a\":[[[[", "has an array for \"a\", expected an object");
   says("\"a\":{\"b\":{}}", "says \"b\" of the tensor \"a\", expected dtype, shape and data_offsets only");
@@ -262,6 +263,42 @@ TEST_CASE("safetensors: names what is wrong with a file") {
   says("\"" + std::string(5000, 'x') + "\\n\":1", "has a number for \"" + std::string(100, 'x') + "...\", expected");
 }
 
+TEST_CASE("safetensors: what cannot be read hinders only those who need it") {
+  const TempFolder folder;
+  const std::string entries[] = {
+      entry("a", "F32", "[2]", "[0,8]"),         entry("bool", "BOOL", "[3]", "[8,11]"),
+      entry("empty", "F32", "[3,0]", "[11,11]"), entry("f4", "F4", "[2,3]", "[11,14]"),
+      entry("f8", "F8_E4M3", "[2]", "[14,16]"),  entry("long", "BOOL", "[1,1,1,1,1,1,1,1]", "[16,17]"),
+      entry("n", "I64", "[1]", "[17,25]"),       entry("z", "F64", "[1]", "[25,33]")};
+  std::string header;
+  for (const std::string& one : entries) header += (header.empty() ? "{" : ",") + one;
+  Bytes file = file_of(header + "}", 33);
+  const double huge = 1e300, last = 7;
+  std::memcpy(&file[file.size() - 8], &huge, 8);
+  const auto path = write_file(folder / "x.safetensors", file);
+  const ReadableTensors got = read_readable_safetensors(path);
+  CHECK(got.tensors.size() == 2);
+  CHECK(got.tensors.contains("a"));
+  CHECK(got.whole == std::set<std::string>{"n"});
+  CHECK(got.unread.size() == 6);
+  CHECK(contains(got.unread.at("bool"), "with numbers of type \"BOOL\", can read F32"));
+  CHECK(contains(got.unread.at("empty"), "with an axis of size 0"));
+  CHECK(contains(got.unread.at("f4"), "of type \"F4\""));
+  CHECK(contains(got.unread.at("long"), "of type \"BOOL\""));
+  CHECK(contains(got.unread.at("z"), "with the number 1e+300, which is too large"));
+  CHECK(fails([&] { read_safetensors(path); }, {"the tensor \"bool\" with numbers of type \"BOOL\""}));
+  // The others are read from their places.
+  std::memcpy(&file[file.size() - 8], &last, 8);
+  CHECK(read_readable_safetensors(write_file(path, file)).tensors.at("z").item() == 7);
+  // Their bytes count: three numbers of four bits are no whole bytes, and lengths must be right.
+  CHECK(fails(
+      [&] { read_readable_safetensors(write_file(path, file_of("{" + entry("a", "F4", "[3]", "[0,1]") + "}", 1))); },
+      {"do not fit its shape (3) in F4"}));
+  CHECK(fails(
+      [&] { read_readable_safetensors(write_file(path, file_of("{" + entry("a", "BOOL", "[3]", "[0,2]") + "}", 2))); },
+      {"do not fit its shape (3) in BOOL"}));
+}
+
 TEST_CASE("safetensors: a number too large for single precision is no infinity") {
   const double huge = 1e300, inf = INFINITY;
   const auto with = [](double number) {
@@ -269,7 +306,7 @@ TEST_CASE("safetensors: a number too large for single precision is no infinity")
     std::memcpy(file.data() + file.size() - 8, &number, 8);
     return file;
   };
-  CHECK(complaint(with(huge)) == Contains("has the number 1e+300 in the tensor \"a\", which is too large"));
+  CHECK(complaint(with(huge)) == Contains("has the tensor \"a\" with the number 1e+300, which is too large"));
   CHECK(read(with(-inf)).tensors.at("a").item() == -inf);
 }
 

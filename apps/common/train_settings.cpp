@@ -309,8 +309,9 @@ NamedTensors begin_with_weights(Settings& s) {
   ModelFileOptions options{.img_size = given("img-size", s.model.img_size()),
                            .interpolation = given("interpolation", s.preprocess.interpolation),
                            .crop_pct = given("crop-pct", s.preprocess.crop_pct),
-                           .no_exif = s.preprocess.no_exif,
-                           .weights = s.weights};
+                            .no_exif = s.preprocess.no_exif,
+                            .weights = s.weights,
+                            .new_head = true};
   if (const ViTConfig* vit = s.model.as<ViTConfig>()) {
     options.num_heads = given("num-heads", vit->num_heads).value_or(0);
     options.pool = given("global-pool", vit->pool);

@@ -42,6 +42,13 @@ std::string grids(const VitWeights& weights) {
   return all;
 }
 
+Index all_positions(const VitWeights& weights) { return weights.num_patches + 1 + weights.config.distilled; }
+
+bool is_square(Index n) {
+  const auto side = static_cast<Index>(std::lround(std::sqrt(static_cast<double>(n))));
+  return side * side == n;
+}
+
 // All that nobody has said, in one sentence with the ways to say it.
 void check_complete(const Facts& facts, const VitWeights& weights, const ModelFileOptions& options) {
   std::vector<std::string> open;
@@ -55,7 +62,12 @@ void check_complete(const Facts& facts, const VitWeights& weights, const ModelFi
   need(facts.trained_size,
        "the size of the images it was trained on (" +
            (options.img_size ? "--img-size " + text(*options.img_size) + " does not fit: " : "--img-size: ") +
-           std::to_string(weights.num_patches) + " patches are " + grids(weights) + ")");
+           std::to_string(weights.num_patches) + " patches are " + grids(weights) +
+           (is_square(all_positions(weights)) ? "; as there are " + std::to_string(all_positions(weights)) +
+                                                    " positions, a square, there may be none for the class token, "
+                                                    "timm's no_embed_class, which is not supported"
+                                              : "") +
+           ")");
   list_missing(facts, open);
   if (open.empty()) return;
   std::string names;
@@ -159,10 +171,18 @@ void read_code(const VitWeights& weights, Facts& facts) {
 
 }  // namespace
 
-ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const ModelFileOptions& options) {
-  if (is_resnet(tensors)) return read_foreign_resnet(tensors, path, options);
+void check_head(Index num_classes, const ModelFileOptions& options, const std::string& note) {
+  check(num_classes > 0 || options.new_head, "read_model_file", "these weights have no head, so they have learned no ",
+        "classes", note.empty() ? "" : " (" + note + ")", ": train --finetune gives them one, for the classes of your ",
+        "pictures");
+}
+
+ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const ModelFileOptions& options,
+                       const std::string& note) {
+  if (is_resnet(tensors)) return read_foreign_resnet(tensors, path, options, note);
   VitWeights weights = name_weights(tensors);
-  const ViTConfig& vit = weights.config;
+  ViTConfig& vit = weights.config;
+  check_head(vit.num_classes, options, note);
   const bool hugging_face = weights.origin == VitOrigin::hugging_face, timm = weights.origin == VitOrigin::timm;
   Facts facts = said_by_flags(options);
   std::string place;
@@ -183,6 +203,9 @@ ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const 
   if (options.img_size && patches(*options.img_size) == weights.num_patches)
     facts.trained_size.say(*options.img_size, "--img-size");
   if (weights.num_patches == 1) facts.trained_size.say(vit.patch_size, "its one patch");
+  check(!facts.trained_size.value || patches(*facts.trained_size.value) != all_positions(weights), "read_model_file",
+        "position embeddings of patches alone, with none for the class token (timm's no_embed_class), are not ",
+        "supported: there are ", all_positions(weights));
   check_complete(facts, weights, options);
   const Size2 trained = *facts.trained_size.value;
   check(patches(trained) == weights.num_patches, "read_model_file", facts.trained_size.from, " says images of ",
@@ -195,9 +218,14 @@ ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const 
   set_hints(weights, {facts.num_heads.value, facts.pool.value, facts.layer_norm_eps.value, facts.activation.value,
                       facts.trained_size.value});
   if (options.img_size) set_img_size(weights.config, weights.tensors, *options.img_size);
+  if (vit.num_classes == 0) {  // until the new head's classes are known
+    vit.num_classes = 1;
+    facts.class_names.clear();
+  }
   ModelFile file{
       vit, {}, std::move(facts.class_names), preprocess_of(facts, vit.img_size, vit.num_channels), facts.scores};
   file.taken = account(facts, weights, trained, file.preprocess, path.parent_path());
+  if (!note.empty()) file.taken += ", " + note;
   file.tensors = std::move(weights.tensors);
   if (file.class_names.empty())
     for (Index i = 0; i < vit.num_classes; ++i) file.class_names.push_back(std::to_string(i));

@@ -5,6 +5,7 @@
 
 #include "data/files/json.h"
 #include "nn/pretrained/foreign.h"
+#include "nn/pretrained/unwrap.h"
 #include "nn/pretrained/vit_weights.h"
 #include "tensor/check.h"
 #include "tensor/functions.h"
@@ -97,12 +98,36 @@ ModelDescription read_description(const std::string& text, const std::string& pl
   return result;
 }
 
+namespace {
+
+// One of several files of a model: "model-00001-of-00003.safetensors".
+bool is_shard(const std::string& name) {
+  const auto of = name.rfind("-of-");
+  return of != std::string::npos && of >= 6 && name[of - 6] == '-' && !name.substr(of + 4).starts_with("00001.");
+}
+
+}  // namespace
+
 ModelFile read_model_file(const fs::path& path, const ModelFileOptions& options) {
-  Safetensors content = read_safetensors(path);
+  ReadableTensors content = read_readable_safetensors(path);
   return with_context("read_model_file", path, [&] {
     const auto note = content.metadata.find("bobbin");
     const auto read = [&]() -> ModelFile {
-      if (note == content.metadata.end()) return read_foreign(content.tensors, path, options);
+      if (note == content.metadata.end()) {
+        check(!content.metadata.contains("training"), "read_model_file", "this is a checkpoint of a training run, ",
+              "which train --resume goes on with; the model is in model.safetensors and best.safetensors beside it");
+        check(!is_shard(path.filename().string()), "read_model_file", "this is one of several files of a model, which ",
+              "is not supported; transformers makes one file of them, model.save_pretrained('one', ",
+              "max_shard_size='100GB')");
+        const Unwrapped model = unwrap(std::move(content));
+        ModelFile file = read_foreign(model.tensors, path, options, model.note);
+        check(model.layer.empty() || options.new_head, "read_model_file", "there are layers outside the model (",
+              model.note, "), such as ", Quoted{model.layer},
+              ", which may make something else of its logits: ", "train --finetune begins with the model alone");
+        return file;
+      }
+      for (const auto& [name, why] : content.unread)
+        fail("read_model_file", "there is the tensor ", Quoted{name}, " ", why);
       ModelDescription own = read_description(note->second, "its description");
       ModelFile file{std::move(own.config), std::move(content.tensors), std::move(own.class_names),
                      std::move(own.preprocess), own.scores};

@@ -60,6 +60,7 @@ struct ModelFileOptions {
   std::optional<real> layer_norm_eps{};
   std::optional<Activation> activation{};
   std::string weights{};
+  bool new_head = false;  ///< of these: their head is not used, and need not be there; without one there is one class
 };
 
 /// The text of a description, which our files have under the key "bobbin" of their metadata: JSON with `model`, the

@@ -36,8 +36,9 @@ void read_name(const std::filesystem::path& path, const ModelFileOptions& option
 }  // namespace
 
 ModelFile read_foreign_resnet(const NamedTensors& tensors, const std::filesystem::path& path,
-                              const ModelFileOptions& options) {
+                              const ModelFileOptions& options, const std::string& note) {
   ResNetWeights weights = resnet_weights(tensors);
+  check_head(weights.config.num_classes(), options, note);
   check(options.num_heads == 0 && !options.pool && !options.layer_norm_eps && !options.activation, "read_model_file",
         "--num-heads, --global-pool, --layer-norm-eps and --act are for a ViT: these are weights of a ",
         weights.config.title());
@@ -70,6 +71,10 @@ ModelFile read_foreign_resnet(const NamedTensors& tensors, const std::filesystem
                                                         "model by --weights: ResNet18_Weights.IMAGENET1K_V1, "
                                                         "resnet18.a1_in1k, ..."
                                                       : "");
+  if (weights.config.num_classes() == 0) {  // until the new head's classes are known
+    weights.config.num_classes() = 1;
+    facts.class_names.clear();
+  }
   weights.config.img_size() = *facts.trained_size.value;
   const Size2 size = weights.config.img_size();
   ModelFile file{weights.config, std::move(weights.tensors), std::move(facts.class_names),
@@ -77,7 +82,7 @@ ModelFile read_foreign_resnet(const NamedTensors& tensors, const std::filesystem
   Account account(path.parent_path());
   account.add(std::to_string(size.height) + " x " + std::to_string(size.width), facts.trained_size.from);
   account.add(facts, file.preprocess);
-  file.taken = std::string(name_of(weights.origin)) + " weights: " + account.text();
+  file.taken = std::string(name_of(weights.origin)) + " weights: " + account.text() + (note.empty() ? "" : ", " + note);
   if (file.class_names.empty())
     for (Index i = 0; i < file.config.num_classes(); ++i) file.class_names.push_back(std::to_string(i));
   return file;

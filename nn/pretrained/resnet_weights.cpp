@@ -1,6 +1,8 @@
 #include "nn/pretrained/resnet_weights.h"
 
+#include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "nn/pretrained/published.h"
 #include "tensor/check.h"
@@ -69,6 +71,14 @@ AnyConfig config_of(ResNetOrigin origin, const Shape& conv, Index num_classes) {
 
 }  // namespace
 
+bool is_resnet_weight(const std::string& name) {
+  constexpr std::string_view layers[] = {"net.",    "conv1.",  "bn1.", "layer1.", "layer2.",
+                                         "layer3.", "layer4.", "fc.",  "resnet.", "classifier.1."},
+                             tensors[] = {".weight", ".bias", ".running_mean", ".running_var", ".num_batches_tracked"};
+  return std::any_of(std::begin(layers), std::end(layers), [&](auto layer) { return name.starts_with(layer); }) &&
+         std::any_of(std::begin(tensors), std::end(tensors), [&](auto end) { return name.ends_with(end); });
+}
+
 bool is_resnet(const Tensors& tensors) { return origin_of(tensors).has_value(); }
 
 ResNetWeights resnet_weights(const Tensors& tensors) {
@@ -101,7 +111,8 @@ ResNetWeights resnet_weights(const Tensors& tensors) {
   check(is_18 || is_34, "resnet_weights", "a ResNet of ", counts,
         " blocks is not supported: ResNet-18 has 2, 2, 2, 2 and ResNet-34 has 3, 4, 6, 3");
   const Shape kernels = need(first(origin) + ".weight", 4);
-  const Index classes = need(head(origin) + ".weight", 2)[0];
+  const std::string of_head = head(origin) + ".weight";
+  const Index classes = tensors.contains(of_head) ? need(of_head, 2)[0] : 0;
   ResNetWeights weights{origin, is_18 ? 18 : 34,
                         is_18 ? config_of<18>(origin, kernels, classes) : config_of<34>(origin, kernels, classes),
                         tensors};

@@ -27,9 +27,12 @@ struct ResNetWeights {
 /// Whether these are a ResNet's names. False for those that resnet_weights() knows nothing of.
 bool is_resnet(const std::map<std::string, Tensor>& tensors);
 
-/// Recognises the weights by their names and finds the model's sizes in the shapes.
+/// Whether a ResNet of one of the three has a weight or a statistic of this name, unwrapped.
+bool is_resnet_weight(const std::string& name);
+
+/// Recognises the weights by their names and finds the model's sizes in the shapes. Without a head num_classes is 0.
 /// Throws Error for blocks of three convolutions (ResNet-50 and deeper), for other numbers of blocks than those of 18
-/// and 34 layers, and where the first convolution or the head is missing.
+/// and 34 layers, and where the first convolution is missing.
 ResNetWeights resnet_weights(const std::map<std::string, Tensor>& tensors);
 
 /// What the name of a published ResNet says.

@@ -141,7 +141,7 @@ struct Parts {
     if (nested) check_keys(pictures, of_pretrained_cfg, no_matter);
     if (nested || flat) read_pretrained_cfg(pictures, given, num_channels, facts);
     for (const JsonObject* from : {&args, &config, &pictures}) {
-      if (!from->has("num_classes")) continue;
+      if (num_classes == 0 || !from->has("num_classes")) continue;
       check_shape(from->place(), "num_classes", from->integer("num_classes"), num_classes);
       break;
     }

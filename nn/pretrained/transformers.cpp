@@ -73,7 +73,8 @@ void read_transformers(const JsonObject& config, const VitWeights& weights, Fact
               "num_attention_heads", "num_hidden_layers", "hidden_size", "intermediate_size", "head_dim",
               "problem_type", "id2label", "num_labels", "pruned_heads"},
              no_matter);
-  if (config.has("model_type")) config.expect(config.text("model_type") == "vit", "model_type", "vit");
+  const char* type = has.distilled ? "deit" : "vit";
+  if (config.has("model_type")) config.expect(config.text("model_type") == type, "model_type", type);
   if (config.has("pruned_heads")) config.expect(config.at("pruned_heads").empty(), "pruned_heads", "empty");
   if (config.has("hidden_size")) check_shape(where, "hidden_size", config.integer("hidden_size"), has.num_hiddens);
   if (config.has("intermediate_size"))
@@ -81,7 +82,8 @@ void read_transformers(const JsonObject& config, const VitWeights& weights, Fact
   if (config.has("num_hidden_layers"))
     check_shape(where, "num_hidden_layers", config.integer("num_hidden_layers", 0), has.num_blks);
   if (config.has("num_channels")) check_shape(where, "num_channels", config.integer("num_channels"), has.num_channels);
-  if (config.has("num_labels")) check_shape(where, "num_labels", config.integer("num_labels"), has.num_classes);
+  if (config.has("num_labels") && has.num_classes > 0)
+    check_shape(where, "num_labels", config.integer("num_labels"), has.num_classes);
   if (config.has("patch_size"))
     config.expect(config.size("patch_size") == has.patch_size, "patch_size", "that of the weights' projection");
   if (config.has("qkv_bias")) config.boolean("qkv_bias");  // the weights show it

@@ -57,6 +57,7 @@ constexpr Name torchvision_names[] = {
 
 constexpr Name hugging_face_names[] = {
     {"cls_token", "vit.embeddings.cls_token"},
+    {"dist_token", "vit.embeddings.distillation_token"},  // of DeiT
     {"pos_embedding", "vit.embeddings.position_embeddings"},
     {"patch_embedding.conv", "vit.embeddings.patch_embeddings.projection"},
     {"blks.#.ln1", "vit.encoder.layer.#.layernorm_before"},
@@ -78,6 +79,8 @@ constexpr Name hugging_face_names[] = {
     {"blks.#.mlp.dense2", "vit.layers.#.mlp.fc2"},
     {"head.0", "vit.layernorm"},
     {"head.1", "classifier"},
+    {"head.1", "cls_classifier"},  // of DeiT with a teacher
+    {"head_dist", "distillation_classifier"},
 };
 
 // What stands in place of the #, and what follows the pattern; nothing if the name does not begin with it.
@@ -96,12 +99,18 @@ std::optional<Match> match(std::string_view pattern, std::string_view name) {
   return Match{number, name.substr(after.size())};
 }
 
+// The same for a whole name.
+std::optional<Match> match_whole(std::string_view pattern, std::string_view name) {
+  const auto found = match(pattern, name);
+  return found && (found->rest == "" || found->rest == ".weight" || found->rest == ".bias") ? found : std::nullopt;
+}
+
 // d2l's name, or the name itself if the table does not have it.
 template <std::size_t n>
 std::string translated(const std::string& name, const Name (&names)[n]) {
   for (const Name& row : names) {
-    const auto found = match(row.other, name);
-    if (!found || (found->rest != "" && found->rest != ".weight" && found->rest != ".bias")) continue;
+    const auto found = match_whole(row.other, name);
+    if (!found) continue;
     std::string ours = row.d2l;
     if (const auto hash = ours.find('#'); hash != std::string::npos) ours.replace(hash, 1, found->number);
     return ours.append(found->rest);
@@ -160,6 +169,17 @@ void add_zero_biases(Tensors& tensors, const ViTConfig& config) {
   }
 }
 
+// Of two heads the logits are the mean. Where a distilled model has one head, that gives them alone as the mean of
+// twice its numbers, to the bit, and zeros.
+void add_zero_head(Tensors& tensors) {
+  for (const std::string part : {"weight", "bias"}) {
+    const auto head = tensors.find("head.1." + part);
+    if (head == tensors.end()) continue;
+    tensors.emplace("head_dist." + part, Tensor::zeros(head->second.shape()));
+    head->second = head->second * 2;
+  }
+}
+
 // What the shapes say.
 ViTConfig config_of(const Tensors& tensors) {
   const Shape& patch = need(tensors, "patch_embedding.conv.weight", 4).shape();
@@ -172,7 +192,9 @@ ViTConfig config_of(const Tensors& tensors) {
                    .emb_dropout = 0,
                    .blk_dropout = 0,
                    .use_bias = tensors.contains("blks.0.attention.W_o.bias"),
-                   .num_classes = need(tensors, "head.1.weight", 2).shape()[0],
+                   .num_classes = tensors.contains("head.1.weight") || tensors.contains("head_dist.weight")
+                                      ? need(tensors, "head.1.weight", 2).shape()[0]
+                                      : 0,
                    .num_channels = patch[1],
                    .distilled = tensors.contains("dist_token")};
   while (tensors.contains(block(config.num_blks) + "ln1.weight")) ++config.num_blks;
@@ -197,6 +219,14 @@ Tensor bicubic_matrix(Index from, Index to) {
 
 }  // namespace
 
+bool is_vit_weight(const std::string& name) {
+  const auto in = [&](const auto& names) {
+    return std::any_of(std::begin(names), std::end(names),
+                       [&](const Name& row) { return match_whole(row.other, name) || match_whole(row.d2l, name); });
+  };
+  return in(timm_names) || in(torchvision_names) || in(hugging_face_names);
+}
+
 VitOrigin vit_origin(const Tensors& tensors) {
   // The projection of the patches has another name in each.
   if (tensors.contains("patch_embedding.conv.weight")) return VitOrigin::d2l;
@@ -218,6 +248,9 @@ VitWeights name_weights(const Tensors& tensors) {
   check(weights.num_patches >= 1, "vit_weights", "there are no position embeddings of patches: pos_embedding is ",
         weights.tensors.at("pos_embedding").shape());
   if (weights.config.use_bias) add_zero_biases(weights.tensors, weights.config);
+  if (weights.origin == VitOrigin::hugging_face && weights.config.distilled &&
+      !weights.tensors.contains("head_dist.weight"))
+    add_zero_head(weights.tensors);
   return weights;
 }
 
@@ -258,6 +291,7 @@ void set_hints(VitWeights& weights, const VitHints& hints) {
 
 VitWeights vit_weights(const Tensors& tensors, const VitHints& hints) {
   VitWeights weights = name_weights(tensors);
+  need(weights.tensors, "head.1.weight", 2);
   VitHints all = fixed_by_code(weights);
   if (hints.num_heads) all.num_heads = hints.num_heads;
   if (hints.pool) all.pool = hints.pool;

@@ -9,7 +9,7 @@
 namespace bobbin {
 
 /// The origin of the tensors' names: d2l's class in PyTorch, timm's VisionTransformer (ViT, DeiT), torchvision's
-/// VisionTransformer, or transformers' ViTForImageClassification.
+/// VisionTransformer, or transformers' ViT and DeiT.
 enum class VitOrigin { d2l, timm, torchvision, hugging_face };
 
 /// What the weights do not say: neither their names nor their shapes do.
@@ -30,12 +30,17 @@ struct VitWeights {
   bool fc_norm;                           ///< timm's norm after the pooling, in place of the one before
 };
 
+/// Whether a ViT of one of the four has a weight of this name, unwrapped.
+bool is_vit_weight(const std::string& name);
+
 /// Throws Error if none of the four has such names.
 VitOrigin vit_origin(const std::map<std::string, Tensor>& tensors);
 
 /// Recognises the weights by their names, gives them d2l's, cuts what is stored as one (qkv) in three, and
-/// finds the model's sizes in the shapes. Where only the biases of qkv are left out, they become zeros. The config has
-/// no heads and no image size yet, and d2l's pooling, eps and activation: set_hints() has the last word.
+/// finds the model's sizes in the shapes. Where only the biases of qkv are left out, they become zeros. Of a distilled
+/// model with one head, as transformers' DeiTForImageClassification, the logits are that head's: the mean of twice its
+/// numbers and zeros. Without a head num_classes is 0. The config has no heads and no image size yet, and d2l's
+/// pooling, eps and activation: set_hints() has the last word.
 /// Throws Error as vit_origin() does, and where shapes contradict each other.
 VitWeights name_weights(const std::map<std::string, Tensor>& tensors);
 
@@ -47,7 +52,7 @@ VitHints fixed_by_code(const VitWeights& weights);
 /// patches, and for the mean over tokens that are normalised before it, as timm's without fc_norm are.
 void set_hints(VitWeights& weights, const VitHints& hints);
 
-/// All of this: `hints` come before what is fixed by code.
+/// All of this: `hints` come before what is fixed by code. Throws Error also where there is no head.
 VitWeights vit_weights(const std::map<std::string, Tensor>& tensors, const VitHints& hints = {});
 
 /// Converts the weights to those of a model for images of another size: the position embeddings of the patches are

@@ -109,6 +109,24 @@ def transformers_vit(X):
     save('weights_transformers', weights, golden(logits=logits, names_in_memory=list(model.state_dict())))
 
 
+def transformers_deit(X):
+    """DeiT with a teacher, and beside its two heads the one of DeiTForImageClassification, which has the same body."""
+    config = transformers.DeiTConfig(image_size=SIZE, patch_size=PATCH, num_hidden_layers=BLOCKS,
+                                     num_attention_heads=HEADS, hidden_size=WIDTH, intermediate_size=HIDDEN,
+                                     num_labels=CLASSES)
+    teacher = randomised(transformers.DeiTForImageClassificationWithTeacher(config))
+    alone = randomised(transformers.DeiTForImageClassification(config))
+    alone.deit.load_state_dict(teacher.deit.state_dict())
+    with tempfile.TemporaryDirectory() as folder:
+        weights = {}
+        for model in alone, teacher:
+            model.save_pretrained(folder)
+            weights |= safetensors.torch.load_file(pathlib.Path(folder) / 'model.safetensors')
+        saved = json.loads((pathlib.Path(folder) / 'config.json').read_text())
+    save('weights_deit', weights, golden(logits=teacher.double()(X).logits, logits_alone=alone.double()(X).logits,
+                                         config=saved))
+
+
 def transformers_processors():
     """A wide picture as transformers' processors prepare it; the note has the preprocessor_config.json of each."""
     imagenet = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
@@ -141,6 +159,7 @@ def main():
     torchvision_vit(X)
     transformers_vit(X)
     transformers_processors()
+    transformers_deit(X)
 
 
 if __name__ == '__main__':

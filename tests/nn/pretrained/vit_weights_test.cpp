@@ -7,6 +7,7 @@
 
 #include "data/files/safetensors.h"
 #include "nn/models/any_model.h"
+#include "nn/pretrained/unwrap.h"
 #include "tests/golden/golden.h"
 #include "tests/helpers.h"
 
@@ -102,6 +103,34 @@ TEST_CASE("vit_weights: the logits of timm, torchvision and transformers") {
       check_golden("logits_other_size", logits(other, "X_other_size"), golden_logits(file, "logits_other_size"));
     }
   }
+}
+
+TEST_CASE("vit_weights: transformers' DeiT, with two heads and with one") {
+  const Safetensors file = read("deit");
+  const auto of = [&](bool teacher, const std::string& body) {
+    NamedTensors tensors;
+    for (const auto& [name, tensor] : file.tensors)
+      if (!contains(name, "classifier") || name.starts_with("classifier") != teacher)
+        tensors.emplace(replaced(name, "deit.", body), tensor);
+    return tensors;
+  };
+  for (const std::string body : {"deit.", "model.deit."}) {
+    const auto weights = [&](bool teacher) {
+      NamedTensors tensors;
+      for (const auto& [name, tensor] : of(teacher, "deit."))
+        tensors.emplace(replaced(body, "deit.", "") + name, tensor);
+      return vit_weights(unwrap({{tensors, {}}}).tensors, hints_of("transformers"));
+    };
+    const VitWeights teacher = weights(true), alone = weights(false);
+    CHECK(teacher.config.distilled);
+    CHECK(teacher.num_patches == 9);
+    check_golden("both heads", logits(teacher, "X"), golden_logits(file));
+    check_golden("one head", logits(alone, "X"), golden_logits(file, "logits_alone"));
+  }
+  // The class token's head without the other is none of transformers' models.
+  NamedTensors half = unwrap({{of(true, "deit."), {}}}).tensors;
+  half.erase("cls_classifier.weight");
+  CHECK(fails([&] { name_weights(half); }, {"no tensor for head.1.weight"}));
 }
 
 TEST_CASE("vit_weights: torchvision's old names, transformers' names in memory, and d2l's own") {

@@ -1,0 +1,161 @@
+// What is known of models that are not supported, so that each is refused by its name.
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include "nn/pretrained/unwrap.h"
+#include "tensor/check.h"
+
+namespace bobbin {
+namespace {
+
+// A part of a name, at its beginning or after a dot or an underscore, and what has it.
+struct Part {
+  std::string_view name;
+  const char* what;
+};
+
+constexpr const char *layer_scale = "LayerScale", *registers = "register tokens",
+                     *norm_pre = "a norm before the blocks", *qk_norm = "norms of queries and keys",
+                     *gated = "a gated MLP, such as SwiGLU", *rotary = "rotary position embeddings",
+                     *relative = "relative position bias", *decoder = "a MAE decoder",
+                     *inner = "norms inside attention or MLP", *patch_norm = "a norm of the patches",
+                     *quantized = "quantized weights", *pruned = "pruned weights";
+
+constexpr Part parts[] = {
+    {"ls1.", layer_scale},
+    {"ls2.", layer_scale},
+    {"layer_scale", layer_scale},
+    {"lambda_1", layer_scale},
+    {"lambda_2", layer_scale},
+    {"gamma_1", layer_scale},
+    {"gamma_2", layer_scale},
+    {"reg_token", registers},
+    {"register_tokens", registers},
+    {"storage_tokens", registers},
+    {"norm_pre.", norm_pre},
+    {"pre_layrnorm.", norm_pre},
+    {"ln_pre.", norm_pre},
+    {"q_norm.", qk_norm},
+    {"k_norm.", qk_norm},
+    {"q_bias", "biases of queries and values alone, as in BEiT and EVA,"},
+    {"attn.q_proj.", "attention in separate queries, keys and values, as in EVA,"},
+    {"mlp.w1.", gated},
+    {"mlp.w12.", gated},
+    {"fc1_g.", gated},
+    {"gate_proj.", gated},
+    {"weights_in.", gated},
+    {"attn_pool.", "attention pooling"},
+    {"relative_position_bias", relative},
+    {"rel_pos", relative},
+    {"rope", rotary},
+    {"rotary", rotary},
+    {"inv_freq", rotary},
+    {"freqs", rotary},
+    {"pre_logits.", "a layer before the head"},
+    {"decoder_embed", decoder},
+    {"decoder_blocks.", decoder},
+    {"decoder_layers.", decoder},
+    {"decoder_pos_embed", decoder},
+    {"detection_tokens", "detection tokens"},
+    {"patch_embed.backbone.", "a convolutional stem"},
+    {"patch_embed.norm.", patch_norm},
+    {"attn.norm.", inner},
+    {"mlp.norm.", inner},
+    {"attn.inner_attn_ln.", inner},
+    {"mlp.ffn_layernorm.", inner},
+    {"blocks.0.0.", "blocks in chunks or side by side"},
+    {"blocks.0.attns.", "parallel blocks"},
+    {"blocks.0.norm3.", "blocks of three parts"},
+    {"layers.0.blocks.", "Swin Transformer's stages"},
+    {"blocks_token_only.", "class attention, as in CaiT,"},
+    {"se.fc", "squeeze and excitation"},
+    {"se.conv", "squeeze and excitation"},
+    {"conv1.0.weight", "a stem of several convolutions"},
+    {"lora_", "LoRA"},
+    {"flat_param", "flattened parameters of FSDP"},
+    {"weight_orig", pruned},
+    {"parametrizations.", "parametrized weights"},
+    {"SCB", quantized},
+    {"absmax", quantized},
+    {"weight_scale", quantized},
+};
+
+// Where, if anywhere, the part stands in the name.
+bool has(std::string_view name, std::string_view part) {
+  for (std::size_t at = 0; (at = name.find(part, at)) != std::string_view::npos; ++at)
+    if (at == 0 || name[at - 1] == '.' || name[at - 1] == '_') return true;
+  return false;
+}
+
+}  // namespace
+
+std::vector<std::string> unsupported_parts(const NamedTensors& tensors, const std::string& first) {
+  std::vector<std::pair<std::string, std::string>> found;  // what, and the first tensor that is of it
+  const auto add = [&](const std::string& what, const std::string& example) {
+    if (std::none_of(found.begin(), found.end(), [&](const auto& known) { return known.first == what; }))
+      found.emplace_back(what, example);
+  };
+  for (const Part& part : parts)
+    for (const auto& [name, tensor] : tensors)
+      if (has(name, part.name)) {
+        add(part.what, name);
+        break;
+      }
+  const auto shape = [&](const char* name) {
+    const auto tensor = tensors.find(name);
+    return tensor == tensors.end() ? Shape{} : tensor->second.shape();
+  };
+  const char* fc1 = "blocks.0.mlp.fc1.weight";
+  if (const Shape in = shape(fc1), out = shape("blocks.0.mlp.fc2.weight");
+      in.rank() == 2 && out.rank() == 2 && in[0] == 2 * out[1])
+    add(gated, fc1);
+  if (tensors.contains("norm.weight") && tensors.contains("fc_norm.weight"))
+    add("a second norm before the head", "fc_norm.weight");
+  // The class token stands beside the first layer.
+  constexpr std::pair<std::string_view, const char*> class_tokens[] = {
+      {"patch_embedding.conv.weight", "cls_token"},
+      {"patch_embed.proj.weight", "cls_token"},
+      {"conv_proj.weight", "class_token"},
+      {"embeddings.patch_embeddings.projection.weight", "embeddings.cls_token"}};
+  for (const auto& [layer, token] : class_tokens) {
+    if (!first.ends_with(layer)) continue;
+    const std::string there = first.substr(0, first.size() - layer.size()) + token;
+    if (shape(first.c_str()).rank() == 5) add("a model of videos", first);
+    if (!tensors.contains(there)) add("a model without a class token", "there is no " + there);
+  }
+  std::vector<std::string> texts;
+  for (const auto& [what, example] : found) texts.push_back(what + " (" + example + ")");
+  return texts;
+}
+
+std::string known_other_model(const ReadableTensors& content) {
+  constexpr Part others[] = {
+      {"embeddings.patch_embedding.", "CLIP or SigLIP"},
+      {"visual.conv1.", "CLIP"},
+      {"visual.class_embedding", "CLIP"},
+      {"patch_embed.projection.", "a model of OpenMMLab"},
+      {"word_embeddings.", "a model of text"},
+      {"embed_tokens.", "a model of text"},
+      {"wte.", "a model of text"},
+      {"downsample_layers.0.0.", "ConvNeXt"},
+      {"stem.0.weight", "ConvNeXt or another convolutional network"},
+      {"conv_stem.", "EfficientNet or MobileNet"},
+      {"features.conv0.", "DenseNet"},
+      {"features.0.", "VGG, MobileNet, Swin or another model of torchvision's with `features`"},
+      {"convnext.", "ConvNeXt"},
+      {"embeddings.patch_embeddings.weight", "DINOv3"},
+      {"Mixed_5b.", "Inception"},
+      {"Transformer/encoder", "JAX, whose names and layouts are others"},
+      {"down_blocks.", "a diffusion model"},
+  };
+  for (const Part& other : others) {
+    const auto is = [&](const auto& item) { return has(item.first, other.name); };
+    if (std::any_of(content.tensors.begin(), content.tensors.end(), is) ||
+        std::any_of(content.unread.begin(), content.unread.end(), is))
+      return other.what;
+  }
+  return "";
+}
+
+}  // namespace bobbin

@@ -130,8 +130,15 @@ struct Parts {
   nlohmann::json given = has_args ? config.at("model_args") : nlohmann::json::object();
 
   void check_own_keys() const {
-    const std::vector<const char*> of_model{"architecture", "num_classes", "global_pool",   "label_names",
-                                            "labels",       "model_args",  "pretrained_cfg"};
+    std::vector<const char*> of_model{"architecture", "num_classes", "global_pool",   "label_names",
+                                      "labels",       "model_args",  "pretrained_cfg"};
+    if (config.has("model_type")) {  // transformers' wrapper of timm's models
+      config.expect(config.text("model_type") == "timm_wrapper", "model_type",
+                    "timm_wrapper, as these are timm's weights");
+      check_values(config, {{"problem_type", "single_label_classification"}});
+      of_model = joined(of_model, {"model_type", "architectures", "transformers_version", "dtype", "torch_dtype",
+                                   "initializer_range", "do_pooling", "problem_type"});
+    }
     check_keys(config, flat ? joined(of_model, of_pretrained_cfg) : of_model, no_matter);
   }
 

@@ -16,11 +16,10 @@ struct Part {
 };
 
 constexpr const char *layer_scale = "LayerScale", *registers = "register tokens",
-                     *norm_pre = "a norm before the blocks", *qk_norm = "norms of queries and keys",
-                     *gated = "a gated MLP, such as SwiGLU", *rotary = "rotary position embeddings",
-                     *relative = "relative position bias", *decoder = "a MAE decoder",
-                     *inner = "norms inside attention or MLP", *patch_norm = "a norm of the patches",
-                     *quantized = "quantized weights", *pruned = "pruned weights";
+                     *norm_pre = "a norm before the first block", *qk_norm = "norms of queries and keys",
+                     *gated = "a gated MLP (SwiGLU)", *rotary = "rotary position embeddings",
+                     *relative = "relative position biases", *decoder = "a MAE decoder", *inner = "inner norms",
+                     *patch_norm = "a patch norm", *quantized = "quantized weights", *pruned = "pruned weights";
 
 constexpr Part parts[] = {
     {"ls1.", layer_scale},
@@ -38,8 +37,8 @@ constexpr Part parts[] = {
     {"ln_pre.", norm_pre},
     {"q_norm.", qk_norm},
     {"k_norm.", qk_norm},
-    {"q_bias", "biases of queries and values alone, as in BEiT and EVA,"},
-    {"attn.q_proj.", "attention in separate queries, keys and values, as in EVA,"},
+    {"q_bias", "separate query and value biases"},
+    {"attn.q_proj.", "separate query, key and value projections"},
     {"mlp.w1.", gated},
     {"mlp.w12.", gated},
     {"fc1_g.", gated},
@@ -64,16 +63,16 @@ constexpr Part parts[] = {
     {"mlp.norm.", inner},
     {"attn.inner_attn_ln.", inner},
     {"mlp.ffn_layernorm.", inner},
-    {"blocks.0.0.", "blocks in chunks or side by side"},
+    {"blocks.0.0.", "chunked or parallel blocks"},
     {"blocks.0.attns.", "parallel blocks"},
     {"blocks.0.norm3.", "blocks of three parts"},
-    {"layers.0.blocks.", "Swin Transformer's stages"},
-    {"blocks_token_only.", "class attention, as in CaiT,"},
+    {"layers.0.blocks.", "Swin Transformers"},
+    {"blocks_token_only.", "class attention"},
     {"se.fc", "squeeze and excitation"},
     {"se.conv", "squeeze and excitation"},
-    {"conv1.0.weight", "a stem of several convolutions"},
+    {"conv1.0.weight", "a deep stem"},
     {"lora_", "LoRA"},
-    {"flat_param", "flattened parameters of FSDP"},
+    {"flat_param", "FSDP's flattened parameters"},
     {"weight_orig", pruned},
     {"parametrizations.", "parametrized weights"},
     {"SCB", quantized},
@@ -90,11 +89,11 @@ bool has(std::string_view name, std::string_view part) {
 
 }  // namespace
 
-std::vector<std::string> unsupported_parts(const NamedTensors& tensors, const std::string& first) {
-  std::vector<std::pair<std::string, std::string>> found;  // what, and the first tensor that is of it
+std::vector<UnsupportedPart> unsupported_parts(const NamedTensors& tensors, const std::string& first) {
+  std::vector<UnsupportedPart> found;
   const auto add = [&](const std::string& what, const std::string& example) {
-    if (std::none_of(found.begin(), found.end(), [&](const auto& known) { return known.first == what; }))
-      found.emplace_back(what, example);
+    if (std::none_of(found.begin(), found.end(), [&](const auto& known) { return known.what == what; }))
+      found.push_back({what, example});
   };
   for (const Part& part : parts)
     for (const auto& [name, tensor] : tensors)
@@ -121,12 +120,10 @@ std::vector<std::string> unsupported_parts(const NamedTensors& tensors, const st
   for (const auto& [layer, token] : class_tokens) {
     if (!first.ends_with(layer)) continue;
     const std::string there = first.substr(0, first.size() - layer.size()) + token;
-    if (shape(first.c_str()).rank() == 5) add("a model of videos", first);
+    if (shape(first.c_str()).rank() == 5) add("a video model", first);
     if (!tensors.contains(there)) add("a model without a class token", "there is no " + there);
   }
-  std::vector<std::string> texts;
-  for (const auto& [what, example] : found) texts.push_back(what + " (" + example + ")");
-  return texts;
+  return found;
 }
 
 std::string known_other_model(const ReadableTensors& content) {
@@ -135,6 +132,7 @@ std::string known_other_model(const ReadableTensors& content) {
       {"visual.conv1.", "CLIP"},
       {"visual.class_embedding", "CLIP"},
       {"patch_embed.projection.", "a model of OpenMMLab"},
+      {"patch_embed.proj.0.", "XCiT or another model that cuts patches by several convolutions"},
       {"word_embeddings.", "a model of text"},
       {"embed_tokens.", "a model of text"},
       {"wte.", "a model of text"},

@@ -92,9 +92,9 @@ const char* other_family(const std::string& prefix) {
       {"data2vec_vision.", "Data2Vec"},
       {"ijepa.", "I-JEPA"},
       {"dpt.", "DPT"},
-      {"vivit.", "ViViT, a model of videos,"},
-      {"videomae.", "VideoMAE, a model of videos,"},
-      {"audio_spectrogram_transformer.", "a model of sound"},
+      {"vivit.", "ViViT"},
+      {"videomae.", "VideoMAE"},
+      {"audio_spectrogram_transformer.", "the Audio Spectrogram Transformer"},
       {"flava.image_model.", "FLAVA"}};
   for (const auto& [name, what] : families)
     if (ends_in(prefix, name)) return what;
@@ -128,6 +128,21 @@ std::string named(const std::string& prefix) { return prefix.empty() ? "one with
 
 }  // namespace
 
+namespace {
+
+void refuse(const std::vector<UnsupportedPart>& parts) {
+  if (parts.empty()) return;
+  std::vector<std::string> what, shown_by;
+  for (const UnsupportedPart& part : parts) {
+    what.push_back(part.what);
+    shown_by.push_back(part.shown_by);
+  }
+  const bool several = parts.size() > 1 || what[0].ends_with('s');
+  fail("unwrap", joined(what), several ? " are" : " is", " not supported (", joined(shown_by), ")");
+}
+
+}  // namespace
+
 Unwrapped unwrap(ReadableTensors content) {
   const NamedTensors tensors = without_wrappers(content.tensors);
   const std::map<std::string, std::string> unread = without_wrappers(content.unread);
@@ -139,7 +154,8 @@ Unwrapped unwrap(ReadableTensors content) {
   std::vector<Place> places;
   for (const std::string& name : names)
     for (const std::string_view first : first_layers)
-      if (ends_in(name, first)) places.push_back(place_of(name, first));
+      if (ends_in(name, first) && name.find("patch_embed.backbone.") == std::string::npos)  // a hybrid's ResNet
+        places.push_back(place_of(name, first));
   if (places.empty()) {
     const std::string other = known_other_model(content);
     check(other.empty(), "unwrap", "these are weights of ", other,
@@ -173,10 +189,10 @@ Unwrapped unwrap(ReadableTensors content) {
       model.emplace(in_file, tensors.at(name));
     }
   }
-  std::vector<std::string> parts = unsupported_parts(model, place.first.substr(place.prefix.size()));
+  std::vector<UnsupportedPart> parts = unsupported_parts(model, place.first.substr(place.prefix.size()));
   if (const char* family = place.body ? other_family(place.prefix) : nullptr)
-    parts.insert(parts.begin(), std::string(family) + " (" + place.prefix + ")");
-  check(parts.empty(), "unwrap", joined(parts), parts.size() == 1 ? " is" : " are", " not supported");
+    parts.insert(parts.begin(), {family, place.prefix});
+  refuse(parts);
   if (!place.prefix.empty()) result.note = "under " + place.prefix;
   if (!outside.empty()) result.note += ", without " + some(outside);
   return result;

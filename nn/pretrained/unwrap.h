@@ -22,12 +22,15 @@ struct Unwrapped {
 /// What does not change the answer is left out, too: mask tokens, poolers, counters, masks and tables of whole numbers.
 /// Throws Error where nothing is a first layer; for two models in one file, naming both prefixes; for a tensor of the
 /// model that cannot be read; and for parts that would change the answer and are not supported, naming all of them:
-/// "LayerScale (blocks.0.ls1.gamma) and register tokens (reg_token) are not supported".
+/// "LayerScale and register tokens are not supported (blocks.0.ls1.gamma and reg_token)".
 Unwrapped unwrap(ReadableTensors content);
 
-/// The parts of a model that are not supported, each with a tensor that shows it: "LayerScale (blocks.0.ls1.gamma)".
-/// `first` is the name of its first layer.
-std::vector<std::string> unsupported_parts(const NamedTensors& tensors, const std::string& first);
+/// A part of a model that is not supported, and what shows it: "LayerScale", "blocks.0.ls1.gamma".
+struct UnsupportedPart {
+  std::string what, shown_by;
+};
+/// Those of a model whose first layer has the name `first`.
+std::vector<UnsupportedPart> unsupported_parts(const NamedTensors& tensors, const std::string& first);
 
 /// What a file is of whose tensors none is the first layer of a model that is known, such as "CLIP"; or nothing.
 std::string known_other_model(const ReadableTensors& content);

@@ -261,6 +261,42 @@ TEST_CASE("train, classify, evaluate, attention: each of the models, by its name
   check_refuses("train", "--model vgg", 2, "vgg");
 }
 
+TEST_CASE("classify, train: weights under a prefix and without a head, and what is given for weights") {
+  const TempFolder folder;
+  const auto path = [&](const std::string& name) { return (folder / name).string(); };
+  const std::string sides = bright_sides(folder / "sides", {"left", "right"}), picture = " " + sides + "/left/1.png";
+  NamedTensors whole, headless;
+  for (const auto& [name, tensor] : read_safetensors("tests/golden/weights_timm.safetensors").tensors) {
+    whole.emplace(name, tensor);
+    if (!name.starts_with("head.")) headless.emplace("module.backbone." + name, tensor);
+  }
+  headless.emplace("criterion.weight", Tensor::ones({5}));
+  write_safetensors(folder / "whole.safetensors", whole);
+  write_safetensors(folder / "headless.safetensors", headless);
+  const std::string known =
+      " --num-heads 2 --global-pool token --layer-norm-eps 1e-6 --act gelu --interpolation bilinear --crop-pct 0 "
+      "--mean 0.5 --std 0.5 --img-size 24";
+  CHECK(run(program("classify") + " " + path("whole.safetensors") + picture + known).status == 0);
+  check_refuses("classify", path("headless.safetensors") + picture + known, 1, "these weights have no head");
+  const Result tuned = run(program("train") + " --threads 1 --epochs 1 --batch-size 6 --data-dir " + sides +
+                           " --output-dir " + path("run") + " --finetune " + path("headless.safetensors") + known);
+  INFO(tuned.output);
+  REQUIRE(tuned.status == 0);
+  CHECK(contains(tuned.output, "under module.backbone., without criterion.weight"));
+  CHECK(run(program("classify") + " " + path("run/model.safetensors") + picture).status == 0);
+
+  const std::string checkpoint = path("run/checkpoint-00000003.safetensors");
+  for (const auto& file : fs::directory_iterator(folder / "run"))
+    if (file.path().filename().string().starts_with("checkpoint-")) fs::rename(file.path(), checkpoint);
+  check_refuses("classify", checkpoint + picture, 1, "this is a checkpoint of a training run");
+  check_refuses("classify", path("run") + picture, 1, "is a folder, expected a file, such as those in it: best.saf");
+  check_refuses("classify", picture + " " + path("whole.safetensors"), 1, "is a PNG picture, expected weights");
+  check_refuses("evaluate", path("run/config.json") + " --data-dir " + sides, 1,
+                "describes a model, but does not hold");
+  check_refuses("train", "--resume " + path("whole.safetensors"), 1, "train --finetune begins with the weights");
+  check_refuses("train", "--resume" + picture, 1, "is a PNG picture");
+}
+
 TEST_CASE("train, evaluate: pictures in folders, a new head, and a run that goes on") {
   const TempFolder folder;
   const auto path = [&](const std::string& name) { return (folder / name).string(); };

@@ -200,6 +200,8 @@ TEST_CASE("foreign: images that are 4 x 9 patches, and all that only timm's mode
   CHECK(with("/model_args/img_size", {72, 32}) == "");  // fits as well: what the config says counts
   CHECK(with("/model_args/drop_path_rate", 0.1) == "");
   CHECK(with("/model_args/init_values", nullptr) == "");
+  CHECK(with("/model_type", "timm_wrapper") == "");  // as transformers writes it
+  says("/model_type", "vit", "model_type should be timm_wrapper, as these are timm's weights");
   CHECK(with("/pretrained_cfg/fixed_input_size", false) == "");
   says("/model_args/img_size", {24, 48}, "model_args says images of 24 x 48, but the weights have position");
   says("/model_args/num_heads", 0, "model_args.num_heads should be a whole number from 1");

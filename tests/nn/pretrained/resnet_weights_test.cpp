@@ -206,7 +206,7 @@ TEST_CASE("resnet_weights: networks of other kinds are refused in one sentence")
       },
       "conv1.weight is (4, 3, 3, 3), expected (4, 3, 7, 7)");
   says([&](auto& t) { t.emplace("layer1.0.se.fc1.weight", one); },
-       "squeeze and excitation (layer1.0.se.fc1.weight) is not supported");
+       "squeeze and excitation is not supported (layer1.0.se.fc1.weight)");
   says([&](auto& t) { t.erase("layer3.0.downsample.1.running_mean"); },
        "1 is missing: layer3.0.downsample.1.running_mean");
   says([&](auto& t) { t["bn1.num_batches_tracked"] = Tensor::scalar(real(0.5)); }, "no whole number");

@@ -47,7 +47,10 @@ constexpr Magic magics[] = {
      "a program"},
     {0, "\0\0\x08\x01"sv, "a file of labels, of MNIST's kind"},
     {0, "\0\0\x08\x03"sv, "a file of images, of MNIST's kind"},
-    {0, "events.out"sv, "a log of TensorBoard's"},
+    {0, "\x12\x01\0\0\0\0\0\0"sv, "a file of MXNet's parameters"},
+    {4, "ftyp"sv, "a HEIC or AVIF picture, or a film"},
+    {0, "PAR1"sv, "a Parquet file"},
+    {23, "brain.Event:"sv, "a log of TensorBoard's"},
 };
 // The end of an SSTable, as TensorFlow writes the index of a checkpoint.
 constexpr std::string_view sstable_end = "\x57\xfb\x80\x8b\x24\x75\x47\xdb"sv;

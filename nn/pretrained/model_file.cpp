@@ -1,6 +1,7 @@
 #include "nn/pretrained/model_file.h"
 
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <utility>
 
 #include "data/files/json.h"
@@ -102,8 +103,9 @@ namespace {
 
 // One of several files of a model: "model-00001-of-00003.safetensors".
 bool is_shard(const std::string& name) {
-  const auto of = name.rfind("-of-");
-  return of != std::string::npos && of >= 6 && name[of - 6] == '-' && !name.substr(of + 4).starts_with("00001.");
+  const std::regex shard("-[0-9]{5}-of-([0-9]{5})\\.");
+  std::smatch found;
+  return std::regex_search(name, found, shard) && found[1] != "00001";
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 timm's VisionTransformers, each by its name but with few blocks, and variants of them, of torchvision's and of
 transformers' make logits for a picture, through their own transforms; classify sees the same file, with its config.json,
 without it, under its own name and with --weights. It must be right (to 1e-3) or refuse in one sentence. The last lines
-count; the exit code is 1 if one is wrong. PART is timms, timm_variants, torchvisions or transformerss; all of them take
-half an hour on two cores, most of it torchvision's ViT-L and ViT-H, which cannot be made with fewer blocks.
+count; the exit code is 1 if one is wrong. PART is timms, timm_variants, torchvisions, transformerss or wrapped; all of
+them take half an hour on two cores, most of it torchvision's ViT-L and ViT-H, which cannot be made with fewer blocks.
 """
 import json
 import pathlib
@@ -208,6 +208,31 @@ def transformerss(picture):
               written(model), config=model.config.to_diff_dict(), preprocessor_config=json.loads(processor.to_json_string()))
 
 
+def wrapped(picture):
+    """What wrappers and training programs make of a file, and transformers' DeiT."""
+    processor = transformers.DeiTImageProcessorPil(size={'height': 36, 'width': 36}, crop_size={'height': 32, 'width': 32})
+    pixels = processor(picture, return_tensors='pt')['pixel_values']
+    base = dict(image_size=32, patch_size=8, hidden_size=64, num_hidden_layers=2, num_attention_heads=2,
+                intermediate_size=96, num_labels=5)
+    for name in ('ViTForImageClassification', 'ViTModel', 'ViTForMaskedImageModeling', 'ViTMAEForPreTraining',
+                 'DeiTForImageClassification', 'DeiTForImageClassificationWithTeacher', 'DeiTModel',
+                 'Dinov2ForImageClassification', 'Dinov2WithRegistersForImageClassification', 'BeitForImageClassification',
+                 'IJepaForImageClassification'):
+        kind = getattr(transformers, name)
+        model = randomised(kind(kind.config_class(**base, **({'encoder_stride': 8} if 'Masked' in name else {}))))
+        theirs = getattr(model(pixels), 'logits', None)
+        files = dict(config={'model_type': model.config.model_type, **model.config.to_diff_dict()},
+                     preprocessor_config=json.loads(processor.to_json_string()))
+        state = written(model)
+        copy = lambda prefix: {prefix + key: x.clone() for key, x in state.items()}
+        judge('wrapped, as it is', name, model, theirs, state, **files)
+        for prefix in 'module.', '_orig_mod.', 'model.', 'net.module.':
+            judge('wrapped, a prefix', f'{prefix}{name}', model, theirs, copy(prefix), **files)
+        more = {'model.mask': torch.ones(3, dtype=torch.bool), 'n': torch.tensor(3), 'model.pooler.bias': torch.ones(0)}
+        judge('wrapped, more tensors', name, model, theirs, {**copy('model.'), **more}, **files)
+        judge('wrapped, two models', name, model, None, {**copy('model.'), **copy('ema.')}, **files)
+
+
 def written(model):
     """The weights under the names that save_pretrained gives them."""
     with tempfile.TemporaryDirectory() as folder:
@@ -225,7 +250,7 @@ def main():
     smooth = torchvision.transforms.functional.resize(low, [301, 413], antialias=True)
     picture = PIL.Image.fromarray(smooth.permute(1, 2, 0).numpy())
     picture.save(FOLDER / 'picture.png')
-    for survey in timm_variants, transformerss, timms, torchvisions:
+    for survey in timm_variants, transformerss, wrapped, timms, torchvisions:
         if not sys.argv[1:] or survey.__name__ in sys.argv[1:]:
             survey(picture)
     shutil.rmtree(FOLDER)

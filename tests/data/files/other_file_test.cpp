@@ -53,6 +53,11 @@ TEST_CASE("what_it_is: files that are something else") {
       {"a", "\x80\x04\x95\x10\0\0\0\0\0\0\0}"sv, "a pickle of Python's"},
       {"a.pt", "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9 jP.\x80"sv, "torch.save()"},
       {"a", "\0\0\x08\x03\0\0\xea\x60\0\0"sv, "a file of images, of MNIST's kind"},
+      {"a", "\x12\x01\0\0\0\0\0\0\0\0"sv, "MXNet's parameters"},
+      {"a",
+       "\0\0\0\x18"
+       "ftypheic\0\0"sv,
+       "a HEIC"},
       {"a", "", "is empty"},
       {"a", "<!DOCTYPE html>\n<html>", "a page of HTML"},
       {"a", "\n  <HTML lang='en'>", "a page of HTML"},

@@ -211,6 +211,8 @@ TEST_CASE("read_model_file: what is no model, and no whole one") {
   CHECK(fails([&] { read_model_file(path, of_file); }, {"one of several files of a model"}));
   std::filesystem::rename(path, folder / "model-00001-of-00001.safetensors");
   CHECK(read_model_file(folder / "model-00001-of-00001.safetensors", of_file).config.num_classes() == 5);
+  std::filesystem::copy_file(folder / "model-00001-of-00001.safetensors", folder / "my-model-of-cats.safetensors");
+  CHECK(read_model_file(folder / "my-model-of-cats.safetensors", of_file).config.num_classes() == 5);
   write_safetensors(path, {{"parameters.x", Tensor::ones({1})}}, {{"training", "{}"}});
   CHECK(fails([&] { read_model_file(path); }, {"a checkpoint of a training run", "best.safetensors beside it"}));
   // Layers after a model with a head.

@@ -1,7 +1,6 @@
 #include "nn/pretrained/model_file.h"
 
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <utility>
 
 #include "data/files/json.h"
@@ -103,9 +102,13 @@ namespace {
 
 // One of several files of a model: "model-00001-of-00003.safetensors".
 bool is_shard(const std::string& name) {
-  const std::regex shard("-[0-9]{5}-of-([0-9]{5})\\.");
-  std::smatch found;
-  return std::regex_search(name, found, shard) && found[1] != "00001";
+  const auto of = name.rfind("-of-");
+  if (of == std::string::npos || of < 6) return false;
+  const std::string part = name.substr(of - 5, 5), parts = name.substr(of + 4, 5);
+  const auto is_number = [](const std::string& text) {
+    return text.size() == 5 && text.find_first_not_of("0123456789") == std::string::npos;
+  };
+  return is_number(part) && is_number(parts) && parts != "00001";
 }
 
 }  // namespace

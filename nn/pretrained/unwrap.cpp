@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "nn/pretrained/facts.h"
@@ -114,7 +115,7 @@ bool matters_not(const std::string& name) {
 // What a wrapper does to pictures before the model sees them, and to logits after it.
 bool changes_pictures(const std::string& name) {
   const std::string last = name.substr(name.rfind('.') + 1);
-  return last == "mean" || last == "std" || last.ends_with("_mean") || last.ends_with("_std") || last == "temperature";
+  return last == "mean" || last == "std" || last == "pixel_mean" || last == "pixel_std" || last == "temperature";
 }
 
 // "a, b, c and 4 more".
@@ -125,10 +126,6 @@ std::string some(const std::vector<std::string>& names) {
 }
 
 std::string named(const std::string& prefix) { return prefix.empty() ? "one without a prefix" : prefix; }
-
-}  // namespace
-
-namespace {
 
 void refuse(const std::vector<UnsupportedPart>& parts) {
   if (parts.empty()) return;

@@ -130,6 +130,7 @@ TEST_CASE("unwrap: what is not needed does not hinder") {
   // Outside the model, but before or after it.
   CHECK(fails([&] { unwrap_all(both(under("1.", one), {{"0.mean", any}})); }, {"\"0.mean\", outside the model"}));
   CHECK(fails([&] { unwrap_all(both(under("net.", one), {{"temperature", any}})); }, {"\"temperature\""}));
+  CHECK(unwrap_all(both(under("net.", one), {{"projector.1.running_mean", any}})).tensors.size() == one.size());
   // Counters of a ResNet are whole numbers, and its own.
   const NamedTensors resnet{{"layer1.0.conv1.weight", any}, {"bn1.num_batches_tracked", any}, {"epoch", any}};
   CHECK(unwrap({{resnet, {}}, {}, {"bn1.num_batches_tracked", "epoch"}}).tensors.size() == 2);

@@ -79,10 +79,23 @@ double norm(const real* x, Index n) {
   return std::sqrt(add_up(0, n, [=](Index i) { return double{x[i]} * x[i]; }));
 }
 
+// The largest is found by vectors, then where it stands.
 void argmax(const real* x, int* y, Index rows, Index cols) {
-  const auto less = [](real a, real b) { return a < b || (std::isnan(b) && !std::isnan(a)); };
-  for (Index row = 0; row < rows; ++row)
-    y[row] = static_cast<int>(std::max_element(x + row * cols, x + (row + 1) * cols, less) - (x + row * cols));
+  parallel_for(rows, piece / cols + 1, [=](Index begin, Index end) {
+    for (Index row = begin; row < end; ++row) {
+      const real* const in = x + row * cols;
+      real largest = -infinity;
+      int nan = 0;
+#pragma omp simd reduction(max : largest) reduction(| : nan)
+      for (Index c = 0; c < cols; ++c) {
+        largest = in[c] > largest ? in[c] : largest;
+        nan |= in[c] != in[c];
+      }
+      const auto found = [=](real v) { return nan ? v != v : v == largest; };
+      const Index at = std::find_if(in, in + cols, found) - in;
+      y[row] = at < cols ? static_cast<int>(at) : 0;  // of -inf alone, above which some compilers begin a reduction
+    }
+  });
 }
 
 Range range(const real* x, Index n) {

@@ -8,6 +8,7 @@ namespace bobbin::cpu {
 namespace {
 
 constexpr Index grain = 1 << 13;  // elements a thread should have at least
+constexpr Index together = 8;     // rows of a transpose, as many as a cache keeps apart
 
 }  // namespace
 
@@ -17,17 +18,21 @@ void permute(const real* x, real* y, int rank, const Index* sizes, const Index* 
   const Index cols = sizes[rank - 1], step = strides[rank - 1];
   Index rows = 1;
   for (int axis = 0; axis < rank - 1; ++axis) rows *= sizes[axis];
+  // Rows whose numbers lie side by side in x share its cache lines, and are written together.
+  const Index side_by_side = rank > 1 && step != 1 && strides[rank - 2] == 1 ? sizes[rank - 2] : 1;
   parallel_for(rows, grain / cols + 1, [=](Index begin, Index end) {
-    for (Index row = begin; row < end; ++row) {
+    for (Index row = begin, count = 1; row < end; row += count) {
       Index rest = row, from = 0;
       for (int axis = rank - 2; axis >= 0; --axis) {
         from += rest % sizes[axis] * strides[axis];
         rest /= sizes[axis];
       }
+      count = std::min({end - row, side_by_side - row % side_by_side, together});
       if (step == 1)
         std::copy_n(x + from, cols, y + row * cols);
       else
-        for (Index c = 0; c < cols; ++c) y[row * cols + c] = x[from + c * step];
+        for (Index c = 0; c < cols; ++c)
+          for (Index r = 0; r < count; ++r) y[(row + r) * cols + c] = x[from + r + c * step];
     }
   });
 }

@@ -93,7 +93,7 @@ int main(int argc, char** argv) try {
   const Image picture = tile_of(fit(original, classifier.preprocess));
   const Tensor X = to_tensor(original, classifier.preprocess);  // (1, C, H, W)
   const Tensor probabilities = classifier.probabilities(model(X).value());
-  const auto best = static_cast<std::size_t>(argmax(probabilities)[0]);
+  const auto best = static_cast<std::size_t>(argmax(probabilities));
   const std::string answer = classifier.class_names[best];
   const std::vector<Tensor> maps = attention_maps(model, X);
   const Tensor rollout = over_patches(attention_rollout(maps)[0], model);

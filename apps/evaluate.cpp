@@ -95,7 +95,7 @@ Result judge(AnyModel& model, const ImageDataset& data, Index batch_size) {
   Result result{{}, ConfusionMatrix(data.num_classes()), {}};
   Index image = 0;
   result.means = evaluate(model, data, batch_size, [&](const Tensor& output, const Labels& y) {
-    const Labels predicted = argmax(output);
+    const Labels predicted = argmax(output, 1);
     const std::vector<real> logits = output.values(), probabilities = softmax(output).values();
     for (std::size_t i = 0; i < y.size(); ++i, ++image) {
       const std::size_t row = i * static_cast<std::size_t>(data.num_classes());

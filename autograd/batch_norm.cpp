@@ -19,9 +19,11 @@ Var record_batch_norm(const Var& x, const Var& gamma, const Var& beta, Tensor Y,
 Var batch_norm(const Var& x, const Var& gamma, const Var& beta, Tensor& running_mean, Tensor& running_var,
                real momentum, real eps, Then then, ReadBy readers) {
   BatchNormed forward = batch_norm(x.value(), gamma.value(), beta.value(), eps, then, readers);
-  const auto n = static_cast<real>(x.size() / gamma.size());
-  running_mean.assign(running_mean * (1 - momentum) + forward.mean * momentum);
-  running_var.assign(running_var * (1 - momentum) + forward.variance * (n / (n - 1)) * momentum);
+  if (!x.value().empty()) {  // no images say nothing of the mean
+    const auto n = static_cast<real>(x.size() / gamma.size());
+    running_mean.assign(running_mean * (1 - momentum) + forward.mean * momentum);
+    running_var.assign(running_var * (1 - momentum) + forward.variance * (n / (n - 1)) * momentum);
+  }
   return record_batch_norm(x, gamma, beta, std::move(forward.y), forward.mean, forward.rstd, true, then);
 }
 

@@ -5,6 +5,7 @@ namespace bobbin {
 
 // It is linear in X and in W, and how the kernels make the gradients stands beside them, in tensor/cpu/direct.cpp.
 Var conv2d(Var X, const Var& W, const Var& b, const Conv2dOptions& options) {
+  if (X.rank() == 3) return squeeze(conv2d(unsqueeze(std::move(X), 0), W, b, options), 0);
   const Operand x = std::move(X).operand(), w(W.value());
   // W first: when its gradient is there nobody needs X any more, and dX takes its place in memory.
   return record("conv2d", conv2d(x, w, b.value(), options),

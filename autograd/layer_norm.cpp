@@ -23,7 +23,7 @@ Var group_norm(const Var& x, Index groups, const Var& gamma, const Var& beta, re
   const Shape channels{shape[1]};
   check(gamma.shape() == channels && beta.shape() == channels, "group_norm", "the weight ", gamma.shape(),
         " and the bias ", beta.shape(), " must have a number for each channel of ", shape);
-  const Index rows = shape[0] * groups, cols = shape.size() / rows;
+  const Index rows = shape[0] * groups, cols = shape[1] / groups * shape.product(2, x.rank());
   const Var x_hat = layer_norm(reshape(x, {rows, cols}), Tensor::ones({cols}), Tensor::zeros({cols}), eps);
   const Shape planes{shape[0], shape[1], shape.product(2, shape.rank())}, column{shape[1], 1};
   return reshape(reshape(x_hat, planes) * reshape(gamma, column) + reshape(beta, column), shape);

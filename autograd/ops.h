@@ -35,7 +35,7 @@ Var softplus(const Var& x);
 Var silu(const Var& x);
 
 // --- dropout, and functions that fuse it ---------------------------------------------------------
-/// Each element is 0 with probability p, else divided by 1-p, as the draw decides; 0 <= p < 1.
+/// Each element is 0 with probability p, else divided by 1-p, as the draw decides; 0 <= p <= 1.
 Var dropout(Var x, real p, Draw draw);
 /// The Gaussian error linear unit, x·Φ(x) by erf, and its approximation by tanh (PyTorch's approximate='tanh'); with
 /// p > 0 followed by dropout, in the same pass over memory: dropout(gelu(x), p, draw).
@@ -43,26 +43,35 @@ Var gelu(Var x, real p = 0, Draw draw = {}, ReadBy readers = ReadBy::anyone);
 Var gelu_tanh(Var x, real p = 0, Draw draw = {}, ReadBy readers = ReadBy::anyone);
 
 // --- reduce --------------------------------------------------------------------------------------
-/// Of all elements: a scalar of rank 0.
-Var sum(const Var& x);
-Var mean(const Var& x);
-/// Along one axis, which goes away.
-Var sum(const Var& x, int axis);
-Var mean(const Var& x, int axis);
+/// Over some axes, or all; these go away, or with `keepdim` stay with size 1: sum(x), sum(x, -1), mean(x, {0, 2},
+/// true). The variance is the unbiased estimate, as torch.var's; with correction 0 the sum of squares is divided by n.
+Var sum(const Var& x, const Axes& axes = {}, bool keepdim = false);
+Var mean(const Var& x, const Axes& axes = {}, bool keepdim = false);
+Var var(const Var& x, const Axes& axes = {}, real correction = 1, bool keepdim = false);
+/// The largest and the smallest number: where several are, they share the gradient.
+Var amax(const Var& x, const Axes& axes = {}, bool keepdim = false);
+Var amin(const Var& x, const Axes& axes = {}, bool keepdim = false);
+/// As torch.max(x), where several share the gradient, and the values of torch.max(x, axis), where the first has it all.
+Var max(const Var& x);
+Var min(const Var& x);
+Var max(const Var& x, int axis, bool keepdim = false);
+Var min(const Var& x, int axis, bool keepdim = false);
 
 // --- products ------------------------------------------------------------------------------------
-/// (..., m, k) x (..., k, n) -> (..., m, n); `transposed` says which operands are stored transposed.
+/// (..., m, k) x (..., k, n) -> (..., m, n), the leading axes broadcast by NumPy's rule, and vectors as torch.matmul
+/// takes them; `transposed` says which matrices are stored transposed.
 Var matmul(const Var& a, const Var& b, Transposed transposed = {});
 /// x·Wᵀ + b: (..., in), (out, in), (out) -> (..., out). b may be undefined.
 Var linear(Var x, const Var& W, const Var& b, ReadBy readers = ReadBy::anyone);
 
 // --- softmax, and the cross entropy made of it ---------------------------------------------------
-/// exp(x) / Σ exp(x) along the last axis. valid_lens is empty or has a number for each row: how
-/// many of its elements count; the others get the weight 0.
-Var softmax(const Var& x, const std::vector<int>& valid_lens = {});
-/// log softmax(x) along the last axis, and log Σ exp(x) along one, which goes away: torch.log_softmax, torch.logsumexp.
-Var log_softmax(const Var& x);
-Var logsumexp(const Var& x, int axis);
+/// exp(x) / Σ exp(x) along an axis. And of the first numbers of each row only, along the last axis: valid_lens, d2l's,
+/// is empty or says for each row how many; the others get the weight 0.
+Var softmax(const Var& x, int axis = -1);
+Var masked_softmax(const Var& x, const std::vector<int>& valid_lens);
+/// log softmax(x) along an axis, and log Σ exp(x) over some ({} are all): torch.log_softmax, torch.logsumexp.
+Var log_softmax(const Var& x, int axis = -1);
+Var logsumexp(const Var& x, const Axes& axes, bool keepdim = false);
 /// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), a scalar, as torch.nn.functional.cross_entropy:
 /// q is a row of targets (N, C), a distribution; or for labels 1 - label_smoothing at the label plus label_smoothing/C
 /// everywhere.
@@ -70,7 +79,8 @@ Var cross_entropy(const Var& logits, const Tensor& targets);
 Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing = 0);
 
 // --- layer_norm ----------------------------------------------------------------------------------
-/// (x - mean) / sqrt(variance + eps) · gamma + beta along the last axis (Ba, Kiros, Hinton, 2016).
+/// (x - mean) / sqrt(variance + eps) · gamma + beta along the last axes, those that gamma and beta have (Ba, Kiros,
+/// Hinton, 2016).
 Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5), ReadBy readers = ReadBy::anyone);
 /// The same over each group of neighbouring channels of each image of x (B, C, ...), with a gamma and a beta for each
 /// channel (Wu and He, 2018): torch.nn.functional.group_norm. Made of other ops.
@@ -98,7 +108,8 @@ Var attention(Var queries, Var keys, Var values, int num_heads, const std::vecto
 
 // --- conv2d --------------------------------------------------------------------------------------
 /// The cross-correlation of images X (B, C, H, W) with kernels W (out, C/groups, h, w), as torch.nn.functional.conv2d:
-/// (B, out, H', W'), where H' = (H + 2·padding - dilation·(h-1) - 1)/stride + 1. b (out) may be undefined.
+/// (B, out, H', W'), where H' = (H + 2·padding - dilation·(h-1) - 1)/stride + 1; of one image (C, H, W) likewise. b
+/// (out) may be undefined.
 Var conv2d(Var X, const Var& W, const Var& b, const Conv2dOptions& options = {});
 /// What the kernel sees at each place: (B, C, H, W) -> (B, C·h·w, H'·W').
 Var im2col(const Var& X, const Conv2dGeometry& geometry);
@@ -106,33 +117,46 @@ Var im2col(const Var& X, const Conv2dGeometry& geometry);
 Var patches(const Var& X, Size2 size);
 
 // --- pool ------------------------------------------------------------------------------------------
-/// The mean over each window of images: (B, C, H, W) -> (B, C, H', W'), H' = (H - kernel)/stride + 1, rounded down.
-Var avg_pool2d(const Var& X, Size2 kernel, Size2 stride);
+/// The mean over each window of images: (B, C, H, W) -> (B, C, H', W'), H' = (H + 2·padding - kernel)/stride + 1,
+/// rounded down; the padding, half a kernel at most, counts as zeros. Of one image (C, H, W) likewise, here and below.
+/// A stride that is not named is the kernel's size.
+Var avg_pool2d(const Var& X, Size2 kernel, Size2 stride, Size2 padding = 0);
+inline Var avg_pool2d(const Var& X, Size2 kernel) { return avg_pool2d(X, kernel, kernel); }
 /// The largest number in each window; the padding, half a kernel at most, counts as -inf. The gradient goes to the
-/// first of the largest in the order of rows.
-Var max_pool2d(const Var& X, Size2 kernel, Size2 stride, Size2 padding = 0);
+/// first of the largest in the order of rows. With ceil_mode H' and W' are rounded up, where that window still begins
+/// in the image or in front of it.
+Var max_pool2d(const Var& X, Size2 kernel, Size2 stride, Size2 padding = 0, bool ceil_mode = false);
+inline Var max_pool2d(const Var& X, Size2 kernel) { return max_pool2d(X, kernel, kernel); }
 /// The mean over each of `size` cells that share the image evenly: (B, C, H, W) -> (B, C, size).
 Var adaptive_avg_pool2d(const Var& X, Size2 size);
 
 // --- shapes: numbers moved, none changed ---------------------------------------------------------
-/// The same numbers in another shape of the same size.
+/// The same numbers in another shape of the same size. Of the sizes one may be -1, which the others tell.
 Var reshape(Var x, const Shape& shape);
-/// The axes from `start` on made one: (B, C, H, W) -> (B, C·H·W), with start 2 (B, C, H·W).
-Var flatten(Var x, int start = 1);
-/// Axis i of the result is axis axes[i] of x.
+inline Var reshape(Var x, std::initializer_list<Index> sizes) {
+  const Shape shape = x.shape().reshaped(sizes);
+  return reshape(std::move(x), shape);
+}
+/// The axes start ... end made one, as torch.flatten: of (B, C, H, W) all, or with start 1 (B, C·H·W).
+Var flatten(Var x, int start = 0, int end = -1);
+/// An axis of size 1 more, before this one (or with -1 at the end), and without those of size 1 among these.
+Var unsqueeze(Var x, int axis);
+Var squeeze(Var x, const Axes& axes = {});
+/// Axis i of the result is axis axes[i] of x. Here and below a negative axis counts from the back.
 Var permute(const Var& x, const std::vector<int>& axes);
 /// Two axes swapped.
 Var transpose(const Var& x, int axis_a, int axis_b);
 /// Repeated along axes of size 1, by NumPy's rule: PyTorch's expand.
 Var broadcast_to(const Var& x, const Shape& shape);
 /// Parts that differ only along `axis`, one after the other: PyTorch's cat.
-Var concat(const std::vector<Var>& parts, int axis);
-/// The indices start ... stop-1 along an axis; select takes a single one, and the axis goes away.
-Var slice(const Var& x, int axis, Index start, Index stop);
+Var concat(const std::vector<Var>& parts, int axis = 0);
+/// The indices start ... stop-1 along an axis, as Python's x[start:stop]; select takes a single one, and the axis goes
+/// away. Negative ones count from the end.
+Var slice(const Var& x, int axis, Index start, Index stop = to_the_end);
 Var select(const Var& x, int axis, Index index);
-/// `before` and `after` zeros along an axis; or the numbers next to its ends as a mirror there shows them, PyTorch's
-/// mode='reflect'.
-Var pad(const Var& x, int axis, Index before, Index after);
+/// `before` and `after` times `value` along an axis, of which a negative number cuts off as many; or the numbers next
+/// to its ends as a mirror there shows them, PyTorch's mode='reflect'.
+Var pad(const Var& x, int axis, Index before, Index after, real value = 0);
 Var pad_reflect(const Var& x, int axis, Index before, Index after);
 /// x[i, index[i]] for each row of x (N, C).
 Var gather(const Var& x, const Labels& index);

@@ -70,7 +70,7 @@ Var attention_weights(const Var& queries, const Var& keys, int num_heads, const 
       lens.push_back(valid_lens[static_cast<std::size_t>(by_query ? b * T + t : b)]);
     }
   }
-  return softmax(scores, lens);
+  return masked_softmax(scores, lens);
 }
 
 Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads, const std::vector<int>& valid_lens,
@@ -89,7 +89,7 @@ Var conv2d(const Var& X, const Var& W, const Var& b, const Conv2dOptions& option
   const Conv2dGeometry g{x[1],          x[2],         x[3],           w[2],          w[3],
                          stride.height, stride.width, padding.height, padding.width, dilation.height,
                          dilation.width};
-  const Var kernels = flatten(W), columns = im2col(X, g);  // (out, C/groups·h·w), (B, C·h·w, H'·W')
+  const Var kernels = flatten(W, 1), columns = im2col(X, g);  // (out, C/groups·h·w), (B, C·h·w, H'·W')
   const Index depth = kernels.shape()[1], width = w[0] / groups;
   std::vector<Var> parts;
   for (Index i = 0; i < groups; ++i)  // each group's kernels see their own channels only

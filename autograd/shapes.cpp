@@ -10,19 +10,38 @@ Var reshape(Var x, const Shape& shape) {
                 {{x, [before](Tensor dY) { return dY.reshape(before); }}});
 }
 
-Var flatten(Var x, int start) {
-  const Shape& shape = x.shape();
-  check(start >= -shape.rank() && start < shape.rank(), "flatten", "there is no axis ", start, " in the shape ", shape);
-  start = shape.wrap(start);
-  std::vector<Index> sizes(shape.begin(), shape.begin() + start);
-  sizes.push_back(shape.product(start, shape.rank()));
-  return reshape(std::move(x), Shape(sizes.data(), start + 1));
+Var flatten(Var x, int start, int end) {
+  if (x.rank() == 0) return reshape(std::move(x), {1});
+  const Shape shape = x.shape();
+  const int first = shape.wrap(start, "flatten"), last = shape.wrap(end, "flatten");
+  check(first <= last, "flatten", "axis ", start, " of the shape ", shape, " does not stand before axis ", end);
+  std::vector<Index> sizes(shape.begin(), shape.begin() + first);
+  sizes.push_back(shape.product(first, last + 1));
+  sizes.insert(sizes.end(), shape.begin() + last + 1, shape.end());
+  return reshape(std::move(x), Shape(sizes.data(), static_cast<int>(sizes.size())));
+}
+
+Var unsqueeze(Var x, int axis) {
+  std::vector<Index> sizes(x.shape().begin(), x.shape().end());
+  const int at = axis < 0 ? axis + x.rank() + 1 : axis;
+  check(at >= 0 && at <= x.rank(), "unsqueeze", "there is no place ", axis, " for an axis in the shape ", x.shape());
+  sizes.insert(sizes.begin() + at, 1);
+  return reshape(std::move(x), Shape(sizes.data(), x.rank() + 1));
+}
+
+Var squeeze(Var x, const Axes& axes) {
+  const auto among = axes.of("squeeze", x.shape());
+  std::vector<Index> sizes;
+  for (int axis = 0; axis < x.rank(); ++axis)
+    if (!among[static_cast<std::size_t>(axis)] || x.shape()[axis] != 1) sizes.push_back(x.shape()[axis]);
+  return reshape(std::move(x), Shape(sizes.data(), static_cast<int>(sizes.size())));
 }
 
 Var permute(const Var& x, const std::vector<int>& axes) {
   std::vector<int> inverse(axes.size());
   Tensor Y = permute(x.value(), axes);  // checks the axes
-  for (std::size_t i = 0; i < axes.size(); ++i) inverse[static_cast<std::size_t>(axes[i])] = static_cast<int>(i);
+  for (std::size_t i = 0; i < axes.size(); ++i)
+    inverse[static_cast<std::size_t>(x.shape().wrap(axes[i]))] = static_cast<int>(i);
   return record("permute", std::move(Y), {{x, [inverse](Tensor dY) { return permute(dY, inverse); }}});
 }
 
@@ -61,15 +80,15 @@ Var slice(const Var& x, int axis, Index start, Index stop) {
 }
 
 Var select(const Var& x, int axis, Index index) {
-  check(axis >= -x.rank() && axis < x.rank() && index >= 0 && index < x.shape()[axis], "select", "there is no index ",
-        index, " along axis ", axis, " of ", x.shape());
+  const Index n = x.shape()[x.shape().wrap(axis, "select")];
+  check(index >= -n && index < n, "select", "there is no index ", index, " along axis ", axis, " of ", x.shape());
+  if (index < 0) index += n;
   return reshape(slice(x, axis, index, index + 1), x.shape().without(axis));
 }
 
-Var pad(const Var& x, int axis, Index before, Index after) {
-  Tensor Y = pad(x.value(), axis, before, after);  // checks the axis
-  const Index stop = before + x.shape()[axis];
-  return record("pad", std::move(Y), {{x, [=](Tensor dY) { return slice(dY, axis, before, stop); }}});
+Var pad(const Var& x, int axis, Index before, Index after, real value) {
+  return record("pad", pad(x.value(), axis, before, after, value),
+                {{x, [=](Tensor dY) { return pad(dY, axis, -before, -after); }}});
 }
 
 Var pad_reflect(const Var& x, int axis, Index before, Index after) {

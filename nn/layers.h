@@ -32,9 +32,9 @@ struct Dropout {
   Rng rng;  // a stream of its own
   Training training;
 
-  /// Throws Error unless 0 <= p < 1.
+  /// Throws Error unless 0 <= p <= 1.
   Dropout(real p, Rng& parent) : p(p), rng(parent.fork()) {
-    check(p >= 0 && p < 1, "Dropout", "the probability must be in [0, 1), got ", p);
+    check(p >= 0 && p <= 1, "Dropout", "the probability must be in [0, 1], got ", p);
   }
 
   /// Throws Error while a model is evaluated: see Evaluating.
@@ -73,14 +73,17 @@ struct Sigmoid {
   Var operator()(Var x) { return sigmoid(std::move(x)); }
 };
 
-/// Along the last axis.
 struct Softmax {
-  Var operator()(const Var& x) { return softmax(x); }
+  int dim = -1;  ///< the axis
+
+  Var operator()(const Var& x) { return softmax(x, dim); }
 };
 
-/// (B, C, H, W) -> (B, C·H·W).
+/// The axes start_dim ... end_dim made one; at first all but the first: (B, C, H, W) -> (B, C·H·W).
 struct Flatten {
-  Var operator()(Var x) { return flatten(std::move(x)); }
+  int start_dim = 1, end_dim = -1;
+
+  Var operator()(Var x) { return flatten(std::move(x), start_dim, end_dim); }
 };
 
 /// Layers one after the other, named "0", "1", ... Braces make the layers in this order, so that with one generator

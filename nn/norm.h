@@ -6,15 +6,14 @@
 
 namespace bobbin {
 
-/// Of each row of the last axis.
+/// Over the last axes, of these sizes; mostly the last one: LayerNorm(512), LayerNorm(Shape{3, 32, 32}).
 struct LayerNorm {
-  Var weight, bias;  // (norm_shape), ones and zeros at first
+  Var weight, bias;  // (norm_shape...), ones and zeros at first
   real eps;
 
-  explicit LayerNorm(Index norm_shape, real eps = real(1e-5))
-      : weight(Var::parameter(Tensor::ones({norm_shape}))),
-        bias(Var::parameter(Tensor::zeros({norm_shape}))),
-        eps(eps) {}
+  explicit LayerNorm(const Shape& norm_shape, real eps = real(1e-5))
+      : weight(Var::parameter(Tensor::ones(norm_shape))), bias(Var::parameter(Tensor::zeros(norm_shape))), eps(eps) {}
+  explicit LayerNorm(Index norm_shape, real eps = real(1e-5)) : LayerNorm(Shape{norm_shape}, eps) {}
 
   Var operator()(const Var& x, ReadBy readers = ReadBy::anyone) { return layer_norm(x, weight, bias, eps, readers); }
   void visit(auto&& v) { v("weight", weight), v("bias", bias); }

@@ -6,19 +6,23 @@ namespace bobbin {
 
 /// The mean over each window; see avg_pool2d().
 struct AvgPool2d {
-  Size2 kernel_size, stride;
+  Size2 kernel_size, stride, padding;
 
-  AvgPool2d(Size2 kernel_size, Size2 stride) : kernel_size(kernel_size), stride(stride) {}
-  Var operator()(const Var& x) { return avg_pool2d(x, kernel_size, stride); }
+  explicit AvgPool2d(Size2 kernel_size) : AvgPool2d(kernel_size, kernel_size) {}
+  AvgPool2d(Size2 kernel_size, Size2 stride, Size2 padding = 0)
+      : kernel_size(kernel_size), stride(stride), padding(padding) {}
+  Var operator()(const Var& x) { return avg_pool2d(x, kernel_size, stride, padding); }
 };
 
 /// The largest number in each window; see max_pool2d().
 struct MaxPool2d {
   Size2 kernel_size, stride, padding;
+  bool ceil_mode;
 
-  MaxPool2d(Size2 kernel_size, Size2 stride, Size2 padding = 0)
-      : kernel_size(kernel_size), stride(stride), padding(padding) {}
-  Var operator()(const Var& x) { return max_pool2d(x, kernel_size, stride, padding); }
+  explicit MaxPool2d(Size2 kernel_size) : MaxPool2d(kernel_size, kernel_size) {}
+  MaxPool2d(Size2 kernel_size, Size2 stride, Size2 padding = 0, bool ceil_mode = false)
+      : kernel_size(kernel_size), stride(stride), padding(padding), ceil_mode(ceil_mode) {}
+  Var operator()(const Var& x) { return max_pool2d(x, kernel_size, stride, padding, ceil_mode); }
 };
 
 /// The mean over each of `output_size` cells, whatever the size of the images; see adaptive_avg_pool2d().

@@ -37,6 +37,10 @@ Attended attention(Operand queries, Operand keys, Operand values, int num_heads,
                    real p, Draw draw, ReadBy readers) {
   const AttentionSizes s =
       attention_sizes("attention", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
+  if (queries.size() == 0 || keys.size() == 0) {  // no keys: nothing is found
+    const Tensor y = Tensor::zeros(queries.shape());
+    return {y, Tensor(backend::attention_keeps(s)), y};
+  }
   round_alike(queries, keys, values);
   if (backend::attention_keeps_y() || !queries.is_rounded()) readers = ReadBy::anyone;
   Attended attended{result(queries.shape(), readers), Tensor(backend::attention_keeps(s)), Tensor()};
@@ -64,6 +68,8 @@ AttentionGradients attention_backward(Operand queries, Operand keys, Operand val
   check(forward.kept.shape() == kept && fits_y && dY.shape() == queries.shape(), "attention_backward", "what was kept ",
         forward.kept.shape(), ", y ", forward.kept_y.shape(), " or dY ", dY.shape(), " does not fit the queries ",
         queries.shape(), " and keys ", keys.shape(), ": expected ", kept, " and ", queries.shape());
+  if (queries.size() == 0 || keys.size() == 0)
+    return {Tensor::zeros(queries.shape()), Tensor::zeros(keys.shape()), Tensor::zeros(keys.shape())};
   round_alike(queries, keys, values, dY);
   AttentionGradients result{Tensor(queries.shape()), Tensor(keys.shape()), Tensor(keys.shape())};
   const Timed timed("attention_backward", 2 * elements(queries, keys, values) + elements(forward.kept, dY),

@@ -19,9 +19,10 @@ BatchNormSizes sizes(const char* op, const Tensor& x, std::initializer_list<cons
 
 BatchNormed batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, real eps, Then then, ReadBy readers) {
   const BatchNormSizes s = sizes("batch_norm", x, {&gamma, &beta}, then);
-  check(s.batch * s.places > 1, "batch_norm", "needs more than one number for each channel in training, got ",
+  check(s.batch * s.places != 1, "batch_norm", "needs more than one number for each channel in training, got ",
         x.shape());
   const Shape channels{s.channels};
+  if (x.empty()) return {x, Tensor::zeros(channels), Tensor::zeros(channels), Tensor::zeros(channels)};
   BatchNormed made{result(x.shape(), readers), Tensor(channels), Tensor(channels), Tensor(channels)};
   const Timed timed("batch_norm", elements(x, made.y));
   write(made.y, [&](auto* y) {
@@ -34,6 +35,7 @@ BatchNormed batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
 Tensor batch_norm_by(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& rstd,
                      Then then, ReadBy readers) {
   const BatchNormSizes s = sizes("batch_norm_by", x, {&gamma, &beta, &mean, &rstd}, then);
+  if (x.empty()) return x;
   Tensor y = result(x.shape(), readers);
   const Timed timed("batch_norm_by", elements(x, y));
   write(y, [&](auto* to) {
@@ -47,6 +49,7 @@ BatchNormGradients batch_norm_backward(const Tensor& x, const Tensor& gamma, con
   const BatchNormSizes s = sizes("batch_norm_backward", x, {&gamma, &beta, &mean, &rstd}, then);
   check(x.shape() == dY.shape(), "batch_norm_backward", "x ", x.shape(), " and dY ", dY.shape(),
         " must have one shape");
+  if (x.empty()) return {dY, Tensor::zeros(gamma.shape()), Tensor::zeros(gamma.shape())};
   BatchNormGradients result{in_place_of(dY), Tensor(gamma.shape()), Tensor(gamma.shape())};
   const Timed timed("batch_norm_backward", elements(x, dY, result.dX));
   backend::batch_norm_backward(x.data(), gamma.data(), beta.data(), mean.data(), rstd.data(), std::as_const(dY).data(),

@@ -47,17 +47,17 @@ void write(Tensor& y, const auto& write) { y.is_rounded() ? write(y.rounded_data
 inline Index rows_of(const Shape& shape) { return shape.product(0, shape.rank() - 1); }
 
 /// The axis as 0 ... rank-1. Throws Error, in the name of `op`, if there is none.
-inline int wrap(const char* op, const Shape& shape, int axis) {
-  check(axis >= -shape.rank() && axis < shape.rank(), op, "there is no axis ", axis, " in the shape ", shape);
-  return shape.wrap(axis);
-}
+inline int wrap(const char* op, const Shape& shape, int axis) { return shape.wrap(axis, op); }
 
+/// How to walk y = f(a, b), where a and b are broadcast to y: axes of size 1 are left out, and neighbours along which
+/// both step evenly are walked as one, so that two equal shapes become a single loop.
+Broadcast plan(const Shape& y, const Shape& a, const Shape& b);
 /// By how much an index along each axis moves in memory.
 std::array<Index, Shape::max_rank> strides(const Shape& shape);
 
 /// Throw Error, in the name of `op`, unless these fit.
 inline void check_dropout(const char* op, real p) {
-  check(p >= 0 && p < 1, op, "the dropout probability must be in [0, 1), got ", p);
+  check(p >= 0 && p <= 1, op, "the dropout probability must be in [0, 1], got ", p);
 }
 void check_labels(const char* op, const Tensor& x, const Labels& labels);
 

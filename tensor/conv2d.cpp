@@ -12,6 +12,9 @@ void check_geometry(const char* op, const Conv2dGeometry& g) {
   const auto within = [](Index low, std::initializer_list<Index> numbers) {
     return std::all_of(numbers.begin(), numbers.end(), [low](Index n) { return n >= low && n <= most; });
   };
+  check(g.channels >= 1 && g.height >= 1 && g.width >= 1, op,
+        "needs images of 1 x 1 pixels or more, with a channel or ", "more, got ", g.channels, " of ", g.height, " x ",
+        g.width);
   check(within(1, {g.kernel_h, g.kernel_w, g.stride_h, g.stride_w, g.dilation_h, g.dilation_w}) &&
             within(0, {g.padding_h, g.padding_w}),
         op, "kernel, stride and dilation must be 1 or more, padding 0 or more, and none beyond ", most);
@@ -57,8 +60,9 @@ Tensor conv2d(Operand x, Operand W, const Tensor& b, const Conv2dOptions& option
   const Conv2dSizes s = conv2d_sizes("conv2d", x.shape(), W.shape(), options);
   check(!b.defined() || b.shape() == Shape{s.out}, "conv2d", "the bias ", b.shape(), " does not fit the kernels ",
         W.shape());
-  round_alike(x, W);
   Tensor y(result_shape(s));
+  if (y.empty()) return y;
+  round_alike(x, W);
   const Timed timed("conv2d", elements(x, W, y), flops_of_conv2d(s));
   const real* const bias = b.defined() ? b.data() : nullptr;
   if (x.is_rounded())
@@ -71,8 +75,9 @@ Tensor conv2d(Operand x, Operand W, const Tensor& b, const Conv2dOptions& option
 Tensor conv2d_backward_x(Operand W, Operand dY, const Shape& x, const Conv2dOptions& options) {
   const Conv2dSizes s = conv2d_sizes("conv2d_backward_x", x, W.shape(), options);
   check_gradient("conv2d_backward_x", dY.shape(), x, W.shape(), s);
-  round_alike(W, dY);
   Tensor dX(x);
+  if (dX.empty() || dY.size() == 0) return Tensor::zeros(x);
+  round_alike(W, dY);
   const Timed timed("conv2d_backward_x", elements(W, dY, dX), flops_of_conv2d(s));
   if (W.is_rounded())
     backend::conv2d_rounded_backward_x(W.rounded(), dY.rounded(), dX.data(), s);
@@ -84,8 +89,9 @@ Tensor conv2d_backward_x(Operand W, Operand dY, const Shape& x, const Conv2dOpti
 Tensor conv2d_backward_w(Operand x, Operand dY, const Shape& W, const Conv2dOptions& options) {
   const Conv2dSizes s = conv2d_sizes("conv2d_backward_w", x.shape(), W, options);
   check_gradient("conv2d_backward_w", dY.shape(), x.shape(), W, s);
-  round_alike(x, dY);
   Tensor dW(W);
+  if (x.size() == 0 || dW.empty()) return Tensor::zeros(W);
+  round_alike(x, dY);
   const Timed timed("conv2d_backward_w", elements(x, dY, dW), flops_of_conv2d(s));
   if (x.is_rounded())
     backend::conv2d_rounded_backward_w(x.rounded(), dY.rounded(), dW.data(), s);
@@ -108,6 +114,7 @@ Tensor im2col(const Tensor& x, const Conv2dGeometry& g) {
         "needs images (B, C, H, W) = (B, ", g.channels, ", ", g.height, ", ", g.width, "), got ", x.shape());
   const Index batch = x.shape()[0];
   Tensor columns(columns_shape("im2col", batch, g));
+  if (columns.empty()) return columns;
   const Timed timed("im2col", elements(x, columns));
   backend::im2col(x.data(), columns.data(), batch, g);
   return columns;
@@ -119,6 +126,7 @@ Tensor col2im(const Tensor& dcolumns, const Conv2dGeometry& g) {
   const Shape columns = columns_shape("col2im", batch, g);
   check(dcolumns.shape() == columns, "col2im", "the columns must be ", columns, ", got ", dcolumns.shape());
   Tensor dX({batch, g.channels, g.height, g.width});
+  if (dX.empty()) return dX;
   const Timed timed("col2im", elements(dcolumns, dX));
   backend::col2im(dcolumns.data(), dX.data(), batch, g);
   return dX;
@@ -140,6 +148,7 @@ Conv2dGeometry side_by_side(const char* op, const Shape& shape, Size2 size) {
 Tensor patches(const Tensor& x, Size2 size) {
   const Conv2dGeometry g = side_by_side("patches", x.shape(), size);
   Tensor y({x.shape()[0], g.out_h() * g.out_w(), g.channels * size.height * size.width});
+  if (y.empty()) return y;
   const Timed timed("patches", elements(x, y));
   backend::patches(x.data(), y.data(), x.shape()[0], g);
   return y;
@@ -150,6 +159,7 @@ Tensor patches_backward(const Tensor& dY, const Shape& shape, Size2 size) {
   check(dY.shape() == Shape{shape[0], g.out_h() * g.out_w(), g.channels * size.height * size.width}, "patches_backward",
         "dY ", dY.shape(), " are not the patches of ", size.height, " x ", size.width, " of images ", shape);
   Tensor dX(shape);
+  if (dX.empty()) return dX;
   const Timed timed("patches_backward", elements(dY, dX));
   backend::patches_backward(dY.data(), dX.data(), shape[0], g);
   return dX;

@@ -9,6 +9,7 @@ template <class F>
 Tensor drop(const F& f, Tensor x, real p, Draw draw, ReadBy readers = ReadBy::anyone) {
   check_dropout(F::name, p);
   Tensor y = result_in_place_of(x, readers);
+  if (y.empty()) return y;
   const Timed timed(F::name, elements(x, y));
   const real* const in = std::as_const(x).data();
   write(y, [&](auto* out) {
@@ -20,6 +21,7 @@ Tensor drop(const F& f, Tensor x, real p, Draw draw, ReadBy readers = ReadBy::an
 template <class F>
 Activated drop_with_derivative(const F& f, Tensor x, real p, Draw draw, ReadBy readers) {
   check_dropout(F::name, p);
+  if (x.empty()) return {x, Operand(x)};
   const real* const in = std::as_const(x).data();
   if (ProductsIn::current() == Precision::bfloat16) {
     Tensor y = result_in_place_of(x, readers), derivative = Tensor::of_rounded(x.shape());

@@ -5,10 +5,6 @@
 #include "tensor/common.h"
 
 namespace bobbin {
-namespace {
-
-// How to walk y = f(a, b): axes of size 1 are left out, and neighbours along which both operands
-// step evenly are walked as one, so that two equal shapes become a single loop.
 Broadcast plan(const Shape& y, const Shape& a, const Shape& b) {
   const auto strides_a = strides(a), strides_b = strides(b);
   Index size[Shape::max_rank], step_a[Shape::max_rank], step_b[Shape::max_rank];  // innermost first
@@ -41,11 +37,14 @@ Broadcast plan(const Shape& y, const Shape& a, const Shape& b) {
   return walk;
 }
 
+namespace {
+
 template <class F>
 Tensor binary(const F& f, Tensor a, Tensor b) {
   const Shape shape = broadcast(F::name, a.shape(), b.shape());
   const auto reusable = [&](const Tensor& t) { return t.unique() && t.shape() == shape; };
   Tensor y = reusable(a) ? a : reusable(b) ? b : Tensor(shape);
+  if (y.empty()) return y;
   const Timed timed(F::name, elements(a, b, y));
   backend::binary(f, plan(shape, a.shape(), b.shape()), std::as_const(a).data(), std::as_const(b).data(), y.data());
   return y;
@@ -54,6 +53,7 @@ Tensor binary(const F& f, Tensor a, Tensor b) {
 template <class F>
 Tensor unary(const F& f, Tensor x) {
   Tensor y = in_place_of(x);
+  if (y.empty()) return y;
   const Timed timed(F::name, elements(x, y));
   backend::unary(f, std::as_const(x).data(), y.data(), x.size());
   return y;
@@ -68,6 +68,7 @@ Tensor operator*(Tensor a, const Operand& b) {
   if (!b.is_rounded()) return std::move(a) * b.exact();
   check(a.shape() == b.shape(), "mul", "the shapes ", a.shape(), " and ", b.shape(), " differ");
   Tensor y = in_place_of(a);
+  if (y.empty()) return y;
   const Timed timed("mul", elements(a, b, y));
   backend::multiply_rounded(std::as_const(a).data(), b.rounded(), y.data(), a.size());
   return y;
@@ -96,6 +97,8 @@ Tensor relu_backward(const Tensor& x, Tensor dY) {
   check(x.shape() == dY.shape(), "relu_backward", "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");
   return binary(formula::ReluBackward{}, x, std::move(dY));
 }
+
+Tensor equal(Tensor a, Tensor b, bool nans) { return binary(formula::Equal{nans}, std::move(a), std::move(b)); }
 
 Tensor silu_backward(const Tensor& x, Tensor dY) {
   check(x.shape() == dY.shape(), "silu_backward", "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");

@@ -85,7 +85,12 @@ struct SiluBackward {
     return dY * (s * (1 + x * (1 - s)));
   }
 };
-using Binary = List<Add, Sub, Mul, Div, ReluBackward, SiluBackward>;
+struct Equal {
+  static constexpr auto name = "equal";
+  bool nans = false;  // whether NaN is equal to NaN
+  BOBBIN_HD real operator()(real a, real b) const { return a == b || (nans && a != a && b != b) ? real{1} : real{0}; }
+};
+using Binary = List<Add, Sub, Mul, Div, ReluBackward, SiluBackward, Equal>;
 
 // --- with their derivative, and followed by dropout -------------------------------------------------
 struct Identity {
@@ -114,7 +119,7 @@ struct Dropout {
   Dropout(real p, Draw draw)
       : draw(draw),
         drop_below(static_cast<std::uint32_t>(std::min(std::ldexp(double{p}, 32), 4294967295.0))),
-        scale(1 / (1 - p)) {}
+        scale(p < 1 ? 1 / (1 - p) : real{0}) {}  // with p = 1 none is kept
 
   /// Element x, for which the word was drawn. A product in both cases, so that NaN stays NaN, as in PyTorch.
   BOBBIN_HD real operator()(std::uint32_t word, real x) const {

@@ -1,4 +1,6 @@
 #pragma once
+#include <limits>
+
 #include "tensor/kernels.h"
 #include "tensor/operand.h"
 #include "tensor/rng.h"
@@ -43,9 +45,11 @@ Tensor silu(Tensor x);
 Tensor silu_backward(const Tensor& x, Tensor dY);
 /// dX from dY for y = relu(x), all of one shape. It tells the same from y as from x.
 Tensor relu_backward(const Tensor& x, Tensor dY);
+/// 1 where a = b, else 0; NaN is equal to none, or to NaN if `nans`.
+Tensor equal(Tensor a, Tensor b, bool nans = false);
 
 // --- dropout, and functions that fuse it ---------------------------------------------------------
-/// x / (1-p) where the draw keeps an element, 0 elsewhere; 0 <= p < 1.
+/// x / (1-p) where the draw keeps an element, 0 elsewhere; 0 <= p <= 1.
 Tensor dropout(Tensor x, real p, Draw draw);
 
 /// The Gaussian error linear unit x·Φ(x) (Hendrycks and Gimpel, 2016), and its approximation by tanh; with p > 0
@@ -63,20 +67,38 @@ Activated gelu_with_derivative(Tensor x, real p = 0, Draw draw = {}, ReadBy read
 Activated gelu_tanh_with_derivative(Tensor x, real p = 0, Draw draw = {}, ReadBy readers = ReadBy::anyone);
 
 // --- reduce --------------------------------------------------------------------------------------
-/// The sum of all elements, a tensor of rank 0; the mean likewise. Sums of any number of floats are right to 3e-7 of
-/// the sum of their absolute values, on a GPU to 1e-6.
-Tensor sum(const Tensor& x);
-Tensor mean(const Tensor& x);
-/// The sum along one axis (negative: from the back), which goes away.
-Tensor sum(const Tensor& x, int axis);
-Tensor mean(const Tensor& x, int axis);
+/// The sum over some axes, or all, and the mean. These axes go away, or with `keepdim` stay with size 1. Sums of any
+/// number of floats are right to 3e-7 of the sum of their absolute values, on a GPU to 1e-6. The sum of no numbers is
+/// 0, their mean NaN.
+///
+///     sum(x), sum(x, -1), sum(x, {0, 2}), mean(x, 1, true)
+Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
+Tensor mean(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
+/// The mean of the squares of x - mean(x), divided by n - correction instead of n, as torch.var: at first the unbiased
+/// estimate; with correction 0 the variance of these n numbers. Right to its last digits, however large the mean. NaN
+/// for one number alone. And x - mean(x) itself.
+Tensor var(const Tensor& x, const Axes& axes = {}, real correction = 1, bool keepdim = false);
+Tensor centered(Tensor x, const Axes& axes = {});
 /// The gradient of broadcasting: x summed over the axes in which `shape` is 1 or has none.
 Tensor sum_to(const Tensor& x, const Shape& shape);
 /// The Euclidean norm of all elements, summed in double: no square overflows or vanishes.
 double norm(const Tensor& x);
-/// For each row of (N, C) the column of the largest number, the first if there are several. NaN is larger than all
-/// numbers, as in torch.argmax.
-Labels argmax(const Tensor& x);
+/// The largest and the smallest number along some axes, or of all. NaN is larger, and smaller, than all numbers, as in
+/// PyTorch. Throws Error for those of no numbers.
+Tensor amax(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
+Tensor amin(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
+/// The same, of all or along one axis: torch.max(x), and of torch.max(x, axis) the values; the indices are argmax(x,
+/// axis).
+inline Tensor max(const Tensor& x) { return amax(x); }
+inline Tensor min(const Tensor& x) { return amin(x); }
+inline Tensor max(const Tensor& x, int axis, bool keepdim = false) { return amax(x, axis, keepdim); }
+inline Tensor min(const Tensor& x, int axis, bool keepdim = false) { return amin(x, axis, keepdim); }
+/// Where along an axis it stands, the first of several, for all indices of the other axes in their order: for (N, C)
+/// and axis 1 the column of the largest in each row. Without an axis where among all numbers.
+Labels argmax(const Tensor& x, int axis);
+Labels argmin(const Tensor& x, int axis);
+Index argmax(const Tensor& x);
+Index argmin(const Tensor& x);
 /// The smallest and largest finite number, and how many are none.
 Range range(const Tensor& x);
 
@@ -85,8 +107,8 @@ Range range(const Tensor& x);
 struct Transposed {
   bool trans_a = false, trans_b = false;
 };
-/// (..., m, k) x (..., k, n) -> (..., m, n). The leading axes must agree; an operand of rank 2 is used with every
-/// matrix of the other.
+/// (..., m, k) x (..., k, n) -> (..., m, n), as torch.matmul. The leading axes are broadcast by NumPy's rule; a vector
+/// is a row on the left and a column on the right, whose axis of size 1 goes away again, and is not transposed.
 Tensor matmul(Operand a, Operand b, Transposed transposed = {});
 inline Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed = {}) {
   return matmul(Operand(a), Operand(b), transposed);
@@ -96,20 +118,22 @@ Tensor linear(Operand x, Operand W, const Tensor& b, ReadBy readers = ReadBy::an
 inline Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) { return linear(Operand(x), Operand(W), b); }
 
 // --- softmax, and the cross entropy made of it ---------------------------------------------------
-/// Softmax along the last axis. A weight is right to 4e-7 of itself, in rows of any width, and to 1e-7 less for each
-/// unit of x below the largest. valid_lens is empty or holds a number for each row of x: how many of its first elements
-/// count; the rest get 0. (d2l.ai sets scores to -10^6 instead; that is 0 in floating point, and equal weights for a
-/// row of which none counts: so here.)
-Tensor softmax(Tensor x, const std::vector<int>& valid_lens = {});
+/// exp(x) / Σ exp(x) along an axis. A weight is right to 4e-7 of itself, in rows of any width, and to 1e-7 less for
+/// each unit of x below the largest. The same of the first numbers of each row only, along the last axis: valid_lens,
+/// d2l's, is empty or says for each row of x how many of its elements count; the rest get 0. (d2l.ai sets scores to
+/// -10^6 instead; that is 0 in floating point, and equal weights for a row of which none counts: so here.)
+Tensor softmax(Tensor x, int axis = -1);
+Tensor masked_softmax(Tensor x, const std::vector<int>& valid_lens);
+/// Along the last axis.
 Tensor softmax_backward(const Tensor& y, const std::vector<int>& valid_lens, Tensor dY);
 
-/// log softmax(x) along the last axis, as torch.log_softmax: x - max - log Σ exp(x - max), right where a softmax of 0
-/// or 1 would have lost its logarithm. Error up to 1e-7 of the result and of x - max. NaN for a row with NaN or inf, or
-/// of -inf alone.
-Tensor log_softmax(const Tensor& x);
-/// log Σ exp(x) along the last axis, which goes away, as torch.logsumexp. Error up to 1e-7 of the result or of the
-/// largest x. -inf for a row of -inf alone, inf where there is an inf.
-Tensor logsumexp(const Tensor& x);
+/// log softmax(x) along an axis, as torch.log_softmax: x - max - log Σ exp(x - max), right where a softmax of 0 or 1
+/// would have lost its logarithm. Error up to 1e-7 of the result and of x - max. NaN for a row with NaN or inf, or of
+/// -inf alone.
+Tensor log_softmax(Tensor x, int axis = -1);
+/// log Σ exp(x) over some axes, as torch.logsumexp; {} are all. Error up to 1e-7 of the result or of the largest x.
+/// -inf where all numbers are, or there are none; inf where there is an inf.
+Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdim = false);
 
 /// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), where q is a row of targets (N, C), a
 /// distribution, as torch.nn.functional.cross_entropy with probabilities. A class with q = 0 may have the logit -inf.
@@ -121,9 +145,9 @@ Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing)
 Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, const Tensor& dloss);
 
 // --- layer_norm ----------------------------------------------------------------------------------
-/// Layer normalisation along the last axis; gamma and beta have its size. Mean and variance are right to their last
-/// digits; but the mean is kept as a real, and half its last digit, times rstd, is the error of x̂ where the mean is
-/// large. A row of one number, however large, has x̂ = 0.
+/// Layer normalisation along the last axes, which gamma and beta have: PyTorch's normalized_shape. Mean and variance
+/// are right to their last digits; but the mean is kept as a real, and half its last digit, times rstd, is the error of
+/// x̂ where the mean is large. A row of one number, however large, has x̂ = 0.
 struct LayerNormed {
   Tensor y, mean, rstd;  ///< rstd = 1 / sqrt(variance + eps); mean and rstd have a number a row
 };
@@ -138,8 +162,8 @@ LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& gamma, con
 // --- batch_norm ----------------------------------------------------------------------------------
 /// Batch normalisation of x (B, C, ...): each channel, over all images and places, is brought to mean 0 and variance 1,
 /// then scaled by gamma and shifted by beta, both (C). Mean and variance are right to their last digits, and the same
-/// bits for any number of threads. Throws Error where a channel has one number only: it would have no variance.
-/// What follows in the same pass over memory.
+/// bits for any number of threads. Throws Error where a channel has one number only: it would have no variance. Of no
+/// images all is 0. `Then` is what follows in the same pass over memory.
 enum class Then { nothing, relu };
 struct BatchNormed {
   Tensor y, mean, variance, rstd;  ///< of each channel; the variance is the biased one, rstd = 1 / sqrt(variance + eps)
@@ -232,21 +256,30 @@ Tensor adaptive_avg_pool2d(const Tensor& x, Size2 size);
 Tensor adaptive_avg_pool2d_backward(const Tensor& dY, const Shape& shape);
 
 // --- shapes: numbers moved, none changed ---------------------------------------------------------
-/// Axis i of the result is axis axes[i] of x: (B, T, C) with axes 0, 2, 1 is (B, C, T). A copy.
-Tensor permute(const Tensor& x, const std::vector<int>& axes);
+/// The end of any axis, for slice.
+constexpr Index to_the_end = std::numeric_limits<Index>::max();
+/// The same numbers in another shape of the same size. Of the sizes one may be -1, which the others tell.
+inline Tensor reshape(const Tensor& x, const Shape& shape) { return x.reshape(shape); }
+inline Tensor reshape(const Tensor& x, std::initializer_list<Index> sizes) { return x.reshape(sizes); }
+/// Axis i of the result is axis axes[i] of x: (B, T, C) with axes 0, 2, 1 is (B, C, T). A copy. Here and below a
+/// negative axis counts from the back.
+Tensor permute(const Tensor& x, std::vector<int> axes);
 /// x with two axes swapped. A copy.
 Tensor transpose(const Tensor& x, int axis_a, int axis_b);
 /// Parts that differ only along `axis`, one after the other.
-Tensor concat(const std::vector<Tensor>& parts, int axis);
-inline Tensor concat(std::initializer_list<Tensor> parts, int axis) { return concat(std::vector<Tensor>(parts), axis); }
-/// The indices start ... stop-1 along one axis.
-Tensor slice(const Tensor& x, int axis, Index start, Index stop);
+Tensor concat(const std::vector<Tensor>& parts, int axis = 0);
+inline Tensor concat(std::initializer_list<Tensor> parts, int axis = 0) {
+  return concat(std::vector<Tensor>(parts), axis);
+}
+/// The indices start ... stop-1 along one axis, as Python's x[start:stop]: negative ones count from the end, what is
+/// beyond the ends is not there, and there may be none.
+Tensor slice(const Tensor& x, int axis, Index start, Index stop = to_the_end);
 /// The gradient of slice: zeros in `shape` but for dY at `start` ... along `axis`.
 Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index start);
-/// `before` and `after` zeros along one axis; or the numbers next to its ends, as a mirror there shows them, which must
-/// be as many: torch.nn.functional.pad, an axis at a time. Images (B, C, H, W) get a frame by
-/// pad(pad(x, 2, 1, 1), 3, 1, 1).
-Tensor pad(const Tensor& x, int axis, Index before, Index after);
+/// `before` and `after` times `value` along one axis, of which a negative number cuts off as many; or the numbers next
+/// to its ends, as a mirror there shows them, which must be as many: torch.nn.functional.pad, an axis at a time. Images
+/// (B, C, H, W) get a frame by pad(pad(x, 2, 1, 1), 3, 1, 1).
+Tensor pad(const Tensor& x, int axis, Index before, Index after, real value = 0);
 Tensor pad_reflect(const Tensor& x, int axis, Index before, Index after);
 Tensor pad_reflect_backward(const Tensor& dY, int axis, Index before, Index after);
 /// y[i] = x[i, index[i]] for x (N, C): torch.gather along the last axis, one for each row.

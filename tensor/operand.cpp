@@ -1,5 +1,7 @@
 #include "tensor/operand.h"
 
+#include "tensor/backend.h"
+
 namespace bobbin {
 
 Operand::Operand(Tensor x) : shape_(x.shape()), exact_(std::move(x)) {
@@ -12,6 +14,13 @@ Operand Operand::reshape(const Shape& shape) const {
   Operand result = *this;
   result.shape_ = shape;
   return result;
+}
+
+Tensor Operand::tensor() const {
+  if (!is_rounded()) return exact_.reshape(shape_);
+  Tensor wide(shape_);
+  if (!wide.empty()) backend::widen(rounded(), wide.data(), size());
+  return wide;
 }
 
 void Operand::round() {

@@ -31,6 +31,8 @@ class Operand {
   bool is_rounded() const { return rounded_ != nullptr; }
   const Tensor& exact() const { return exact_; }
   const bfloat16* rounded() const { return rounded_.get(); }
+  /// The numbers as a tensor, whichever there are.
+  Tensor tensor() const;
   /// Rounds it, if it is not.
   void round();
 

@@ -31,6 +31,7 @@ Conv2dGeometry windows_of_max(const char* op, const Shape& shape, Size2 kernel, 
 // The cells of images of `shape` (B, C, H, W).
 AdaptivePool cells(const char* op, const Shape& shape, Size2 size) {
   check(shape.rank() == 4, op, "needs images (B, C, H, W), got ", shape);
+  check(shape[1] >= 1 && shape[2] >= 1 && shape[3] >= 1, op, "needs images of 1 x 1 pixels or more, got ", shape);
   check(size.height >= 1 && size.width >= 1, op, "needs a size of 1 x 1 or more, got ", size.height, " x ", size.width);
   return {shape[0] * shape[1], shape[2], shape[3], size.height, size.width};
 }
@@ -40,6 +41,7 @@ AdaptivePool cells(const char* op, const Shape& shape, Size2 size) {
 Tensor avg_pool2d(const Tensor& x, Size2 kernel, Size2 stride) {
   const Conv2dGeometry g = windows("avg_pool2d", x.shape(), kernel, stride);
   Tensor y({x.shape()[0], g.channels, g.out_h(), g.out_w()});
+  if (y.empty()) return y;
   const Timed timed("avg_pool2d", elements(x, y));
   backend::avg_pool2d(x.data(), y.data(), x.shape()[0], g);
   return y;
@@ -50,6 +52,7 @@ Tensor avg_pool2d_backward(const Tensor& dY, const Shape& shape, Size2 kernel, S
   const Shape y{shape[0], g.channels, g.out_h(), g.out_w()};
   check(dY.shape() == y, "avg_pool2d_backward", "dY must be ", y, ", got ", dY.shape());
   Tensor dX(shape);
+  if (dX.empty()) return dX;
   const Timed timed("avg_pool2d_backward", elements(dY, dX));
   backend::avg_pool2d_backward(dY.data(), dX.data(), shape[0], g);
   return dX;
@@ -58,6 +61,7 @@ Tensor avg_pool2d_backward(const Tensor& dY, const Shape& shape, Size2 kernel, S
 Tensor max_pool2d(const Tensor& x, Size2 kernel, Size2 stride, Size2 padding) {
   const Conv2dGeometry g = windows_of_max("max_pool2d", x.shape(), kernel, stride, padding);
   Tensor y({x.shape()[0], g.channels, g.out_h(), g.out_w()});
+  if (y.empty()) return y;
   const Timed timed("max_pool2d", elements(x, y));
   backend::max_pool2d(x.data(), y.data(), x.shape()[0], g);
   return y;
@@ -68,6 +72,7 @@ Tensor max_pool2d_backward(const Tensor& x, const Tensor& dY, Size2 kernel, Size
   const Shape y{x.shape()[0], g.channels, g.out_h(), g.out_w()};
   check(dY.shape() == y, "max_pool2d_backward", "dY must be ", y, ", got ", dY.shape());
   Tensor dX(x.shape());
+  if (dX.empty()) return dX;
   const Timed timed("max_pool2d_backward", elements(x, dY, dX));
   backend::max_pool2d_backward(x.data(), dY.data(), dX.data(), x.shape()[0], g);
   return dX;
@@ -76,6 +81,7 @@ Tensor max_pool2d_backward(const Tensor& x, const Tensor& dY, Size2 kernel, Size
 Tensor adaptive_avg_pool2d(const Tensor& x, Size2 size) {
   const AdaptivePool p = cells("adaptive_avg_pool2d", x.shape(), size);
   Tensor y({x.shape()[0], x.shape()[1], size.height, size.width});
+  if (y.empty()) return y;
   const Timed timed("adaptive_avg_pool2d", elements(x, y));
   backend::adaptive_avg_pool2d(x.data(), y.data(), p);
   return y;
@@ -86,6 +92,7 @@ Tensor adaptive_avg_pool2d_backward(const Tensor& dY, const Shape& shape) {
         "adaptive_avg_pool2d_backward", "dY ", dY.shape(), " does not fit images (B, C, H, W) = ", shape);
   const AdaptivePool p = cells("adaptive_avg_pool2d_backward", shape, {dY.shape()[2], dY.shape()[3]});
   Tensor dX(shape);
+  if (dX.empty()) return dX;
   const Timed timed("adaptive_avg_pool2d_backward", elements(dY, dX));
   backend::adaptive_avg_pool2d_backward(dY.data(), dX.data(), p);
   return dX;

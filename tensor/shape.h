@@ -1,20 +1,22 @@
 #pragma once
 #include <array>
+#include <concepts>
 #include <initializer_list>
 #include <iosfwd>
+#include <vector>
 
 #include "tensor/real.h"
 
 namespace bobbin {
 
-/// The sizes of a tensor's axes, outermost first: (B, T, C). At most six axes, each of size 1 or
-/// more; no axes at all, (), is a scalar. Lives on the stack, is copied freely.
+/// The sizes of a tensor's axes, outermost first: (B, T, C). At most six axes; no axes at all, (), is a scalar. A size
+/// may be 0, and then there are no elements: the images of an empty batch. Lives on the stack, is copied freely.
 class Shape {
  public:
   static constexpr int max_rank = 6;
 
   Shape() = default;
-  /// Throws Error if there are too many axes, one is smaller than 1, or the product overflows.
+  /// Throws Error if there are too many axes, a size is negative, or the product overflows.
   Shape(std::initializer_list<Index> sizes) : Shape(sizes.begin(), static_cast<int>(sizes.size())) {}
   Shape(const Index* sizes, int rank);
 
@@ -26,14 +28,17 @@ class Shape {
   const Index* begin() const { return sizes_.data(); }
   const Index* end() const { return sizes_.data() + rank_; }
 
-  /// The axis as 0 ... rank-1. Throws Error if there is no such axis.
-  int wrap(int axis) const;
+  /// The axis as 0 ... rank-1. Throws Error, in the name of `op`, if there is no such axis.
+  int wrap(int axis, const char* op = "Shape") const;
   /// The same shape with one axis of another size.
   Shape with(int axis, Index size) const;
   /// The same shape without one axis.
   Shape without(int axis) const;
   /// The product of the sizes of the axes first ... last-1.
   Index product(int first, int last) const;
+  /// The shape of as many elements with these sizes, of which one may be -1: what is left for it. Throws Error, naming
+  /// reshape, if there is none.
+  Shape reshaped(std::initializer_list<Index> sizes) const;
 
   bool operator==(const Shape& other) const;
 
@@ -46,8 +51,39 @@ class Shape {
 /// Prints (2, 3, 4).
 std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
+/// Some axes of a tensor, each once, in any order; negative ones count from the back: 1, or {0, -1}. None, {}, stands
+/// for all, as PyTorch's dim=None and dim=().
+class Axes {
+ public:
+  Axes() = default;
+  Axes(int axis) : axes_{axis} {}
+  template <std::same_as<bool> B>
+  Axes(B) = delete;  // of sum(x, true), where sum(x, {}, true) is meant
+  Axes(std::initializer_list<int> axes) : axes_(axes) {}
+
+  /// Of each axis of `shape` whether it is one of these. Throws Error, in the name of `op`, for one that is not there,
+  /// or twice; but a scalar may be taken for its only row, as in PyTorch.
+  std::array<bool, Shape::max_rank> of(const char* op, const Shape& shape) const;
+
+ private:
+  std::vector<int> axes_;
+};
+
+/// The shape of a reduction of `shape` over these axes: without them, or with `keepdim` of size 1 along them.
+Shape reduced(const char* op, const Shape& shape, const Axes& axes, bool keepdim);
+
+/// How a reduction over these axes becomes one over columns: `order`, for permute(), has the other axes first.
+struct Rows {
+  std::vector<int> order;
+  Index rows = 1, columns = 1;
+
+  Rows(const char* op, const Shape& shape, const Axes& axes);
+  /// Whether they are the last axes already.
+  bool in_order() const;
+};
+
 /// The shape of a op b by NumPy's rule: aligned at the last axis, an axis of size 1 is repeated.
-/// Throws Error, naming `op` and both shapes, where two sizes differ and neither is 1.
-Shape broadcast(const char* op, const Shape& a, const Shape& b);
+/// Throws Error, naming `op` and both shapes, or of what they are the shapes, where two sizes differ and neither is 1.
+Shape broadcast(const char* op, const Shape& a, const Shape& b, const char* what = "shapes");
 
 }  // namespace bobbin

@@ -25,7 +25,8 @@ void check_labels(const char* op, const Tensor& x, const Labels& labels) {
           x.shape()[1], " classes 0 ... ", x.shape()[1] - 1);
 }
 
-Tensor permute(const Tensor& x, const std::vector<int>& axes) {
+Tensor permute(const Tensor& x, std::vector<int> axes) {
+  for (int& axis : axes) axis = wrap("permute", x.shape(), axis);
   std::vector<int> sorted = axes;
   std::sort(sorted.begin(), sorted.end());
   std::vector<int> all(static_cast<std::size_t>(x.rank()));
@@ -39,6 +40,7 @@ Tensor permute(const Tensor& x, const std::vector<int>& axes) {
     steps[i] = strides_x[static_cast<std::size_t>(axes[i])];
   }
   Tensor y(Shape(sizes, x.rank()));
+  if (y.empty()) return y;
   const Timed timed("permute", elements(x, y));
   backend::permute(x.data(), y.data(), x.rank(), sizes, steps);
   return y;
@@ -68,18 +70,37 @@ Tensor concat(const std::vector<Tensor>& parts, int axis) {
   const Timed timed("concat", 2 * elements(y));
   for (const Tensor& part : parts) {
     const Index run = part.shape()[axis] * inner;
+    if (part.empty()) continue;
     backend::copy_rows(part.data(), run, y.data() + done, total * inner, outer, run);
     done += run;
   }
   return y;
 }
 
+namespace {
+
+// An index between the n elements of an axis, as Python's slices take it: a negative one counts from the end, and there
+// are none beyond the ends.
+Index boundary(Index i, Index n) { return std::clamp(i < 0 ? i + n : i, Index{0}, n); }
+
+// `value` in `shape`, but for x from `start` on along `axis`.
+Tensor place(const Tensor& x, const Shape& shape, int axis, Index start, real value) {
+  Tensor y = Tensor::full(shape, value);
+  if (x.empty()) return y;
+  const Index inner = shape.product(axis + 1, shape.rank()), run = x.shape()[axis] * inner;
+  backend::copy_rows(x.data(), run, y.data() + start * inner, shape[axis] * inner, shape.product(0, axis), run);
+  return y;
+}
+
+}  // namespace
+
 Tensor slice(const Tensor& x, int axis, Index start, Index stop) {
   const Shape& shape = x.shape();
   axis = wrap("slice", shape, axis);
-  check(start >= 0 && start < stop && stop <= shape[axis], "slice", "there are no indices ", start, " ... ", stop - 1,
-        " along axis ", axis, " of ", shape);
+  start = boundary(start, shape[axis]);
+  stop = std::max(start, boundary(stop, shape[axis]));
   Tensor y(shape.with(axis, stop - start));
+  if (y.empty()) return y;
   const Index inner = shape.product(axis + 1, shape.rank()), run = (stop - start) * inner;
   const Timed timed("slice", 2 * elements(y));
   backend::copy_rows(x.data() + start * inner, shape[axis] * inner, y.data(), run, shape.product(0, axis), run);
@@ -88,14 +109,12 @@ Tensor slice(const Tensor& x, int axis, Index start, Index stop) {
 
 Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index start) {
   axis = wrap("slice_backward", shape, axis);
-  check(dY.rank() == shape.rank() && dY.shape().with(axis, 1) == shape.with(axis, 1) && start >= 0 &&
+  start = boundary(start, shape[axis]);
+  check(dY.rank() == shape.rank() && dY.shape().with(axis, 1) == shape.with(axis, 1) &&
             start <= shape[axis] - dY.shape()[axis],
         "slice_backward", "dY ", dY.shape(), " is no slice of ", shape, " from index ", start, " of axis ", axis);
   const Timed timed("slice_backward", elements(dY, dY) + static_cast<double>(shape.size()));
-  Tensor dX = Tensor::zeros(shape);
-  const Index inner = shape.product(axis + 1, shape.rank()), run = dY.shape()[axis] * inner;
-  backend::copy_rows(dY.data(), run, dX.data() + start * inner, shape[axis] * inner, shape.product(0, axis), run);
-  return dX;
+  return place(dY, shape, axis, start, 0);
 }
 
 namespace {
@@ -113,16 +132,23 @@ Reflection reflection(const char* op, const Shape& x, int axis, Index before, In
 
 }  // namespace
 
-Tensor pad(const Tensor& x, int axis, Index before, Index after) {
+Tensor pad(const Tensor& x, int axis, Index before, Index after, real value) {
   axis = wrap("pad", x.shape(), axis);
-  check_padding("pad", before, after, Index{1} << 40);
-  return slice_backward(x, x.shape().with(axis, before + x.shape()[axis] + after), axis, before);
+  const Index n = x.shape()[axis];
+  constexpr Index most = Index{1} << 40;
+  check(std::abs(before) <= most && std::abs(after) <= most && before + n + after >= 0, "pad", "cannot pad axis ", axis,
+        " of ", x.shape(), " by ", before, " and ", after);
+  const Index start = std::max(-before, Index{0}), stop = std::max(n - std::max(-after, Index{0}), Index{0});
+  const Tensor kept = start == 0 && stop == n ? x : slice(x, axis, start, stop);
+  const Timed timed("pad", 2 * elements(kept) + static_cast<double>(before + n + after));
+  return place(kept, x.shape().with(axis, before + n + after), axis, std::max(before, Index{0}), value);
 }
 
 Tensor pad_reflect(const Tensor& x, int axis, Index before, Index after) {
   axis = wrap("pad_reflect", x.shape(), axis);
   const Reflection r = reflection("pad_reflect", x.shape(), axis, before, after);
   Tensor y(x.shape().with(axis, r.padded()));
+  if (y.empty()) return y;
   const Timed timed("pad_reflect", elements(x, y));
   backend::pad_reflect(x.data(), y.data(), r);
   return y;
@@ -135,6 +161,7 @@ Tensor pad_reflect_backward(const Tensor& dY, int axis, Index before, Index afte
         axis);
   Tensor dX(dY.shape().with(axis, n));
   const Reflection r = reflection("pad_reflect_backward", dX.shape(), axis, before, after);
+  if (dX.empty()) return dX;
   const Timed timed("pad_reflect_backward", elements(dY, dX));
   backend::pad_reflect_backward(dY.data(), dX.data(), r);
   return dX;
@@ -143,6 +170,7 @@ Tensor pad_reflect_backward(const Tensor& dY, int axis, Index before, Index afte
 Tensor gather(const Tensor& x, const Labels& index) {
   check_labels("gather", x, index);
   Tensor y({x.shape()[0]});
+  if (y.empty()) return y;
   const Timed timed("gather", 2 * elements(y));
   backend::gather(x.data(), index.data(), y.data(), x.shape()[0], x.shape()[1]);
   return y;
@@ -153,6 +181,7 @@ Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape
         " does not have a number for each of the ", index.size(), " indices");
   Tensor dX(shape);
   check_labels("gather_backward", dX, index);
+  if (dX.empty()) return dX;
   const Timed timed("gather_backward", elements(dY, dX));
   backend::gather_backward(dY.data(), index.data(), dX.data(), shape[0], shape[1]);
   return dX;

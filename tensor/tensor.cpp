@@ -23,7 +23,7 @@ Tensor::Tensor(const Shape& shape, const std::vector<real>& values) : shape_(sha
 
 Tensor Tensor::full(const Shape& shape, real value) {
   Tensor result(shape);
-  backend::fill(result.data(), value, result.size());
+  if (!result.empty()) backend::fill(result.data(), value, result.size());
   return result;
 }
 
@@ -46,7 +46,7 @@ real* Tensor::exact() const {
   if (!block) {
     const Timed timed("to_float", static_cast<double>(all.size) * (1 + rounded_size));
     std::shared_ptr<real> made = memory::allocate(all.size);
-    backend::widen(all.rounded.load().get(), made.get(), all.size);
+    if (all.size > 0) backend::widen(all.rounded.load().get(), made.get(), all.size);
     if (all.block.compare_exchange_strong(block, made)) block = made;  // else another thread was faster
   }
   return block.get();
@@ -58,7 +58,7 @@ std::shared_ptr<const bfloat16> Tensor::rounded() const {
   if (!result) {
     const Timed timed("to_bfloat16", static_cast<double>(all.size) * (1 + rounded_size));
     const std::shared_ptr<bfloat16> made = memory::allocate_as<bfloat16>(all.size);
-    backend::round_to_bfloat16(all.block.load().get(), made.get(), all.size);
+    if (all.size > 0) backend::round_to_bfloat16(all.block.load().get(), made.get(), all.size);
     all.rounded.store(result = made);
   }
   return {result, result.get() + offset_};
@@ -70,7 +70,9 @@ real Tensor::item() const {
 }
 
 Tensor Tensor::operator[](Index i) const {
-  check(rank() >= 1 && i >= 0 && i < shape_[0], "Tensor", "there is no index ", i, " in the first axis of ", shape_);
+  check(rank() >= 1 && i >= -shape_[0] && i < shape_[0], "Tensor", "there is no index ", i, " in the first axis of ",
+        shape_);
+  if (i < 0) i += shape_[0];
   Tensor part = *this;
   part.shape_ = shape_.without(0);
   part.offset_ += i * part.size();
@@ -94,13 +96,13 @@ Tensor Tensor::clone() const {
 
 std::vector<real> Tensor::values() const {
   std::vector<real> result(static_cast<std::size_t>(size()));
-  backend::to_host(data(), result.data(), size());
+  if (!empty()) backend::to_host(data(), result.data(), size());
   return result;
 }
 
 void Tensor::assign(const Tensor& x) {
   check(x.shape() == shape_, "assign", "the shape ", x.shape(), " is not that of the tensor, ", shape_);
-  backend::copy_rows(x.data(), size(), data(), size(), 1, size());
+  if (!empty()) backend::copy_rows(x.data(), size(), data(), size(), 1, size());
 }
 
 Staging::Staging(const Shape& shape) : block_(backend::host_block(shape.size())), shape_(shape) {}

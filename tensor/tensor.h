@@ -42,6 +42,8 @@ class Tensor {
   const Shape& shape() const { return shape_; }
   int rank() const { return shape_.rank(); }
   Index size() const { return shape_.size(); }
+  /// Whether it has no elements, one of its sizes being 0. Kernels are not called for nothing.
+  bool empty() const { return size() == 0; }
 
   /// Where the numbers begin, for a kernel. The program itself reads them with values() and item(), and writes
   /// with assign() and a Staging: on a GPU they lie where it cannot reach. Throws Error for an undefined tensor.
@@ -60,10 +62,12 @@ class Tensor {
 
   /// The only number of a tensor of size 1. Throws Error if there are more.
   real item() const;
-  /// The i-th part along the first axis: (B, T, C)[i] is (T, C). Shares the numbers.
+  /// The i-th part along the first axis, a negative i from the back: (B, T, C)[i] is (T, C). Shares the numbers.
   Tensor operator[](Index i) const;
-  /// The same numbers in another shape of the same size. Shares them.
+  /// The same numbers in another shape of the same size. Shares them. Of the sizes one may be -1, which the others
+  /// tell: x.reshape({2, -1}).
   Tensor reshape(const Shape& shape) const;
+  Tensor reshape(std::initializer_list<Index> sizes) const { return reshape(shape_.reshaped(sizes)); }
   /// A copy of the numbers.
   Tensor clone() const;
   /// The numbers, in order.

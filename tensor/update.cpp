@@ -21,6 +21,7 @@ void sgd(Tensor& w, const Tensor& dW, Tensor& velocity, const formula::Sgd& step
   check_gradient("sgd", w, dW);
   const bool keeps = step.momentum != 0;
   if (keeps) begin_as_zeros("sgd", velocity, w);
+  if (w.empty()) return;
   const Timed timed("sgd", (keeps ? 5 : 3) * elements(w));
   backend::sgd(step, w.data(), dW.data(), keeps ? velocity.data() : nullptr, w.size());
 }
@@ -29,6 +30,7 @@ void adamw(Tensor& w, const Tensor& dW, Tensor& m, Tensor& v, const formula::Ada
   check_gradient("adamw", w, dW);
   begin_as_zeros("adamw", m, w);
   begin_as_zeros("adamw", v, w);
+  if (w.empty()) return;
   const Timed timed("adamw", 7 * elements(w));
   backend::adamw(step, w.data(), dW.data(), m.data(), v.data(), w.size());
 }

@@ -45,6 +45,8 @@ std::future<Batches::Prepared> Batches::start(Index i) const {
   const Index first = begin_ + i * batch_size_;
   const Index count = std::min(batch_size_, static_cast<Index>(order_.size()) - first);
   const Size2 size = data_->preprocess.size;
+  check(size.height >= 1 && size.width >= 1, "batches", "images must be of 1 x 1 pixels or more, got ", size.height,
+        " x ", size.width);
   return std::async(std::launch::async,
                     [this, first, threads = threads(),
                      images = Staging({count, data_->channels, size.height, size.width})]() mutable {

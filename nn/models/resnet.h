@@ -147,7 +147,7 @@ struct ResNet {
     Var Y = maxpool(bn1(conv1(X), Then::relu));  // (B, width, H/4, W/4)
     for (auto& stage : stages)
       for (Residual& block : stage) Y = block(Y);  // (B, 8·width, H/32, W/32)
-    return fc(flatten(avgpool(Y)));
+    return fc(flatten(avgpool(Y), 1));
   }
   void visit(auto&& v) {
     const bool d2l = config.form == ResNetForm::d2l;

@@ -25,7 +25,7 @@ struct PatchEmbedding {
   Var operator()(const Var& X) {
     // d2l writes conv(X).flatten(2).transpose(1, 2). As kernel = stride, that is one product
     // of the patches with the kernels, which comes out in the order we want.
-    return linear(patches(X, patch_size), flatten(conv.weight), conv.bias);
+    return linear(patches(X, patch_size), flatten(conv.weight, 1), conv.bias);
   }
   void visit(auto&& v) { v("conv", conv); }
 

@@ -13,7 +13,7 @@ Evaluation evaluate(const ModuleRef& model, const ImageDataset& data, Index batc
   Index right = 0, seen = 0;
   for (auto [X, y] : batches(data, batch_size)) {
     const Tensor logits = model(X).value();
-    const Labels predicted = argmax(logits);
+    const Labels predicted = argmax(logits, 1);
     for (std::size_t i = 0; i < y.size(); ++i) right += predicted[i] == y[i];
     loss += double{cross_entropy(logits, y, 0).item()} * static_cast<double>(y.size());
     seen += static_cast<Index>(y.size());

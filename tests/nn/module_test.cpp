@@ -258,9 +258,9 @@ TEST_CASE("layers: what does not fit is an error that names both shapes") {
   CHECK(contains(error_of([&] { Conv2d(3, 4, 3, rng)(Tensor::ones({1, 3, 2, 5})); }), "does not fit"));
   CHECK(contains(error_of([&] { Conv2d(3, 4, 3, rng, {.groups = 2}); }), "2 groups"));
   CHECK(contains(error_of([&] { LayerNorm(3)(Tensor::ones({4, 5})); }), "(4, 5)"));
-  CHECK(contains(error_of([&] { Dropout(1, rng); }), "[0, 1)"));
-  CHECK(contains(error_of([&] { Dropout(real(-0.1), rng); }), "[0, 1)"));
-  CHECK(contains(error_of([&] { Linear(0, 2, rng); }), "1 or more"));
+  CHECK(contains(error_of([&] { Dropout(2, rng); }), "[0, 1]"));
+  CHECK(contains(error_of([&] { Dropout(real(-0.1), rng); }), "[0, 1]"));
+  CHECK(contains(error_of([&] { Linear(-1, 2, rng); }), "0 or more"));
   CHECK(contains(error_of([&] { MultiHeadAttention(10, 3, 0, false, rng); }), "3 heads"));
   MultiHeadAttention attend(6, 3, 0, false, rng);
   const Tensor q = Tensor::ones({2, 3, 6}), k = Tensor::ones({2, 5, 6});

@@ -189,7 +189,7 @@ TEST_CASE("attention refuses what does not fit") {
   CHECK(refuses(Q, K, K, 3, none, 0, {"3 heads", "(2, 3, 4)"}));
   CHECK(refuses(Q, K, K, 0, none, 0, {"0 heads", "(2, 3, 4)"}));
   CHECK(refuses(Q, K, K, 2, {1, 2, 3}, 0, {"valid_lens", "2", "6", "got 3"}));
-  CHECK(refuses(Q, K, K, 2, none, 1, {"[0, 1)"}));
+  CHECK(refuses(Q, K, K, 2, none, 2, {"[0, 1]"}));
 
   const Attended forward = attention(Q, K, K, 2, {}, 0, {});
   const auto backward_refuses = [](const Tensor& q, const Tensor& k, const Attended& forward, const Tensor& dY,

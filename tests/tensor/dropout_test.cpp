@@ -73,9 +73,10 @@ TEST_CASE("dropout does not hide a number that is none, as PyTorch does not") {
   }
 }
 
-TEST_CASE("dropout refuses what is no probability below 1") {
-  for (const double p : {-0.1, 1.0, 1.5, double{not_a_number}})
-    CHECK(fails([=] { dropout(Tensor::ones({3}), static_cast<real>(p), Draw{}); }, {"[dropout]", "[0, 1)"}));
+TEST_CASE("dropout at 1 leaves nothing, as PyTorch's, and refuses what is no probability") {
+  CHECK(dropout(random({1000}, 5), 1, Rng(19).draw()).values() == std::vector<real>(1000, 0));
+  for (const double p : {-0.1, 1.5, double{not_a_number}})
+    CHECK(fails([=] { dropout(Tensor::ones({3}), static_cast<real>(p), Draw{}); }, {"[dropout]", "[0, 1]"}));
 }
 
 TEST_CASE("GELU of special numbers, and in place of what is moved in") {
@@ -141,6 +142,6 @@ TEST_CASE("GELU and its derivative go through one dropout together") {
   Tensor moved = random({37}, 5);
   const real* const block = moved.data();
   CHECK(gelu_with_derivative(std::move(moved), real{0.5}, draw).derivative.exact().data() == block);
-  CHECK(fails([] { gelu(Tensor::ones({3}), 1); }, {"[gelu]", "[0, 1)"}));
-  CHECK(fails([] { gelu_tanh_with_derivative(Tensor::ones({3}), -1); }, {"[gelu_tanh]", "[0, 1)"}));
+  CHECK(fails([] { gelu(Tensor::ones({3}), 2); }, {"[gelu]", "[0, 1]"}));
+  CHECK(fails([] { gelu_tanh_with_derivative(Tensor::ones({3}), -1); }, {"[gelu_tanh]", "[0, 1]"}));
 }

@@ -181,22 +181,53 @@ TEST_CASE("the norm is computed in double: it neither overflows nor vanishes") {
 }
 
 TEST_CASE("argmax finds the first of the largest") {
-  CHECK(argmax(Tensor({4, 3}, {1, 2, 3, 5, 5, 4, -3, -1, -2, 0, 0, 0})) == Labels{2, 0, 1, 0});
-  CHECK(argmax(Tensor({3, 2}, {-infinity, -infinity, -infinity, -5, 5, infinity})) == Labels{0, 1, 1});
+  CHECK(argmax(Tensor({4, 3}, {1, 2, 3, 5, 5, 4, -3, -1, -2, 0, 0, 0}), 1) == Labels{2, 0, 1, 0});
+  CHECK(argmax(Tensor({3, 2}, {-infinity, -infinity, -infinity, -5, 5, infinity}), 1) == Labels{0, 1, 1});
   // NaN is the largest, as in PyTorch: what is none is not passed over.
-  CHECK(argmax(Tensor({3, 3}, {1, not_a_number, 2, infinity, not_a_number, not_a_number, not_a_number, 1, 2})) ==
+  CHECK(argmax(Tensor({3, 3}, {1, not_a_number, 2, infinity, not_a_number, not_a_number, not_a_number, 1, 2}), 1) ==
         Labels{1, 1, 0});
-  CHECK(argmax(Tensor({1, 1}, {7})) == Labels{0});
+  CHECK(argmax(Tensor({1, 1}, {7}), 1) == Labels{0});
+  CHECK(argmax(Tensor::full({1, 129}, -infinity), 1) == Labels{0});
   const Tensor x = random({37, 129}, 6);
-  const Labels got = argmax(x);
+  const Labels got = argmax(x, 1);
   for (Index row = 0; row < 37; ++row) {
     Index best = 0;
     for (Index c = 1; c < 129; ++c)
       if (x.data()[row * 129 + c] > x.data()[row * 129 + best]) best = c;
     CHECK(got[static_cast<std::size_t>(row)] == best);
   }
-  CHECK(fails([] { argmax(Tensor::ones({3})); }, {"[argmax]", "(3)"}));
-  CHECK(fails([] { argmax(Tensor::ones({2, 3, 4})); }, {"[argmax]", "(2, 3, 4)"}));
+  CHECK(fails([] { argmax(Tensor::ones({3}), 1); }, {"[argmax]", "no axis 1", "(3)"}));
+  CHECK(fails([] { argmax(Tensor::ones({2, 0}), 1); }, {"[argmax]", "of 0 numbers", "axis 1", "(2, 0)"}));
+  CHECK(fails([] { amax(Tensor::ones({0})); }, {"of 0 numbers"}));
+}
+
+TEST_CASE("argmax and argmin along any axis, and among all") {
+  const Tensor x({2, 3, 2}, {1, 9, 5, 2, 5, 2, 0, 7, 0, 7, -1, 9});
+  CHECK(argmax(x, 1) == Labels{1, 0, 0, 2});
+  CHECK(argmax(x, -3) == Labels{0, 0, 0, 1, 0, 1});
+  CHECK(argmin(x, 1) == Labels{0, 1, 2, 0});
+  CHECK(argmax(x) == 1);
+  CHECK(argmin(x) == 10);
+  CHECK(argmax(Tensor::scalar(3)) == 0);
+  CHECK(argmax(Tensor::ones({0, 3}), 1).empty());
+  CHECK(argmin(Tensor({3}, {1, not_a_number, 0})) == 1);
+}
+
+TEST_CASE("the variance is right however large the mean is, and NaN where it is none") {
+  const Index n = 10007;
+  for (const double mean : {0., 1e3, 1e6}) {
+    const Tensor x = Rng(8).normal({n}, static_cast<real>(mean));
+    double m = 0, want = 0;
+    for (const real v : x.values()) m += v / static_cast<double>(n);
+    for (const real v : x.values()) want += (v - m) * (v - m) / static_cast<double>(n - 1);
+    CHECK(error(var(x), {want}, 0) <= 1e-6);
+    CHECK(error(var(x.reshape({1, n, 1}), {0, 1}, 0), {want * (n - 1) / n}, 0) <= 1e-6);
+  }
+  CHECK(std::isnan(var(Tensor::ones({1})).item()));
+  CHECK(nans(var(Tensor::ones({0, 3}), 0)) == 3);
+  CHECK(std::isnan(mean(Tensor::ones({0})).item()));
+  CHECK(var(Tensor({2}, {1, 2}), 0, 5).item() == infinity);  // as PyTorch's
+  CHECK(fails([] { var(Tensor::ones({2}), 1); }, {"[var]", "no axis 1"}));
 }
 
 TEST_CASE("range: smallest and largest finite number, and how many are none") {

@@ -156,8 +156,8 @@ TEST_CASE("pad and pad_reflect along every axis, and the gradient of the latter"
 TEST_CASE("pad refuses what does not fit") {
   const Tensor x = Tensor::ones({2, 3, 4});
   CHECK(fails([&] { pad(x, 3, 1, 1); }, {"[pad]", "no axis 3", "(2, 3, 4)"}));
-  CHECK(fails([&] { pad(x, 0, -1, 1); }, {"[pad]", "-1 and 1"}));
-  CHECK(fails([&] { pad(x, 0, 0, Index{1} << 41); }, {"[pad]", "expected 0 to"}));
+  CHECK(fails([&] { pad(x, 0, -2, -1); }, {"[pad]", "axis 0 of (2, 3, 4)", "-2 and -1"}));
+  CHECK(fails([&] { pad(x, 0, 0, Index{1} << 41); }, {"[pad]", "by 0 and"}));
   CHECK(fails([&] { pad_reflect(x, -3, 1, 2); }, {"[pad_reflect]", "1 and 2", "0 to 1"}));
   CHECK(fails([&] { pad_reflect(x, 1, 3, 0); }, {"[pad_reflect]", "3 and 0", "0 to 2"}));
   CHECK(fails([&] { pad_reflect_backward(x, 2, 2, 2); }, {"[pad_reflect_backward]", "(2, 3, 4)", "2 and 2"}));
@@ -184,7 +184,7 @@ TEST_CASE("moving functions refuse what does not fit") {
   CHECK(fails([&] { permute(x, {0, 1}); }, {"[permute]", "(2, 3, 4)"}));
   CHECK(fails([&] { permute(x, {0, 1, 1}); }, {"[permute]", "(2, 3, 4)"}));
   CHECK(fails([&] { permute(x, {1, 2, 3}); }, {"[permute]", "(2, 3, 4)"}));
-  CHECK(fails([&] { permute(x, {0, 1, -1}); }, {"[permute]", "(2, 3, 4)"}));
+  CHECK(fails([&] { permute(x, {0, 1, -2}); }, {"[permute]", "(2, 3, 4)"}));
   CHECK(fails([&] { transpose(x, 0, 3); }, {"[transpose]", "no axis 3", "(2, 3, 4)"}));
   CHECK(fails([&] { transpose(x, -4, 0); }, {"[transpose]", "no axis -4", "(2, 3, 4)"}));
   CHECK(fails([] { concat({}, 0); }, {"[concat]", "none"}));
@@ -192,8 +192,6 @@ TEST_CASE("moving functions refuse what does not fit") {
   CHECK(fails([&] { concat({x, Tensor::ones({2, 4, 4})}, 0); }, {"[concat]", "(2, 3, 4)", "(2, 4, 4)"}));
   CHECK(fails([&] { concat({x, Tensor::ones({3, 4})}, 0); }, {"[concat]", "(2, 3, 4)", "(3, 4)"}));
   CHECK(fails([&] { slice(x, 3, 0, 1); }, {"[slice]", "no axis 3", "(2, 3, 4)"}));
-  for (const auto& [start, stop] : {std::pair<Index, Index>{-1, 1}, {0, 4}, {1, 1}, {2, 1}})
-    CHECK(fails([&, start = start, stop = stop] { slice(x, 1, start, stop); }, {"[slice]", "axis 1", "(2, 3, 4)"}));
 
   const std::string back = "[slice_backward]";
   CHECK(fails([&] { slice_backward(x, {2, 5, 4}, 1, 3); }, {back, "(2, 3, 4)", "(2, 5, 4)"}));

@@ -91,6 +91,7 @@ const std::vector<Case>& cases() {
       {"slice", [](const Inputs& x) { return slice(x[0], 1, 1, 3); }, {{2, 5, 3}}},
       {"slice", [](const Inputs& x) { return select(x[0], -2, 2); }, {{2, 5, 3}}},
       {"pad", [](const Inputs& x) { return pad(x[0], -2, 2, 0); }, {{2, 5, 3}}},
+      {"pad", [](const Inputs& x) { return pad(x[0], 1, -2, 1, 7); }, {{2, 5, 3}}},
       {"pad_reflect", [](const Inputs& x) { return pad_reflect(x[0], 1, 4, 2); }, {{2, 5, 3}}},
       {"gather",
        [](const Inputs& x) {
@@ -99,8 +100,26 @@ const std::vector<Case>& cases() {
        {{3, 5}}},
       {"sum", [](const Inputs& x) { return sum(x[0]); }, {{3, 5}}},
       {"sum", [](const Inputs& x) { return mean(x[0]); }, {{3, 5}}},
-      {"sum_axis", [](const Inputs& x) { return sum(x[0], 1); }, {{3, 5, 7}}},
-      {"sum_axis", [](const Inputs& x) { return mean(x[0], -1); }, {{3, 5}}},
+      {"sum", [](const Inputs& x) { return sum(x[0], 1); }, {{3, 5, 7}}},
+      {"sum", [](const Inputs& x) { return mean(x[0], -1); }, {{3, 5}}},
+      {"sum",
+       [](const Inputs& x) {
+         return sum(x[0], {-1, 0}, true);
+       },
+       {{3, 5, 7}}},
+      {"var",
+       [](const Inputs& x) {
+         return var(x[0], {0, -1}, 1, true);
+       },
+       {{3, 5, 7}}},
+      {"var", [](const Inputs& x) { return var(x[0], 1, 0); }, {{3, 5, 7}}},
+      {"amax",
+       [](const Inputs& x) {
+         return amax(x[0], {0, -1}, true);
+       },
+       {{3, 5, 7}}},
+      {"amax", [](const Inputs& x) { return max(x[0]) + min(x[0]) + amin(x[0]); }, {{3, 5}}},
+      {"gather", [](const Inputs& x) { return max(x[0], 1, true) - min(x[0], -2, true); }, {{3, 5, 2}}},
       {"matmul", [](const Inputs& x) { return matmul(x[0], x[1]); }, {{3, 5}, {5, 7}}},
       {"matmul", [](const Inputs& x) { return matmul(x[0], x[1], {.trans_a = true}); }, {{2, 5, 3}, {2, 5, 7}}},
       {"matmul", [](const Inputs& x) { return matmul(x[0], x[1], {.trans_b = true}); }, {{2, 3, 5}, {7, 5}}},
@@ -114,18 +133,31 @@ const std::vector<Case>& cases() {
          return matmul(x[0], x[1], {true, false});
        },
        {{2, 5, 3}, {5, 7}}},
+      {"matmul", [](const Inputs& x) { return matmul(x[0], x[1]); }, {{5, 3}, {2, 7, 3, 5}}},
+      {"matmul", [](const Inputs& x) { return matmul(x[0], x[1], {.trans_b = true}); }, {{5, 3}, {2, 7, 3}}},
+      {"matmul", [](const Inputs& x) { return matmul(x[0], x[1]); }, {{2, 1, 5, 3}, {7, 3, 2}}},
+      {"matmul", [](const Inputs& x) { return matmul(x[0], x[1]); }, {{3}, {2, 3, 5}}},
+      {"matmul", [](const Inputs& x) { return matmul(x[0], x[1]); }, {{2, 5, 3}, {3}}},
+      {"matmul", [](const Inputs& x) { return matmul(x[0], x[1]); }, {{3}, {3}}},
       {"linear", [](const Inputs& x) { return linear(x[0], x[1], x[2]); }, {{2, 3, 5}, {7, 5}, {7}}},
       {"linear", [](const Inputs& x) { return linear(x[0], x[1], Var()); }, {{5}, {7, 5}}},
       {"softmax", [](const Inputs& x) { return softmax(x[0]); }, {{3, 1, 7}}},
       {"softmax",
        [](const Inputs& x) {
-         return softmax(x[0], {5, 0, 9});
+         return masked_softmax(x[0], {5, 0, 9});
        },
        {{3, 7}}},
       {"log_softmax", [](const Inputs& x) { return log_softmax(x[0]); }, {{3, 1, 7}}},
       {"logsumexp", [](const Inputs& x) { return logsumexp(x[0], -1); }, {{3, 1, 7}}},
       {"logsumexp", [](const Inputs& x) { return logsumexp(x[0], 1); }, {{3, 5, 7}}},
       {"logsumexp", [](const Inputs& x) { return logsumexp(x[0], 0); }, {{5}}},
+      {"logsumexp",
+       [](const Inputs& x) {
+         return logsumexp(x[0], {0, 2}, true);
+       },
+       {{3, 5, 7}}},
+      {"softmax", [](const Inputs& x) { return softmax(x[0], 1); }, {{3, 5, 2}}},
+      {"log_softmax", [](const Inputs& x) { return log_softmax(x[0], -3); }, {{3, 5, 2}}},
       {"cross_entropy",
        [](const Inputs& x) { return cross_entropy(x[0], softmax(Rng(3).normal(x[0].shape()))); },
        {{3, 5}}},
@@ -141,6 +173,7 @@ const std::vector<Case>& cases() {
        {{3, 5}}},
       {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {{3, 5, 7}, {7}, {7}}},
       {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2], real(0.1)); }, {{65, 3}, {3}, {3}}},
+      {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {{3, 2, 5}, {2, 5}, {2, 5}}},
       {"layer_norm", [](const Inputs& x) { return group_norm(x[0], 2, x[1], x[2]); }, {{2, 6, 5, 3}, {6}, {6}}},
       {"batch_norm", batch_norm_in_training, {{5, 3}, {3}, {3}}},
       {"batch_norm", batch_norm_in_training, {{2, 3, 5, 7}, {3}, {3}}},
@@ -155,6 +188,8 @@ const std::vector<Case>& cases() {
          return max_pool2d(x[0], {3, 2}, {2, 1}, 1);
        },
        {{2, 3, 8, 5}}},
+      {"max_pool2d", [](const Inputs& x) { return max_pool2d(x[0], 3, 2, 1, true); }, {{3, 8, 6}}},
+      {"avg_pool2d", [](const Inputs& x) { return avg_pool2d(x[0], 3, 2, 1); }, {{3, 8, 5}}},
       {"adaptive_avg_pool2d",
        [](const Inputs& x) {
          return adaptive_avg_pool2d(x[0], {3, 4});
@@ -228,9 +263,11 @@ TEST_CASE("gradcheck: every layer, with respect to its input and its parameters"
   check_layer("Linear", Linear(6, 5, rng), {x}, on_x);
   check_layer("Linear without bias", Linear(6, 5, rng, false), {x}, on_x);
   check_layer("LayerNorm", LayerNorm(6), {x}, on_x);
+  check_layer("LayerNorm over two axes", LayerNorm(Shape{5, 6}), {x}, on_x);
   check_layer("GELU", GELU(), {x}, on_x);
   check_layer("ReLU", ReLU(), {x}, on_x);
   check_layer("Softmax", Softmax(), {x}, on_x);
+  check_layer("Softmax along axis 1", Softmax{1}, {x}, on_x);
   check_layer("Flatten", Flatten(), {x}, on_x);
   check_layer("Sequential", Sequential(Linear(6, 7, rng), GELU(), LayerNorm(7)), {x}, on_x);
   check_layer("Dropout", Dropout(real(0.4), rng), {x}, [&](Dropout& layer) {

@@ -163,5 +163,6 @@ TEST_CASE("batches that cannot be are refused") {
   CHECK_THROWS_WITH_AS(Batches(data, 2, {0, 10})[0], Contains("there is no image 10 in a data set of 10"), Error);
   CHECK_THROWS_WITH_AS(Batches(data, 2, {})[0], Contains("there is no batch 0 of 0"), Error);
   data.preprocess.size = {0, 28};
-  CHECK_THROWS_WITH_AS(batches(data, 4)[0], Contains("must have a size of 1 or more, got 0"), Error);
+  CHECK_THROWS_WITH_AS(batches(data, 4)[0], Contains("[batches] images must be of 1 x 1 pixels or more, got 0 x 28"),
+                       Error);
 }

@@ -17,7 +17,7 @@ struct Bright {
 
   Var operator()(const Var& X) {
     asked_in_training += training.on;
-    const Var x = flatten(X);
+    const Var x = flatten(X, 1);
     return concat({x * real(0), x * real(4) - real(2)}, 1);
   }
   void visit(auto&& v) { v("training", training); }
@@ -25,7 +25,7 @@ struct Bright {
 
 struct NotANumberForDark {
   Var operator()(const Var& X) {
-    const Var x = flatten(X);
+    const Var x = flatten(X, 1);
     return concat({x, log(x - real(0.5))}, 1);
   }
   void visit(auto&&) {}
@@ -36,7 +36,7 @@ struct Forgetful {
   Rng rng{0};
   Linear layer{1, 2, rng};
   Dropout dropout{real(0.5), rng};
-  Var operator()(const Var& X) { return layer(dropout(flatten(X))); }
+  Var operator()(const Var& X) { return layer(dropout(flatten(X, 1))); }
   void visit(auto&& v) { v("layer", layer); }
 };
 

@@ -45,7 +45,7 @@ struct Own {
 
   explicit Own(Rng& rng) : images(1), in(64, 12, rng), out(12, 3, rng), dice(rng.fork()) {}
   Var operator()(const Var& X) {
-    const Var x = norm(in(flatten(images(X))));
+    const Var x = norm(in(flatten(images(X), 1)));
     return out(training.on ? x * dice.uniform(x.shape(), real(0.5), real(1.5)) : x);
   }
   void visit(auto&& v) {

@@ -29,7 +29,7 @@ struct Net {
   explicit Net(Rng& rng, Forgets forgets = nothing)
       : first(4, 6, rng), second(6, 6, rng), last(6, 3, rng), no_visit{Linear(6, 6, rng)}, forgets(forgets) {}
   Var operator()(const Var& X) {
-    Var x = relu(second(relu(first(flatten(X)))));
+    Var x = relu(second(relu(first(flatten(X, 1)))));
     if (forgets == block) x = no_visit(x);
     return last(x);
   }
@@ -45,7 +45,7 @@ struct Net {
 // Nothing at all is named.
 struct Forgotten {
   Linear layer;
-  Var operator()(const Var& X) { return layer(flatten(X)); }
+  Var operator()(const Var& X) { return layer(flatten(X, 1)); }
 };
 
 Tensor images(Rng& rng) { return rng.normal({5, 1, 2, 2}); }

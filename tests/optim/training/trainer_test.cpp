@@ -101,7 +101,7 @@ TEST_CASE("trainer: learns, and writes what it saw") {
   double loss = 0;
   for (auto [X, y] : batches(data.test, 1)) {
     const Tensor logits = model(X).value();
-    right += argmax(logits)[0] == y[0];
+    right += argmax(logits) == y[0];
     loss += cross_entropy(logits, y, 0).item() / 50;
   }
   CHECK(history[19]["val_acc"] == doctest::Approx(static_cast<double>(right) / 50));

@@ -22,7 +22,7 @@ struct Exp {
 };
 struct Log {
   static constexpr auto name = "log";
-  BOBBIN_HD real operator()(real x) const { return std::log(x); }
+  BOBBIN_HD real operator()(real x) const { return math::log(x); }
 };
 struct Sqrt {
   static constexpr auto name = "sqrt";
@@ -47,8 +47,12 @@ struct Sigmoid {
 struct Softplus {
   static constexpr auto name = "softplus";
   // log(1 + e^x) = max(x, 0) + log(1 + e^-|x|): no exponential overflows. PyTorch, beyond a threshold of 20, takes x
-  // itself: to a float the same.
-  BOBBIN_HD real operator()(real x) const { return (x > 0 ? x : real{0}) + std::log1p(math::exp(-std::fabs(x))); }
+  // itself: to a float the same. With u = 1 + e rounded, log(1 + e) = log(u) + log((1 + e) / u), and the latter is
+  // (e - (u - 1)) / u, so that a small e is not lost.
+  BOBBIN_HD real operator()(real x) const {
+    const real e = math::exp(-std::fabs(x)), u = 1 + e;
+    return (x > 0 ? x : real{0}) + (math::log(u) + (e - (u - 1)) / u);
+  }
 };
 struct Silu {
   static constexpr auto name = "silu";

@@ -37,7 +37,7 @@ Tensor relu(Tensor x);
 /// The logistic function, 1 / (1 + exp(-x)).
 Tensor sigmoid(Tensor x);
 /// log(1 + exp(x)), which is x for large x and exp(x) for small ones: torch.nn.functional.softplus, without overflow.
-/// Error up to 2 ulp.
+/// Error up to 2.2 ulp.
 Tensor softplus(Tensor x);
 /// x·sigmoid(x), the sigmoid linear unit (Hendrycks and Gimpel, 2016), also called swish: torch.nn.functional.silu.
 Tensor silu(Tensor x);

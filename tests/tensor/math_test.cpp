@@ -86,8 +86,9 @@ bool is_zero(float x, bool negative) { return x == 0.0f && std::signbit(x) == ne
 
 }  // namespace
 
-TEST_CASE("math: exp, tanh and erf keep their bounds") {
+TEST_CASE("math: exp, log, tanh and erf keep their bounds") {
   CHECK_ULP(1.10, FUNCTION(exp));
+  CHECK_ULP(0.95, FUNCTION(log));
   CHECK_ULP(2.50, FUNCTION(tanh));
   CHECK_ULP(1.95, FUNCTION(erf));
 }
@@ -120,6 +121,15 @@ TEST_CASE("math: exp at its ends") {
   CHECK(math::exp(-103.972076f) == smallest_denormal);
   CHECK(is_zero(math::exp(-103.972092f), false));
   CHECK(is_zero(math::exp(-1e6f), false));  // what masks put into a softmax
+}
+
+TEST_CASE("math: log at its ends") {
+  CHECK(is_zero(math::log(1.0f), false));
+  CHECK(math::log(0.0f) == -inf);
+  CHECK(math::log(-0.0f) == -inf);
+  CHECK(math::log(inf) == inf);
+  for (const float x : {-smallest_denormal, -1.0f, -inf, not_a_number}) CHECK(std::isnan(math::log(x)));
+  CHECK(math::log(smallest_denormal) == doctest::Approx(-103.27892990343185).epsilon(1e-7));
 }
 
 TEST_CASE("math: tanh and erf are odd, keep small numbers and end at 1") {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "tensor/cpu/sums.h"
@@ -16,8 +17,9 @@ constexpr Index few = run / 8;    // rows added in float
 constexpr Index stripe = 64;      // neighbouring columns added together
 constexpr real infinity = std::numeric_limits<real>::infinity();
 
-// x (n, inner): the sums over n of `width` columns.
-void sum_columns(const real* x, real* y, Index n, Index inner, Index width) {
+// x (n, inner): the sums over n of `width` columns. Few columns are a constant, and their sums stay in registers.
+template <class Width>
+void sum_columns(const real* x, real* y, Index n, Index inner, Width width) {
   double total[stripe] = {};
   for (Index begin = 0; begin < n; begin += few) {
     real partial[stripe] = {};
@@ -27,6 +29,16 @@ void sum_columns(const real* x, real* y, Index n, Index inner, Index width) {
     for (Index c = 0; c < width; ++c) total[c] += partial[c];
   }
   for (Index c = 0; c < width; ++c) y[c] = static_cast<real>(total[c]);
+}
+
+// The same for the `width` columns.
+template <Index... few_columns>
+void sum_columns_of(std::integer_sequence<Index, few_columns...>, const real* x, real* y, Index n, Index inner,
+                    Index width) {
+  const bool known =
+      ((width == few_columns && (sum_columns(x, y, n, inner, std::integral_constant<Index, few_columns>()), true)) ||
+       ...);
+  if (!known) sum_columns(x, y, n, inner, width);
 }
 
 Range range_of_piece(const real* x, Index n) {
@@ -54,7 +66,8 @@ void sum(const real* x, real* y, Index outer, Index n, Index inner) {
     parallel_for(outer * stripes, piece / (n * stripe) + 1, [=](Index begin, Index end) {
       for (Index i = begin; i < end; ++i) {
         const Index row = i / stripes, column = i % stripes * stripe;
-        sum_columns(x + row * n * inner + column, y + row * inner + column, n, inner, std::min(stripe, inner - column));
+        sum_columns_of(std::make_integer_sequence<Index, 9>(), x + row * n * inner + column, y + row * inner + column,
+                       n, inner, std::min(stripe, inner - column));
       }
     });
     return;

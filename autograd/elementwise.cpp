@@ -90,4 +90,71 @@ Var sigmoid(Var x) {
   return record("sigmoid", Y, {{x, [Y](Tensor dY) { return std::move(dY) * (Y * (1 - Y)); }}});
 }
 
+Var erf(const Var& x) {
+  return record("erf", erf(x.value()), {{x, [X = x.value()](Tensor dY) {  // (2/√π) e^-x²
+                                           return std::move(dY) * (real(1.1283791670955126) * exp(-(X * X)));
+                                         }}});
+}
+
+Var rsqrt(Var x) {
+  const Tensor Y = rsqrt(std::move(x).value());
+  return record("rsqrt", Y, {{x, [Y](Tensor dY) { return std::move(dY) * (real(-0.5) * Y * Y * Y); }}});
+}
+
+Var square(const Var& x) { return x * x; }
+
+Var abs(const Var& x) {
+  return record("abs", abs(x.value()), {{x, [X = x.value()](Tensor dY) { return std::move(dY) * sign(X); }}});
+}
+
+Var sign(const Var& x) {
+  return record("sign", sign(x.value()), {{x, [](Tensor dY) { return Tensor::zeros(dY.shape()); }}});
+}
+
+Var clamp(const Var& x, std::optional<real> low, std::optional<real> high) {
+  return record("clamp", clamp(x.value(), low, high),
+                {{x, [X = x.value(), low, high](Tensor dY) { return clamp_backward(X, std::move(dY), low, high); }}});
+}
+
+// (xᵖ)' = p·xᵖ⁻¹, and 0 for p = 0, where that may be 0 · inf.
+Var pow(const Var& x, real p) {
+  return record("pow", pow(x.value(), p), {{x, [X = x.value(), p](Tensor dY) {
+                                              return p == 0 ? Tensor::zeros(X.shape())
+                                                            : std::move(dY) * (p * pow(X, p - 1));
+                                            }}});
+}
+
+// To p: xᵖ·log x.
+Var pow(const Var& x, const Var& p) {
+  const Tensor X = x.value(), P = p.value(), Y = pow(X, P), zero = Tensor::scalar(0);
+  return record(
+      "pow", Y,
+      {{x, [=](Tensor dY) { return sum_to(where(eq(P, 0), zero, std::move(dY) * (P * pow(X, P - 1))), X.shape()); }},
+       {p, [=](Tensor dY) {
+          const Tensor flat = eq(X, 0) * (P >= 0);
+          return sum_to(where(flat, zero, std::move(dY) * (Y * log(X))), P.shape());
+        }}});
+}
+
+Var maximum(const Var& a, const Var& b) {
+  const Tensor A = a.value(), B = b.value();
+  return record("maximum", maximum(A, B),
+                {{a, [=](Tensor dY) { return sum_to(maximum_backward(A, B, std::move(dY)), A.shape()); }},
+                 {b, [=](Tensor dY) { return sum_to(maximum_backward(B, A, std::move(dY)), B.shape()); }}});
+}
+
+Var minimum(const Var& a, const Var& b) {  // -maximum(-a, -b)
+  const Tensor A = a.value(), B = b.value();
+  return record("minimum", minimum(A, B),
+                {{a, [=](Tensor dY) { return sum_to(maximum_backward(B, A, std::move(dY)), A.shape()); }},
+                 {b, [=](Tensor dY) { return sum_to(maximum_backward(A, B, std::move(dY)), B.shape()); }}});
+}
+
+Var where(const Tensor& mask, const Var& a, const Var& b) {
+  const Tensor zero = Tensor::scalar(0);
+  return record("where", where(mask, a.value(), b.value()),
+                {{a, [=, shape = a.shape()](Tensor dY) { return sum_to(where(mask, std::move(dY), zero), shape); }},
+                 {b, [=, shape = b.shape()](Tensor dY) { return sum_to(where(mask, zero, std::move(dY)), shape); }}});
+}
+
 }  // namespace bobbin

@@ -1,4 +1,4 @@
-// Layer normalization.
+// Layer normalization, and others made of it or of other ops.
 #include "autograd/ops.h"
 #include "tensor/check.h"
 
@@ -27,6 +27,13 @@ Var group_norm(const Var& x, Index groups, const Var& gamma, const Var& beta, re
   const Var x_hat = layer_norm(reshape(x, {rows, cols}), Tensor::ones({cols}), Tensor::zeros({cols}), eps);
   const Shape planes{shape[0], shape[1], shape.product(2, shape.rank())}, column{shape[1], 1};
   return reshape(reshape(x_hat, planes) * reshape(gamma, column) + reshape(beta, column), shape);
+}
+
+Var rms_norm(const Var& x, const Var& weight, real eps) {
+  check(x.rank() >= 1 && weight.shape() == Shape{x.shape()[-1]}, "rms_norm", "the weight ", weight.shape(),
+        " must have a number for each column of ", x.shape());
+  const Var scale = rsqrt(mean(square(x), -1) + eps);
+  return x * unsqueeze(scale, -1) * weight;
 }
 
 }  // namespace bobbin

@@ -1,4 +1,7 @@
 #pragma once
+#include <limits>
+#include <optional>
+
 #include "autograd/tape.h"
 #include "tensor/functions.h"
 #include "tensor/size2.h"
@@ -33,6 +36,29 @@ Var sigmoid(Var x);
 Var softplus(const Var& x);
 /// x·sigmoid(x).
 Var silu(const Var& x);
+/// The error function, 1/√x and x².
+Var erf(const Var& x);
+Var rsqrt(Var x);
+Var square(const Var& x);
+/// |x| and its sign, -1, 0 or 1; the gradient of |x| at 0 is 0, that of the sign everywhere.
+Var abs(const Var& x);
+Var sign(const Var& x);
+/// x within bounds, of which one may be left out; at them and beyond the gradient is 0: torch.clamp of PyTorch 2.15.
+Var clamp(const Var& x, std::optional<real> low, std::optional<real> high = {});
+/// x to the power p. The gradient of p where x = 0 and p >= 0 is 0, as in PyTorch.
+Var pow(const Var& x, real p);
+Var pow(const Var& x, const Var& p);
+inline Var pow(real x, const Var& p) { return pow(Var(Tensor::scalar(x)), p); }
+/// The larger of two numbers, and the smaller; the gradient of equal ones is shared by halves.
+Var maximum(const Var& a, const Var& b);
+Var minimum(const Var& a, const Var& b);
+/// a where the mask is not 0, b where it is; all three broadcast. Tensors are compared to make one:
+///
+///     where(x.value() > 0, x, exp(x) - 1)
+Var where(const Tensor& mask, const Var& a, const Var& b);
+inline Var masked_fill(const Var& x, const Tensor& mask, real value) {
+  return where(mask, Var(Tensor::scalar(value)), x);
+}
 
 // --- dropout, and functions that fuse it ---------------------------------------------------------
 /// Each element is 0 with probability p, else divided by 1-p, as the draw decides; 0 <= p <= 1.
@@ -74,9 +100,34 @@ Var log_softmax(const Var& x, int axis = -1);
 Var logsumexp(const Var& x, const Axes& axes, bool keepdim = false);
 /// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), a scalar, as torch.nn.functional.cross_entropy:
 /// q is a row of targets (N, C), a distribution; or for labels 1 - label_smoothing at the label plus label_smoothing/C
-/// everywhere.
-Var cross_entropy(const Var& logits, const Tensor& targets);
-Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing = 0);
+/// everywhere. The options are weights of the classes, a label that does not count, smoothing, and what is made of the
+/// losses:
+///
+///     cross_entropy(logits, labels, {.weight = Tensor({3}, {1, 2, 5}), .ignore_index = 0})
+Var cross_entropy(const Var& logits, const Tensor& targets, const CrossEntropyOptions& options = {});
+Var cross_entropy(const Var& logits, const Labels& labels, const CrossEntropyOptions& options = {});
+inline Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing) {
+  return cross_entropy(logits, labels, CrossEntropyOptions{.label_smoothing = label_smoothing});
+}
+
+// --- losses ---------------------------------------------------------------------------------------
+/// Those of torch.nn.functional with these names, for x and y of one shape; options as there. y may be a constant.
+/// (x - y)² and |x - y|.
+Var mse_loss(const Var& x, const Var& y, Reduction reduction = Reduction::mean);
+Var l1_loss(const Var& x, const Var& y, Reduction reduction = Reduction::mean);
+/// With d = |x - y|: d²/2 where d < delta, delta·(d - delta/2) beyond (Huber, 1964); and the same divided by beta.
+Var huber_loss(const Var& x, const Var& y, real delta = 1, Reduction reduction = Reduction::mean);
+Var smooth_l1_loss(const Var& x, const Var& y, real beta = 1, Reduction reduction = Reduction::mean);
+/// -w·(p·y·log σ(x) + (1 - y)·log(1 - σ(x))) for targets y in 0 ... 1, right for large x, too. The weights w and p, of
+/// all and of the positive targets, broadcast to x; undefined is 1.
+struct BCEOptions {
+  Tensor weight = {}, pos_weight = {};
+  Reduction reduction = Reduction::mean;
+};
+Var binary_cross_entropy_with_logits(const Var& x, const Tensor& y, const BCEOptions& options = {});
+/// -w·x at the label of each row of x (N, C), log-probabilities such as log_softmax() gives: cross_entropy without the
+/// softmax. No label_smoothing.
+Var nll_loss(const Var& x, const Labels& labels, const CrossEntropyOptions& options = {});
 
 // --- layer_norm ----------------------------------------------------------------------------------
 /// (x - mean) / sqrt(variance + eps) · gamma + beta along the last axes, those that gamma and beta have (Ba, Kiros,
@@ -85,6 +136,10 @@ Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(
 /// The same over each group of neighbouring channels of each image of x (B, C, ...), with a gamma and a beta for each
 /// channel (Wu and He, 2018): torch.nn.functional.group_norm. Made of other ops.
 Var group_norm(const Var& x, Index groups, const Var& gamma, const Var& beta, real eps = real(1e-5));
+
+/// x / √(mean of x² + eps) · weight along the last axis (Zhang and Sennrich, 2019): torch.nn.functional.rms_norm. Made
+/// of other ops.
+Var rms_norm(const Var& x, const Var& weight, real eps = std::numeric_limits<real>::epsilon());
 
 // --- batch_norm ----------------------------------------------------------------------------------
 /// (x - mean) / sqrt(variance + eps) · gamma + beta for each channel of x (B, C, ...) (Ioffe and Szegedy, 2015), as
@@ -150,6 +205,9 @@ Var transpose(const Var& x, int axis_a, int axis_b);
 Var broadcast_to(const Var& x, const Shape& shape);
 /// Parts that differ only along `axis`, one after the other: PyTorch's cat.
 Var concat(const std::vector<Var>& parts, int axis = 0);
+/// Parts of one shape, one after the other along a new axis, which becomes axis `axis`. split() and chunk() of
+/// tensor/functions.h undo it and concat().
+Var stack(const std::vector<Var>& parts, int axis = 0);
 /// The indices start ... stop-1 along an axis, as Python's x[start:stop]; select takes a single one, and the axis goes
 /// away. Negative ones count from the end.
 Var slice(const Var& x, int axis, Index start, Index stop = to_the_end);
@@ -160,5 +218,10 @@ Var pad(const Var& x, int axis, Index before, Index after, real value = 0);
 Var pad_reflect(const Var& x, int axis, Index before, Index after);
 /// x[i, index[i]] for each row of x (N, C).
 Var gather(const Var& x, const Labels& index);
+/// The given indices along an axis, in their order; the gradient of one that came again adds up.
+Var index_select(const Var& x, int axis, const Labels& index);
+/// The rows of a table (words, C) that the indices name: (N, C), torch.nn.functional.embedding. Row padding_idx, if
+/// there is one, gets no gradient.
+Var embedding(const Var& table, const Labels& index, std::optional<int> padding_idx = {});
 
 }  // namespace bobbin

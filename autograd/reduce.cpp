@@ -34,7 +34,7 @@ Var shared_max(const Var& x, const Axes& axes, bool keepdim, bool nans) {
   const Tensor X = x.value(), Y = amax(X, axes, true);
   return record("amax", Y.reshape(reduced("amax", X.shape(), axes, keepdim)),
                 {{x, [=](Tensor dY) {
-                    const Tensor largest = equal(X, Y, nans);
+                    const Tensor largest = eq(X, Y, nans);
                     return largest * (dY.reshape(Y.shape()) / sum(largest, axes, true));
                   }}});
 }

@@ -1,4 +1,6 @@
 // Operations that move numbers and change none: their VJPs move the gradients back.
+#include <algorithm>
+
 #include "autograd/ops.h"
 #include "tensor/check.h"
 
@@ -22,19 +24,13 @@ Var flatten(Var x, int start, int end) {
 }
 
 Var unsqueeze(Var x, int axis) {
-  std::vector<Index> sizes(x.shape().begin(), x.shape().end());
-  const int at = axis < 0 ? axis + x.rank() + 1 : axis;
-  check(at >= 0 && at <= x.rank(), "unsqueeze", "there is no place ", axis, " for an axis in the shape ", x.shape());
-  sizes.insert(sizes.begin() + at, 1);
-  return reshape(std::move(x), Shape(sizes.data(), x.rank() + 1));
+  const Shape shape = unsqueeze(x.value(), axis).shape();
+  return reshape(std::move(x), shape);
 }
 
 Var squeeze(Var x, const Axes& axes) {
-  const auto among = axes.of("squeeze", x.shape());
-  std::vector<Index> sizes;
-  for (int axis = 0; axis < x.rank(); ++axis)
-    if (!among[static_cast<std::size_t>(axis)] || x.shape()[axis] != 1) sizes.push_back(x.shape()[axis]);
-  return reshape(std::move(x), Shape(sizes.data(), static_cast<int>(sizes.size())));
+  const Shape shape = squeeze(x.value(), axes).shape();
+  return reshape(std::move(x), shape);
 }
 
 Var permute(const Var& x, const std::vector<int>& axes) {
@@ -74,6 +70,16 @@ Var concat(const std::vector<Var>& parts, int axis) {
   });
 }
 
+Var stack(const std::vector<Var>& parts, int axis) {
+  std::vector<Var> unsqueezed;
+  for (const Var& part : parts) {
+    check(part.shape() == parts[0].shape(), "stack", "the parts ", parts[0].shape(), " and ", part.shape(),
+          " must have one shape");
+    unsqueezed.push_back(unsqueeze(part, axis));
+  }
+  return concat(unsqueezed, axis);
+}
+
 Var slice(const Var& x, int axis, Index start, Index stop) {
   return record("slice", slice(x.value(), axis, start, stop),
                 {{x, [=, shape = x.shape()](Tensor dY) { return slice_backward(dY, shape, axis, start); }}});
@@ -99,6 +105,20 @@ Var pad_reflect(const Var& x, int axis, Index before, Index after) {
 Var gather(const Var& x, const Labels& index) {
   return record("gather", gather(x.value(), index),
                 {{x, [index, shape = x.shape()](Tensor dY) { return gather_backward(dY, index, shape); }}});
+}
+
+Var index_select(const Var& x, int axis, const Labels& index) {
+  return record("index_select", index_select(x.value(), axis, index),
+                {{x, [=, shape = x.shape()](Tensor dY) { return index_select_backward(dY, shape, axis, index); }}});
+}
+
+Var embedding(const Var& table, const Labels& index, std::optional<int> padding_idx) {
+  Tensor Y = index_select(table.value(), 0, index);
+  Labels learned = index;
+  if (padding_idx) std::replace(learned.begin(), learned.end(), *padding_idx, -1);
+  return record(
+      "embedding", std::move(Y),
+      {{table, [learned, shape = table.shape()](Tensor dY) { return index_select_backward(dY, shape, 0, learned); }}});
 }
 
 }  // namespace bobbin

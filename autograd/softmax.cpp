@@ -33,19 +33,17 @@ Var logsumexp(const Var& x, const Axes& axes, bool keepdim) {
   return reshape(Y, reduced("logsumexp", x.shape(), axes, keepdim));
 }
 
-// loss = -Σ_c q_c·log softmax(x)_c with Σ q = 1 has the simplest of all gradients: softmax(x) - q.
-Var cross_entropy(const Var& logits, const Tensor& targets) {
+// loss = -Σ_c q_c·log softmax(x)_c has the simplest of all gradients: Σq·softmax(x) - q.
+Var cross_entropy(const Var& logits, const Tensor& targets, const CrossEntropyOptions& options) {
   const Tensor X = logits.value();
-  return record("cross_entropy", cross_entropy(X, targets),
-                {{logits, [X, targets](Tensor dY) { return cross_entropy_backward(X, targets, dY); }}});
+  return record("cross_entropy", cross_entropy(X, targets, options),
+                {{logits, [=](Tensor dY) { return cross_entropy_backward(X, targets, dY, options); }}});
 }
 
-Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing) {
+Var cross_entropy(const Var& logits, const Labels& labels, const CrossEntropyOptions& options) {
   const Tensor X = logits.value();
-  return record("cross_entropy", cross_entropy(X, labels, label_smoothing),
-                {{logits, [X, labels, label_smoothing](Tensor dY) {
-                    return cross_entropy_backward(X, labels, label_smoothing, dY);
-                  }}});
+  return record("cross_entropy", cross_entropy(X, labels, options),
+                {{logits, [=](Tensor dY) { return cross_entropy_backward(X, labels, options, dY); }}});
 }
 
 }  // namespace bobbin

@@ -8,7 +8,8 @@ namespace bobbin {
 struct MultiHeadAttention {
   int num_heads;
   Linear W_q, W_k, W_v, W_o;
-  Dropout dropout;  // on the attention weights
+  Dropout dropout;      // on the attention weights
+  bool causal = false;  ///< whether query i sees the keys 0 ... i alone, as in a language model: PyTorch's is_causal
 
   /// Throws Error unless num_heads divides num_hiddens.
   MultiHeadAttention(Index num_hiddens, int num_heads, real dropout, bool use_bias, Rng& rng)
@@ -27,8 +28,9 @@ struct MultiHeadAttention {
   Var operator()(const Var& queries, const Var& keys, const Var& values, const std::vector<int>& valid_lens = {}) {
     constexpr auto products = ReadBy::products;
     Var Q = W_q(queries, products), K = W_k(keys, products), V = W_v(values, products);
+    const auto lens = causal ? causal_lens(Q.shape()[0], Q.shape()[1], valid_lens) : valid_lens;
     const bool drops = dropout.active();
-    return W_o(attention(std::move(Q), std::move(K), std::move(V), num_heads, valid_lens, drops ? dropout.p : 0,
+    return W_o(attention(std::move(Q), std::move(K), std::move(V), num_heads, lens, drops ? dropout.p : 0,
                          drops ? dropout.rng.draw() : Draw(), products));
   }
   void visit(auto&& v) { v("dropout", dropout), v("W_q", W_q), v("W_k", W_k), v("W_v", W_v), v("W_o", W_o); }

@@ -1,4 +1,6 @@
 #pragma once
+#include <cmath>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -24,6 +26,36 @@ struct Linear {
 
   Var operator()(Var x, ReadBy readers = ReadBy::anyone) { return linear(std::move(x), weight, bias, readers); }
   void visit(auto&& v) { v("weight", weight), v("bias", bias); }
+};
+
+/// A learned row for each of `count` words, tokens or whatever 0 ... count-1 stand for: PyTorch's nn.Embedding. Row
+/// padding_idx, if there is one, is 0 and stays so.
+struct Embedding {
+  Var weight;  // (count, dim), of the normal distribution at first
+  std::optional<int> padding_idx;
+
+  Embedding(Index count, Index dim, Rng& rng, std::optional<int> padding_idx = {})
+      : weight(Var::parameter(rng.normal({count, dim}))), padding_idx(padding_idx) {
+    if (!padding_idx) return;
+    check(*padding_idx >= 0 && *padding_idx < count, "Embedding", "padding_idx must be in 0 ... ", count - 1, ", got ",
+          *padding_idx);
+    Tensor row = weight.value()[*padding_idx];
+    row.assign(Tensor::zeros({dim}));
+  }
+
+  /// N numbers -> (N, dim).
+  Var operator()(const Labels& index) { return embedding(weight, index, padding_idx); }
+  /// (...) -> (..., dim), of a tensor of whole numbers. Throws Error for a number that is none.
+  Var operator()(const Var& index) {
+    Labels rows;
+    for (const real x : index.value().values()) {
+      check(x >= 0 && x < static_cast<real>(weight.shape()[0]) && x == std::floor(x), "Embedding",
+            "needs whole numbers 0 ... ", weight.shape()[0] - 1, ", got ", x);
+      rows.push_back(static_cast<int>(x));
+    }
+    return reshape((*this)(rows), index.shape().unsqueezed(index.rank()).with(-1, weight.shape()[1]));
+  }
+  void visit(auto&& v) { v("weight", weight); }
 };
 
 /// In training each element is dropped with probability p; in evaluation nothing happens.

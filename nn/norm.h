@@ -1,5 +1,7 @@
 // Normalisation: numbers brought to mean 0 and variance 1, then scaled and shifted by what is learned.
 #pragma once
+#include <limits>
+
 #include "autograd/ops.h"
 #include "nn/state.h"
 #include "tensor/check.h"
@@ -17,6 +19,18 @@ struct LayerNorm {
 
   Var operator()(const Var& x, ReadBy readers = ReadBy::anyone) { return layer_norm(x, weight, bias, eps, readers); }
   void visit(auto&& v) { v("weight", weight), v("bias", bias); }
+};
+
+/// Of each row of the last axis: x / √(mean of x² + eps) · weight. PyTorch's nn.RMSNorm; see rms_norm().
+struct RMSNorm {
+  Var weight;  // (norm_shape), ones at first
+  real eps;
+
+  explicit RMSNorm(Index norm_shape, real eps = std::numeric_limits<real>::epsilon())
+      : weight(Var::parameter(Tensor::ones({norm_shape}))), eps(eps) {}
+
+  Var operator()(const Var& x) { return rms_norm(x, weight, eps); }
+  void visit(auto&& v) { v("weight", weight); }
 };
 
 /// Of each group of channels of each image (B, C, ...). PyTorch's nn.GroupNorm; see group_norm().

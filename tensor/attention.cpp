@@ -1,4 +1,6 @@
 // Attention with several heads.
+#include <algorithm>
+
 #include "tensor/backend.h"
 #include "tensor/common.h"
 
@@ -32,6 +34,19 @@ double flops_of_attention(const AttentionSizes& s) {
 }
 
 }  // namespace
+
+std::vector<int> causal_lens(Index batch, Index queries, const std::vector<int>& valid_lens) {
+  const Index given = static_cast<Index>(valid_lens.size()), all = batch * queries;
+  check(given == 0 || given == batch || given == all, "causal_lens", "valid_lens must have a number for each of the ",
+        batch, " images or of the ", all, " queries, got ", given);
+  std::vector<int> lens;
+  for (Index i = 0; i < all; ++i) {
+    lens.push_back(static_cast<int>(i % queries + 1));
+    if (given > 0)
+      lens.back() = std::min(lens.back(), valid_lens[static_cast<std::size_t>(given == all ? i : i / queries)]);
+  }
+  return lens;
+}
 
 Attended attention(Operand queries, Operand keys, Operand values, int num_heads, const std::vector<int>& valid_lens,
                    real p, Draw draw, ReadBy readers) {

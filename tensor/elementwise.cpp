@@ -1,5 +1,7 @@
 // Elementwise functions: how operands that broadcast are walked, and whose memory a result may take.
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "tensor/backend.h"
 #include "tensor/common.h"
@@ -39,11 +41,16 @@ Broadcast plan(const Shape& y, const Shape& a, const Shape& b) {
 
 namespace {
 
+// Of this shape: a or b, if it was moved in and nobody else holds its numbers.
+Tensor in_place_of(const Tensor& a, const Tensor& b, const Shape& shape) {
+  const auto reusable = [&](const Tensor& t) { return t.unique() && t.shape() == shape; };
+  return reusable(a) ? a : reusable(b) ? b : Tensor(shape);
+}
+
 template <class F>
 Tensor binary(const F& f, Tensor a, Tensor b) {
   const Shape shape = broadcast(F::name, a.shape(), b.shape());
-  const auto reusable = [&](const Tensor& t) { return t.unique() && t.shape() == shape; };
-  Tensor y = reusable(a) ? a : reusable(b) ? b : Tensor(shape);
+  Tensor y = in_place_of(a, b, shape);
   if (y.empty()) return y;
   const Timed timed(F::name, elements(a, b, y));
   backend::binary(f, plan(shape, a.shape(), b.shape()), std::as_const(a).data(), std::as_const(b).data(), y.data());
@@ -93,12 +100,74 @@ Tensor sigmoid(Tensor x) { return unary(formula::Sigmoid{}, std::move(x)); }
 Tensor softplus(Tensor x) { return unary(formula::Softplus{}, std::move(x)); }
 Tensor silu(Tensor x) { return unary(formula::Silu{}, std::move(x)); }
 
+Tensor erf(Tensor x) { return unary(formula::Erf{}, std::move(x)); }
+Tensor rsqrt(Tensor x) { return unary(formula::Rsqrt{}, std::move(x)); }
+Tensor abs(Tensor x) { return unary(formula::Abs{}, std::move(x)); }
+Tensor sign(Tensor x) { return unary(formula::Sign{}, std::move(x)); }
+
+namespace {
+
+template <class F>
+F bounds(std::optional<real> low, std::optional<real> high) {
+  check(low || high, F::name, "needs one bound or two");
+  check(!std::isnan(low.value_or(0)) && !std::isnan(high.value_or(0)), F::name, "a bound must not be NaN");
+  constexpr real none = std::numeric_limits<real>::quiet_NaN();
+  return {low.value_or(none), high.value_or(none)};
+}
+
+}  // namespace
+
+Tensor clamp(Tensor x, std::optional<real> low, std::optional<real> high) {
+  return unary(bounds<formula::Clamp>(low, high), std::move(x));
+}
+Tensor clamp_backward(const Tensor& x, Tensor dY, std::optional<real> low, std::optional<real> high) {
+  check(x.shape() == dY.shape(), "clamp_backward", "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");
+  return binary(bounds<formula::ClampBackward>(low, high), x, std::move(dY));
+}
+
+Tensor pow(Tensor x, Tensor p) { return binary(formula::Pow{}, std::move(x), std::move(p)); }
+// The powers that are had for less, as in PyTorch. Squared is the inverse, not inverted the square, which may leave the
+// range of a float before the result does.
+Tensor pow(Tensor x, real p) {
+  if (p == 0) return Tensor::ones(x.shape());
+  if (p == 1) return x;
+  if (p == 2) return x * x;
+  if (p == 3) return x * x * x;
+  if (p == real(0.5)) return sqrt(std::move(x));
+  if (p == real(-0.5)) return rsqrt(std::move(x));
+  if (p == -1) return 1 / std::move(x);
+  if (p == -2) return pow(1 / std::move(x), 2);
+  return pow(std::move(x), Tensor::scalar(p));
+}
+
+Tensor maximum(Tensor a, Tensor b) { return binary(formula::Maximum{}, std::move(a), std::move(b)); }
+Tensor minimum(Tensor a, Tensor b) { return binary(formula::Minimum{}, std::move(a), std::move(b)); }
+Tensor maximum_backward(Tensor a, Tensor b, Tensor dY) {
+  return binary(formula::Shared{}, binary(formula::Share{}, std::move(a), std::move(b)), std::move(dY));
+}
+
+Tensor operator<(Tensor a, Tensor b) { return binary(formula::Less{}, std::move(a), std::move(b)); }
+Tensor operator<=(Tensor a, Tensor b) { return binary(formula::LessEqual{}, std::move(a), std::move(b)); }
+Tensor operator>(Tensor a, Tensor b) { return std::move(b) < std::move(a); }
+Tensor operator>=(Tensor a, Tensor b) { return std::move(b) <= std::move(a); }
+Tensor eq(Tensor a, Tensor b, bool nans) { return binary(formula::Equal{nans}, std::move(a), std::move(b)); }
+Tensor ne(Tensor a, Tensor b) { return 1 - eq(std::move(a), std::move(b)); }
+
+Tensor where(const Tensor& mask, Tensor a, Tensor b) {
+  const Shape shape = broadcast("where", mask.shape(), broadcast("where", a.shape(), b.shape()));
+  const Tensor repeated = mask.shape() == shape ? mask : mask * Tensor::ones(shape);
+  Tensor y = in_place_of(a, b, shape);
+  const Timed timed("where", elements(repeated, a, b, y));
+  backend::where(plan(shape, a.shape(), b.shape()), repeated.data(), std::as_const(a).data(), std::as_const(b).data(),
+                 y.data());
+  return y;
+}
+
 Tensor relu_backward(const Tensor& x, Tensor dY) {
   check(x.shape() == dY.shape(), "relu_backward", "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");
   return binary(formula::ReluBackward{}, x, std::move(dY));
 }
 
-Tensor equal(Tensor a, Tensor b, bool nans) { return binary(formula::Equal{nans}, std::move(a), std::move(b)); }
 
 Tensor silu_backward(const Tensor& x, Tensor dY) {
   check(x.shape() == dY.shape(), "silu_backward", "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");

@@ -58,7 +58,29 @@ struct Silu {
   static constexpr auto name = "silu";
   BOBBIN_HD real operator()(real x) const { return x * Sigmoid()(x); }
 };
-using Unary = List<Exp, Log, Sqrt, Tanh, Relu, Sigmoid, Softplus, Silu>;
+struct Erf {
+  static constexpr auto name = "erf";
+  BOBBIN_HD real operator()(real x) const { return math::erf(x); }
+};
+struct Rsqrt {
+  static constexpr auto name = "rsqrt";
+  BOBBIN_HD real operator()(real x) const { return 1 / std::sqrt(x); }
+};
+struct Abs {
+  static constexpr auto name = "abs";
+  BOBBIN_HD real operator()(real x) const { return std::fabs(x); }
+};
+struct Sign {
+  static constexpr auto name = "sign";
+  BOBBIN_HD real operator()(real x) const { return x > 0 ? real{1} : x < 0 ? real{-1} : real{0}; }  // of NaN 0
+};
+struct Clamp {
+  static constexpr auto name = "clamp";
+  real low = -1, high = 1;  // NaN is no bound
+  // The lower bound first, so that, as in PyTorch, `high` is the result where high < low. NaN stays.
+  BOBBIN_HD real operator()(real x) const { return math::detail::at_most(math::detail::at_least(x, low), high); }
+};
+using Unary = List<Exp, Log, Sqrt, Tanh, Relu, Sigmoid, Softplus, Silu, Erf, Rsqrt, Abs, Sign, Clamp>;
 
 // --- of two numbers --------------------------------------------------------------------------------
 struct Add {
@@ -89,12 +111,50 @@ struct SiluBackward {
     return dY * (s * (1 + x * (1 - s)));
   }
 };
+struct ClampBackward {
+  static constexpr auto name = "clamp_backward";
+  real low = -1, high = 1;
+  BOBBIN_HD real operator()(real x, real dY) const { return x <= low || x >= high || x != x ? real{0} : dY; }
+};
+struct Pow {
+  static constexpr auto name = "pow";
+  BOBBIN_HD real operator()(real x, real p) const { return std::pow(x, p); }
+};
+// The larger of two numbers, and the smaller; NaN if one is.
+struct Maximum {
+  static constexpr auto name = "maximum";
+  BOBBIN_HD real operator()(real a, real b) const { return a > b || a != a ? a : b; }
+};
+struct Minimum {
+  static constexpr auto name = "minimum";
+  BOBBIN_HD real operator()(real a, real b) const { return a < b || a != a ? a : b; }
+};
+// The share that a has in the gradient of maximum(a, b), and b in that of minimum(a, b): half of it where they are
+// equal, and all where one is NaN, as in PyTorch.
+struct Share {
+  static constexpr auto name = "share";
+  BOBBIN_HD real operator()(real a, real b) const { return a < b ? real{0} : a == b ? real{0.5} : real{1}; }
+};
+// share · dY, but 0 of an infinite dY is 0.
+struct Shared {
+  static constexpr auto name = "shared";
+  BOBBIN_HD real operator()(real share, real dY) const { return share == 0 ? real{0} : share * dY; }
+};
+struct Less {
+  static constexpr auto name = "less";
+  BOBBIN_HD real operator()(real a, real b) const { return a < b; }
+};
+struct LessEqual {
+  static constexpr auto name = "less_equal";
+  BOBBIN_HD real operator()(real a, real b) const { return a <= b; }
+};
 struct Equal {
   static constexpr auto name = "equal";
   bool nans = false;  // whether NaN is equal to NaN
   BOBBIN_HD real operator()(real a, real b) const { return a == b || (nans && a != a && b != b) ? real{1} : real{0}; }
 };
-using Binary = List<Add, Sub, Mul, Div, ReluBackward, SiluBackward, Equal>;
+using Binary = List<Add, Sub, Mul, Div, ReluBackward, SiluBackward, ClampBackward, Pow, Maximum, Minimum, Share, Shared,
+                    Less, LessEqual, Equal>;
 
 // --- with their derivative, and followed by dropout -------------------------------------------------
 struct Identity {

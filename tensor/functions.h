@@ -1,5 +1,8 @@
 #pragma once
+#include <algorithm>
 #include <limits>
+#include <numeric>
+#include <optional>
 
 #include "tensor/kernels.h"
 #include "tensor/operand.h"
@@ -45,8 +48,50 @@ Tensor silu(Tensor x);
 Tensor silu_backward(const Tensor& x, Tensor dY);
 /// dX from dY for y = relu(x), all of one shape. It tells the same from y as from x.
 Tensor relu_backward(const Tensor& x, Tensor dY);
-/// 1 where a = b, else 0; NaN is equal to none, or to NaN if `nans`.
-Tensor equal(Tensor a, Tensor b, bool nans = false);
+/// 2/√π ∫₀ˣ exp(-s²) ds, the error function.
+Tensor erf(Tensor x);
+/// 1 / √x.
+Tensor rsqrt(Tensor x);
+Tensor abs(Tensor x);
+/// 1, -1, or 0 where x is 0 or NaN.
+Tensor sign(Tensor x);
+/// x, but `low` where it is below, and `high` where it is above; either may be left out: torch.clamp.
+///
+///     clamp(x, 0, 6);  clamp(x, 0);  clamp(x, {}, 6);
+Tensor clamp(Tensor x, std::optional<real> low, std::optional<real> high = {});
+/// dX from dY for y = clamp(x, low, high): dY between the bounds, 0 at them and beyond.
+Tensor clamp_backward(const Tensor& x, Tensor dY, std::optional<real> low, std::optional<real> high = {});
+/// x to the power p, and a number's to each power of p. NaN for a negative x and a p that is not whole.
+Tensor pow(Tensor x, Tensor p);
+Tensor pow(Tensor x, real p);
+inline Tensor pow(real x, Tensor p) { return pow(Tensor::scalar(x), std::move(p)); }
+/// The larger of two numbers, and the smaller; NaN if one is NaN.
+Tensor maximum(Tensor a, Tensor b);
+Tensor minimum(Tensor a, Tensor b);
+/// da from dY for y = maximum(a, b), in the shape of dY; with a and b exchanged, of minimum(b, a) to b. Where both are
+/// equal it is half of dY. db is maximum_backward(b, a, dY).
+Tensor maximum_backward(Tensor a, Tensor b, Tensor dY);
+
+/// 1 where it is true, 0 where it is not: the mask for where().
+Tensor operator<(Tensor a, Tensor b);
+Tensor operator<=(Tensor a, Tensor b);
+Tensor operator>(Tensor a, Tensor b);
+Tensor operator>=(Tensor a, Tensor b);
+/// NaN is equal to none, or to NaN if `nans`.
+Tensor eq(Tensor a, Tensor b, bool nans = false);
+Tensor ne(Tensor a, Tensor b);
+inline Tensor operator<(Tensor a, real b) { return std::move(a) < Tensor::scalar(b); }
+inline Tensor operator<=(Tensor a, real b) { return std::move(a) <= Tensor::scalar(b); }
+inline Tensor operator>(Tensor a, real b) { return std::move(a) > Tensor::scalar(b); }
+inline Tensor operator>=(Tensor a, real b) { return std::move(a) >= Tensor::scalar(b); }
+inline Tensor eq(Tensor a, real b) { return eq(std::move(a), Tensor::scalar(b)); }
+inline Tensor ne(Tensor a, real b) { return ne(std::move(a), Tensor::scalar(b)); }
+/// a where the mask is not 0, b where it is; all three broadcast. What is not chosen may be anything.
+Tensor where(const Tensor& mask, Tensor a, Tensor b);
+/// `value` where the mask is not 0, x elsewhere: masked_fill(scores, mask, -infinity).
+inline Tensor masked_fill(Tensor x, const Tensor& mask, real value) {
+  return where(mask, Tensor::scalar(value), std::move(x));
+}
 
 // --- dropout, and functions that fuse it ---------------------------------------------------------
 /// x / (1-p) where the draw keeps an element, 0 elsewhere; 0 <= p <= 1.
@@ -135,14 +180,33 @@ Tensor log_softmax(Tensor x, int axis = -1);
 /// -inf where all numbers are, or there are none; inf where there is an inf.
 Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdim = false);
 
-/// The mean over the rows of logits (N, C) of -Σ q·log softmax(logits), where q is a row of targets (N, C), a
-/// distribution, as torch.nn.functional.cross_entropy with probabilities. A class with q = 0 may have the logit -inf.
-Tensor cross_entropy(const Tensor& logits, const Tensor& targets);
-/// dloss, of one element, is the gradient of that mean.
-Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& dloss);
-/// The same for labels 0 ... C-1: q is 1-smoothing at the label plus smoothing/C everywhere; 0 <= smoothing <= 1.
-Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing);
-Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, const Tensor& dloss);
+/// What is made of the losses of a batch: their mean, their sum, or none of it, so that each stands for itself.
+enum class Reduction { mean, sum, none };
+/// The options of torch.nn.functional.cross_entropy, and of nll_loss.
+struct CrossEntropyOptions {
+  Tensor weight = {};        ///< of each class (C); undefined is 1
+  int ignore_index = -100;   ///< rows with this label do not count
+  real label_smoothing = 0;  ///< this share of each target is spread over all classes; 0 ... 1
+  Reduction reduction = Reduction::mean;
+};
+/// -Σ w·q·log softmax(logits) for each row of logits (N, C), where w are the weights of the classes, and q, for a label
+/// 0 ... C-1, is 1 - label_smoothing there plus label_smoothing/C everywhere. Their mean is their sum divided by the
+/// sum of the labels' weights: NaN if all are ignored.
+Tensor cross_entropy(const Tensor& logits, const Labels& labels, const CrossEntropyOptions& options);
+/// dloss is the gradient of that loss, and has its shape.
+Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, const CrossEntropyOptions& options,
+                              const Tensor& dloss);
+/// The same, where q is a row of targets (N, C), a distribution, smoothed; the mean is that of the N rows. A class with
+/// q = 0 may have the logit -inf.
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets, const CrossEntropyOptions& options = {});
+Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& dloss,
+                              const CrossEntropyOptions& options = {});
+inline Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing) {
+  return cross_entropy(logits, labels, CrossEntropyOptions{.label_smoothing = smoothing});
+}
+inline Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, const Tensor& dloss) {
+  return cross_entropy_backward(logits, labels, CrossEntropyOptions{.label_smoothing = smoothing}, dloss);
+}
 
 // --- layer_norm ----------------------------------------------------------------------------------
 /// Layer normalisation along the last axes, which gamma and beta have: PyTorch's normalized_shape. Mean and variance
@@ -195,6 +259,9 @@ inline Attended attention(const Tensor& queries, const Tensor& keys, const Tenso
                           const std::vector<int>& valid_lens, real p, Draw draw) {
   return attention(Operand(queries), Operand(keys), Operand(values), num_heads, valid_lens, p, draw);
 }
+/// The valid_lens (B·Tq) by which query i sees the keys 0 ... i alone, and no more than `valid_lens` allow, which is as
+/// above: the mask of a language model.
+std::vector<int> causal_lens(Index batch, Index queries, const std::vector<int>& valid_lens = {});
 struct AttentionGradients {
   Tensor dqueries, dkeys, dvalues;
 };
@@ -271,11 +338,44 @@ Tensor concat(const std::vector<Tensor>& parts, int axis = 0);
 inline Tensor concat(std::initializer_list<Tensor> parts, int axis = 0) {
   return concat(std::vector<Tensor>(parts), axis);
 }
+/// Parts of one shape, one after the other along a new axis, which becomes axis `axis` (negative: from the back).
+Tensor stack(const std::vector<Tensor>& parts, int axis = 0);
+inline Tensor stack(std::initializer_list<Tensor> parts, int axis = 0) {
+  return stack(std::vector<Tensor>(parts), axis);
+}
+/// A new axis of size 1, which becomes axis `axis`; and those of size 1 among the axes, {} for all, gone. They share
+/// the numbers.
+Tensor unsqueeze(const Tensor& x, int axis);
+Tensor squeeze(const Tensor& x, const Axes& axes = {});
 /// The indices start ... stop-1 along one axis, as Python's x[start:stop]: negative ones count from the end, what is
 /// beyond the ends is not there, and there may be none.
 Tensor slice(const Tensor& x, int axis, Index start, Index stop = to_the_end);
 /// The gradient of slice: zeros in `shape` but for dY at `start` ... along `axis`.
 Tensor slice_backward(const Tensor& dY, const Shape& shape, int axis, Index start);
+/// Parts of `size` along one axis, the last of what is left; of these sizes, which must fill the axis; or `chunks`
+/// equal parts, where the last may have less, and there may be fewer: of a Tensor or a Var.
+template <class T>
+std::vector<T> split(const T& x, const std::vector<Index>& sizes, int axis = 0) {
+  const Index n = x.shape()[axis];
+  check(std::accumulate(sizes.begin(), sizes.end(), Index{0}) == n, "split", "the sizes do not add up to the ", n,
+        " indices of axis ", axis, " of ", x.shape());
+  std::vector<T> parts;
+  Index start = 0;
+  for (const Index size : sizes) parts.push_back(slice(x, axis, start, start + size)), start += size;
+  return parts;
+}
+template <class T>
+std::vector<T> split(const T& x, Index size, int axis = 0) {
+  check(size >= 1, "split", "needs parts of 1 or more, got ", size);
+  std::vector<Index> sizes;
+  for (Index left = x.shape()[axis]; left > 0; left -= size) sizes.push_back(std::min(size, left));
+  return split(x, sizes, axis);
+}
+template <class T>
+std::vector<T> chunk(const T& x, Index chunks, int axis = 0) {
+  check(chunks >= 1, "chunk", "needs one part or more, got ", chunks);
+  return split(x, (x.shape()[axis] + chunks - 1) / chunks, axis);
+}
 /// `before` and `after` times `value` along one axis, of which a negative number cuts off as many; or the numbers next
 /// to its ends, as a mirror there shows them, which must be as many: torch.nn.functional.pad, an axis at a time. Images
 /// (B, C, H, W) get a frame by pad(pad(x, 2, 1, 1), 3, 1, 1).
@@ -285,6 +385,11 @@ Tensor pad_reflect_backward(const Tensor& dY, int axis, Index before, Index afte
 /// y[i] = x[i, index[i]] for x (N, C): torch.gather along the last axis, one for each row.
 Tensor gather(const Tensor& x, const Labels& index);
 Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape);
+/// The given indices along one axis, in their order; one may come again: torch.index_select.
+Tensor index_select(const Tensor& x, int axis, const Labels& index);
+/// Its gradient, in `shape`: what came several times adds up, in the order of the indices, so to the same bits for any
+/// number of threads. An index of -1 gives nothing.
+Tensor index_select_backward(const Tensor& dY, const Shape& shape, int axis, const Labels& index);
 
 // --- update --------------------------------------------------------------------------------------
 /// One step of an optimizer, by the formulas of tensor/formulas.h: dW moves w. What the optimizer keeps of the steps

@@ -113,6 +113,11 @@ struct Reflection {
   }
 };
 
+/// What index_select takes of x (outer, n, inner): `count` indices along the axis in the middle.
+struct Selection {
+  Index outer, n, inner, count;
+};
+
 namespace cpu {
 
 // --- elementwise ---------------------------------------------------------------------------------
@@ -121,6 +126,8 @@ template <class F>
 void unary(const F& f, const real* x, real* y, Index n);
 template <class F>
 void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y);
+/// y = mask ? a : b, where the mask has y's shape, and 0 means no.
+void where(const Broadcast& walk, const real* mask, const real* a, const real* b, real* y);
 /// z = x ⊙ y, where y is rounded; z may be x.
 void multiply_rounded(const real* x, const bfloat16* y, real* z, Index n);
 
@@ -158,13 +165,18 @@ void softmax_backward(const real* y, const int* lens, const real* dY, real* dX, 
 /// log softmax(x) over each row of (rows, cols), and log Σ exp(x), a number for each row.
 void log_softmax(const real* x, real* y, Index rows, Index cols);
 void logsumexp(const real* x, real* y, Index rows, Index cols);
-/// loss[i] = -Σ_c q_c · log softmax(logits_i)_c, where row i of targets, q, is a distribution. What has q_c = 0 costs
-/// nothing, even if its logit is -inf.
+/// loss[i] = -Σ_c q_c · log softmax(logits_i)_c, where q is row i of targets. What has q_c = 0 costs nothing, even if
+/// its logit is -inf.
 void cross_entropy(const real* logits, const real* targets, real* loss, Index rows, Index cols);
-/// dlogits_i = dloss/rows · (softmax(logits_i) - q), where dloss, one number, is the gradient of the mean of the
-/// losses.
+/// dlogits_i = dloss[i] · (Σq · softmax(logits_i) - q).
 void cross_entropy_backward(const real* logits, const real* targets, const real* dloss, real* dlogits, Index rows,
                             Index cols);
+/// The same for q_c = w_c · (smoothing/cols + (1 - smoothing where c is the row's label)). `weights` is null, which
+/// makes each 1, or has cols numbers. A row whose label is below 0 has neither loss nor gradient.
+void cross_entropy_of_labels(const real* logits, const int* labels, const real* weights, real smoothing, real* loss,
+                             Index rows, Index cols);
+void cross_entropy_of_labels_backward(const real* logits, const int* labels, const real* weights, real smoothing,
+                                      const real* dloss, real* dlogits, Index rows, Index cols);
 
 // --- layer_norm ----------------------------------------------------------------------------------
 /// y = (x - mean) · rstd · gamma + beta over each row, rstd = 1 / sqrt(variance + eps).
@@ -260,6 +272,11 @@ void pad_reflect_backward(const real* dY, real* dX, const Reflection& r);
 void gather(const real* x, const int* index, real* y, Index rows, Index cols);
 /// Its gradient: dX is 0 but for dX[i, index[i]] = dY[i].
 void gather_backward(const real* dY, const int* index, real* dX, Index rows, Index cols);
+/// x (outer, n, inner) -> y (outer, count, inner): y[o, i] = x[o, index[i]].
+void index_select(const real* x, const int* index, real* y, const Selection& s);
+/// Its gradient: dX[o, j] is the sum of dY[o, i] over all i with index[i] = j, in their order. An index below 0 gives
+/// nothing.
+void index_select_backward(const real* dY, const int* index, real* dX, const Selection& s);
 
 // --- update --------------------------------------------------------------------------------------
 /// One step of an optimizer over a parameter w: w and what is kept of the steps before are overwritten. The formulas

@@ -38,6 +38,15 @@ Shape Shape::without(int axis) const {
   return Shape(sizes.data(), rank_ - 1);
 }
 
+Shape Shape::unsqueezed(int axis) const {
+  std::array<Index, max_rank + 1> sizes{};
+  check(axis >= 0 && axis <= rank_, "Shape", "cannot put an axis in front of axis ", axis, " of the shape ", *this);
+  std::copy(begin(), begin() + axis, sizes.begin());
+  sizes[static_cast<std::size_t>(axis)] = 1;
+  std::copy(begin() + axis, end(), sizes.begin() + axis + 1);
+  return Shape(sizes.data(), rank_ + 1);
+}
+
 Index Shape::product(int first, int last) const {
   Index result = 1;
   for (int axis = first; axis < last; ++axis) result *= (*this)[axis];

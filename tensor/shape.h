@@ -32,8 +32,9 @@ class Shape {
   int wrap(int axis, const char* op = "Shape") const;
   /// The same shape with one axis of another size.
   Shape with(int axis, Index size) const;
-  /// The same shape without one axis.
+  /// The same shape without one axis; and with one more, of size 1, in front of this one, 0 ... rank.
   Shape without(int axis) const;
+  Shape unsqueezed(int axis) const;
   /// The product of the sizes of the axes first ... last-1.
   Index product(int first, int last) const;
   /// The shape of as many elements with these sizes, of which one may be -1: what is left for it. Throws Error, naming

@@ -77,6 +77,30 @@ Tensor concat(const std::vector<Tensor>& parts, int axis) {
   return y;
 }
 
+Tensor stack(const std::vector<Tensor>& parts, int axis) {
+  std::vector<Tensor> unsqueezed;
+  for (const Tensor& part : parts) {
+    check(part.shape() == parts[0].shape(), "stack", "the parts ", parts[0].shape(), " and ", part.shape(),
+          " must have one shape");
+    unsqueezed.push_back(unsqueeze(part, axis));
+  }
+  return concat(unsqueezed, axis);
+}
+
+Tensor unsqueeze(const Tensor& x, int axis) {
+  check(axis >= -x.rank() - 1 && axis <= x.rank(), "unsqueeze", "there is no place ", axis,
+        " for an axis in the shape ", x.shape());
+  return x.reshape(x.shape().unsqueezed(axis < 0 ? axis + x.rank() + 1 : axis));
+}
+
+Tensor squeeze(const Tensor& x, const Axes& axes) {
+  const auto among = axes.of("squeeze", x.shape());
+  std::vector<Index> sizes;
+  for (int axis = 0; axis < x.rank(); ++axis)
+    if (!among[static_cast<std::size_t>(axis)] || x.shape()[axis] != 1) sizes.push_back(x.shape()[axis]);
+  return x.reshape(Shape(sizes.data(), static_cast<int>(sizes.size())));
+}
+
 namespace {
 
 // An index between the n elements of an axis, as Python's slices take it: a negative one counts from the end, and there
@@ -184,6 +208,41 @@ Tensor gather_backward(const Tensor& dY, const Labels& index, const Shape& shape
   if (dX.empty()) return dX;
   const Timed timed("gather_backward", elements(dY, dX));
   backend::gather_backward(dY.data(), index.data(), dX.data(), shape[0], shape[1]);
+  return dX;
+}
+
+namespace {
+
+Selection selection(const Shape& x, int axis, const Labels& index) {
+  return {x.product(0, axis), x[axis], x.product(axis + 1, x.rank()), static_cast<Index>(index.size())};
+}
+
+// Indices of `lowest` ... n-1.
+void check_index(const char* op, const Labels& index, int lowest, Index n) {
+  for (std::size_t i = 0; i < index.size(); ++i)
+    check(index[i] >= lowest && index[i] < n, op, "the index ", index[i], ", number ", i, ", is not one of 0 ... ",
+          n - 1);
+}
+
+}  // namespace
+
+Tensor index_select(const Tensor& x, int axis, const Labels& index) {
+  axis = wrap("index_select", x.shape(), axis);
+  check_index("index_select", index, 0, x.shape()[axis]);
+  Tensor y(x.shape().with(axis, static_cast<Index>(index.size())));
+  const Timed timed("index_select", 2 * elements(y));
+  backend::index_select(x.data(), index.data(), y.data(), selection(x.shape(), axis, index));
+  return y;
+}
+
+Tensor index_select_backward(const Tensor& dY, const Shape& shape, int axis, const Labels& index) {
+  axis = wrap("index_select_backward", shape, axis);
+  check(dY.shape() == shape.with(axis, static_cast<Index>(index.size())), "index_select_backward", "dY ", dY.shape(),
+        " are not ", index.size(), " indices along axis ", axis, " of ", shape);
+  check_index("index_select_backward", index, -1, shape[axis]);
+  Tensor dX(shape);
+  const Timed timed("index_select_backward", elements(dY, dX));
+  backend::index_select_backward(dY.data(), index.data(), dX.data(), selection(shape, axis, index));
   return dX;
 }
 

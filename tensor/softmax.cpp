@@ -16,20 +16,55 @@ void check_lens(const char* op, const Tensor& x, const std::vector<int>& valid_l
         valid_lens.size());
 }
 
-void check_targets(const char* op, const Tensor& logits, const Tensor& targets) {
-  check(logits.rank() == 2 && targets.shape() == logits.shape(), op,
-        "needs logits (rows, classes) and as many targets, got ", logits.shape(), " and ", targets.shape());
+void check_options(const char* op, const Tensor& logits, const CrossEntropyOptions& o) {
+  check(o.label_smoothing >= 0 && o.label_smoothing <= 1, op, "label smoothing must be in [0, 1], got ",
+        o.label_smoothing);
+  check(!o.weight.defined() || o.weight.shape() == Shape{logits.shape()[-1]}, op, "needs a weight for each of the ",
+        logits.shape()[-1], " classes, got ", o.weight.shape());
 }
 
-// For each row of logits the distribution that its label stands for.
-Tensor distributions(const char* op, const Tensor& logits, const Labels& labels, real smoothing) {
-  check_labels(op, logits, labels);
-  const Index cols = logits.shape()[1];
-  Staging q(logits.shape());
-  std::fill_n(q.data(), logits.size(), smoothing / static_cast<real>(cols));
-  for (std::size_t row = 0; row < labels.size(); ++row)
-    q.data()[static_cast<Index>(row) * cols + labels[row]] += 1 - smoothing;
-  return std::move(q).tensor();
+// w·q for each row of logits.
+Tensor weighted_targets(const char* op, const Tensor& logits, Tensor q, const CrossEntropyOptions& o) {
+  check(logits.rank() == 2 && q.shape() == logits.shape(), op, "needs logits (rows, classes) and as many targets, got ",
+        logits.shape(), " and ", q.shape());
+  check_options(op, logits, o);
+  check(o.ignore_index < 0, op, "of targets that are probabilities no label can be ignored");
+  if (o.label_smoothing > 0) q = q * (1 - o.label_smoothing) + o.label_smoothing / static_cast<real>(logits.shape()[1]);
+  return o.weight.defined() ? q * o.weight : q;
+}
+
+// The labels for the kernels: -1 where one is to be ignored.
+Labels counted_labels(const char* op, const Tensor& logits, Labels labels, const CrossEntropyOptions& o) {
+  check_options(op, logits, o);
+  Labels in_range = labels;
+  std::replace(in_range.begin(), in_range.end(), o.ignore_index, 0);
+  check_labels(op, logits, in_range);
+  std::replace(labels.begin(), labels.end(), o.ignore_index, -1);
+  return labels;
+}
+
+// What the sum of the losses is divided by for their mean: the sum of the weights of the labels that count.
+Tensor sum_of_weights(Labels labels, const Tensor& weight) {
+  labels.erase(std::remove(labels.begin(), labels.end(), -1), labels.end());
+  if (labels.empty() || !weight.defined()) return Tensor::scalar(static_cast<real>(labels.size()));
+  return sum(index_select(weight, 0, labels));
+}
+
+Tensor reduced(const Tensor& losses, Reduction reduction, const auto& divisor) {
+  if (reduction == Reduction::none) return losses;
+  return reduction == Reduction::sum ? sum(losses) : sum(losses) / divisor();
+}
+
+// The gradient of each row's loss from that of what became of them.
+Tensor for_each_row(const char* op, const Tensor& dloss, Index rows, Reduction reduction, const auto& divisor) {
+  if (reduction == Reduction::none) {
+    check(dloss.shape() == Shape{rows}, op, "there are ", rows, " losses, their gradient has the shape ",
+          dloss.shape());
+    return dloss;
+  }
+  check(dloss.size() == 1, op, "the loss is one number, its gradient has the shape ", dloss.shape());
+  const Tensor each = dloss.reshape({});
+  return Tensor::zeros({rows}) + (reduction == Reduction::sum ? each : each / divisor());
 }
 
 }  // namespace
@@ -78,36 +113,55 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdim) {
   return y;
 }
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& targets) {
-  check_targets("cross_entropy", logits, targets);
-  Tensor losses({logits.shape()[0]});
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets, const CrossEntropyOptions& options) {
+  const Tensor q = weighted_targets("cross_entropy", logits, targets, options);
+  const Index rows = logits.shape()[0];
+  Tensor losses({rows});
   if (logits.empty()) return mean(Tensor::zeros(losses.shape()));
   {
-    const Timed timed("cross_entropy", elements(logits, targets));
-    backend::cross_entropy(logits.data(), targets.data(), losses.data(), logits.shape()[0], logits.shape()[1]);
+    const Timed timed("cross_entropy", elements(logits, q));
+    backend::cross_entropy(logits.data(), q.data(), losses.data(), rows, logits.shape()[1]);
   }
-  return mean(losses);
+  return reduced(losses, options.reduction, [=] { return Tensor::scalar(static_cast<real>(rows)); });
 }
 
-Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& dloss) {
-  check_targets("cross_entropy_backward", logits, targets);
-  check(dloss.size() == 1, "cross_entropy_backward", "the loss is one number, its gradient has the shape ",
-        dloss.shape());
+Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& dloss,
+                              const CrossEntropyOptions& options) {
+  const Tensor q = weighted_targets("cross_entropy_backward", logits, targets, options);
+  const Index rows = logits.shape()[0];
+  const Tensor scales = for_each_row("cross_entropy_backward", dloss, rows, options.reduction,
+                                     [=] { return Tensor::scalar(static_cast<real>(rows)); });
   Tensor dlogits(logits.shape());
   if (dlogits.empty()) return dlogits;
-  const Timed timed("cross_entropy_backward", elements(logits, targets, dlogits));
-  backend::cross_entropy_backward(logits.data(), targets.data(), dloss.data(), dlogits.data(), logits.shape()[0],
-                                  logits.shape()[1]);
+  const Timed timed("cross_entropy_backward", elements(logits, q, dlogits));
+  backend::cross_entropy_backward(logits.data(), q.data(), scales.data(), dlogits.data(), rows, logits.shape()[1]);
   return dlogits;
 }
 
-Tensor cross_entropy(const Tensor& logits, const Labels& labels, real smoothing) {
-  check(smoothing >= 0 && smoothing <= 1, "cross_entropy", "label smoothing must be in [0, 1], got ", smoothing);
-  return cross_entropy(logits, distributions("cross_entropy", logits, labels, smoothing));
+Tensor cross_entropy(const Tensor& logits, const Labels& labels, const CrossEntropyOptions& options) {
+  const Labels counted = counted_labels("cross_entropy", logits, labels, options);
+  const Tensor& w = options.weight;
+  Tensor losses({logits.shape()[0]});
+  {
+    const Timed timed("cross_entropy", elements(logits, losses));
+    backend::cross_entropy_of_labels(logits.data(), counted.data(), w.defined() ? w.data() : nullptr,
+                                     options.label_smoothing, losses.data(), losses.size(), logits.shape()[1]);
+  }
+  return reduced(losses, options.reduction, [&] { return sum_of_weights(counted, w); });
 }
 
-Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, real smoothing, const Tensor& dloss) {
-  return cross_entropy_backward(logits, distributions("cross_entropy_backward", logits, labels, smoothing), dloss);
+Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, const CrossEntropyOptions& options,
+                              const Tensor& dloss) {
+  const Labels counted = counted_labels("cross_entropy_backward", logits, labels, options);
+  const Tensor& w = options.weight;
+  const Tensor scales = for_each_row("cross_entropy_backward", dloss, logits.shape()[0], options.reduction,
+                                     [&] { return sum_of_weights(counted, w); });
+  Tensor dlogits(logits.shape());
+  const Timed timed("cross_entropy_backward", elements(logits, dlogits));
+  backend::cross_entropy_of_labels_backward(logits.data(), counted.data(), w.defined() ? w.data() : nullptr,
+                                            options.label_smoothing, scales.data(), dlogits.data(), scales.size(),
+                                            logits.shape()[1]);
+  return dlogits;
 }
 
 }  // namespace bobbin

@@ -1,4 +1,5 @@
 // One pass over memory each: read, compute, write.
+#include <algorithm>
 #include <tuple>
 
 #include "tensor/formulas.h"
@@ -20,14 +21,53 @@ void unary(const F& f, const real* x, real* y, Index n) {
   });
 }
 
+namespace {
+
+// body(offset in a, in b, in y, n) for each innermost run of the walk, all of one length, or for pieces of a single
+// one. Only the first place of a thread is divided out; from there axes count on like the wheels of an odometer.
+template <class Body>
+void for_each_run(const Broadcast& walk, const Body& body) {
+  const int inner = walk.rank - 1;
+  const Index cols = walk.size[inner];
+  if (inner == 0) {
+    parallel_for(cols, grain, [&](Index begin, Index end) {
+      body(begin * walk.stride_a[0], begin * walk.stride_b[0], begin, end - begin);
+    });
+    return;
+  }
+  Index rows = 1;
+  for (int axis = 0; axis < inner; ++axis) rows *= walk.size[axis];
+  parallel_for(rows, grain / cols + 1, [&](Index begin, Index end) {
+    Index index[Shape::max_rank], at_a = 0, at_b = 0, rest = begin;
+    for (int axis = inner - 1; axis >= 0; --axis) {
+      index[axis] = rest % walk.size[axis];
+      rest /= walk.size[axis];
+      at_a += index[axis] * walk.stride_a[axis];
+      at_b += index[axis] * walk.stride_b[axis];
+    }
+    for (Index row = begin; row < end; ++row) {
+      body(at_a, at_b, row * cols, cols);
+      for (int axis = inner - 1; axis >= 0; --axis) {
+        at_a += walk.stride_a[axis];
+        at_b += walk.stride_b[axis];
+        if (++index[axis] < walk.size[axis]) break;
+        index[axis] = 0;
+        at_a -= walk.size[axis] * walk.stride_a[axis];
+        at_b -= walk.size[axis] * walk.stride_b[axis];
+      }
+    }
+  });
+}
+
+}  // namespace
+
 // The innermost loop is one of three plain ones: no step is ever other than 0 or 1 there, and 0 and 0 cannot occur
 // together.
 template <class F>
 void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y) {
   const int inner = walk.rank - 1;
-  const Index cols = walk.size[inner];
-  const auto row = [=, step_a = walk.stride_a[inner], step_b = walk.stride_b[inner]](const real* a, const real* b,
-                                                                                     real* y, Index n) {
+  const Index cols = walk.size[inner], step_a = walk.stride_a[inner], step_b = walk.stride_b[inner];
+  const auto run = [=](const real* a, Index step_a, const real* b, Index step_b, real* y, Index n) {
     if (step_a == 0) {
 #pragma omp simd
       for (Index i = 0; i < n; ++i) y[i] = f(*a, b[i]);
@@ -39,27 +79,43 @@ void binary(const F& f, const Broadcast& walk, const real* a, const real* b, rea
       for (Index i = 0; i < n; ++i) y[i] = f(a[i], b[i]);
     }
   };
-
-  if (inner == 0) {
-    parallel_for(cols, grain, [&](Index begin, Index end) {
-      row(a + begin * walk.stride_a[0], b + begin * walk.stride_b[0], y + begin, end - begin);
+  // A short row that comes again and again, such as the bias of a few channels, is written out to a long one.
+  constexpr Index longer = 256;
+  const bool repeats_a = walk.stride_a[0] == 0, repeats_b = walk.stride_b[0] == 0;
+  if (walk.rank == 2 && cols < 16 && step_a == 1 && step_b == 1 && (repeats_a || repeats_b)) {
+    const Index rows = walk.size[0], block = std::min(rows, longer / cols);
+    real repeated[longer];
+    for (Index i = 0; i < block * cols; ++i) repeated[i] = (repeats_a ? a : b)[i % cols];
+    const real* const row = repeated;
+    parallel_for(rows, grain / cols + 1, [=](Index begin, Index end) {
+      for (Index r = begin; r < end; r += block)
+        run(repeats_a ? row : a + r * cols, 1, repeats_a ? b + r * cols : row, 1, y + r * cols,
+            std::min(block, end - r) * cols);
     });
     return;
   }
-  Index rows = 1;
-  for (int axis = 0; axis < inner; ++axis) rows *= walk.size[axis];
-  parallel_for(rows, grain / cols + 1, [&](Index begin, Index end) {
-    for (Index r = begin; r < end; ++r) {
-      Index rest = r, at_a = 0, at_b = 0;
-      for (int axis = inner - 1; axis >= 0; --axis) {
-        const Index i = rest % walk.size[axis];
-        rest /= walk.size[axis];
-        at_a += i * walk.stride_a[axis];
-        at_b += i * walk.stride_b[axis];
-      }
-      row(a + at_a, b + at_b, y + r * cols, cols);
-    }
-  });
+  for_each_run(walk,
+               [=](Index at_a, Index at_b, Index at, Index n) { run(a + at_a, step_a, b + at_b, step_b, y + at, n); });
+}
+
+namespace {
+
+// y = mask ? a : b, where a and b move by a step of 0 or 1.
+template <Index step_a, Index step_b>
+void choose(const real* mask, const real* a, const real* b, real* y, Index n) {
+#pragma omp simd
+  for (Index i = 0; i < n; ++i) {
+    const real u = a[i * step_a], v = b[i * step_b];
+    y[i] = mask[i] != 0 ? u : v;
+  }
+}
+
+}  // namespace
+
+void where(const Broadcast& walk, const real* mask, const real* a, const real* b, real* y) {
+  const bool moves_a = walk.stride_a[walk.rank - 1] != 0, moves_b = walk.stride_b[walk.rank - 1] != 0;
+  const auto run = moves_a ? (moves_b ? choose<1, 1> : choose<1, 0>) : (moves_b ? choose<0, 1> : choose<0, 0>);
+  for_each_run(walk, [=](Index at_a, Index at_b, Index at, Index n) { run(mask + at, a + at_a, b + at_b, y + at, n); });
 }
 
 void multiply_rounded(const real* x, const bfloat16* y, real* z, Index n) {

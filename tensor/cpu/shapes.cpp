@@ -72,4 +72,29 @@ void gather_backward(const real* dY, const int* index, real* dX, Index rows, Ind
   for (Index row = 0; row < rows; ++row) dX[row * cols + index[row]] = dY[row];
 }
 
+void index_select(const real* x, const int* index, real* y, const Selection& s) {
+  parallel_for(s.outer * s.count, grain / s.inner + 1, [=](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i)
+      std::copy_n(x + (i / s.count * s.n + index[i % s.count]) * s.inner, s.inner, y + i * s.inner);
+  });
+}
+
+// Each thread has some of the n rows, goes through all indices and adds up those that are its own: in the order of the
+// indices, however many threads there are.
+void index_select_backward(const real* dY, const int* index, real* dX, const Selection& s) {
+  parallel_for(s.n, grain / s.inner + 1, [=](Index begin, Index end) {
+    for (Index o = 0; o < s.outer; ++o) {
+      real* const dx = dX + o * s.n * s.inner;
+      std::fill(dx + begin * s.inner, dx + end * s.inner, real{0});
+      for (Index i = 0; i < s.count; ++i) {
+        if (index[i] < begin || index[i] >= end) continue;
+        const real* const from = dY + (o * s.count + i) * s.inner;
+        real* const to = dx + index[i] * s.inner;
+#pragma omp simd
+        for (Index k = 0; k < s.inner; ++k) to[k] += from[k];
+      }
+    }
+  });
+}
+
 }  // namespace bobbin::cpu

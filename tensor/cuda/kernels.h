@@ -16,6 +16,7 @@ template <class F>
 void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y);
 template <class Y, class D, class F>
 void dropout(const F& f, const real* x, Y* y, D* derivative, Index n, real p, Draw draw);
+decltype(cpu::where) where;
 decltype(cpu::multiply_rounded) multiply_rounded;
 decltype(cpu::sum) sum;
 decltype(cpu::norm) norm;
@@ -32,6 +33,8 @@ decltype(cpu::log_softmax) log_softmax;
 decltype(cpu::logsumexp) logsumexp;
 decltype(cpu::cross_entropy) cross_entropy;
 decltype(cpu::cross_entropy_backward) cross_entropy_backward;
+decltype(cpu::cross_entropy_of_labels) cross_entropy_of_labels;
+decltype(cpu::cross_entropy_of_labels_backward) cross_entropy_of_labels_backward;
 template <class Y>
 void layer_norm(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean, real* rstd, Index rows,
                 Index cols);
@@ -74,6 +77,8 @@ decltype(cpu::pad_reflect) pad_reflect;
 decltype(cpu::pad_reflect_backward) pad_reflect_backward;
 decltype(cpu::gather) gather;
 decltype(cpu::gather_backward) gather_backward;
+decltype(cpu::index_select) index_select;
+decltype(cpu::index_select_backward) index_select_backward;
 decltype(cpu::sgd) sgd;
 decltype(cpu::adamw) adamw;
 

@@ -1,5 +1,6 @@
 // Numbers moved, none changed: a thread for each number that is written.
 #include <algorithm>
+#include <vector>
 
 #include "tensor/cuda/launch.h"
 
@@ -62,6 +63,23 @@ __global__ void gather_backward_kernel(const real* dY, const int* index, real* d
   if (const Index i = thread_number(); i < n) dX[i] = i % cols == index[i / cols] ? dY[i / cols] : real{0};
 }
 
+__global__ void index_select_kernel(const real* x, const int* index, real* y, Selection s, Index n) {
+  const Index i = thread_number();
+  if (i >= n) return;
+  const Index row = i / s.inner;
+  y[i] = x[(row / s.count * s.n + index[row % s.count]) * s.inner + i % s.inner];
+}
+
+__global__ void index_select_backward_kernel(const real* dY, const int* index, const int* places, const int* starts,
+                                             real* dX, Selection s, Index taken, Index n) {
+  const Index i = thread_number();
+  if (i >= n) return;
+  const Index row = i / s.inner, outer = row / taken, t = row % taken, column = i % s.inner;
+  real sum = 0;
+  for (int p = starts[t]; p < starts[t + 1]; ++p) sum += dY[(outer * s.count + places[p]) * s.inner + column];
+  dX[(outer * s.n + index[places[starts[t]]]) * s.inner + column] = sum;
+}
+
 void fill(real* y, real value, Index n) { launch("fill", fill_kernel, blocks(n, block_size), block_size, y, value, n); }
 
 void permute(const real* x, real* y, int rank, const Index* sizes, const Index* strides) {
@@ -98,6 +116,34 @@ void gather_backward(const real* dY, const int* index, real* dX, Index rows, Ind
   const Index n = rows * cols;
   launch("gather_backward", gather_backward_kernel, blocks(n, block_size), block_size, dY, device_index.get(), dX, cols,
          n);
+}
+
+void index_select(const real* x, const int* index, real* y, const Selection& s) {
+  const auto device_index = ints(index, s.count);
+  const Index n = s.outer * s.count * s.inner;
+  launch("index_select", index_select_kernel, blocks(n, block_size), block_size, x, device_index.get(), y, s, n);
+}
+
+// The places i of an index that is taken stand side by side once they are sorted by index[i]: so one thread adds them
+// up, in their order. What no index takes is 0.
+void index_select_backward(const real* dY, const int* index, real* dX, const Selection& s) {
+  std::vector<int> places;
+  for (Index i = 0; i < s.count; ++i)
+    if (index[i] >= 0) places.push_back(static_cast<int>(i));
+  std::stable_sort(places.begin(), places.end(), [=](int a, int b) { return index[a] < index[b]; });
+  std::vector<int> starts;  // of the places with one index, and where the last end
+  for (std::size_t i = 0; i < places.size(); ++i)
+    if (i == 0 || index[places[i]] != index[places[i - 1]]) starts.push_back(static_cast<int>(i));
+  const Index taken = static_cast<Index>(starts.size());
+  starts.push_back(static_cast<int>(places.size()));
+  fill(dX, 0, s.outer * s.n * s.inner);
+  if (taken == 0) return;
+  const auto device_index = ints(index, s.count),
+             device_places = ints(places.data(), static_cast<Index>(places.size())),
+             device_starts = ints(starts.data(), taken + 1);
+  const Index n = s.outer * taken * s.inner;
+  launch("index_select_backward", index_select_backward_kernel, blocks(n, block_size), block_size, dY,
+         device_index.get(), device_places.get(), device_starts.get(), dX, s, taken, n);
 }
 
 }  // namespace bobbin::cuda

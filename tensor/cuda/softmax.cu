@@ -74,30 +74,61 @@ __global__ void logsumexp_kernel(const real* x, real* y, Index rows, Index cols)
   if (threadIdx.x == 0) y[row] = static_cast<real>(shift + log);
 }
 
-__global__ void cross_entropy_kernel(const real* logits, const real* targets, real* loss, Index rows, Index cols) {
+// The share q that class c of a row has in its loss: of targets that are given, or as a label stands for them.
+struct GivenShares {
+  const real* targets;
+  Index cols;
+
+  __device__ bool counts(Index) const { return true; }
+  __device__ real operator()(Index row, Index c) const { return targets[row * cols + c]; }
+};
+struct LabelShares {
+  const int* labels;
+  const real* weights;
+  real smoothing;
+  Index cols;
+
+  __device__ bool counts(Index row) const { return labels[row] >= 0; }
+  __device__ real operator()(Index row, Index c) const {
+    const real q = smoothing / static_cast<real>(cols) + (c == labels[row] ? 1 - smoothing : real{0});
+    return weights ? q * weights[c] : q;
+  }
+};
+
+template <class Shares>
+__global__ void cross_entropy_kernel(const real* logits, Shares q, real* loss, Index rows, Index cols) {
   const Index row = warp_number();
   if (row >= rows) return;
-  const real *x = logits + row * cols, *q = targets + row * cols;
-  const real largest = largest_of(x, cols);
-  const double log = log_sum(x, largest, cols);
   double total = 0;
-  for (Index c = threadIdx.x; c < cols; c += warp_size)
-    if (q[c] != 0) total += q[c] * (log + (double{largest} - x[c]));  // 0 · inf would be NaN
-  total = warp_sum(total);
+  if (q.counts(row)) {  // the same for the whole warp
+    const real* x = logits + row * cols;
+    const real largest = largest_of(x, cols);
+    const double log = log_sum(x, largest, cols);
+    for (Index c = threadIdx.x; c < cols; c += warp_size)
+      if (const real share = q(row, c); share != 0)
+        total += share * (log + (double{largest} - x[c]));  // 0 · inf is NaN
+    total = warp_sum(total);
+  }
   if (threadIdx.x == 0) loss[row] = static_cast<real>(total);
 }
 
-__global__ void cross_entropy_backward_kernel(const real* logits, const real* targets, const real* dloss, real* dlogits,
+template <class Shares>
+__global__ void cross_entropy_backward_kernel(const real* logits, Shares q, const real* dloss, real* dlogits,
                                               Index rows, Index cols) {
   const Index row = warp_number();
   if (row >= rows) return;
-  const real *x = logits + row * cols, *q = targets + row * cols;
-  const real largest = largest_of(x, cols), scale = *dloss / static_cast<real>(rows);
-  double exps = 0;
-  for (Index c = threadIdx.x; c < cols; c += warp_size) exps += math::exp(x[c] - largest);
-  const real sum = static_cast<real>(warp_sum(exps));
+  real* const dx = dlogits + row * cols;
+  if (!q.counts(row)) {
+    for (Index c = threadIdx.x; c < cols; c += warp_size) dx[c] = 0;
+    return;
+  }
+  const real* x = logits + row * cols;
+  const real largest = largest_of(x, cols), scale = dloss[row];
+  double exps = 0, shares = 0;
+  for (Index c = threadIdx.x; c < cols; c += warp_size) exps += math::exp(x[c] - largest), shares += q(row, c);
+  const real of_softmax = static_cast<real>(warp_sum(shares) / warp_sum(exps));
   for (Index c = threadIdx.x; c < cols; c += warp_size)
-    dlogits[row * cols + c] = scale * (math::exp(x[c] - largest) / sum - q[c]);
+    dx[c] = scale * (math::exp(x[c] - largest) * of_softmax - q(row, c));
 }
 
 void softmax(const real* x, const int* lens, real* y, Index rows, Index cols) {
@@ -120,13 +151,28 @@ void logsumexp(const real* x, real* y, Index rows, Index cols) {
 }
 
 void cross_entropy(const real* logits, const real* targets, real* loss, Index rows, Index cols) {
-  launch("cross_entropy", cross_entropy_kernel, blocks(rows, warps), block_of_warps, logits, targets, loss, rows, cols);
+  launch("cross_entropy", cross_entropy_kernel<GivenShares>, blocks(rows, warps), block_of_warps, logits,
+         GivenShares{targets, cols}, loss, rows, cols);
 }
 
 void cross_entropy_backward(const real* logits, const real* targets, const real* dloss, real* dlogits, Index rows,
                             Index cols) {
-  launch("cross_entropy_backward", cross_entropy_backward_kernel, blocks(rows, warps), block_of_warps, logits, targets,
-         dloss, dlogits, rows, cols);
+  launch("cross_entropy_backward", cross_entropy_backward_kernel<GivenShares>, blocks(rows, warps), block_of_warps,
+         logits, GivenShares{targets, cols}, dloss, dlogits, rows, cols);
+}
+
+void cross_entropy_of_labels(const real* logits, const int* labels, const real* weights, real smoothing, real* loss,
+                             Index rows, Index cols) {
+  const auto device_labels = ints(labels, rows);
+  launch("cross_entropy", cross_entropy_kernel<LabelShares>, blocks(rows, warps), block_of_warps, logits,
+         LabelShares{device_labels.get(), weights, smoothing, cols}, loss, rows, cols);
+}
+
+void cross_entropy_of_labels_backward(const real* logits, const int* labels, const real* weights, real smoothing,
+                                      const real* dloss, real* dlogits, Index rows, Index cols) {
+  const auto device_labels = ints(labels, rows);
+  launch("cross_entropy_backward", cross_entropy_backward_kernel<LabelShares>, blocks(rows, warps), block_of_warps,
+         logits, LabelShares{device_labels.get(), weights, smoothing, cols}, dloss, dlogits, rows, cols);
 }
 
 }  // namespace bobbin::cuda

@@ -61,7 +61,18 @@ TEST_CASE("golden: functions of one number and their gradients, at the limits of
                                                          {"softplus", softplus},
                                                          {"silu", silu},
                                                          {"gelu", [](const Var& x) { return gelu(x); }},
-                                                         {"gelu_tanh", [](const Var& x) { return gelu_tanh(x); }}};
+                                                         {"gelu_tanh", [](const Var& x) { return gelu_tanh(x); }},
+                                                         {"erf", erf},
+                                                         {"rsqrt", [](const Var& x) { return rsqrt(x); }},
+                                                         {"abs", abs},
+                                                         {"sign", sign},
+                                                         {"clamp", [](const Var& x) { return clamp(x, -1, 5); }},
+                                                         {"clamp_high", [](const Var& x) { return clamp(x, {}, 5); }},
+                                                         {"square", square},
+                                                         {"cube", [](const Var& x) { return pow(x, 3); }},
+                                                         {"pow_-2", [](const Var& x) { return pow(x, -2); }},
+                                                         {"pow_2.5", [](const Var& x) { return pow(x, real(2.5)); }},
+                                                         {"pow_0", [](const Var& x) { return pow(x, 0); }}};
   for (const auto& [name, op] : unary) {
     const auto [y, gradients] = with_gradients([f = op](const auto& x) { return f(x[0]); }, {golden.tensor("x")});
     std::vector<double> dx = golden.doubles(name + "/dx");
@@ -79,7 +90,10 @@ TEST_CASE("golden: functions of two numbers and their gradients, at the limits o
       {"add", [](const Var& a, const Var& b) { return a + b; }},
       {"sub", [](const Var& a, const Var& b) { return a - b; }},
       {"mul", [](const Var& a, const Var& b) { return a * b; }},
-      {"div", [](const Var& a, const Var& b) { return a / b; }}};
+      {"div", [](const Var& a, const Var& b) { return a / b; }},
+      {"maximum", maximum},
+      {"minimum", minimum},
+      {"where", [](const Var& a, const Var& b) { return where(a.value() > b.value(), a, b); }}};
   for (const auto& [name, op] : binary) {
     const auto [y, gradients] =
         with_gradients([f = op](const auto& x) { return f(x[0], x[1]); }, {golden.tensor("a"), golden.tensor("b")});
@@ -87,6 +101,16 @@ TEST_CASE("golden: functions of two numbers and their gradients, at the limits o
     check_numbers(name + ", to a", gradients[0], golden.doubles(name + "/da"));
     check_numbers(name + ", to b", gradients[1], golden.doubles(name + "/db"));
   }
+}
+
+TEST_CASE("golden: powers and their gradients, at the limits of a float") {
+  if (sizeof(real) == 8) return;
+  const Golden golden("extremes");
+  const auto [y, gradients] =
+      with_gradients([](const auto& x) { return pow(x[0], x[1]); }, {golden.tensor("pow/x"), golden.tensor("pow/p")});
+  check_numbers("pow", y, golden.doubles("pow/y"));
+  check_numbers("pow, to x", gradients[0], golden.doubles("pow/dx"));
+  check_numbers("pow, to p", gradients[1], golden.doubles("pow/dp"));
 }
 
 TEST_CASE("golden: softmax, log_softmax and logsumexp of rows at the limits of a float") {

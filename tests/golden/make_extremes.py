@@ -14,12 +14,16 @@ NUMBERS = [0.0, -0.0, 1e-45, -1e-45, 1e-40, 1.2e-38, -1.2e-38, 1e-30, -1e-23, 1e
            -1e4, 1e10, -1e10, 1e20, -1e20, 3e38, -3e38, inf, -inf, nan]
 OPERANDS = [0.0, -0.0, 1e-45, -1.2e-38, 1e-30, 1e-23, 1e-22, -1e-20, 1e-10, 1.0, -3.0, 1e10, 1e20, -1e25, 3e38, inf, -inf,
             nan]
+POWERS = [0.0, -0.0, 0.5, 1.0, -1.0, 1.5, 2.0, 3.0, -3.0, 1000.0, inf, -inf, nan]
 ROWS = [[0, 0, 0], [1, 2, 3], [100, -100, 0], [1e4, -1e4, 9999], [20, 0, 0], [-1e-4, 1e-45, 0], [1e20, -1e20, 1],
         [3e38, 1, -3e38], [-3e38, -inf, 3e38], [-inf, 1, 2], [-inf, -inf, -inf], [nan, 1, 2]]
 UNARY = {'exp': torch.exp, 'log': torch.log, 'sqrt': torch.sqrt, 'tanh': torch.tanh, 'relu': torch.relu,
          'sigmoid': torch.sigmoid, 'softplus': F.softplus, 'silu': F.silu, 'gelu': F.gelu,
-         'gelu_tanh': lambda x: F.gelu(x, approximate='tanh')}
-BINARY = {'add': torch.add, 'sub': torch.sub, 'mul': torch.mul, 'div': torch.div}
+         'gelu_tanh': lambda x: F.gelu(x, approximate='tanh'), 'erf': torch.erf, 'rsqrt': torch.rsqrt, 'abs': torch.abs,
+         'sign': torch.sign, 'clamp': lambda x: x.clamp(-1, 5), 'clamp_high': lambda x: x.clamp(max=5),
+         'square': torch.square, 'cube': lambda x: x ** 3, 'pow_-2': lambda x: x ** -2, 'pow_2.5': lambda x: x ** 2.5,
+         'pow_0': lambda x: x ** 0}
+BINARY = {'add': torch.add, 'sub': torch.sub, 'mul': torch.mul, 'div': torch.div, 'maximum': torch.maximum, 'minimum': torch.minimum, 'where': lambda a, b: torch.where(a > b, a, b)}
 BY_ROWS = {'softmax': lambda x: torch.softmax(x, -1), 'log_softmax': lambda x: torch.log_softmax(x, -1),
            'logsumexp': lambda x: torch.logsumexp(x, -1)}
 
@@ -52,6 +56,9 @@ if __name__ == '__main__':
         out[f'{name}/y'], (out[f'{name}/dx'],) = with_gradients(op, x)
     for name, op in BINARY.items():
         out[f'{name}/y'], (out[f'{name}/da'], out[f'{name}/db']) = with_gradients(op, a, b)
+    x, p = (t.contiguous() for t in torch.meshgrid(floats(OPERANDS), floats(POWERS), indexing='ij'))
+    y, (dx, dp) = with_gradients(torch.pow, x, p)
+    out.update({'pow/x': x, 'pow/p': p, 'pow/y': y, 'pow/dx': dx, 'pow/dp': dp})
     for name, op in BY_ROWS.items():
         out[f'{name}/y'], (out[f'{name}/dx'],) = with_gradients(op, rows)
     save('extremes.safetensors', {name: f32(t) for name, t in out.items()})

@@ -355,3 +355,35 @@ TEST_CASE("ViT: layer_norm_eps reaches every layer norm") {
   CHECK(model.blks[0].ln2.eps == real(0.125));
   CHECK(std::get<0>(model.head.layers).eps == real(0.125));
 }
+
+TEST_CASE("module: Embedding takes whole numbers, and leaves its padding alone") {
+  Rng rng(3);
+  Embedding table(5, 3, rng, 2);
+  CHECK(table.weight.value()[2].values() == std::vector<real>(3));
+  CHECK(table(Labels{4, 2}).shape() == Shape{2, 3});
+  CHECK(table(Tensor({2, 1}, {4, 2})).value().values() == table(Labels{4, 2}).value().values());
+  CHECK(table(Tensor({2, 1}, {4, 2})).shape() == Shape{2, 1, 3});
+  Tape tape;
+  tape.backward(sum(table(Labels{4, 2, 4})));
+  CHECK(table.weight.grad().values() == std::vector<real>{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2});
+  CHECK(fails([&] { table(Tensor({1}, {real(0.5)})); }, {"[Embedding]", "whole numbers 0 ... 4", "0.5"}));
+  CHECK(fails([&] { table(Tensor({1}, {5})); }, {"[Embedding]", "0 ... 4", "5"}));
+  CHECK(fails([&] { table(Labels{-1}); }, {"[index_select]", "-1"}));
+  CHECK(fails([&] { Embedding(5, 3, rng, 5); }, {"[Embedding]", "padding_idx", "5"}));
+}
+
+TEST_CASE("module: causal attention does not see what comes after") {
+  Rng rng(4);
+  MultiHeadAttention attention(6, 2, 0, true, rng);
+  attention.causal = true;
+  Tensor X = rng.normal({2, 5, 6});
+  const std::vector<real> before = attention(X, X, X).value().values();
+  for (Index i = 3 * 6; i < 5 * 6; ++i) test::set(X, i, 7);  // the last two of the first image
+  const std::vector<real> after = attention(X, X, X).value().values();
+  CHECK(std::equal(before.begin(), before.begin() + 18, after.begin()));
+  CHECK(std::equal(before.begin() + 30, before.end(), after.begin() + 30));
+  CHECK(before[18] != after[18]);
+  CHECK(causal_lens(2, 3, {2, 9}) == std::vector<int>{1, 2, 2, 1, 2, 3});
+  CHECK(causal_lens(1, 3, {5, 1, 0}) == std::vector<int>{1, 1, 0});
+  CHECK(fails([&] { causal_lens(2, 3, {1}); }, {"[causal_lens]", "2 images", "6 queries", "got 1"}));
+}

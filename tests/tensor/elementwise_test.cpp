@@ -31,6 +31,14 @@ const Binary binaries[] = {
     {operator-, [](double a, double b) { return a - b; }},
     {operator*, [](double a, double b) { return a * b; }},
     {operator/, [](double a, double b) { return a / b; }},
+    {maximum, [](double a, double b) { return std::isnan(a) || a > b ? a : b; }},
+    {minimum, [](double a, double b) { return std::isnan(a) || a < b ? a : b; }},
+    {operator<, [](double a, double b) { return double(a < b); }},
+    {operator<=, [](double a, double b) { return double(a <= b); }},
+    {operator>, [](double a, double b) { return double(a > b); }},
+    {operator>=, [](double a, double b) { return double(a >= b); }},
+    {eq, [](double a, double b) { return double(a == b); }},
+    {ne, [](double a, double b) { return double(a != b); }},
 };
 
 // All four operations on a and b.
@@ -90,6 +98,14 @@ const Unary unaries[] = {
      [](double x) { return std::isnan(x) ? x : std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }, 2, 0},
     {"silu", silu, [](double x) { return x / (1 + std::exp(-x)); }, 5, 0},
     {"negative", operator-, [](double x) { return -x; }, 0, 0},
+    {"erf", erf, std::erf, 2, 0},
+    {"rsqrt", rsqrt, [](double x) { return 1 / std::sqrt(x); }, 2, 0},
+    {"abs", abs, [](double x) { return std::abs(x); }, 0, 0},
+    {"sign", sign, [](double x) { return double(x > 0) - double(x < 0); }, 0, 0},
+    {"clamp", [](Tensor x) { return clamp(std::move(x), real(-0.5), 3); },
+     [](double x) { return x < -0.5 ? -0.5
+                           : x > 3  ? 3
+                                    : x; }, 0, 0},
 };
 
 struct UnaryBackward {
@@ -288,4 +304,26 @@ TEST_CASE("an operand that is moved in and held by nobody else is overwritten, w
       CHECK(dX.values() == want);
     }
   }
+}
+
+TEST_CASE("where takes from either operand, broadcast, and nothing of the other") {
+  const Tensor mask({2, 3}, {1, 0, not_a_number, 0, 1, -1}), a = Tensor({3}, {1, not_a_number, 3}),
+                                                             b = Tensor({2, 1}, {-0.0, infinity});
+  const Tensor y = where(mask, a, b);
+  CHECK(error(y, {1, 0, 3, inf, not_a_number, 3}) == 0);
+  CHECK(std::signbit(y.data()[1]));
+  with_threads([] {
+    const Tensor x = random({65, 1, 129}, 1), z = random({17, 1}, 2), chosen = where(x > z, x, z);
+    CHECK(chosen.shape() == Shape{65, 17, 129});
+    CHECK(chosen.values() == maximum(x, z).values());
+    CHECK(where(x > 0, x, Tensor::scalar(0)).values() == relu(x).values());
+    CHECK(masked_fill(x, x <= 0, 0).values() == relu(x).values());
+  });
+  CHECK(fails([&] { where(mask, Tensor::ones({2}), b); }, {"[where]", "(2, 3)", "(2, 2)"}));
+}
+
+TEST_CASE("clamp and pow refuse what does not fit") {
+  CHECK(fails([] { clamp(Tensor::ones({2}), {}); }, {"[clamp]", "one bound or two"}));
+  CHECK(fails([] { clamp(Tensor::ones({2}), not_a_number); }, {"[clamp]", "NaN"}));
+  CHECK(fails([] { pow(Tensor::ones({2}), Tensor::ones({3})); }, {"[pow]", "(2)", "(3)"}));
 }

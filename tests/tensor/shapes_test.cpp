@@ -208,3 +208,70 @@ TEST_CASE("moving functions refuse what does not fit") {
   CHECK(fails([&] { gather_backward(dY, {0, 1, 2}, {2, 4}); }, {"[gather_backward]", "(2, 4)", "3 labels"}));
   CHECK(fails([&] { gather_backward(dY, {0, 1, 4}, {3, 4}); }, {"[gather_backward]", "4", "row 2"}));
 }
+
+TEST_CASE("index_select along every axis; its gradient adds up in the order of the indices, on any number of threads") {
+  const Shape shape{5, 7, 3};
+  for (int axis = -3; axis < 3; ++axis) {
+    const Labels index = shape[axis] < 5 ? Labels{2, 0, 2, 2, 0, 2} : Labels{4, 0, 2, 2, 4, 2};
+    const Tensor x = counting(shape), y = index_select(x, axis, index), dY = random(y.shape(), 7);
+    CHECK(y.shape() == shape.with(axis, 6));
+    const auto at = static_cast<std::size_t>(shape.wrap(axis));
+    Doubles want(static_cast<std::size_t>(x.size()));
+    bool right = true;
+    for (Index i = 0; i < y.size(); ++i) {
+      Coordinates from = coordinates(i, y.shape());
+      from[at] = index[static_cast<std::size_t>(from[at])];
+      right = right && y.data()[i] == x.data()[position(from, shape)];
+      want[static_cast<std::size_t>(position(from, shape))] += dY.data()[i];
+    }
+    CHECK(right);
+    CHECK(error(index_select_backward(dY, shape, axis, index), want) <= 4 * epsilon);
+  }
+  // A table of words, of which some come often: the same bits, which are not those of another order.
+  Labels words;
+  for (int i = 0; i < 999; ++i) words.push_back(i * i % 331);
+  const Tensor dY = random({999, 129}, 8);
+  std::vector<real> one_by_one(331 * 129);
+  for (std::size_t i = 0; i < words.size(); ++i)
+    for (std::size_t c = 0; c < 129; ++c)
+      one_by_one[static_cast<std::size_t>(words[i]) * 129 + c] += dY.data()[i * 129 + c];
+  with_threads([&] {
+    CHECK(index_select_backward(dY, {331, 129}, 0, words).values() == one_by_one);
+    CHECK(index_select(counting({331, 129}), 0, words).values().back() == static_cast<real>(words.back() * 129 + 128));
+  });
+  CHECK(index_select_backward(Tensor::ones({3, 1}), {2, 1}, 0, {1, -1, 1}).values() == std::vector<real>{0, 2});
+  const Tensor x = Tensor::ones({2, 3});
+  CHECK(fails([&] { index_select(x, 1, {0, 3}); }, {"[index_select]", "the index 3, number 1", "0 ... 2"}));
+  CHECK(fails([&] { index_select(x, 1, {-1}); }, {"[index_select]", "the index -1"}));
+  CHECK(fails([&] { index_select(x, 2, {0}); }, {"[index_select]", "no axis 2"}));
+  CHECK(fails([&] { index_select_backward(x, {2, 3}, 1, {0}); }, {"[index_select_backward]", "(2, 3)", "1 indices"}));
+}
+
+TEST_CASE("stack, split, chunk, unsqueeze and squeeze") {
+  const Tensor a = counting({2, 3}), b = a + 10;
+  CHECK(stack({a, b}).values() == concat({a, b}, 0).values());
+  CHECK(stack({a, b}).shape() == Shape{2, 2, 3});
+  CHECK(stack({a, b}, 1).values() == std::vector<real>{0, 1, 2, 10, 11, 12, 3, 4, 5, 13, 14, 15});
+  CHECK(stack({a, b}, -1).shape() == Shape{2, 3, 2});
+  CHECK(stack({a, b}, -1).values() == std::vector<real>{0, 10, 1, 11, 2, 12, 3, 13, 4, 14, 5, 15});
+  CHECK(unsqueeze(a, 0).shape() == Shape{1, 2, 3});
+  CHECK(unsqueeze(a, -1).shape() == Shape{2, 3, 1});
+  CHECK(squeeze(unsqueeze(a, 1), 1).shape() == a.shape());
+  const Tensor x = counting({7, 2});
+  std::vector<Index> sizes;
+  for (const Tensor& part : split(x, 3)) sizes.push_back(part.shape()[0]);
+  CHECK(sizes == std::vector<Index>{3, 3, 1});
+  CHECK(concat(split(x, 3), 0).values() == x.values());
+  CHECK(split(x, {1, 6})[1].values() == slice(x, 0, 1, 7).values());
+  CHECK(chunk(x, 4).size() == 4);  // 2, 2, 2, 1
+  CHECK(chunk(x, 5).size() == 4);
+  CHECK(chunk(x, 2, -1)[1].values() == slice(x, 1, 1, 2).values());
+  CHECK(fails([&] { stack({a, x}); }, {"[stack]", "(2, 3)", "(7, 2)"}));
+  CHECK(fails([&] { stack({a}, 4); }, {"[unsqueeze]", "4", "(2, 3)"}));
+  CHECK(fails([&] { stack(std::vector<Tensor>()); }, {"[concat]", "none"}));
+  CHECK(squeeze(a, 0).shape() == a.shape());
+  CHECK(squeeze(Tensor::ones({1, 2, 1})).shape() == Shape{2});
+  CHECK(fails([&] { squeeze(a, 2); }, {"[squeeze]", "2", "(2, 3)"}));
+  CHECK(fails([&] { split(x, 0); }, {"[split]", "got 0"}));
+  CHECK(fails([&] { split(x, {3, 3}); }, {"[split]", "7", "(7, 2)"}));
+}

@@ -50,6 +50,16 @@ const std::vector<Case>& cases() {
       {"softplus", [](const Inputs& x) { return softplus(x[0]); }, {{3, 5}}},
       {"silu", [](const Inputs& x) { return silu(x[0] * 3); }, {{3, 5}}},
       {"relu", [](const Inputs& x) { return relu(x[0]); }, {{3, 5}}},
+      {"erf", [](const Inputs& x) { return erf(x[0]); }, {{3, 5}}},
+      {"rsqrt", [](const Inputs& x) { return rsqrt(x[0] * x[0] + real(0.5)); }, {{3, 5}}},
+      {"abs", [](const Inputs& x) { return abs(x[0]); }, {{3, 5}}},
+      {"sign", [](const Inputs& x) { return sign(x[0]); }, {{3, 5}}},
+      {"clamp", [](const Inputs& x) { return clamp(x[0], real(-0.5), real(0.7)); }, {{3, 5}}},
+      {"pow", [](const Inputs& x) { return pow(x[0] * x[0] + real(0.5), real(1.7)); }, {{3, 5}}},
+      {"pow", [](const Inputs& x) { return pow(x[0] * x[0] + real(0.5), x[1]); }, {{3, 5}, {5}}},
+      {"maximum", [](const Inputs& x) { return maximum(x[0], x[1]); }, {{3, 5}, {3, 1}}},
+      {"minimum", [](const Inputs& x) { return minimum(x[0], x[1]); }, {{5}, {3, 5}}},
+      {"where", [](const Inputs& x) { return where(Rng(3).normal(Shape{5}) > 0, x[0], x[1]); }, {{3, 1}, {2, 1, 1}}},
       {"gelu", [](const Inputs& x) { return gelu(x[0] * 2); }, {{3, 37}}},
       {"gelu_tanh", [](const Inputs& x) { return gelu_tanh(x[0] * 2); }, {{3, 37}}},
       {"gelu",
@@ -98,6 +108,21 @@ const std::vector<Case>& cases() {
          return gather(x[0], {2, 0, 4});
        },
        {{3, 5}}},
+      {"index_select",
+       [](const Inputs& x) {
+         return index_select(x[0], 1, {2, 0, 4, 2});
+       },
+       {{2, 5, 3}}},
+      {"embedding",
+       [](const Inputs& x) {
+         return embedding(x[0], {2, 0, 4, 2});
+       },
+       {{5, 3}}},
+      {"concat",
+       [](const Inputs& x) {
+         return stack({x[0], x[1]}, -1);
+       },
+       {{3, 5}, {3, 5}}},
       {"sum", [](const Inputs& x) { return sum(x[0]); }, {{3, 5}}},
       {"sum", [](const Inputs& x) { return mean(x[0]); }, {{3, 5}}},
       {"sum", [](const Inputs& x) { return sum(x[0], 1); }, {{3, 5, 7}}},
@@ -171,6 +196,29 @@ const std::vector<Case>& cases() {
          return cross_entropy(x[0], {4, 0, 2}, real(0.2)) * 3;
        },
        {{3, 5}}},
+      {"cross_entropy",
+       [](const Inputs& x) {
+         const CrossEntropyOptions options{Tensor({5}, {1, 3, 0, 2, real(0.5)}), 0, real(0.2), Reduction::none};
+         return cross_entropy(x[0], {4, 0, 1, 2}, options);
+       },
+       {{4, 5}}},
+      {"cross_entropy",
+       [](const Inputs& x) {
+         return cross_entropy(x[0], Tensor({2, 3}, {1, 0, 2, 0, real(0.5), 0}), {.label_smoothing = real(0.3)});
+       },
+       {{2, 3}}},
+      {"clamp", [](const Inputs& x) { return huber_loss(x[0], x[1], real(0.8)); }, {{3, 5}, {3, 5}}},
+      {"softplus",
+       [](const Inputs& x) {
+         return binary_cross_entropy_with_logits(x[0], Rng(3).uniform({3, 5}), {.pos_weight = Tensor({1}, {3})});
+       },
+       {{3, 5}}},
+      {"gather",
+       [](const Inputs& x) {
+         return nll_loss(x[0], {4, 0, 2}, {.weight = Tensor({5}, {1, 3, 0, 2, real(0.5)}), .ignore_index = 2});
+       },
+       {{3, 5}}},
+      {"rsqrt", [](const Inputs& x) { return rms_norm(x[0], x[1]); }, {{2, 3, 7}, {7}}},
       {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {{3, 5, 7}, {7}, {7}}},
       {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2], real(0.1)); }, {{65, 3}, {3}, {3}}},
       {"layer_norm", [](const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }, {{3, 2, 5}, {2, 5}, {2, 5}}},
@@ -278,6 +326,8 @@ TEST_CASE("gradcheck: every layer, with respect to its input and its parameters"
               [&](Conv2d& layer) { return layer(images); });
   const auto on_images = [&](auto& layer) { return layer(images); };
   check_layer("SiLU", SiLU(), {x}, on_x);
+  check_layer("RMSNorm", RMSNorm(6), {x}, on_x);
+  check_layer("Embedding", Embedding(4, 6, rng), {}, [](Embedding& layer) { return layer(Labels{3, 0, 3}); });
   check_layer("Sigmoid", Sigmoid(), {x}, on_x);
   check_layer("GroupNorm", GroupNorm(2, 4), {images}, on_images);
   check_layer("BatchNorm2d", BatchNorm2d(4), {images}, on_images);

@@ -74,31 +74,28 @@ __global__ void logsumexp_kernel(const real* x, real* y, Index rows, Index cols)
   if (threadIdx.x == 0) y[row] = static_cast<real>(shift + log);
 }
 
-// The share q that class c of a row has in its loss: of targets that are given, or as a label stands for them.
-struct GivenShares {
+// The share q that class c of a row has in its loss: by targets that are given, or, where these are null, by what the
+// row's label stands for.
+struct Shares {
   const real* targets;
-  Index cols;
-
-  __device__ bool counts(Index) const { return true; }
-  __device__ real operator()(Index row, Index c) const { return targets[row * cols + c]; }
-};
-struct LabelShares {
   const int* labels;
   const real* weights;
   real smoothing;
   Index cols;
 
-  __device__ bool counts(Index row) const { return labels[row] >= 0; }
+  __device__ bool counts(Index row) const { return targets || labels[row] >= 0; }
   __device__ real operator()(Index row, Index c) const {
+    if (targets) return targets[row * cols + c];
     const real q = smoothing / static_cast<real>(cols) + (c == labels[row] ? 1 - smoothing : real{0});
     return weights ? q * weights[c] : q;
   }
 };
 
-template <class Shares>
-__global__ void cross_entropy_kernel(const real* logits, Shares q, real* loss, Index rows, Index cols) {
+__global__ void cross_entropy_kernel(const real* logits, const real* targets, const int* labels, const real* weights,
+                                     real smoothing, real* loss, Index rows, Index cols) {
   const Index row = warp_number();
   if (row >= rows) return;
+  const Shares q{targets, labels, weights, smoothing, cols};
   double total = 0;
   if (q.counts(row)) {  // the same for the whole warp
     const real* x = logits + row * cols;
@@ -112,11 +109,12 @@ __global__ void cross_entropy_kernel(const real* logits, Shares q, real* loss, I
   if (threadIdx.x == 0) loss[row] = static_cast<real>(total);
 }
 
-template <class Shares>
-__global__ void cross_entropy_backward_kernel(const real* logits, Shares q, const real* dloss, real* dlogits,
+__global__ void cross_entropy_backward_kernel(const real* logits, const real* targets, const int* labels,
+                                              const real* weights, real smoothing, const real* dloss, real* dlogits,
                                               Index rows, Index cols) {
   const Index row = warp_number();
   if (row >= rows) return;
+  const Shares q{targets, labels, weights, smoothing, cols};
   real* const dx = dlogits + row * cols;
   if (!q.counts(row)) {
     for (Index c = threadIdx.x; c < cols; c += warp_size) dx[c] = 0;
@@ -151,28 +149,28 @@ void logsumexp(const real* x, real* y, Index rows, Index cols) {
 }
 
 void cross_entropy(const real* logits, const real* targets, real* loss, Index rows, Index cols) {
-  launch("cross_entropy", cross_entropy_kernel<GivenShares>, blocks(rows, warps), block_of_warps, logits,
-         GivenShares{targets, cols}, loss, rows, cols);
+  launch("cross_entropy", cross_entropy_kernel, blocks(rows, warps), block_of_warps, logits, targets, nullptr, nullptr,
+         real{0}, loss, rows, cols);
 }
 
 void cross_entropy_backward(const real* logits, const real* targets, const real* dloss, real* dlogits, Index rows,
                             Index cols) {
-  launch("cross_entropy_backward", cross_entropy_backward_kernel<GivenShares>, blocks(rows, warps), block_of_warps,
-         logits, GivenShares{targets, cols}, dloss, dlogits, rows, cols);
+  launch("cross_entropy_backward", cross_entropy_backward_kernel, blocks(rows, warps), block_of_warps, logits, targets,
+         nullptr, nullptr, real{0}, dloss, dlogits, rows, cols);
 }
 
 void cross_entropy_of_labels(const real* logits, const int* labels, const real* weights, real smoothing, real* loss,
                              Index rows, Index cols) {
   const auto device_labels = ints(labels, rows);
-  launch("cross_entropy", cross_entropy_kernel<LabelShares>, blocks(rows, warps), block_of_warps, logits,
-         LabelShares{device_labels.get(), weights, smoothing, cols}, loss, rows, cols);
+  launch("cross_entropy", cross_entropy_kernel, blocks(rows, warps), block_of_warps, logits, nullptr,
+         device_labels.get(), weights, smoothing, loss, rows, cols);
 }
 
 void cross_entropy_of_labels_backward(const real* logits, const int* labels, const real* weights, real smoothing,
                                       const real* dloss, real* dlogits, Index rows, Index cols) {
   const auto device_labels = ints(labels, rows);
-  launch("cross_entropy_backward", cross_entropy_backward_kernel<LabelShares>, blocks(rows, warps), block_of_warps,
-         logits, LabelShares{device_labels.get(), weights, smoothing, cols}, dloss, dlogits, rows, cols);
+  launch("cross_entropy_backward", cross_entropy_backward_kernel, blocks(rows, warps), block_of_warps, logits, nullptr,
+         device_labels.get(), weights, smoothing, dloss, dlogits, rows, cols);
 }
 
 }  // namespace bobbin::cuda

@@ -102,7 +102,9 @@ std::map<std::string, Op> ops() {
 }  // namespace
 
 TEST_CASE("golden: operations and losses by name, with all their options") {
-  for (const auto& [name, op] : ops()) {
+  for (const auto& entry : ops()) {
+    const std::string& name = entry.first;
+    const Op& op = entry.second;
     CAPTURE(name);
     Inputs inputs;
     for (int i = 0; golden().has(name + "/" + std::to_string(i)); ++i)

@@ -114,7 +114,7 @@ plant 'two numbers are written at once, at any address' shapes.cu 'moved*' \
 
 # --- the wrong numbers ------------------------------------------------------------------------------------
 plant 'a broadcast takes the stride of the other operand' elementwise.cu 'binary*' \
-  'at_a += index * walk.stride_a[axis];' 'at_a += index * walk.stride_b[axis];'
+  '      a += index * walk.stride_a[axis];' '      a += index * walk.stride_b[axis];'
 
 plant 'the leading dimensions are exchanged' products.cu '*products' \
   'size(b.ld), b.stride, a.at, size(a.ld), a.stride,' \

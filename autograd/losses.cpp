@@ -27,11 +27,14 @@ Var l1_loss(const Var& x, const Var& y, Reduction reduction) {
   return reduced(abs(difference("l1_loss", x, y)), reduction);
 }
 
-// With m = min(d, delta): m·(d - m/2) is d²/2 where d < delta.
+// With c, the difference d clamped to ±delta: c·(d - c/2) is d²/2 within, delta·(|d| - delta/2) beyond, and its
+// derivative is c.
 Var huber_loss(const Var& x, const Var& y, real delta, Reduction reduction) {
   check(delta > 0, "huber_loss", "delta must be above 0, got ", delta);
-  const Var d = abs(difference("huber_loss", x, y)), m = clamp(d, {}, delta);
-  return reduced(m * (d - m / 2), reduction);
+  const Var d = difference("huber_loss", x, y);
+  const Tensor c = clamp(d.value(), -delta, delta);
+  return reduced(record("huber", c * (d.value() - c / 2), {{d, [c](Tensor dY) { return std::move(dY) * c; }}}),
+                 reduction);
 }
 
 Var smooth_l1_loss(const Var& x, const Var& y, real beta, Reduction reduction) {

@@ -59,7 +59,8 @@ std::array<Index, Shape::max_rank> strides(const Shape& shape);
 inline void check_dropout(const char* op, real p) {
   check(p >= 0 && p <= 1, op, "the dropout probability must be in [0, 1], got ", p);
 }
-void check_labels(const char* op, const Tensor& x, const Labels& labels);
+/// A label that is to be `ignored` may be anything.
+void check_labels(const char* op, const Tensor& x, const Labels& labels, int ignored = 0);
 
 /// The numbers for a kernel, to which none is null.
 inline const int* pointer(const std::vector<int>& lens) { return lens.empty() ? nullptr : lens.data(); }

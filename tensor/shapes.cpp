@@ -17,12 +17,12 @@ std::array<Index, Shape::max_rank> strides(const Shape& shape) {
   return result;
 }
 
-void check_labels(const char* op, const Tensor& x, const Labels& labels) {
+void check_labels(const char* op, const Tensor& x, const Labels& labels, int ignored) {
   check(x.rank() == 2 && static_cast<Index>(labels.size()) == x.shape()[0], op,
         "needs (rows, classes) and a label for each row, got ", x.shape(), " and ", labels.size(), " labels");
   for (std::size_t i = 0; i < labels.size(); ++i)
-    check(labels[i] >= 0 && labels[i] < x.shape()[1], op, "the label ", labels[i], " of row ", i, " is not one of the ",
-          x.shape()[1], " classes 0 ... ", x.shape()[1] - 1);
+    check(labels[i] == ignored || (labels[i] >= 0 && labels[i] < x.shape()[1]), op, "the label ", labels[i], " of row ",
+          i, " is not one of the ", x.shape()[1], " classes 0 ... ", x.shape()[1] - 1);
 }
 
 Tensor permute(const Tensor& x, std::vector<int> axes) {

@@ -35,10 +35,8 @@ Tensor weighted_targets(const char* op, const Tensor& logits, Tensor q, const Cr
 
 // The labels for the kernels: -1 where one is to be ignored.
 Labels counted_labels(const char* op, const Tensor& logits, Labels labels, const CrossEntropyOptions& o) {
+  check_labels(op, logits, labels, o.ignore_index);
   check_options(op, logits, o);
-  Labels in_range = labels;
-  std::replace(in_range.begin(), in_range.end(), o.ignore_index, 0);
-  check_labels(op, logits, in_range);
   std::replace(labels.begin(), labels.end(), o.ignore_index, -1);
   return labels;
 }

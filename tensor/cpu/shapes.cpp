@@ -74,8 +74,14 @@ void gather_backward(const real* dY, const int* index, real* dX, Index rows, Ind
 
 void index_select(const real* x, const int* index, real* y, const Selection& s) {
   parallel_for(s.outer * s.count, grain / s.inner + 1, [=](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i)
-      std::copy_n(x + (i / s.count * s.n + index[i % s.count]) * s.inner, s.inner, y + i * s.inner);
+    const real* from = x + begin / s.count * s.n * s.inner;
+    for (Index i = begin, j = begin % s.count; i < end; ++i) {
+      if (s.inner == 1)
+        y[i] = from[index[j]];
+      else
+        std::copy_n(from + index[j] * s.inner, s.inner, y + i * s.inner);
+      if (++j == s.count) j = 0, from += s.n * s.inner;
+    }
   });
 }
 

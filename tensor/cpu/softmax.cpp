@@ -67,10 +67,9 @@ struct Shares {
 real loss_of_row(const real* x, const Shares& shares, Index cols) {
   const real max = largest_of(x, cols), *const q = shares.q;
   const double log = log_sum(x, max, cols);
-  return static_cast<real>(add_up(shares.first, shares.last, [=](Index c) {
-    const double lost = q[c] * (log + (double{max} - x[c]));
-    return q[c] != 0 ? lost : 0;
-  }));
+  const auto loss = [=](Index c) { return q[c] != 0 ? q[c] * (log + (double{max} - x[c])) : 0; };
+  const bool one = shares.last - shares.first == 1;
+  return static_cast<real>(one ? loss(shares.first) : add_up(shares.first, shares.last, loss));
 }
 
 // dX = scale·(Σq·softmax(x) - q).

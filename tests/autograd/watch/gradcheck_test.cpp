@@ -207,7 +207,7 @@ const std::vector<Case>& cases() {
          return cross_entropy(x[0], Tensor({2, 3}, {1, 0, 2, 0, real(0.5), 0}), {.label_smoothing = real(0.3)});
        },
        {{2, 3}}},
-      {"clamp", [](const Inputs& x) { return huber_loss(x[0], x[1], real(0.8)); }, {{3, 5}, {3, 5}}},
+      {"huber", [](const Inputs& x) { return huber_loss(x[0], x[1], real(0.8)); }, {{3, 5}, {3, 5}}},
       {"softplus",
        [](const Inputs& x) {
          return binary_cross_entropy_with_logits(x[0], Rng(3).uniform({3, 5}), {.pos_weight = Tensor({1}, {3})});

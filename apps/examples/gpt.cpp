@@ -3,6 +3,8 @@
 //     c++ -O2 gpt.cpp $(pkg-config --cflags --libs bobbin) -o gpt && ./gpt
 #include <bobbin.h>
 
+#include <cstdio>
+
 using namespace bobbin;
 
 const std::string text =
@@ -10,42 +12,31 @@ const std::string text =
     "Up above the world so high,\nLike a diamond in the sky.\n";
 constexpr Index T = 24, C = 32, V = 128;  // letters at a time, the width, the letters there are (ASCII)
 
-// Letters as rows of a table, which a product picks: (n) -> (n, V).
-Tensor one_hot(const Labels& letters) {
-  std::vector<real> rows(letters.size() * V, 0);
-  for (std::size_t i = 0; i < letters.size(); ++i) rows[i * V + static_cast<std::size_t>(letters[i])] = 1;
-  return Tensor({static_cast<Index>(letters.size()), V}, rows);
-}
-
 struct Block {
   LayerNorm norm1{C}, norm2{C};
   MultiHeadAttention attention;
   Sequential<Linear, GELU, Linear> mlp;
 
-  explicit Block(Rng& rng) : attention(C, 4, 0, true, rng), mlp(Linear(C, 4 * C, rng), GELU(), Linear(4 * C, C, rng)) {}
-  Var operator()(const Var& x, const std::vector<int>& sees) {  // (B, T, C)
-    const Var z = norm1(x), y = x + attention(z, z, z, sees);
+  explicit Block(Rng& rng) : attention(C, 4, 0, true, rng), mlp(Linear(C, 4 * C, rng), GELU(), Linear(4 * C, C, rng)) {
+    attention.causal = true;  // a letter sees those before it, and itself
+  }
+  Var operator()(const Var& x) {  // (B, T, C)
+    const Var z = norm1(x), y = x + attention(z, z, z);
     return y + mlp(norm2(y));
   }
   void visit(auto&& v) { v("norm1", norm1), v("norm2", norm2), v("attention", attention), v("mlp", mlp); }
 };
 
 struct GPT {
-  Var tokens, positions;  // (V, C), (T, C)
+  Embedding tokens, positions;
   std::vector<Block> blocks;
   Linear head;
 
-  explicit GPT(Rng& rng)
-      : tokens(Var::parameter(rng.normal({V, C}))),
-        positions(Var::parameter(rng.normal({T, C}))),
-        blocks{Block(rng), Block(rng)},
-        head(C, V, rng) {}
+  explicit GPT(Rng& rng) : tokens(V, C, rng), positions(T, C, rng), blocks{Block(rng), Block(rng)}, head(C, V, rng) {}
   Var operator()(const Labels& letters, Index length) {  // (B·length) -> (B·length, V): what comes next
     const auto count = static_cast<Index>(letters.size());
-    Var x = reshape(matmul(one_hot(letters), tokens), {count / length, length, C}) + slice(positions, 0, 0, length);
-    std::vector<int> sees;  // each letter those before it, and itself
-    for (Index i = 0; i < count; ++i) sees.push_back(static_cast<int>(i % length) + 1);
-    for (Block& block : blocks) x = block(x, sees);
+    Var x = reshape(tokens(letters), {count / length, length, C}) + slice(positions.weight, 0, 0, length);
+    for (Block& block : blocks) x = block(x);
     return reshape(head(x), {count, V});
   }
   void visit(auto&& v) { v("tokens", tokens), v("positions", positions), v("blocks", blocks), v("head", head); }

@@ -41,6 +41,7 @@
 #include "data/sets/dataset.h"
 #include "data/sets/fashion_mnist.h"
 #include "data/sets/folder.h"
+#include "data/sets/mnist.h"
 #include "data/sets/open.h"
 #include "data/sets/tensor_dataset.h"
 

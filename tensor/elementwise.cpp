@@ -7,6 +7,7 @@
 #include "tensor/common.h"
 
 namespace bobbin {
+
 Broadcast plan(const Shape& y, const Shape& a, const Shape& b) {
   const auto strides_a = strides(a), strides_b = strides(b);
   Index size[Shape::max_rank], step_a[Shape::max_rank], step_b[Shape::max_rank];  // innermost first

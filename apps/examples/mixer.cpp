@@ -71,7 +71,7 @@ int main(int, char** argv) {
       adamw.step(real(0.003));
     }
     const auto [images, labels] = draw(500, rng);
-    const Labels predicted = argmax(model(images).value());
+    const Labels predicted = argmax(model(images).value(), 1);
     int right = 0;
     for (std::size_t i = 0; i < labels.size(); ++i) right += predicted[i] == labels[i];
     std::printf("accuracy %.3f\n", right / 500.0);

@@ -37,7 +37,7 @@ int main(int, char** argv) {
         adamw.step(real(0.005));
       }
     const auto [x, y] = test.all();  // without a tape nothing is recorded
-    const Labels predicted = argmax(model(x).value()), wanted = argmax(y);
+    const Labels predicted = argmax(model(x).value(), 1), wanted = argmax(y, 1);
     int right = 0;
     for (std::size_t i = 0; i < wanted.size(); ++i) right += predicted[i] == wanted[i];
     std::printf("%lld parameters\n", static_cast<long long>(state_of(model).count_parameters()));

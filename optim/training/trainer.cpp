@@ -35,7 +35,7 @@ class Stopwatch {
 
 // How many of the images were recognised, by logits (N, C).
 Index count_right(const Tensor& logits, const Labels& labels) {
-  const Labels predicted = argmax(logits);
+  const Labels predicted = argmax(logits, 1);
   return std::inner_product(labels.begin(), labels.end(), predicted.begin(), Index{0}, std::plus<>(),
                             std::equal_to<>());
 }

@@ -582,7 +582,7 @@ TEST_CASE("evaluate, train: images of another number of channels, and classes of
   int right = 0;
   const TrainAndTest data = image_data(mnist, preprocess, 3, IfOther::convert);
   for (Index i = 0; i < 10; ++i)
-    right += argmax(color(to_tensor(data.test.image(i), data.test.preprocess)).value())[0] == labels[i];
+    right += argmax(color(to_tensor(data.test.image(i), data.test.preprocess)).value()) == labels[i];
   CHECK(contains(r.output, "accuracy  " + std::to_string(right / 10.0).substr(0, 6) + "\n"));
 
   const Result tuned = run(program("train") + " --finetune " + f.path("color.safetensors") + " --data " +

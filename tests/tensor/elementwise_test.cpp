@@ -37,7 +37,8 @@ const Binary binaries[] = {
     {operator<=, [](double a, double b) { return double(a <= b); }},
     {operator>, [](double a, double b) { return double(a > b); }},
     {operator>=, [](double a, double b) { return double(a >= b); }},
-    {eq, [](double a, double b) { return double(a == b); }},
+    {[](Tensor a, Tensor b) { return eq(std::move(a), std::move(b)); },
+     [](double a, double b) { return double(a == b); }},
     {ne, [](double a, double b) { return double(a != b); }},
 };
 

@@ -10,11 +10,13 @@
 #include "apps/common/command_line.h"
 #include "apps/common/model_flags.h"
 #include "data/drawing/canvas.h"
+#include "data/drawing/color_scale.h"
 #include "data/drawing/contact_sheet.h"
 #include "data/files/write_file.h"
 #include "data/images/codec.h"
 #include "nn/models/attention_maps.h"
 #include "tensor/functions.h"
+#include "tensor/text.h"
 #include "tensor/threads.h"
 
 using namespace bobbin;
@@ -23,22 +25,27 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Settings {
-  std::string model, picture, output_dir = ".";
+  std::string model;
+  std::vector<std::string> pictures;
+  std::string output_dir = ".";
   ModelFileOptions options;
-  double opacity = 0.6;
+  double opacity = 0.7;
   int threads = default_threads();
 };
 
 Settings parse_command_line(int argc, char** argv) {
   Settings s;
   CLI::App app(
-      "Draws the attention maps of a Vision Transformer over an image. NAME-attention.png: the attention of the class "
-      "token (with average pooling, the mean over the patches), one row per block and one column per head. "
-      "NAME-rollout.png: attention rollout over all blocks.",
+      "Draws where a Vision Transformer looks: how much of its attention the class token gives to each patch (with "
+      "average pooling, the patches on average). NAME-attention.png: a row for each block of each picture, with the "
+      "picture, the mean of the block's heads, and each head. NAME-rollout.png: a row for each picture, with the mean "
+      "of the heads in each block, and attention rollout (Abnar and Zuidema, 2020): how much of the class token, "
+      "after the last block, comes from each patch. NAME is the first picture's. A file "
+      "has one scale of colours for all that is attention, and one for rollout; both are drawn below.",
       "attention");
   command_line::add_model(app, s.model, s.options);
   app.option_defaults()->always_capture_default();
-  app.add_option("IMAGE", s.picture, "picture file")->required();
+  app.add_option("IMAGE", s.pictures, "picture files")->required();
   app.add_option("--output-dir", s.output_dir, "folder for the two pictures");
   app.add_option("--opacity", s.opacity, "opacity of the maps over the image, 0 to 1")
       ->check(command_line::within(0, 1));
@@ -47,26 +54,82 @@ Settings parse_command_line(int argc, char** argv) {
   return s;
 }
 
-// What is drawn for each head: no larger than it will be shown. A small picture is enlarged by a whole factor, so that
-// a map on it is smooth and the picture's pixels stay what they are.
+constexpr Index text_scale = 2, usual_side = 224, letters_in_line = 18;
+
+// What is drawn for each map: no larger than it will be shown. A small picture is enlarged by a whole factor, so that
+// its pixels stay what they are.
 Image tile_of(Image whole) {
   const Image picture = thumbnail(std::move(whole), largest_tile);
-  const Index scale = std::max<Index>(1, 160 / std::max(picture.height, picture.width));
+  const Index scale = std::max<Index>(1, usual_side / std::max(picture.height, picture.width));
   Image large = blank(picture.height * scale, picture.width * scale);
   paste(large, 0, 0, picture, scale);
   return large;
 }
 
-// A row for each block, a column for each head. maps: (1, heads, T, T) of each block.
-Image draw_heads(const Image& picture, const std::vector<Tensor>& maps, const ViT& model, double opacity) {
+// A long name goes on in the next line.
+std::string in_lines(std::string text) {
+  for (std::size_t at = letters_in_line; at < text.size(); at += letters_in_line + 1) text.insert(at, "\n");
+  return text;
+}
+
+Image beside(const Image& left, const Image& right) {
+  const Index x = left.width + (left.width > 0 ? 24 : 0);
+  Image both = blank(std::max(left.height, right.height), x + right.width);
+  paste(both, 0, 0, left);
+  paste(both, x, 0, right);
+  return both;
+}
+
+// A row of a sheet: a picture, and maps (h, w) of shares over it, each drawn in the colours of one of the sheet's
+// scales.
+struct Map {
+  std::size_t scale;
+  Tensor shares;
+  std::string caption;
+};
+struct Row {
+  Image picture;
+  std::string caption;
+  std::vector<Map> maps;
+};
+
+// From 0 to where no more than one share in a hundred lies beyond, in one colour; what text then says.
+Axis axis_for(const std::vector<Row>& rows, std::size_t scale, std::string& text) {
+  std::vector<real> shares;
+  for (const Row& row : rows)
+    for (const Map& map : row.maps)
+      if (map.scale == scale)
+        for (const real share : map.shares.values()) shares.push_back(share);
+  std::sort(shares.begin(), shares.end());
+  const Axis axis = axis_of(0, shares[(shares.size() - 1) * 99 / 100], 5);
+  if (shares.back() > axis.end)
+    text += format(",\none colour from %.3g%% to %.3g%%", 100 * axis.end, 100 * shares.back());
+  return axis;
+}
+
+// The rows with, for each scale, a legend of this text.
+Image draw(const std::vector<Row>& rows, std::vector<std::string> texts, double opacity) {
+  std::vector<Axis> axes;
+  Image legends = blank(0, 0);
+  for (std::size_t scale = 0; scale < texts.size(); ++scale) {
+    axes.push_back(axis_for(rows, scale, texts[scale]));
+    legends = beside(legends, color_scale(axes[scale], opacity, texts[scale]));
+  }
   std::vector<Image> tiles;
   std::vector<std::string> captions;
-  for (std::size_t block = 0; block < maps.size(); ++block)
-    for (Index head = 0; head < model.config.num_heads; ++head) {
-      tiles.push_back(overlay(picture, over_patches(maps[block][0][head], model), opacity));
-      captions.push_back("block " + std::to_string(block) + ", head " + std::to_string(head));
+  for (const Row& row : rows) {
+    tiles.push_back(row.picture), captions.push_back(row.caption);
+    for (const Map& map : row.maps) {
+      tiles.push_back(overlay(row.picture, map.shares, axes[map.scale].end, opacity));
+      captions.push_back(map.caption);
     }
-  return contact_sheet(tiles, captions, model.config.num_heads);
+  }
+  return contact_sheet(tiles, captions, static_cast<Index>(rows[0].maps.size()) + 1, text_scale, legends);
+}
+
+std::string number_of(std::size_t number, std::size_t count) { return format("%zu of %zu", number + 1, count); }
+std::string counted(std::size_t count, const char* what) {
+  return format("%zu %s%s", count, what, count == 1 ? "" : "s");
 }
 
 }  // namespace
@@ -81,27 +144,55 @@ int main(int argc, char** argv) try {
         ", which has no attention to draw: needs a Vision Transformer");
   ViT& model = *vit;
 
-  const Index heads = static_cast<Index>(model.blks.size()) * model.config.num_heads;
-  check(heads <= 1000, "attention", s.model, " has ", heads, " attention heads; a picture has room for 1000");
-  const std::string name = fs::path(s.picture).stem().string();
+  const std::size_t blocks = model.blks.size(), heads = static_cast<std::size_t>(model.config.num_heads);
+  const std::size_t tiles = s.pictures.size() * blocks * (heads + 2);
+  check(tiles <= 1000, "attention", s.pictures.size(), " pictures, ", blocks, " blocks and ", heads,
+        " attention heads are ", tiles, " pictures in one, which has room for 1000: give fewer pictures");
+  const std::string name = fs::path(s.pictures[0]).stem().string();
   const fs::path heads_file = fs::path(s.output_dir) / (name + "-attention.png"),
                  rollout_file = fs::path(s.output_dir) / (name + "-rollout.png");
   make_folder(s.output_dir);  // before the work
   for (const fs::path& file : {heads_file, rollout_file}) check_can_write(file);
 
-  const Image original = read_image(s.picture, model.config.num_channels, !classifier.preprocess.no_exif);
-  const Image picture = tile_of(fit(original, classifier.preprocess));
-  const Tensor X = to_tensor(original, classifier.preprocess);  // (1, C, H, W)
-  const Tensor probabilities = classifier.probabilities(model(X).value());
-  const auto best = static_cast<std::size_t>(argmax(probabilities));
-  const std::string answer = classifier.class_names[best];
-  const std::vector<Tensor> maps = attention_maps(model, X);
-  const Tensor rollout = over_patches(attention_rollout(maps)[0], model);
+  constexpr std::size_t attention = 0, rollout = 1;  // the scales
+  std::vector<Row> in_heads, in_all;
+  std::string answers;
+  for (const std::string& file : s.pictures) {
+    const Image original = read_image(file, model.config.num_channels, !classifier.preprocess.no_exif);
+    const Tensor X = to_tensor(original, classifier.preprocess);  // (1, C, H, W)
+    const Tensor probabilities = classifier.probabilities(model(X).value());
+    const auto best = static_cast<std::size_t>(argmax(probabilities));
+    const double probability = probabilities.values()[best];
+    answers += file + ": " + classifier.class_names[best] + format(", %.4f\n", probability);
 
-  write_png(heads_file, draw_heads(picture, maps, model, s.opacity));
-  write_png(rollout_file, contact_sheet({picture, overlay(picture, rollout, s.opacity)}, {answer, "rollout"}, 2));
-  std::printf("%s: %s, %.4f\n%s\n%s\n", s.picture.c_str(), answer.c_str(), double{probabilities.values()[best]},
-              heads_file.c_str(), rollout_file.c_str());
+    const Row begin{tile_of(fit(original, classifier.preprocess)),
+                    in_lines(classifier.class_names[best]) + format("\n%.0f%%", 100 * probability),
+                    {}};
+    in_all.push_back(begin);
+    const std::vector<Tensor> maps = attention_maps(model, X);  // (1, heads, T, T) of each block
+    for (std::size_t block = 0; block < blocks; ++block) {
+      const std::string caption = "block " + number_of(block, blocks) + "\n";
+      const Map mean_map{attention, over_patches(mean(maps[block], 1)[0], model),
+                         caption + "mean of " + counted(heads, "head")};
+      in_all.back().maps.push_back(mean_map);
+      in_heads.push_back(begin);
+      in_heads.back().maps.push_back(mean_map);
+      for (std::size_t head = 0; head < heads; ++head)
+        in_heads.back().maps.push_back({attention, over_patches(maps[block][0][static_cast<Index>(head)], model),
+                                        caption + "head " + number_of(head, heads)});
+    }
+    in_all.back().maps.push_back(
+        {rollout, over_patches(attention_rollout(maps)[0], model), "rollout\nof " + counted(blocks, "block")});
+  }
+
+  const bool token = model.config.pool == Pool::token;
+  const std::string looks = token ? "A patch's share of the attention\nof the class token"
+                                  : "A patch's share of the attention\nof the patches, on average",
+                    is_made_of = token ? "Rollout: its share of what the class\ntoken is after the last block"
+                                       : "Rollout: its share of what the patches\nare at the end, on average";
+  write_png(heads_file, draw(in_heads, {looks}, s.opacity));
+  write_png(rollout_file, draw(in_all, {looks, is_made_of}, s.opacity));
+  std::printf("%s%s\n%s\n", answers.c_str(), heads_file.c_str(), rollout_file.c_str());
   command_line::check_printed();
   return 0;
 } catch (const std::exception& error) {

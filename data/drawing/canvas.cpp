@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "data/drawing/font.h"
-#include "data/images/resize.h"
 #include "tensor/check.h"
 
 namespace bobbin {
@@ -36,19 +35,6 @@ bool has_point(char letter, int x, int y) {
 
 std::uint8_t mix(std::uint8_t a, std::uint8_t b, double share_of_b) {
   return static_cast<std::uint8_t>(std::lround(a + (b - a) * share_of_b));
-}
-
-// The numbers of a map as bytes, the lowest as 0, the highest as 255.
-std::vector<std::uint8_t> to_bytes(const Tensor& map) {
-  const std::vector<real> numbers = map.values();
-  check(std::all_of(numbers.begin(), numbers.end(), [](real v) { return std::isfinite(v); }), "overlay",
-        "the map holds numbers that are not finite");
-  const auto [low, high] = std::minmax_element(numbers.begin(), numbers.end());
-  const double begin = *low, range = double{*high} - double{*low};
-  std::vector<std::uint8_t> bytes;
-  for (const real number : numbers)
-    bytes.push_back(range > 0 ? static_cast<std::uint8_t>(std::lround(255 * ((number - begin) / range))) : 0);
-  return bytes;
 }
 
 }  // namespace
@@ -111,12 +97,12 @@ Image turned_left(const Image& picture) {
   return turned;
 }
 
-Color viridis(double number) {
+Color inferno(double number) {
   // Every 15th of matplotlib's 256 colours. Between two of them a straight line is at most 5 levels off.
-  constexpr Color colors[] = {{68, 1, 84},    {72, 23, 105},  {71, 42, 122},  {67, 61, 132},  {61, 78, 138},
-                              {53, 94, 141},  {46, 109, 142}, {41, 123, 142}, {35, 137, 142}, {31, 151, 139},
-                              {33, 165, 133}, {46, 179, 124}, {70, 192, 111}, {101, 203, 94}, {137, 213, 72},
-                              {176, 221, 47}, {216, 226, 25}, {253, 231, 37}};
+  constexpr Color colors[] = {{0, 0, 4},      {10, 7, 34},     {30, 12, 69},   {56, 9, 98},   {81, 14, 108},
+                              {105, 22, 110}, {128, 31, 108},  {152, 39, 102}, {176, 49, 91}, {198, 61, 77},
+                              {217, 77, 61},  {233, 97, 43},   {244, 121, 24}, {250, 148, 7}, {252, 176, 20},
+                              {248, 205, 55}, {242, 234, 105}, {252, 255, 164}};
   constexpr auto last = static_cast<double>(std::size(colors) - 1);
   const double at = std::clamp(number, 0.0, 1.0) * last, begin = std::min(std::floor(at), last - 1);
   const Color &a = colors[static_cast<std::size_t>(begin)], &b = colors[static_cast<std::size_t>(begin) + 1];
@@ -124,21 +110,27 @@ Color viridis(double number) {
   return {mix(a.red, b.red, share), mix(a.green, b.green, share), mix(a.blue, b.blue, share)};
 }
 
-Image overlay(const Image& picture, const Tensor& map, double opacity) {
+Image overlay(const Image& picture, const Tensor& map, double highest, double opacity) {
   check(map.rank() == 2 && map.size() > 0, "overlay", "the map must have the shape (h, w), got ", map.shape());
+  check(std::isfinite(highest) && highest > 0, "overlay", "the highest number must be positive, got ", highest);
   check(opacity >= 0 && opacity <= 1, "overlay", "opacity must be from 0 to 1, got ", opacity);
-  const std::vector<std::uint8_t> levels =
-      resize(to_bytes(map), {map.shape()[0], map.shape()[1]}, {picture.height, picture.width});
+  const std::vector<real> numbers = map.values();
+  check(std::all_of(numbers.begin(), numbers.end(), [](real v) { return std::isfinite(v); }), "overlay",
+        "the map holds numbers that are not finite");
+  const Index rows = map.shape()[0], columns = map.shape()[1];
   Image result = blank(picture.height, picture.width);
   paste(result, 0, 0, picture);
-  for (std::size_t i = 0; i < levels.size(); ++i) {
-    const Color color = viridis(levels[i] / 255.0);
-    const std::uint8_t over[] = {color.red, color.green, color.blue};
-    for (std::size_t c = 0; c < 3; ++c) {
-      std::uint8_t& byte = result.bytes[c * levels.size() + i];
-      byte = mix(byte, over[c], opacity);
+  const Index area = picture.height * picture.width;
+  std::uint8_t *red = result.bytes.data(), *green = red + area, *blue = green + area;
+  for (Index y = 0, at = 0; y < picture.height; ++y)
+    for (Index x = 0; x < picture.width; ++x, ++at) {
+      const Index in_map = y * rows / picture.height * columns + x * columns / picture.width;
+      const Color color = inferno(numbers[static_cast<std::size_t>(in_map)] / highest);
+      const auto grey = static_cast<std::uint8_t>(std::lround(.299 * red[at] + .587 * green[at] + .114 * blue[at]));
+      red[at] = mix(grey, color.red, opacity);
+      green[at] = mix(grey, color.green, opacity);
+      blue[at] = mix(grey, color.blue, opacity);
     }
-  }
   return result;
 }
 

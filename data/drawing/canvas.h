@@ -35,12 +35,14 @@ Size2 text_size(const std::string& text, Index scale = 1);
 /// The picture turned to the left by 90 degrees: text in it runs upwards.
 Image turned_left(const Image& picture);
 
-/// The colours of a map of numbers, from 0 to 1: matplotlib's viridis, from dark blue over green to yellow.
-Color viridis(double number);
+/// The colours of a map of numbers, from 0 to 1: matplotlib's inferno, from black over purple, red and orange to light
+/// yellow. It grows evenly lighter, also in grey and to eyes that do not tell red from green.
+Color inferno(double number);
 
-/// The picture, grey or in colours, with a map of numbers (h, w) over it, smoothly enlarged to the picture's size. The
-/// map is drawn in viridis from its lowest to its highest number and covers the picture by `opacity`, from 0 to 1.
-/// Throws Error unless the map has two axes and is finite.
-Image overlay(const Image& picture, const Tensor& map, double opacity = 0.5);
+/// The picture in grey (ITU-R 601's luma) with a map of numbers (h, w) over it, each number over its part of the
+/// picture, as a patch lies (of more numbers than pixels, as many as there are pixels). The map is drawn in inferno
+/// from 0 to `highest`; what lies beyond, as the nearer of them. It covers the picture by `opacity`, from 0 to 1.
+/// Throws Error unless the map has two axes and is finite, and `highest` is positive.
+Image overlay(const Image& picture, const Tensor& map, double highest, double opacity);
 
 }  // namespace bobbin

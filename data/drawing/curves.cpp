@@ -7,6 +7,7 @@
 #include <iterator>
 #include <string_view>
 
+#include "data/drawing/axis.h"
 #include "tensor/text.h"
 
 namespace bobbin {
@@ -107,27 +108,6 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-// 1, 2 or 5 times a power of ten: the smallest that is not below `least`.
-double round_step(double least) {
-  const double power = std::pow(10, std::floor(std::log10(least)));
-  for (const double factor : {1, 2, 5})
-    if (factor * power >= least) return factor * power;
-  return 10 * power;
-}
-
-// Numbers from begin to end, with ticks at multiples of step, of which begin is one.
-struct Axis {
-  double begin, end, step;
-
-  double part(double value) const { return (value - begin) / (end - begin); }
-  std::vector<double> ticks() const {
-    const int count = static_cast<int>((end - begin) / step + 1.000001);
-    std::vector<double> all;
-    for (int i = 0; i < count; ++i) all.push_back((std::round(begin / step) + i) * step);
-    return all;
-  }
-};
-
 Axis epochs_axis(const std::vector<Curves>& runs) {
   double last = 1;
   for (const Curves& run : runs)
@@ -135,13 +115,6 @@ Axis epochs_axis(const std::vector<Curves>& runs) {
       for (const auto& point : run.*q.points)
         if (drawable(point)) last = std::max(last, std::ceil(point.first));
   return {0, last, round_step(std::max(1.0, last / 10))};
-}
-
-// Wide enough for both values, from one tick to another.
-Axis values_axis(double low, double high) {
-  if (low == high) low = std::min(low, 0.0), high = std::max(high, 1.0);
-  const double step = round_step((high - low) / 8);
-  return {step * std::floor(low / step + 1e-6), step * std::ceil(high / step - 1e-6), step};
 }
 
 class Picture {
@@ -246,14 +219,13 @@ std::string curves_svg(const std::vector<Curves>& runs) {
   const Axis epochs = epochs_axis(runs);
 
   Picture picture;
-  picture.axes(epochs, values_axis(0, one ? std::max(loss_end, best) : loss_end),
-               one ? Label(runs[0].name).text : "loss",
+  picture.axes(epochs, axis_of(0, one ? std::max(loss_end, best) : loss_end), one ? Label(runs[0].name).text : "loss",
                losses.empty() ? "no epoch is finished"
                : spike        ? format("losses up to %.3g are cut off", worst)
                               : "");
   for (std::size_t q = 0; q < std::size(quantities); ++q) {
     if (!one && quantities[q].points == &Curves::val_acc)
-      picture.axes(epochs, values_axis(lowest(accuracies), best), "accuracy", "");
+      picture.axes(epochs, axis_of(lowest(accuracies), best), "accuracy", "");
     for (std::size_t r = 0; r < runs.size(); ++r)
       picture.curve(runs[r].*quantities[q].points, colors[(one ? q : r) % std::size(colors)], quantities[q].dashes);
     picture.legend(quantities[q].name, one ? colors[q] : grey, quantities[q].dashes);

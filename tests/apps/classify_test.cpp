@@ -10,8 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "data/drawing/axis.h"
+#include "data/drawing/canvas.h"
 #include "data/images/codec.h"
 #include "data/sets/open.h"
+#include "nn/models/attention_maps.h"
 #include "nn/models/vit.h"
 #include "nn/pretrained/model_file.h"
 #include "tensor/functions.h"
@@ -196,24 +199,108 @@ TEST_CASE("evaluate: photographs as large as cameras make them are thumbnails am
   CHECK(sheet.width < 9 * 530);
 }
 
-TEST_CASE("attention: a picture of all heads, and one of the rollout") {
-  const Fixture f;
-  const Result r = run(program("attention") + " " + f.path("model.safetensors") + " " + f.path("a.png") +
-                       " --output-dir " + f.path("new/folder"));
+TEST_CASE("attention: the picture, each head, their mean, the rollout, and what the colours mean") {
+  Fixture f;
+  const Result r = run(program("attention") + " " + f.path("model.safetensors") + " " + f.path("a.png") + " " +
+                       f.path("b.JPG") + " --output-dir " + f.path("new/folder") + " --opacity 0.5");
   INFO(r.output);
-  CHECK(r.status == 0);
+  REQUIRE(r.status == 0);
   CHECK(r.output.starts_with(f.path("a.png") + ": "));
+  CHECK(contains(r.output, "\n" + f.path("b.JPG") + ": "));
   const Image heads = read_image(f.folder / "new/folder/a-attention.png", 3);
   const Image rollout = read_image(f.folder / "new/folder/a-rollout.png", 3);
-  CHECK(heads.width > 2 * 160);   // two heads
-  CHECK(heads.height > 3 * 160);  // three blocks
-  CHECK(rollout.height * 3 < heads.height + 100);
-  // Each head looks elsewhere.
-  const auto tile = [&](Index x) {
-    return std::vector<std::uint8_t>(heads.bytes.begin() + 50 * heads.width + x,
-                                     heads.bytes.begin() + 50 * heads.width + x + 100);
+  CHECK(!fs::exists(f.folder / "new/folder/b-rollout.png"));
+
+  // Tiles of 224 pixels, 8 apart, below each two lines of text of 20 pixels and 16 more; and the legend.
+  constexpr Index tile = 224, right = 232, down = 280;
+  CHECK(heads.width == 4 * right + 8);  // the picture, the mean, two heads
+  CHECK(rollout.width == 5 * right + 8);
+  for (const Index height : {heads.height - 6 * down, rollout.height - 2 * down}) {
+    CHECK(height >= 8 + 110 + 8);
+    CHECK(height <= 8 + 130 + 8);
+  }
+
+  const auto axis_for = [](std::vector<real> shares) {  // as far as 99 of 100
+    std::sort(shares.begin(), shares.end());
+    return axis_of(0, shares[(shares.size() - 1) * 99 / 100], 5);
   };
-  CHECK(tile(20) != tile(heads.width / 2 + 20));
+  const auto is_tile = [&](const Image& sheet, Index row, Index column, const Image& want) {
+    bool same = true;
+    for (Index c = 0; c < 3; ++c)
+      for (Index y = 0; y < tile; ++y)
+        for (Index x = 0; x < tile; ++x)
+          same = same && sheet.bytes[static_cast<std::size_t>((c * sheet.height + 8 + row * down + y) * sheet.width +
+                                                              8 + column * right + x)] ==
+                             want.bytes[static_cast<std::size_t>((c * tile + y) * tile + x)];
+    return same;
+  };
+  struct Maps {
+    Image picture;
+    std::vector<Tensor> means, heads;
+    Tensor rollout;
+  };
+  std::vector<Maps> all;
+  std::vector<real> in_heads, in_means, in_rollout;
+  const auto add = [](std::vector<real>& shares, const Tensor& map) {
+    for (const real share : map.values()) shares.push_back(share);
+  };
+  for (const char* name : {"a.png", "b.JPG"}) {
+    const Image original = read_image(f.folder / name, 1);
+    const std::vector<Tensor> maps = attention_maps(f.model, to_tensor(original, f.preprocess));
+    Maps m{blank(tile, tile), {}, {}, over_patches(attention_rollout(maps)[0], f.model)};
+    paste(m.picture, 0, 0, fit(original, f.preprocess), 28);
+    add(in_rollout, m.rollout);
+    for (const Tensor& map : maps) {
+      m.means.push_back(over_patches(mean(map, 1)[0], f.model));
+      add(in_means, m.means.back());
+      add(in_heads, m.means.back());
+      for (Index head = 0; head < 2; ++head) {
+        m.heads.push_back(over_patches(map[0][head], f.model));
+        add(in_heads, m.heads.back());
+      }
+    }
+    all.push_back(m);
+  }
+  const double end_of_heads = axis_for(in_heads).end, end_of_means = axis_for(in_means).end,
+               end_of_rollout = axis_for(in_rollout).end;
+  for (Index p = 0; p < 2; ++p) {
+    CAPTURE(p);
+    const Maps& m = all[static_cast<std::size_t>(p)];
+    const auto over = [&](const Tensor& map, double end) { return overlay(m.picture, map, end, 0.5); };
+    CHECK(is_tile(rollout, p, 0, m.picture));
+    CHECK(is_tile(rollout, p, 4, over(m.rollout, end_of_rollout)));
+    for (Index block = 0; block < 3; ++block) {
+      CAPTURE(block);
+      const auto at = static_cast<std::size_t>(block);
+      CHECK(is_tile(rollout, p, 1 + block, over(m.means[at], end_of_means)));
+      CHECK(is_tile(heads, 3 * p + block, 0, m.picture));
+      CHECK(is_tile(heads, 3 * p + block, 1, over(m.means[at], end_of_heads)));
+      for (std::size_t head = 0; head < 2; ++head)
+        CHECK(is_tile(heads, 3 * p + block, 2 + static_cast<Index>(head), over(m.heads[2 * at + head], end_of_heads)));
+    }
+  }
+
+  std::string many = program("attention") + " " + f.path("model.safetensors");
+  for (int i = 0; i < 84; ++i) many += " " + f.path("a.png");
+  const Result refused = run(many + " --output-dir " + f.path("new/folder"));
+  CHECK(refused.status == 1);
+  CHECK(contains(refused.output, "84 pictures, 3 blocks and 2 attention heads are 1008 pictures in one"));
+}
+
+TEST_CASE("attention: pictures of one pixel, of very many, and a class with a very long name") {
+  Fixture f;
+  write_classifier(f.folder / "long.safetensors", f.model, {std::string(300, 'm'), std::string(300, 'n'), "\xc3\xb6"},
+                   f.preprocess);
+  write_png(f.folder / "one.png", {1, 1, 1, {200}});
+  write_png(f.folder / "wide.png", {1, 1, 4096, std::vector<std::uint8_t>(4096, 200)});
+  for (const char* name : {"one", "wide"}) {
+    const Result r = run(program("attention") + " " + f.path("long.safetensors") + " " + f.path(name) +
+                         ".png --output-dir " + f.path("out"));
+    INFO(r.output);
+    CHECK(r.status == 0);
+    const Image sheet = read_image(f.folder / "out" / (std::string(name) + "-rollout.png"), 3);
+    CHECK(sheet.width == 5 * 232 + 8);  // the name makes no tile wider
+  }
 }
 
 TEST_CASE("train, classify, evaluate, attention: each of the models, by its name") {

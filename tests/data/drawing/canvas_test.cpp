@@ -3,8 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
+#include "data/drawing/axis.h"
+#include "data/drawing/color_scale.h"
 #include "data/drawing/confusion.h"
 #include "data/drawing/contact_sheet.h"
 #include "tests/helpers.h"
@@ -110,34 +113,120 @@ TEST_CASE("canvas: turned to the left") {
   CHECK(turned.bytes == std::vector<std::uint8_t>{3, 6, 2, 5, 1, 4});
 }
 
-TEST_CASE("canvas: viridis, against matplotlib's table") {
-  const int table[][4] = {{0, 68, 1, 84},      {7, 70, 11, 94},     {37, 70, 51, 127},
-                          {100, 42, 118, 142}, {128, 33, 145, 140}, {187, 84, 197, 104},
-                          {222, 168, 219, 52}, {250, 241, 229, 29}, {255, 253, 231, 37}};
+TEST_CASE("canvas: inferno, against matplotlib's table") {
+  const int table[][4] = {{0, 0, 0, 4},        {7, 3, 2, 16},        {37, 41, 11, 85},
+                          {100, 144, 37, 104}, {128, 188, 55, 84},   {187, 248, 133, 15},
+                          {222, 249, 199, 47}, {250, 245, 249, 146}, {255, 252, 255, 164}};
   for (const auto& want : table) {
-    const Color got = viridis(want[0] / 255.0);
+    const Color got = inferno(want[0] / 255.0);
     CHECK(std::abs(got.red - want[1]) <= 5);
     CHECK(std::abs(got.green - want[2]) <= 5);
     CHECK(std::abs(got.blue - want[3]) <= 5);
   }
-  CHECK(viridis(-3).red == 68);
-  CHECK(viridis(3).red == 253);
+  CHECK(inferno(-3).blue == 4);
+  CHECK(inferno(3).red == 252);
+  // Seen in grey, more is lighter.
+  const auto luma = [](const Color& color) { return .299 * color.red + .587 * color.green + .114 * color.blue; };
+  for (int i = 1; i < 64; ++i) CHECK(luma(inferno(i / 63.0)) > luma(inferno((i - 1) / 63.0)));
 }
 
 TEST_CASE("canvas: a map over a picture") {
   const Image picture{1, 4, 4, std::vector<std::uint8_t>(16, 100)};
-  const Tensor map({2, 2}, {-7, -7, 3, 3});
-  const Image none = overlay(picture, map, 0), all = overlay(picture, map, 1), half = overlay(picture, map, 0.5);
+  const Tensor map({2, 2}, {-7, 0, 1.5, 3});
+  const Image none = overlay(picture, map, 3, 0), all = overlay(picture, map, 3, 1),
+              half = overlay(picture, map, 3, 0.5);
   CHECK(at(none, 2, 2) == Levels{100, 100, 100});
-  CHECK(at(all, 1, 0) == Levels{68, 1, 84});
-  CHECK(at(all, 1, 3) == Levels{253, 231, 37});
-  CHECK(at(half, 1, 0) == Levels{84, 51, 92});  // (100 + 68) / 2, (100 + 1) / 2 and (100 + 84) / 2
-  CHECK(at(overlay(picture, Tensor::full({3, 5}, 2), 1), 3, 3) == Levels{68, 1, 84});
-  CHECK(fails([&] { overlay(picture, Tensor({1, 2}, {0, NAN})); }, {"not finite"}));
-  CHECK(fails([&] { overlay(picture, Tensor::ones({4})); }, {"(4)"}));
-  CHECK(fails([&] { overlay(picture, map, 1.5); }, {"1.5"}));
+  const Levels lowest{0, 0, 4}, highest{252, 255, 164};
+  for (Index y = 0; y < 2; ++y)  // a number over each quarter
+    for (Index x = 0; x < 2; ++x) {
+      CHECK(at(all, x, y) == lowest);
+      CHECK(at(all, x + 2, y) == lowest);
+      CHECK(at(all, x, y + 2) == Levels{187, 55, 84});  // half of 3: matplotlib's inferno(.5) is 188, 55, 84
+      CHECK(at(all, x + 2, y + 2) == highest);
+    }
+  CHECK(at(half, 1, 0) == Levels{50, 50, 52});
+  CHECK(at(half, 3, 3) == Levels{176, 178, 132});  // (100 + 252) / 2, (100 + 255) / 2 and (100 + 164) / 2
+  CHECK(at(overlay(picture, map, 1.5, 1), 0, 2) == highest);
+  CHECK(at(overlay(picture, map, 1.5, 1), 2, 2) == highest);  // beyond the end
+  CHECK(overlay(picture, Tensor::zeros({3, 5}), 1, 1).bytes == blank(4, 4, {0, 0, 4}).bytes);
+  // Of colours the luma: .299·200 + .587·100 + .114·50 = 124.2.
+  const Image color{3, 1, 1, {200, 100, 50}};
+  CHECK(at(overlay(color, map, 3, 0), 0, 0) == Levels{124, 124, 124});
+
+  // Of any size, the picture or the map.
+  CHECK(at(overlay(color, Tensor::full({3, 5}, 1), 1, 1), 0, 0) == highest);
+  const Image wide{1, 1, 4096, std::vector<std::uint8_t>(4096, 100)};
+  const Image over_wide = overlay(wide, Tensor({1, 3}, {0, 1, 0}), 1, 1);
+  CHECK(at(over_wide, 1365, 0) == lowest);  // 4096 / 3 = 1365.3
+  CHECK(at(over_wide, 1366, 0) == highest);
+  CHECK(at(over_wide, 2730, 0) == highest);
+  CHECK(at(over_wide, 2731, 0) == lowest);
+  CHECK(overlay(Image{1, 0, 0, {}}, map, 1, 1).bytes.empty());
+
+  CHECK(fails([&] { overlay(picture, Tensor({1, 2}, {0, NAN}), 1, 1); }, {"not finite"}));
+  CHECK(fails([&] { overlay(picture, Tensor({1, 2}, {0, INFINITY}), 1, 1); }, {"not finite"}));
+  CHECK(fails([&] { overlay(picture, Tensor::ones({4}), 1, 1); }, {"(4)"}));
+  CHECK(fails([&] { overlay(picture, map, 1, 1.5); }, {"1.5"}));
+  for (const double end : {0.0, -2.0, double{NAN}, double{INFINITY}})
+    CHECK(fails([&] { overlay(picture, map, end, 1); }, {"must be positive"}));
   Image grey = picture;
   CHECK(fails([&] { fill(grey, 0, 0, 1, 1, black); }, {"3 channels"}));
+}
+
+TEST_CASE("color_scale: the colours as on black and on white, a number at each tick, and what it is about") {
+  const Axis axis = axis_of(0, 0.073, 5);
+  CHECK(axis.ticks().size() == 5);  // 0, 2, 4, 6 and 8 %
+  const std::string text = "share of the whole,\nin percent";
+  const Image scale = color_scale(axis, 0.7, text);
+  CHECK(scale.width == 400 + 2 * 12);  // the bar, half of the last number, and as much again
+  CHECK(scale.height == 32 + 6 + 6 + 20 + 6 + 2 * 20);
+  for (Index x : {0, 133, 399}) {
+    const Color color = inferno(x / 399.0);
+    const auto over = [&](int ground) {
+      const auto level = [&](int over_it) { return static_cast<int>(std::lround(ground + (over_it - ground) * 0.7)); };
+      return Levels{level(color.red), level(color.green), level(color.blue)};
+    };
+    for (Index y : {0, 15}) CHECK(at(scale, x, y) == over(0));
+    for (Index y : {16, 31}) CHECK(at(scale, x, y) == over(255));
+  }
+  // All that is black: the ticks, the numbers and the text.
+  Image want = blank(scale.height, scale.width);
+  const Index ticks[] = {0, 100, 200, 299, 399};
+  for (int i = 0; i < 5; ++i) {
+    fill(want, ticks[i], 32, 1, 6, black);
+    draw_text(want, std::max<Index>(ticks[i] - 12, 0), 44, std::to_string(2 * i) + "%", black, 2);
+  }
+  draw_text(want, 0, 70, text, black, 2);
+  const auto below_bar = [](const Image& image) {
+    return as_text(image).substr(static_cast<std::size_t>(32 * (image.width + 1)));
+  };
+  CHECK(below_bar(scale) == below_bar(want));
+
+  CHECK(color_scale(axis, 0, "").height == scale.height - 20);
+  CHECK(color_scale(axis, 1, std::string(100, 'm')).width == 1200);
+  for (const double end : {1e-30, 1e-7, 0.999, 1.0, 12345.0}) {  // no number is cut off
+    const Image any = color_scale(axis_of(0, end, 5), 1, "");
+    bool clear = true;
+    for (Index y = 44; y < 64; ++y) clear = clear && at(any, any.width - 1, y) == is_white;
+    CHECK(clear);
+  }
+  CHECK(fails([&] { color_scale({0, 0, 1}, 1, ""); }, {"from 0 to 0"}));
+  CHECK(fails([&] { color_scale({1, 2, 1}, 1, ""); }, {"from 1 to 2"}));
+  CHECK(fails([&] { color_scale(axis, 7, ""); }, {"got 7"}));
+}
+
+TEST_CASE("axis: round numbers that reach both values") {
+  const auto is = [](const Axis& got, double begin, double end, double step) {
+    CHECK(got.begin == doctest::Approx(begin));
+    CHECK(got.end == doctest::Approx(end));
+    CHECK(got.step == doctest::Approx(step));
+  };
+  is(axis_of(0, 0.073, 5), 0, 0.08, 0.02);
+  is(axis_of(0, 0.1, 5), 0, 0.1, 0.02);
+  is(axis_of(0, 1, 5), 0, 1, 0.2);
+  is(axis_of(0, 0, 5), 0, 1, 0.2);  // of nothing, something
+  is(axis_of(-3, 14), -5, 15, 5);
+  CHECK(axis_of(0, 0.3, 3).ticks() == std::vector<double>{0, 0.1, 0.2, 3 * 0.1});
 }
 
 TEST_CASE("contact_sheet: pictures of any size, in rows, with captions") {
@@ -156,7 +245,17 @@ TEST_CASE("contact_sheet: pictures of any size, in rows, with captions") {
   CHECK(at(sheet, 8, 8 + 148) == Levels{10, 10, 10});
   CHECK(at(sheet, 8 + 1, 8 + 112 + 4 + 2) == is_black);  // of the letter a
 
+  // Twice as large captions, and a picture below all.
+  const Image legend = blank(30, 500, {1, 2, 3}), with_legend = contact_sheet({small, wide}, {"a", "b"}, 2, 2, legend);
+  CHECK(with_legend.width == 500 + 2 * 8);
+  CHECK(with_legend.height == (112 + 20 + 16) + (30 + 8) + 8);
+  CHECK(at(with_legend, 8, 8 + 148) == Levels{1, 2, 3});
+  CHECK(at(with_legend, 8 + 499, 8 + 148 + 29) == Levels{1, 2, 3});
+  CHECK(at(with_legend, 8 + 499, 8 + 148 + 30) == is_white);
+  for (Index dot = 0; dot < 2; ++dot) CHECK(at(with_legend, 8 + 2 + dot, 8 + 112 + 4 + 4 + dot) == is_black);
+
   CHECK(contact_sheet({}, {}, 3).bytes.size() == 3 * 8 * 8);
+  CHECK(contact_sheet({}, {}, 3, 2, legend).width == 500 + 2 * 8);
   CHECK(fails([&] { contact_sheet({small}, {}, 3); }, {"1 pictures", "got 0"}));
   CHECK(fails([&] { contact_sheet({small}, {""}, 0); }, {"got 0"}));
 }

@@ -20,7 +20,9 @@
 #include "tensor/threads.h"
 
 // data: from files to batches
+#include "data/drawing/axis.h"
 #include "data/drawing/canvas.h"
+#include "data/drawing/color_scale.h"
 #include "data/drawing/confusion.h"
 #include "data/drawing/contact_sheet.h"
 #include "data/drawing/curves.h"

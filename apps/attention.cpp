@@ -40,12 +40,12 @@ Settings parse_command_line(int argc, char** argv) {
       "average pooling, the patches on average). NAME-attention.png: a row for each block of each picture, with the "
       "picture, the mean of the block's heads, and each head. NAME-rollout.png: a row for each picture, with the mean "
       "of the heads in each block, and attention rollout (Abnar and Zuidema, 2020): how much of the class token, "
-      "after the last block, comes from each patch. NAME is the first picture's. A file "
-      "has one scale of colours for all that is attention, and one for rollout; both are drawn below.",
+      "after the last block, comes from each patch. NAME is the first picture's. In a file all attention has the same "
+      "colours, and so has all rollout; the scales are drawn below. One number in a hundred may lie beyond their ends.",
       "attention");
   command_line::add_model(app, s.model, s.options);
-  app.option_defaults()->always_capture_default();
   app.add_option("IMAGE", s.pictures, "picture files")->required();
+  app.option_defaults()->always_capture_default();
   app.add_option("--output-dir", s.output_dir, "folder for the two pictures");
   app.add_option("--opacity", s.opacity, "opacity of the maps over the image, 0 to 1")
       ->check(command_line::within(0, 1));

@@ -103,7 +103,7 @@ Axis axis_for(const std::vector<Row>& rows, std::size_t scale, std::string& text
   std::sort(shares.begin(), shares.end());
   const Axis axis = axis_of(0, shares[(shares.size() - 1) * 99 / 100], 5);
   if (shares.back() > axis.end)
-    text += format(",\none colour from %.3g%% to %.3g%%", 100 * axis.end, 100 * shares.back());
+    text += format(",\none colour from %.3g%% to %.2g%%", 100 * axis.end, 100 * shares.back());
   return axis;
 }
 

@@ -93,7 +93,7 @@ TEST_CASE("terminal: --help of every program is as wide as the terminal, and who
     CHECK(contains(run("unset COLUMNS; " + help).output, "\nUsage: "));
   }
   CHECK(contains(run("unset COLUMNS; " + program("train") + " --help").output,
-                 "folder of Fashion-MNIST or CIFAR-10, or with one folder of images per class, also divided"));
+                 "folder of Fashion-MNIST, MNIST, KMNIST or CIFAR-10, or with one folder of images per class, also"));
 }
 
 TEST_CASE("terminal: the progress line is never wider than the terminal, also when that changes") {

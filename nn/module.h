@@ -75,7 +75,7 @@ void walk(Node& node, const F& f, const std::string& name) {
   else if constexpr (
       requires { std::size(node), node[std::size_t{0}]; } && !requires { typename Node::key_type; })
     for (std::size_t i = 0; i < std::size(node); ++i) inside(std::to_string(i), node[i]);
-  else if constexpr (requires { *node, bool(node); }) {  // an optional or a pointer
+  else if constexpr (requires { *node, bool(node); } && !std::invocable<Node&, const Var&>) {  // optional or pointer
     if (node) walk(*node, f, name);
   } else {  // ReLU has nothing to name. Where a visit() is forgotten, the first step of the optimizer tells
     static_assert(

@@ -158,6 +158,7 @@ Tensor where(const Tensor& mask, Tensor a, Tensor b) {
   const Shape shape = broadcast("where", mask.shape(), broadcast("where", a.shape(), b.shape()));
   const Tensor repeated = mask.shape() == shape ? mask : mask * Tensor::ones(shape);
   Tensor y = in_place_of(a, b, shape);
+  if (y.empty()) return y;
   const Timed timed("where", elements(repeated, a, b, y));
   backend::where(plan(shape, a.shape(), b.shape()), repeated.data(), std::as_const(a).data(), std::as_const(b).data(),
                  y.data());

@@ -230,6 +230,7 @@ Tensor index_select(const Tensor& x, int axis, const Labels& index) {
   axis = wrap("index_select", x.shape(), axis);
   check_index("index_select", index, 0, x.shape()[axis]);
   Tensor y(x.shape().with(axis, static_cast<Index>(index.size())));
+  if (y.empty()) return y;
   const Timed timed("index_select", 2 * elements(y));
   backend::index_select(x.data(), index.data(), y.data(), selection(x.shape(), axis, index));
   return y;
@@ -240,6 +241,7 @@ Tensor index_select_backward(const Tensor& dY, const Shape& shape, int axis, con
   check(dY.shape() == shape.with(axis, static_cast<Index>(index.size())), "index_select_backward", "dY ", dY.shape(),
         " are not ", index.size(), " indices along axis ", axis, " of ", shape);
   check_index("index_select_backward", index, -1, shape[axis]);
+  if (dY.empty()) return Tensor::zeros(shape);
   Tensor dX(shape);
   const Timed timed("index_select_backward", elements(dY, dX));
   backend::index_select_backward(dY.data(), index.data(), dX.data(), selection(shape, axis, index));

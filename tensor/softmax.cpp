@@ -114,9 +114,8 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdim) {
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, const CrossEntropyOptions& options) {
   const Tensor q = weighted_targets("cross_entropy", logits, targets, options);
   const Index rows = logits.shape()[0];
-  Tensor losses({rows});
-  if (logits.empty()) return mean(Tensor::zeros(losses.shape()));
-  {
+  Tensor losses = Tensor::zeros({rows});
+  if (!logits.empty()) {
     const Timed timed("cross_entropy", elements(logits, q));
     backend::cross_entropy(logits.data(), q.data(), losses.data(), rows, logits.shape()[1]);
   }
@@ -139,8 +138,8 @@ Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, const
 Tensor cross_entropy(const Tensor& logits, const Labels& labels, const CrossEntropyOptions& options) {
   const Labels counted = counted_labels("cross_entropy", logits, labels, options);
   const Tensor& w = options.weight;
-  Tensor losses({logits.shape()[0]});
-  {
+  Tensor losses = Tensor::zeros({logits.shape()[0]});
+  if (!logits.empty()) {
     const Timed timed("cross_entropy", elements(logits, losses));
     backend::cross_entropy_of_labels(logits.data(), counted.data(), w.defined() ? w.data() : nullptr,
                                      options.label_smoothing, losses.data(), losses.size(), logits.shape()[1]);
@@ -155,6 +154,7 @@ Tensor cross_entropy_backward(const Tensor& logits, const Labels& labels, const 
   const Tensor scales = for_each_row("cross_entropy_backward", dloss, logits.shape()[0], options.reduction,
                                      [&] { return sum_of_weights(counted, w); });
   Tensor dlogits(logits.shape());
+  if (dlogits.empty()) return dlogits;
   const Timed timed("cross_entropy_backward", elements(logits, dlogits));
   backend::cross_entropy_of_labels_backward(logits.data(), counted.data(), w.defined() ? w.data() : nullptr,
                                             options.label_smoothing, scales.data(), dlogits.data(), scales.size(),

@@ -56,6 +56,12 @@ TEST_CASE("an empty batch goes through every layer, forward and backward") {
   check_empty("AvgPool2d", AvgPool2d(2), images, {0, 4, 3, 3});
   check_empty("MaxPool2d", MaxPool2d(3, 2, 1, true), images, {0, 4, 4, 4});
   check_empty("AdaptiveAvgPool2d", AdaptiveAvgPool2d({2, 3}), images, {0, 4, 2, 3});
+  check_empty("RMSNorm", RMSNorm(4), {0, 5, 4}, {0, 5, 4});
+  check_empty("where and clamp",
+              Sequential([](const Var& x) { return where(x.value() > 0, clamp(x, 0, 1), pow(x, 2)); }), {0, 4}, {0, 4});
+  check_empty("maximum", Sequential([](const Var& x) { return maximum(x, abs(x)); }), {0, 4}, {0, 4});
+  Embedding embedding(7, 4, rng);
+  CHECK(embedding(Labels{}).shape() == Shape{0, 4});
   MultiHeadAttention attention(4, 2, real(0.5), true, rng);
   check_empty("MultiHeadAttention", Sequential(LayerNorm(4)), {0, 5, 4}, {0, 5, 4});
   const Var none = Tensor(Shape{0, 5, 4});
@@ -69,6 +75,11 @@ TEST_CASE("an empty batch goes through every model, whose loss of it is NaN") {
     check_empty(config.name, model, x, {0, 10});
     CHECK(std::isnan(cross_entropy(model(Tensor(x)), Labels{}).value().item()));  // the mean over nothing
   };
+  const Tensor none(Shape{0, 10});
+  CHECK(cross_entropy(none, Labels{}, {.reduction = Reduction::sum}).item() == 0);
+  CHECK(cross_entropy(none, none, {.reduction = Reduction::none}).shape() == Shape{0});
+  CHECK(std::isnan(mse_loss(none, none).value().item()));
+  CHECK(std::isnan(binary_cross_entropy_with_logits(none, none).value().item()));
   check_model(MLPConfig{.img_size = 4, .num_hiddens = 5}, {0, 1, 4, 4});
   check_model(LeNetConfig{.img_size = 12}, {0, 1, 12, 12});
   check_model(ResNetConfig<18>{.img_size = 32, .width = 8}, {0, 1, 32, 32});

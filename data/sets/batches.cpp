@@ -16,10 +16,7 @@ Batches::Batches(const ImageDataset& data, Index batch_size, std::vector<Index> 
                  const Draw& draw)
     : data_(&data), batch_size_(batch_size), order_(std::move(order)), augmentation_(augmentation), draw_(draw) {
   check(batch_size >= 1, "batches", "the batch size must be 1 or more, got ", batch_size);
-  check(augmentation.hflip >= 0 && augmentation.hflip <= 1, "batches", "hflip is a probability, from 0 to 1, got ",
-        augmentation.hflip);
-  check(augmentation.crop_padding >= 0 && augmentation.crop_padding <= 16384, "batches",
-        "crop_padding must be 0 to 16384 pixels, got ", augmentation.crop_padding);
+  check_augmentation(augmentation, "batches");
 }
 
 Index Batches::size() const {
@@ -66,8 +63,10 @@ Batches::Prepared Batches::make(Staging images, Index first, int threads) const 
       Image image = data_->image(index);
       const auto prepare = [&] {
         image = fit(std::move(image), data_->preprocess);
-        if (augmentation_.on()) image = augment(std::move(image), augmentation_, draw_, first + i);
+        if (augmentation_.on()) image = augment(std::move(image), augmentation_, draw_, first + i, index);
         to_numbers(image, data_->preprocess, out + i * numbers);
+        if (augmentation_.random_erase > 0)
+          erase(out + i * numbers, image.channels, data_->preprocess.size, augmentation_, draw_, first + i);
       };
       if (data_->files.empty())
         prepare();

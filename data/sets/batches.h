@@ -34,8 +34,8 @@ class Batches {
   };
 
  public:
-  /// `order` says which images come, and when. Image i of it is varied by block i of `draw`.
-  /// Throws Error unless the batch size is 1 or more, hflip is from 0 to 1 and crop_padding 0 or more.
+  /// `order` says which images come, and when. Image i of it is varied by the Words of i of `draw`.
+  /// Throws Error unless the batch size is 1 or more, and where check_augmentation() does.
   Batches(const ImageDataset& data, Index batch_size, std::vector<Index> order, const Augmentation& augmentation = {},
           const Draw& draw = {});
 

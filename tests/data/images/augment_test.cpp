@@ -7,6 +7,7 @@
 
 #include "data/sets/batches.h"
 #include "tests/data/files.h"
+#include "tests/golden/golden.h"
 
 using namespace bobbin;
 using namespace bobbin::test;
@@ -122,6 +123,87 @@ TEST_CASE("augment: batches vary the pictures of the same order, the same with a
   }
 }
 
+TEST_CASE("augment: flips and shifts are those of the first version, from block i of the draw") {
+  const Image image{1, 6, 7, noise(42)};
+  for (Index i = 0; i < 100; ++i) {
+    const auto [flipped, down, right, unused] = Draw{3, 5}.block(static_cast<std::uint64_t>(i));
+    const auto shift = [](std::uint64_t word) { return 2 - static_cast<Index>(word * 5 >> 32); };
+    const Bytes expected = by_hand(image, shift(down), shift(right), flipped < 0.3 * 0x1p32);
+    CHECK(augment(image, {.hflip = 0.3, .crop_padding = 2}, Draw{3, 5}, i).bytes == expected);
+  }
+}
+
+TEST_CASE("augment: a picture that alternates shows both sides in two epochs") {
+  constexpr Index count = 2000;
+  const ImageDataset data({count, 1, 1, 2}, noise(2 * count), Labels(count, 0), {"one"});
+  const auto flips = [&](Rng& rng) {  // in the order of the data set
+    Rng same = rng;
+    const std::vector<Index> order = same.permutation(count);
+    const std::vector<real> numbers =
+        batches(data, count, rng, {.hflip = 0.3, .hflip_mode = FlipMode::alternate})[0].images.values();
+    std::vector<int> flipped(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto at = static_cast<std::size_t>(order[i]);
+      flipped[at] = real{numbers[2 * i]} != static_cast<real>(data.images[2 * at]) / 255;
+    }
+    return flipped;
+  };
+  Rng rng(7);
+  const std::vector<int> first = flips(rng), second = flips(rng), third = flips(rng);
+  CHECK(std::abs(std::accumulate(first.begin(), first.end(), 0) - 0.3 * count) < 100);
+  CHECK(third == first);
+  for (std::size_t i = 0; i < count; ++i)
+    if (data.images[2 * i] != data.images[2 * i + 1]) CHECK(first[i] != second[i]);
+}
+
+TEST_CASE("augment: shifted pictures mirrored at their border are torchvision's RandomCrop") {
+  const Golden golden("augment");
+  const auto bytes = [&](const std::string& name) {
+    const std::vector<int> numbers = golden.ints(name);
+    return Bytes(numbers.begin(), numbers.end());
+  };
+  const Image image{3, 17, 22, bytes("rgb")};
+  for (const Index padding : {3, 40}) {
+    Bytes all;
+    for (Index i = 0; i < 4; ++i) {
+      const Bytes one = augment(image, {.crop_padding = padding, .crop_mode = CropMode::reflect}, Draw{3, 5}, i).bytes;
+      all.insert(all.end(), one.begin(), one.end());
+    }
+    CHECK(all == bytes("reflect/" + std::to_string(padding)));
+  }
+  const Image line{1, 1, 2, {5, 6}};
+  CHECK(augment(line, {.crop_padding = 4096, .crop_mode = CropMode::reflect}, {}, 0).bytes.size() == 2);
+}
+
+TEST_CASE("augment: erased rectangles are those of torchvision's RandomErasing with the same random numbers") {
+  const Golden golden("augment");
+  for (const bool pixel : {false, true}) {
+    const Augmentation how{.random_erase = 0.7, .erase_mode = pixel ? EraseMode::pixel : EraseMode::constant};
+    std::vector<real> all;
+    for (Index i = 0; i < 4; ++i) {
+      std::vector<real> numbers = golden.tensor("normalized").values();
+      erase(numbers.data(), 3, {17, 22}, how, Draw{3, 5}, i);
+      all.insert(all.end(), numbers.begin(), numbers.end());
+    }
+    check_golden(pixel ? "pixel" : "constant", Tensor({4, 3, 17, 22}, all),
+                 golden.tensor(pixel ? "erase/pixel" : "erase/constant"));
+  }
+  // Of a training set it is done after normalisation, to a share of the pictures.
+  ImageDataset data({1000, 1, 8, 8}, Bytes(64000, 255), Labels(1000, 0), {"one"});
+  data.preprocess.mean = {real(0.5)}, data.preprocess.std = {real(0.5)};
+  Rng rng(1);
+  const std::vector<real> numbers = batches(data, 1000, rng, {.random_erase = 0.25})[0].images.values();
+  Index erased = 0;
+  for (std::size_t i = 0; i < 1000; ++i) {
+    const auto begin = numbers.begin() + static_cast<std::ptrdiff_t>(64 * i);
+    const std::ptrdiff_t zeros = std::count(begin, begin + 64, 0), ones = std::count(begin, begin + 64, 1);
+    CHECK(zeros + ones == 64);
+    CHECK(zeros <= 24);
+    erased += zeros > 0;
+  }
+  CHECK(std::abs(erased - 250) < 60);
+}
+
 TEST_CASE("augment: what cannot be is refused") {
   const ImageDataset data({1, 1, 1, 1}, {7}, {0}, {"one"});
   Rng rng(1);
@@ -129,4 +211,8 @@ TEST_CASE("augment: what cannot be is refused") {
   CHECK(fails([&] { batches(data, 1, rng, {.hflip = std::nan("")}); }, {"got nan"}));
   CHECK(
       fails([&] { batches(data, 1, rng, {.crop_padding = -1}); }, {"crop_padding must be 0 to 16384 pixels, got -1"}));
+  CHECK(fails([&] { batches(data, 1, rng, {.random_erase = -0.1}); }, {"random_erase is a probability", "got -0.1"}));
+  CHECK(fails([&] { batches(data, 1, rng, {.hflip_mode = FlipMode::alternate}); }, {"the share hflip", "which is 0"}));
+  CHECK(fails([&] { batches(data, 1, rng, {.crop_mode = CropMode::reflect}); }, {"crop_padding is 0"}));
+  CHECK(fails([&] { batches(data, 1, rng, {.erase_mode = EraseMode::pixel}); }, {"random_erase is 0"}));
 }

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Writes augment.safetensors beside this script: what torchvision, timm and Pillow make of pictures, with our random
+words in place of theirs. README.md says what is in it."""
+import json
+import math
+
+import numpy as np
+import PIL.Image
+import torch
+import torchvision.transforms as T
+
+from make_golden import save
+
+MASK = 2**32 - 1
+FLIP_AND_SHIFT, ERASING, NOISE = range(3)  # WordsFor
+KEY, NUMBER = 3, 5  # the draw
+
+
+class Words:
+    """data/images/words.h"""
+
+    def __init__(self, i, use):
+        self.block, self.words = use << 56 | i, []
+
+    def word(self):
+        if not self.words:
+            c = [self.block & MASK, self.block >> 32, NUMBER & MASK, NUMBER >> 32]
+            k0, k1 = KEY & MASK, KEY >> 32
+            for _ in range(10):
+                p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+                c = [p1 >> 32 ^ c[1] ^ k0, p1 & MASK, p0 >> 32 ^ c[3] ^ k1, p0 & MASK]
+                k0, k1 = k0 + 0x9E3779B9 & MASK, k1 + 0xBB67AE85 & MASK
+            self.words, self.block = c, self.block + 2**32
+        return self.words.pop(0)
+
+    def uniform(self, low=0., high=1.):
+        return low + (high - low) * (self.word() * 2.**-32)
+
+    def below(self, n):
+        return self.word() * n >> 32
+
+    def normal(self):
+        radius = math.sqrt(-2 * math.log((self.word() + 1) * 2.**-32))
+        return radius * math.cos(2 * math.pi * self.uniform())
+
+
+class OurNumbers:
+    """torch's random functions give the words of picture i."""
+
+    def __init__(self, i, use, noise=NOISE):
+        self.words, self.noise = Words(i, use), Words(i, noise)
+
+    def __enter__(self):
+        self.kept = torch.rand, torch.randint, torch.Tensor.uniform_, torch.Tensor.normal_
+        torch.rand = lambda n: torch.tensor([self.words.uniform()] * n, dtype=torch.float64)
+        torch.randint = self.randint
+        torch.Tensor.uniform_ = lambda t, low, high: t.fill_(self.words.uniform(low, high))
+        torch.Tensor.normal_ = lambda t: t.copy_(torch.tensor([self.noise.normal() for _ in range(t.numel())]).view_as(t))
+        return self.words
+
+    def __exit__(self, *_):
+        torch.rand, torch.randint, torch.Tensor.uniform_, torch.Tensor.normal_ = self.kept
+
+    def randint(self, low, high=None, size=None, dtype=None):
+        if size is None:  # randint(high, size)
+            low, high = 0, low
+        return torch.tensor([low + self.words.below(high - low)])
+
+
+rng = np.random.default_rng(7)
+H, W = 17, 22
+y, x = np.mgrid[0:H, 0:W]
+smooth = np.stack([110 + 90 * np.sin(x / 3), 120 + 80 * np.cos(y / 2), 20 + 6 * x + 4 * y], -1)
+color = np.clip(smooth + rng.normal(0, 12, smooth.shape), 0, 255).astype(np.uint8)
+rgb = PIL.Image.fromarray(color)
+grey = rgb.convert('L')
+tensors, meta = {}, {}
+
+
+def planes(image):
+    a = np.asarray(image)
+    return np.ascontiguousarray(a.transpose(2, 0, 1) if a.ndim == 3 else a[None])
+
+
+def crops():
+    for padding in 3, 40:
+        seen = []
+        for i in range(4):
+            with OurNumbers(i, FLIP_AND_SHIFT) as words:
+                words.word()  # the flip's
+                seen.append(planes(T.RandomCrop((H, W), padding, padding_mode='reflect')(rgb)))
+        tensors[f'reflect/{padding}'] = np.stack(seen)
+
+
+def erased():
+    picture = T.functional.normalize(T.functional.to_tensor(rgb), [.5, .4, .3], [.2, .3, .4])
+    tensors['normalized'] = picture.numpy()
+    for mode, value in ('constant', 0), ('pixel', 'random'):
+        seen = []
+        for i in range(4):
+            with OurNumbers(i, ERASING):
+                seen.append(T.RandomErasing(.7, value=value)(picture).numpy())
+        tensors[f'erase/{mode}'] = np.stack(seen)
+
+
+tensors['rgb'], tensors['grey'] = planes(rgb), planes(grey)
+crops()
+erased()
+save('augment.safetensors', tensors, **meta)

@@ -15,7 +15,8 @@ using Targets = std::variant<Labels, Tensor>;
 using Loss = std::function<Var(const Var& logits, const Targets& targets)>;
 
 /// The mean of -Σ q·log softmax(logits), as torch.nn.CrossEntropyLoss. For a label, q is 1 - label_smoothing at its
-/// class plus label_smoothing/C everywhere (Szegedy et al., 2016); probabilities are taken as they are.
+/// class plus label_smoothing/C everywhere (Szegedy et al., 2016); of probabilities p it is (1 - label_smoothing)·p
+/// plus the same.
 struct CrossEntropy {
   real label_smoothing = 0;
 
@@ -26,7 +27,9 @@ struct CrossEntropy {
 
   Var operator()(const Var& logits, const Targets& targets) const {
     if (const auto* labels = std::get_if<Labels>(&targets)) return cross_entropy(logits, *labels, label_smoothing);
-    return cross_entropy(logits, std::get<Tensor>(targets));
+    const Tensor& p = std::get<Tensor>(targets);
+    if (label_smoothing == 0 || p.rank() != 2) return cross_entropy(logits, p);
+    return cross_entropy(logits, p * (1 - label_smoothing) + label_smoothing / static_cast<real>(p.shape()[1]));
   }
 };
 

@@ -51,6 +51,12 @@ void check_augmentation(const Augmentation& a, const char* where) {
   check(a.crop_padding >= 0 && a.crop_padding <= 16384, where, "crop_padding must be 0 to 16384 pixels, got ",
         a.crop_padding);
   probability("random_erase", a.random_erase);
+  const auto alpha = [=](const char* name, double value) {
+    check(value >= 0 && value <= 1000, where, name, " is an alpha from 0 to 1000, got ", value);
+  };
+  alpha("mixup", a.mixup), alpha("cutmix", a.cutmix);
+  probability("mixup_prob", a.mixup_prob);
+  probability("mixup_switch_prob", a.mixup_switch_prob);
   check(a.hflip > 0 || a.hflip_mode == FlipMode::random, where,
         "hflip_mode alternate flips the share hflip of the images in the first epoch, which is 0");
   check(a.crop_padding > 0 || a.crop_mode == CropMode::constant, where,

@@ -27,6 +27,11 @@ struct Augmentation {
   /// Augmentation", 2017). It takes a share of .02 to .33 of the picture, its height is .3 to 3.3 times its width.
   double random_erase = 0;
   EraseMode erase_mode = EraseMode::constant;
+  /// The alphas of mixup and CutMix (data/sets/mix.h), 0 for none; where there are both, a batch is cut with the
+  /// probability mixup_switch_prob. A batch is mixed with the probability mixup_prob: timm's Mixup. Its targets are
+  /// then Batch::targets, no longer its labels.
+  double mixup = 0, cutmix = 0;
+  double mixup_prob = 1, mixup_switch_prob = 0.5;
 
   void fields(Fields& f) {
     f("hflip", hflip, {.help = "probability of flipping a training image left to right", .low = 0, .high = 1});
@@ -45,9 +50,22 @@ struct Augmentation {
     f("erase_mode", erase_mode,
       {.help = "what is put there after normalization: constant, which is 0, or pixel, normal random numbers",
        .choices = {"constant", "pixel"}});
+    f("mixup", mixup,
+      {.help = "alpha of mixup: training images and their labels are blended in pairs, by a share of Beta(alpha, "
+               "alpha); 0: none",
+       .low = 0,
+       .high = 1000});
+    f("cutmix", cutmix,
+      {.help = "alpha of CutMix: a rectangle of each training image comes from another; 0: none",
+       .low = 0,
+       .high = 1000});
+    f("mixup_prob", mixup_prob, {.help = "probability that a batch is mixed", .low = 0, .high = 1});
+    f("mixup_switch_prob", mixup_switch_prob,
+      {.help = "with --mixup and --cutmix: probability that a batch that is mixed is cut", .low = 0, .high = 1});
   }
 
-  bool on() const { return hflip > 0 || crop_padding > 0 || random_erase > 0; }
+  bool mixes() const { return mixup > 0 || cutmix > 0; }
+  bool on() const { return hflip > 0 || crop_padding > 0 || random_erase > 0 || mixes(); }
 };
 
 /// Throws Error, in the name of `where`, for what is out of its range, and for options that would do nothing.

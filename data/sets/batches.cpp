@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "data/sets/mix.h"
 #include "tensor/check.h"
 #include "tensor/profile.h"
 #include "tensor/threads.h"
@@ -33,8 +34,13 @@ Batches Batches::from(Index count) const {
 
 Batch Batches::operator[](Index i) const {
   check(i >= 0 && i < size(), "batches", "there is no batch ", i, " of ", size());
-  auto [images, labels] = start(i).get();
-  return {std::move(images).tensor(), std::move(labels)};
+  return finished(start(i).get());
+}
+
+Batch Batches::finished(Prepared prepared) {
+  Batch batch{std::move(prepared.images).tensor(), std::move(prepared.labels)};
+  if (prepared.targets) batch.targets = std::move(*prepared.targets).tensor();
+  return batch;
 }
 
 // The memory comes from the calling thread, so that a loop takes it in the same order in every run.
@@ -44,15 +50,16 @@ std::future<Batches::Prepared> Batches::start(Index i) const {
   const Size2 size = data_->preprocess.size;
   check(size.height >= 1 && size.width >= 1, "batches", "images must be of 1 x 1 pixels or more, got ", size.height,
         " x ", size.width);
-  return std::async(std::launch::async,
-                    [this, first, threads = threads(),
-                     images = Staging({count, data_->channels, size.height, size.width})]() mutable {
-                      return make(std::move(images), first, threads);
-                    });
+  return std::async(
+      std::launch::async,
+      [this, first, threads = threads(), images = Staging({count, data_->channels, size.height, size.width}),
+       targets = augmentation_.mixes()
+                     ? std::optional(Staging({count, data_->num_classes()}))
+                     : std::nullopt]() mutable { return make(std::move(images), std::move(targets), first, threads); });
 }
 
 // Each thread makes some of the images; this one the first.
-Batches::Prepared Batches::make(Staging images, Index first, int threads) const {
+Batches::Prepared Batches::make(Staging images, std::optional<Staging> targets, Index first, int threads) const {
   const Index count = images.shape()[0], numbers = images.shape().size() / count,
               parts = std::min<Index>(threads, count);
   real* const out = images.data();
@@ -79,9 +86,15 @@ Batches::Prepared Batches::make(Staging images, Index first, int threads) const 
   make_part(0);
   for (std::future<void>& other : others) other.get();
 
-  Prepared batch{std::move(images), {}};
+  Prepared batch{std::move(images), {}, std::move(targets)};
   for (Index i = first; i < first + count; ++i)
     batch.labels.push_back(data_->labels[static_cast<std::size_t>(order_[static_cast<std::size_t>(i)])]);
+  if (batch.targets) {
+    const Size2 size = data_->preprocess.size;
+    const Mix mix = draw_mix(augmentation_, size, draw_, first);
+    mix_pictures(out, count, data_->channels, size, mix);
+    mix_targets(batch.labels, data_->num_classes(), mix, batch.targets->data());
+  }
   return batch;
 }
 
@@ -90,11 +103,10 @@ void Batches::Iterator::prepare() {
 }
 
 Batch Batches::Iterator::operator*() {
-  auto [images, labels] = [&] {
+  Batch batch = finished([&] {
     const profile::Timed timed("wait_for_batch", 0);
     return coming_.get();
-  }();
-  Batch batch{std::move(images).tensor(), std::move(labels)};
+  }());
   prepare();
   return batch;
 }

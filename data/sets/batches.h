@@ -3,6 +3,9 @@
 #include <future>
 #include <iterator>
 #include <numeric>
+#include <optional>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -14,10 +17,38 @@
 
 namespace bobbin {
 
+/// Its images and labels are also what it is taken apart into: auto [X, y] = batch.
 struct Batch {
-  Tensor images;  ///< (B, C, H, W), as data.preprocess makes them numbers
-  Labels labels;  ///< (B)
+  Tensor images;                    ///< (B, C, H, W), as data.preprocess makes them numbers
+  Labels labels;                    ///< (B)
+  std::optional<Tensor> targets{};  ///< (B, num_classes), with mixup or CutMix: the probabilities to be learned
+
+  template <std::size_t i>
+  const auto& get() const {
+    if constexpr (i == 0)
+      return images;
+    else
+      return labels;
+  }
+  template <std::size_t i>
+  auto& get() {
+    if constexpr (i == 0)
+      return images;
+    else
+      return labels;
+  }
 };
+
+}  // namespace bobbin
+
+template <>
+struct std::tuple_size<bobbin::Batch> : std::integral_constant<std::size_t, 2> {};
+template <>
+struct std::tuple_element<0, bobbin::Batch> : std::type_identity<bobbin::Tensor> {};
+template <>
+struct std::tuple_element<1, bobbin::Batch> : std::type_identity<bobbin::Labels> {};
+
+namespace bobbin {
 
 /// A data set cut into batches, each of which is made when it is needed. The last one has what remains. It refers to
 /// the data set, which must stay where it is.
@@ -31,7 +62,9 @@ class Batches {
   struct Prepared {
     Staging images;
     Labels labels;
+    std::optional<Staging> targets;
   };
+  static Batch finished(Prepared batch);
 
  public:
   /// `order` says which images come, and when. Image i of it is varied by the Words of i of `draw`.
@@ -67,7 +100,7 @@ class Batches {
 
  private:
   std::future<Prepared> start(Index i) const;
-  Prepared make(Staging images, Index first, int threads) const;
+  Prepared make(Staging images, std::optional<Staging> targets, Index first, int threads) const;
 
   const ImageDataset* data_;
   Index batch_size_;

@@ -136,7 +136,7 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
   const auto loss_of = [&, &model = model, &loss = loss](const Batch& b) {
     const Var output = model(b.images);
     logits = output.value(), labels = b.labels;
-    return loss(output, b.labels);
+    return loss(output, b.targets ? Targets(*b.targets) : Targets(b.labels));
   };
   Task task = make_task(data.train, loss_of, {});
   task.recognised = [&]() -> std::pair<Index, Index> {

@@ -7,12 +7,14 @@ import math
 import numpy as np
 import PIL.Image
 import torch
+import timm.data.mixup
+import timm.loss
 import torchvision.transforms as T
 
 from make_golden import save
 
 MASK = 2**32 - 1
-FLIP_AND_SHIFT, ERASING, NOISE = range(3)  # WordsFor
+FLIP_AND_SHIFT, ERASING, NOISE, MIXING = range(4)  # WordsFor
 KEY, NUMBER = 3, 5  # the draw
 
 
@@ -103,7 +105,52 @@ def erased():
         tensors[f'erase/{mode}'] = np.stack(seen)
 
 
+def beta(words, a):
+    u, cosine = 1 - words.uniform(), math.cos(2 * math.pi * words.uniform())
+    t2 = (u**(-1 / a) - 1) * cosine * cosine
+    return (1 + math.copysign(1 / math.sqrt(1 + 1 / t2), cosine)) / 2
+
+
+class Numbers:
+    """The same for timm, which takes numpy's."""
+
+    def __init__(self, words):
+        self.words, self.taken = words, {name: getattr(np.random, name) for name in ('rand', 'beta', 'randint')}
+
+    def __enter__(self):
+        np.random.rand = self.words.uniform
+        np.random.beta = lambda a, b: beta(self.words, a)
+        np.random.randint = lambda low, high, size=None: low + self.words.below(high - low)
+
+    def __exit__(self, *_):
+        for name, function in self.taken.items():
+            setattr(np.random, name, function)
+
+
+def mixed():
+    """Batches of 4 pictures of 5 x 6; the loss of the logits."""
+    pictures, labels = tensors['mix/X'], torch.tensor([2, 0, 1, 2])
+    logits = torch.from_numpy(rng.normal(size=(4, 3)))
+    tensors['mix/logits'] = logits
+    for name, args in (('mixup', dict(mixup_alpha=.3)), ('cutmix', dict(mixup_alpha=0., cutmix_alpha=1.)),
+                       ('both', dict(mixup_alpha=.2, cutmix_alpha=2., prob=.8, switch_prob=.4))):
+        seen, targets, losses = [], [], []
+        for i in range(8):
+            for smoothing in .1, 0.:
+                mix = timm.data.mixup.Mixup(num_classes=3, label_smoothing=smoothing, **args)
+                with Numbers(Words(i, MIXING)):
+                    X, q = mix(torch.from_numpy(pictures).clone(), labels)
+                if smoothing:
+                    losses.append(timm.loss.SoftTargetCrossEntropy()(logits, q).item())
+            seen.append(X.numpy())
+            targets.append(q.numpy())
+        tensors[f'mix/{name}/X'], tensors[f'mix/{name}/targets'] = np.stack(seen), np.stack(targets)
+        tensors[f'mix/{name}/loss'] = np.array(losses)
+
+
+tensors['mix/X'] = rng.normal(size=(4, 2, 5, 6)).astype(np.float32)
 tensors['rgb'], tensors['grey'] = planes(rgb), planes(grey)
 crops()
 erased()
+mixed()
 save('augment.safetensors', tensors, **meta)

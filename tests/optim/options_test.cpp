@@ -27,7 +27,9 @@ TEST_CASE("options: the flags of training") {
   CHECK(flags(AdamWOptions()) == "opt-betas opt-eps weight-decay ");
   CHECK(flags(ScheduleOptions()) == "sched lr warmup-epochs warmup-lr min-lr warmup-prefix ");
   CHECK(flags(TrainerOptions()) == "epochs batch-size max-steps clip-grad detect-anomaly save-every checkpoint-hist ");
-  CHECK(flags(Augmentation()) == "hflip hflip-mode crop-padding crop-mode random-erase erase-mode ");
+  CHECK(flags(Augmentation()) ==
+        "hflip hflip-mode crop-padding crop-mode random-erase erase-mode mixup cutmix mixup-prob "
+        "mixup-switch-prob ");
   CHECK(flags(CrossEntropy()) == "smoothing ");
 }
 

@@ -1,8 +1,14 @@
 #include "data/images/augment.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
+#include <utility>
 
+#include "data/images/photometric.h"
+#include "data/images/rand_augment.h"
+#include "data/images/resize.h"
 #include "data/images/words.h"
 #include "tensor/check.h"
 
@@ -41,6 +47,26 @@ void flip(Image& image) {
     std::reverse(line, line + image.width);
 }
 
+// torchvision's ColorJitter: in an order that is drawn.
+Image jittered(Image image, const Augmentation& a, Words words) {
+  std::array<std::size_t, 4> order{0, 1, 2, 3};
+  for (std::size_t i = 3; i > 0; --i)
+    std::swap(order[i], order[static_cast<std::size_t>(words.below(static_cast<Index>(i) + 1))]);
+  const auto factor = [&](double by) {
+    return by > 0 ? static_cast<float>(words.uniform(std::max(0.0, 1 - by), 1 + by)) : 1.0F;
+  };
+  const float bright = factor(a.jitter_brightness), strong = factor(a.jitter_contrast);
+  const float colourful = factor(a.jitter_saturation);
+  const auto turned = static_cast<float>(a.jitter_hue > 0 ? words.uniform(-a.jitter_hue, a.jitter_hue) : 0);
+  for (const std::size_t what : order) {
+    if (what == 0 && a.jitter_brightness > 0) image = brightness(std::move(image), bright);
+    if (what == 1 && a.jitter_contrast > 0) image = contrast(std::move(image), strong);
+    if (what == 2 && a.jitter_saturation > 0) image = saturation(std::move(image), colourful);
+    if (what == 3 && a.jitter_hue > 0) image = hue(std::move(image), turned);
+  }
+  return image;
+}
+
 }  // namespace
 
 void check_augmentation(const Augmentation& a, const char* where) {
@@ -51,6 +77,12 @@ void check_augmentation(const Augmentation& a, const char* where) {
   check(a.crop_padding >= 0 && a.crop_padding <= 16384, where, "crop_padding must be 0 to 16384 pixels, got ",
         a.crop_padding);
   probability("random_erase", a.random_erase);
+  probability("resized_crop", a.resized_crop);
+  check(a.ra_ops >= 1 && a.ra_ops <= 16, where, "ra_ops must be 1 to 16 operations, got ", a.ra_ops);
+  check(a.ra_magnitude >= 0 && a.ra_magnitude <= 30, where, "ra_magnitude must be from 0 to 30, got ", a.ra_magnitude);
+  for (const double by : {a.jitter_brightness, a.jitter_contrast, a.jitter_saturation})
+    check(by >= 0 && by <= 100, where, "a jitter of brightness, contrast or saturation is from 0 to 100, got ", by);
+  check(a.jitter_hue >= 0 && a.jitter_hue <= 0.5, where, "jitter_hue is from 0 to 0.5, got ", a.jitter_hue);
   const auto alpha = [=](const char* name, double value) {
     check(value >= 0 && value <= 1000, where, name, " is an alpha from 0 to 1000, got ", value);
   };
@@ -78,7 +110,47 @@ Image augment(Image image, const Augmentation& augmentation, const Draw& draw, I
     image = moved(image, top, left, augmentation.crop_mode);
   }
   if (flipped) flip(image);
+  if (augmentation.auto_augment != AutoAugment::none) {
+    Words policy(draw, i, WordsFor::policy);
+    image = augmentation.auto_augment == AutoAugment::rand_augment
+                ? rand_augment(std::move(image), augmentation.ra_ops, augmentation.ra_magnitude, policy)
+                : trivial_augment_wide(std::move(image), policy);
+  }
+  if (augmentation.jitters()) image = jittered(std::move(image), augmentation, Words(draw, i, WordsFor::jitter));
   return image;
+}
+
+Box resized_crop_box(Size2 size, double smallest, const Draw& draw, Index i) {
+  Words words(draw, i, WordsFor::crop);
+  const auto whole = [](double x) { return static_cast<Index>(std::lrint(x)); };
+  const auto height = static_cast<double>(size.height), width = static_cast<double>(size.width);
+  const double narrowest = 3.0 / 4, widest = 4.0 / 3;
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    const double area = height * width * words.uniform(smallest, 1);
+    const double ratio = std::exp(words.uniform(std::log(narrowest), std::log(widest)));
+    const Index w = whole(std::sqrt(area * ratio)), h = whole(std::sqrt(area / ratio));
+    if (w < 1 || w > size.width || h < 1 || h > size.height) continue;
+    const Index top = words.below(size.height - h + 1), left = words.below(size.width - w + 1);
+    return {top, left, h, w};
+  }
+  // The largest part in the middle that is not too narrow or wide.
+  const Index h = std::min(size.height, std::max<Index>(1, whole(width / narrowest)));
+  const Index w = std::min(size.width, std::max<Index>(1, whole(height * widest)));
+  return {(size.height - h) / 2, (size.width - w) / 2, h, w};
+}
+
+Image resized_crop(Image image, const Preprocess& preprocess, double smallest, const Draw& draw, Index i) {
+  const auto [top, left, height, width] = resized_crop_box({image.height, image.width}, smallest, draw, i);
+  std::vector<std::uint8_t> part;
+  part.reserve(static_cast<std::size_t>(image.channels * height * width));
+  for (Index c = 0; c < image.channels; ++c)
+    for (Index y = top; y < top + height; ++y) {
+      const auto line = image.bytes.begin() + (c * image.height + y) * image.width + left;
+      part.insert(part.end(), line, line + width);
+    }
+  const Size2 size = preprocess.size;
+  return {image.channels, size.height, size.width,
+          resize(std::move(part), {height, width}, size, preprocess.interpolation)};
 }
 
 void erase(real* numbers, Index channels, Size2 size, const Augmentation& augmentation, const Draw& draw, Index i) {

@@ -1,7 +1,8 @@
-// Data augmentation: training pictures flipped, moved and partly erased at random.
+// Data augmentation: training pictures cut, flipped, moved, changed and partly erased at random.
 #pragma once
 #include "data/files/fields.h"
 #include "data/images/image.h"
+#include "data/images/preprocess.h"
 #include "tensor/rng.h"
 
 namespace bobbin {
@@ -15,6 +16,8 @@ enum class CropMode { constant, reflect };
 /// What is put into an erased rectangle, in the numbers that the model sees: 0, which is the mean where one is
 /// subtracted, or a number of the standard normal distribution for each pixel and channel.
 enum class EraseMode { constant, pixel };
+/// Operations drawn for each picture: rand_augment(), trivial_augment_wide().
+enum class AutoAugment { none, rand_augment, trivial_augment_wide };
 
 /// Augmentation of training pictures, drawn anew each time that they are seen.
 struct Augmentation {
@@ -27,6 +30,14 @@ struct Augmentation {
   /// Augmentation", 2017). It takes a share of .02 to .33 of the picture, its height is .3 to 3.3 times its width.
   double random_erase = 0;
   EraseMode erase_mode = EraseMode::constant;
+  /// The smallest share of a picture that is cut out, at random, before it is resized; 0: none. The cut is up to 4/3
+  /// times as wide, or as high, in proportion: torchvision's RandomResizedCrop with the scale (resized_crop, 1).
+  double resized_crop = 0;
+  AutoAugment auto_augment = AutoAugment::none;
+  int ra_ops = 2, ra_magnitude = 9;  ///< of RandAugment
+  /// How far these may go from what they are: torchvision's ColorJitter. Hue and saturation do nothing to grey
+  /// pictures.
+  double jitter_brightness = 0, jitter_contrast = 0, jitter_saturation = 0, jitter_hue = 0;
   /// The alphas of mixup and CutMix (data/sets/mix.h), 0 for none; where there are both, a batch is cut with the
   /// probability mixup_switch_prob. A batch is mixed with the probability mixup_prob: timm's Mixup. Its targets are
   /// then Batch::targets, no longer its labels.
@@ -50,6 +61,22 @@ struct Augmentation {
     f("erase_mode", erase_mode,
       {.help = "what is put there after normalization: constant, which is 0, or pixel, normal random numbers",
        .choices = {"constant", "pixel"}});
+    f("resized_crop", resized_crop,
+      {.help = "cut a random part out of each training image and resize that: the smallest share of the image that it "
+               "is, such as 0.08; 0: none",
+       .low = 0,
+       .high = 1});
+    f("auto_augment", auto_augment,
+      {.help = "random operations on training images: ra, RandAugment, or ta-wide, TrivialAugmentWide",
+       .choices = {"none", "ra", "ta-wide"}});
+    f("ra_ops", ra_ops, {.help = "of ra: how many operations", .low = 1, .high = 16});
+    f("ra_magnitude", ra_magnitude, {.help = "of ra: their strength, 0 to 30", .low = 0, .high = 30});
+    f("jitter_brightness", jitter_brightness,
+      {.help = "change the brightness of training images by up to this share of it", .low = 0, .high = 100});
+    f("jitter_contrast", jitter_contrast, {.help = "the same of their contrast", .low = 0, .high = 100});
+    f("jitter_saturation", jitter_saturation, {.help = "the same of their saturation", .low = 0, .high = 100});
+    f("jitter_hue", jitter_hue,
+      {.help = "turn the hues of training images by up to this part of the circle", .low = 0, .high = 0.5});
     f("mixup", mixup,
       {.help = "alpha of mixup: training images and their labels are blended in pairs, by a share of Beta(alpha, "
                "alpha); 0: none",
@@ -65,14 +92,31 @@ struct Augmentation {
   }
 
   bool mixes() const { return mixup > 0 || cutmix > 0; }
-  bool on() const { return hflip > 0 || crop_padding > 0 || random_erase > 0 || mixes(); }
+  bool jitters() const {
+    return jitter_brightness > 0 || jitter_contrast > 0 || jitter_saturation > 0 || jitter_hue > 0;
+  }
+  bool on() const {
+    return hflip > 0 || crop_padding > 0 || random_erase > 0 || resized_crop > 0 || auto_augment != AutoAugment::none ||
+           jitters() || mixes();
+  }
 };
 
 /// Throws Error, in the name of `where`, for what is out of its range, and for options that would do nothing.
 void check_augmentation(const Augmentation& augmentation, const char* where);
 
-/// The picture flipped and moved at random: a pure function of the draw, of i, its place in the epoch, and for
-/// FlipMode::alternate of `index`, its number in the data set. That counts on batches(), which draws twice an epoch.
+/// A rectangle of a picture.
+struct Box {
+  Index top = 0, left = 0, height = 0, width = 0;
+};
+
+/// The part of a picture of this size that is cut out: RandomResizedCrop.get_params().
+Box resized_crop_box(Size2 size, double smallest, const Draw& draw, Index i);
+/// That part of the picture, resized to preprocess.size with its filter, in place of fit().
+Image resized_crop(Image image, const Preprocess& preprocess, double smallest, const Draw& draw, Index i);
+
+/// The picture flipped and moved, and its colours changed, at random: a pure function of the draw, of i, its place in
+/// the epoch, and for FlipMode::alternate of `index`, its number in the data set. That counts on batches(), which draws
+/// twice an epoch.
 Image augment(Image image, const Augmentation& augmentation, const Draw& draw, Index i, Index index = 0);
 
 /// Erases, at random in the same way, a part of the numbers of a picture, (C, size.height, size.width).

@@ -11,7 +11,7 @@ namespace bobbin {
 
 /// What random words of a picture, or of a batch, are for. Each use has its own, so that one more word here changes
 /// nothing there.
-enum class WordsFor : std::uint64_t { flip_and_shift, erasing, noise, mixing };
+enum class WordsFor : std::uint64_t { flip_and_shift, erasing, noise, mixing, policy, jitter, crop };
 
 /// The random words of the i-th picture of a draw, as many as are wanted: a pure function of the draw, i and the use.
 /// Word n is word n % 4 of block use 2^56 + (n / 4) 2^32 + i, where i < 2^32 and n < 2^26.

@@ -69,7 +69,9 @@ Batches::Prepared Batches::make(Staging images, std::optional<Staging> targets, 
       const Index index = order_[static_cast<std::size_t>(first + i)];
       Image image = data_->image(index);
       const auto prepare = [&] {
-        image = fit(std::move(image), data_->preprocess);
+        const double part = augmentation_.resized_crop;
+        image = part > 0 ? resized_crop(std::move(image), data_->preprocess, part, draw_, first + i)
+                         : fit(std::move(image), data_->preprocess);
         if (augmentation_.on()) image = augment(std::move(image), augmentation_, draw_, first + i, index);
         to_numbers(image, data_->preprocess, out + i * numbers);
         if (augmentation_.random_erase > 0)

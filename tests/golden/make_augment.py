@@ -3,6 +3,7 @@
 words in place of theirs. README.md says what is in it."""
 import json
 import math
+import zlib
 
 import numpy as np
 import PIL.Image
@@ -13,8 +14,10 @@ import torchvision.transforms as T
 
 from make_golden import save
 
+F = T.functional
+
 MASK = 2**32 - 1
-FLIP_AND_SHIFT, ERASING, NOISE, MIXING = range(4)  # WordsFor
+FLIP_AND_SHIFT, ERASING, NOISE, MIXING, POLICY, JITTER, CROP = range(7)  # WordsFor
 KEY, NUMBER = 3, 5  # the draw
 
 
@@ -53,20 +56,28 @@ class OurNumbers:
         self.words, self.noise = Words(i, use), Words(i, noise)
 
     def __enter__(self):
-        self.kept = torch.rand, torch.randint, torch.Tensor.uniform_, torch.Tensor.normal_
+        self.kept = torch.rand, torch.randint, torch.randperm, torch.Tensor.uniform_, torch.Tensor.normal_
         torch.rand = lambda n: torch.tensor([self.words.uniform()] * n, dtype=torch.float64)
         torch.randint = self.randint
+        torch.randperm = self.randperm
         torch.Tensor.uniform_ = lambda t, low, high: t.fill_(self.words.uniform(low, high))
         torch.Tensor.normal_ = lambda t: t.copy_(torch.tensor([self.noise.normal() for _ in range(t.numel())]).view_as(t))
         return self.words
 
     def __exit__(self, *_):
-        torch.rand, torch.randint, torch.Tensor.uniform_, torch.Tensor.normal_ = self.kept
+        torch.rand, torch.randint, torch.randperm, torch.Tensor.uniform_, torch.Tensor.normal_ = self.kept
 
     def randint(self, low, high=None, size=None, dtype=None):
         if size is None:  # randint(high, size)
             low, high = 0, low
         return torch.tensor([low + self.words.below(high - low)])
+
+    def randperm(self, n):
+        order = list(range(n))
+        for i in range(n - 1, 0, -1):
+            j = self.words.below(i + 1)
+            order[i], order[j] = order[j], order[i]
+        return torch.tensor(order)
 
 
 rng = np.random.default_rng(7)
@@ -148,9 +159,87 @@ def mixed():
         tensors[f'mix/{name}/loss'] = np.array(losses)
 
 
+def noise(height, width, channels):
+    """tests/data/files.h"""
+    state, numbers = 1, []
+    for _ in range(height * width * channels):
+        state = (state * 1664525 + 1013904223) & MASK
+        numbers.append(state >> 24)
+    a = np.array(numbers, np.uint8).reshape(channels, height, width)
+    return PIL.Image.fromarray(a[0] if channels == 1 else np.ascontiguousarray(a.transpose(1, 2, 0)))
+
+
+# Pictures of colours near one another, of all colours, square, tiny, and even.
+pictures = {'rgb': rgb, 'grey': grey, 'noise': noise(48, 80, 3), 'square': noise(32, 32, 1), 'tiny': noise(2, 3, 3),
+            'one': noise(1, 1, 3), 'even': PIL.Image.new('RGB', (6, 5), (9, 0, 255)),
+            'narrow': grey.point(lambda i: 100 + i // 8)}
+
+
+def crc(images):
+    return zlib.crc32(b''.join(planes(image).tobytes() for image in images))
+
+
+def operations():
+    factors = [0., .1, .3, .73, 1., 1.27, 1.9, 3.5]
+    sheared = [-.99, -.3, -.09, 0., .012, .3, .7]
+    shear = lambda p, x, y: F.affine(p, 0., [0, 0], 1., [math.degrees(math.atan(x)), math.degrees(math.atan(y))],
+                                     center=[0, 0])
+    of = {
+        'brightness': [lambda p, f=f: F.adjust_brightness(p, f) for f in factors],
+        'contrast': [lambda p, f=f: F.adjust_contrast(p, f) for f in factors],
+        'saturation': [lambda p, f=f: F.adjust_saturation(p, f) for f in factors],
+        'sharpness': [lambda p, f=f: F.adjust_sharpness(p, f) for f in factors],
+        'hue': [lambda p, f=f: F.adjust_hue(p, f) for f in (-.5, -.21, -.001, 0., .1, .33, .5)],
+        'invert': [F.invert],
+        'posterize': [lambda p, b=b: F.posterize(p, b) for b in range(1, 9)],
+        'solarize': [lambda p, t=t: F.solarize(p, t) for t in (0., 76.5, 128., 178.5, 255.)],
+        'autocontrast': [F.autocontrast],
+        'equalize': [F.equalize],
+        'shear_x': [lambda p, s=s: shear(p, s, 0.) for s in sheared],
+        'shear_y': [lambda p, s=s: shear(p, 0., s) for s in sheared],
+        'translate': [lambda p, x=x, y=y: F.affine(p, 0., [x, y], 1., [0., 0.]) for x, y in ((0, 0), (3, 0), (-5, 2), (0, 99))],
+        'rotate': [lambda p, d=d: F.rotate(p, d) for d in (-135., -90., -13.5, 0., 9., 30., 90., 121.5)],
+    }
+    meta['operations'] = json.dumps({name: {key: crc(f(p) for f in fs) for key, p in pictures.items()}
+                                     for name, fs in of.items()})
+
+
+def policies():
+    seen = {}
+    for key, p in pictures.items():
+        for name, policy in (('rand_augment 9', T.RandAugment()), ('rand_augment 30', T.RandAugment(3, 30)),
+                             ('rand_augment 4', T.RandAugment(2, 4)), ('trivial_augment_wide', T.TrivialAugmentWide())):
+            images = []
+            for i in range(400):
+                with OurNumbers(i, POLICY):
+                    images.append(policy(p))
+            seen.setdefault(name, {})[key] = crc(images)
+    meta['policies'] = json.dumps(seen)
+
+
+def photographs():
+    jitter, seen = T.ColorJitter(.4, .3, 1.5, .1), {}
+    for key, p in pictures.items():
+        images = []
+        for i in range(50):
+            with OurNumbers(i, JITTER):
+                images.append(jitter(p))
+        seen[key] = crc(images)
+    meta['color_jitter'] = json.dumps(seen)
+    boxes = []
+    for width, height in (22, 17), (500, 375), (3, 100), (100, 3), (1, 1):
+        for i in range(20):
+            with OurNumbers(i, CROP):
+                boxes.append(T.RandomResizedCrop.get_params(PIL.Image.new('L', (width, height)), (.08, 1.), (3 / 4, 4 / 3)))
+    tensors['resized_crop'] = torch.tensor(boxes)
+
+
 tensors['mix/X'] = rng.normal(size=(4, 2, 5, 6)).astype(np.float32)
 tensors['rgb'], tensors['grey'] = planes(rgb), planes(grey)
 crops()
 erased()
 mixed()
+operations()
+policies()
+photographs()
 save('augment.safetensors', tensors, **meta)

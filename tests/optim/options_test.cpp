@@ -28,7 +28,8 @@ TEST_CASE("options: the flags of training") {
   CHECK(flags(ScheduleOptions()) == "sched lr warmup-epochs warmup-lr min-lr warmup-prefix ");
   CHECK(flags(TrainerOptions()) == "epochs batch-size max-steps clip-grad detect-anomaly save-every checkpoint-hist ");
   CHECK(flags(Augmentation()) ==
-        "hflip hflip-mode crop-padding crop-mode random-erase erase-mode mixup cutmix mixup-prob "
+        "hflip hflip-mode crop-padding crop-mode random-erase erase-mode resized-crop auto-augment ra-ops ra-magnitude "
+        "jitter-brightness jitter-contrast jitter-saturation jitter-hue mixup cutmix mixup-prob "
         "mixup-switch-prob ");
   CHECK(flags(CrossEntropy()) == "smoothing ");
 }

@@ -6,6 +6,7 @@
 #include "apps/common/command_line.h"
 #include "apps/common/draw_tape.h"
 #include "apps/common/run_config.h"
+#include "apps/common/show_batch.h"
 #include "apps/common/train_settings.h"
 #include "data/files/write_file.h"
 #include "data/sets/check_pictures.h"
@@ -27,6 +28,7 @@ int main(int argc, char** argv) try {
   Settings settings = parse_command_line(argc, argv);
   command_line::use_threads(settings.threads);
   if (!settings.graph.empty()) check_can_write(settings.graph);  // before the work
+  if (!settings.show_batch.empty()) check_can_write(settings.show_batch);
   const ProductsIn precision(settings.precision);
   Rng rng(settings.seed);
 
@@ -42,6 +44,13 @@ int main(int argc, char** argv) try {
   AnyModel model(settings.model, rng);
   if (!weights.empty()) state_of(model).load(weights, settings.model.heads());  // the head is new
   if (!settings.graph.empty()) return draw_step(model, settings.trainer.batch_size, settings.graph), 0;
+
+  if (!settings.show_batch.empty()) {
+    Rng order = rng.fork();  // as the Trainer's
+    const Batches all = batches(data.train, settings.trainer.batch_size, order, settings.trainer.augmentation);
+    show_batch(all[0], data.train, settings.show_batch);
+    return 0;
+  }
 
   const std::string description = describe_model({settings.model, data.train.class_names, data.train.preprocess});
   settings.trainer.notes = {.model = description, .config = describe_run(settings.flags, description, data)};

@@ -245,6 +245,9 @@ Settings parse_command_line(int argc, char** argv) {
   app.add_option("--resume", s.resume, "continue a run, given its folder or one of its checkpoints, with its flags");
   app.add_option("--graph", s.graph, "draw the tape of one training step into this .svg or .dot file, and exit")
       ->check(command_line::ends_in({".svg", ".dot"}));
+  app.add_option("--show-batch", s.show_batch,
+                 "draw the first batch of the run as the model sees it, augmented, into this .png file, and exit")
+      ->check(command_line::ends_in({".png"}));
   const auto groups = s.fields();
   for (const auto& [heading, fields] : groups) {
     app.option_defaults()->group(heading);

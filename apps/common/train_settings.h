@@ -39,7 +39,8 @@ struct Settings {
   TrainerOptions trainer;
   CrossEntropy loss;
 
-  std::string graph;                     ///< the picture to draw instead of training
+  std::string graph;                     ///< the picture of the tape to draw instead of training
+  std::string show_batch;                ///< that of the first batch
   std::string resume;                    ///< the run to go on with: its folder, or a checkpoint
   std::optional<Checkpoint> checkpoint;  ///< of that run
   std::set<std::string> given;           ///< the flags that the command line has

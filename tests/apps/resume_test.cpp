@@ -88,8 +88,9 @@ class Run {
   }
 
   inline static const std::vector<std::string> sgd{"--lr", "0.05", "--momentum", "0.9"},
-      adamw{"--opt",   "adamw",  "--weight-decay",  "0.1",  "--lr",     "0.01",
-            "--sched", "cosine", "--warmup-epochs", "0.75", "--min-lr", "0.001"};
+      adamw{"--opt",           "adamw", "--weight-decay", "0.1",   "--lr",         "0.01",     "--sched",  "cosine",
+            "--warmup-epochs", "0.75",  "--min-lr",       "0.001", "--mixup",      "0.2",      "--cutmix", "1",
+            "--random-erase",  "0.3",   "--auto-augment", "ra",    "--hflip-mode", "alternate"};
 
   Process start(rlim_t file_size = RLIM_INFINITY) const { return process(start_, file_size); }
   Process resume() const { return process(resume_, RLIM_INFINITY); }

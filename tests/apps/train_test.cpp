@@ -9,6 +9,7 @@
 #include "data/files/safetensors.h"
 #include "data/images/codec.h"
 #include "tests/apps/program.h"
+#include "tests/data/files.h"
 
 using namespace bobbin;
 using namespace bobbin::test;
@@ -173,6 +174,30 @@ TEST_CASE("train: --graph draws a training step, with Graphviz and without") {
   const Result nowhere = draw("no/such/folder/tape.dot", "$PATH");
   CHECK(nowhere.status == 1);
   CHECK(contains(nowhere.output, "no/such/folder/tape.dot"));
+}
+
+TEST_CASE("train: --show-batch draws the first batch as the model sees it") {
+  const TempFolder folder;
+  write_small_cifar10(folder / "data");
+  const auto draw = [&](const std::string& file, const std::string& flags) {
+    const Result r = run(program("train") + " --preset quick --img-size 32 --patch-size 8 --batch-size 20 --data-dir " +
+                         (folder / "data").string() + " --output-dir " + (folder / "run").string() + " --show-batch " +
+                         (folder / file).string() + " " + flags);
+    INFO(r.output);
+    CHECK(r.status == 0);
+    CHECK(r.output.empty());
+    return read_image(folder / file, 3);
+  };
+  const Image plain = draw("plain.png", ""), normal = draw("normal.png", "--mean 0.5 --std 0.25");
+  CHECK(plain.bytes == normal.bytes);
+  const Image flipped = draw("flipped.png", "--hflip 1");
+  CHECK(plain.bytes != flipped.bytes);
+  CHECK(plain.width == flipped.width);
+  const Image mixed = draw("mixed.png", "--mixup 1");
+  CHECK(mixed.height > plain.height);  // of two lines below each picture
+  CHECK(!fs::exists(folder / "run"));
+  check_refuses("train", "--show-batch a.jpg", 2, "must end in .png, got a.jpg");
+  check_refuses("train", "--data-dir none --show-batch no/such/folder/a.png", 1, "no/such/folder/a.png");
 }
 
 TEST_CASE("make says whether there is Graphviz, and which package has it") {

@@ -89,8 +89,8 @@ TEST_CASE("photometric: each operation is Pillow's to the bit") {
   CHECK(expected.size() == operations.size());
   for (const auto& [name, operation] : operations)
     for (const auto& [key, picture] : pictures(golden)) {
-      CAPTURE(name);
-      CAPTURE(key);
+      const std::string what = name + " of " + key;
+      INFO(what);
       Bytes all;
       for (const Image& image : operation(picture)) append(all, image);
       CHECK(crc(all) == expected.at(name).at(key).get<unsigned long>());
@@ -112,9 +112,11 @@ TEST_CASE("augment: RandAugment, TrivialAugmentWide and ColorJitter are torchvis
     return crc(all);
   };
   for (const auto& [key, picture] : pictures(golden)) {
-    CAPTURE(key);
+    const std::string jittered = "jitter of " + key;
+    INFO(jittered);
     for (const auto& [name, how] : policies) {
-      CAPTURE(name);
+      const std::string what = name + " of " + key;
+      INFO(what);
       CHECK(seen(picture, how, 400) == nlohmann::json::parse(golden.meta("policies"))[name][key].get<unsigned long>());
     }
     CHECK(seen(picture, jitter, 50) == nlohmann::json::parse(golden.meta("color_jitter"))[key].get<unsigned long>());

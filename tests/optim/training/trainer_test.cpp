@@ -117,6 +117,25 @@ TEST_CASE("trainer: learns, and writes what it saw") {
         8);  // with weights, checkpoints, curves, events
 }
 
+TEST_CASE("trainer: with mixup the loss has the probabilities of the mixed images, and without it labels") {
+  const TrainAndTest data = halves();
+  for (const bool mixes : {false, true}) {
+    Rng rng(5);
+    ViT model(small(), rng);
+    SGD sgd(named_parameters(model));
+    int steps = 0;
+    const Loss loss = [&](const Var& logits, const Targets& targets) {
+      ++steps;
+      CHECK(std::holds_alternative<Tensor>(targets) == mixes);
+      return CrossEntropy{real(0.1)}(logits, targets);
+    };
+    Trainer(model, sgd, loss, rng,
+            {.epochs = 1, .batch_size = 16, .max_steps = 3, .augmentation = {.mixup = mixes ? 0.2 : 0}})
+        .fit(data);
+    CHECK(steps == 3);
+  }
+}
+
 TEST_CASE("trainer: same seed, same threads, bit-identical weights after 30 steps") {
   const auto first = weights_after(30, 5);
   CHECK(first == weights_after(30, 5));

@@ -188,7 +188,7 @@ Settings settings_of(const First& first) {
 }  // namespace
 
 std::vector<std::pair<std::string, Fields>> Settings::fields() {
-  Fields run, data, training;
+  Fields run, data, augmentation, training;
   run("preset", preset, {.help = preset_help.c_str(), .choices = preset_names(), .fixed = true});
   run("seed", seed, {.help = "random seed", .low = 0, .high = 1e15, .fixed = true});
   run("threads", threads, {.help = "number of CPU threads", .low = 1, .high = 1024});
@@ -218,8 +218,8 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
                 "are listed and nothing is trained"});
   data("accept_changed_data", accept_changed_data,
        {.help = "with --resume: go on though images have changed, or are gone, since the run began"});
-  trainer.augmentation.fields(data);
   preprocess.fields(data);
+  trainer.augmentation.fields(augmentation);
 
   trainer.fields(training);
   trainer.schedule.fields(training);
@@ -230,7 +230,7 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
   Fields of_model;
   of_model("model", model_name, {.help = "architecture", .choices = AnyConfig::names(), .fixed = true});
   model.fields(of_model);
-  return {{"Run", run}, {"Data", data}, {"Training", training}, {"Model", of_model}};
+  return {{"Run", run}, {"Data", data}, {"Augmentation", augmentation}, {"Training", training}, {"Model", of_model}};
 }
 
 Settings parse_command_line(int argc, char** argv) {

@@ -47,6 +47,14 @@ void flip(Image& image) {
     std::reverse(line, line + image.width);
 }
 
+// The mean of normalised pictures as a colour; black where there is none.
+std::vector<std::uint8_t> mean_bytes(const Preprocess& preprocess, Index channels) {
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(channels));
+  for (std::size_t c = 0; c < std::min(bytes.size(), preprocess.mean.size()); ++c)
+    bytes[c] = static_cast<std::uint8_t>(std::lrint(std::clamp<real>(255 * preprocess.mean[c], 0, 255)));
+  return bytes;
+}
+
 // torchvision's ColorJitter: in an order that is drawn.
 Image jittered(Image image, const Augmentation& a, Words words) {
   std::array<std::size_t, 4> order{0, 1, 2, 3};
@@ -80,6 +88,8 @@ void check_augmentation(const Augmentation& a, const char* where) {
   probability("resized_crop", a.resized_crop);
   check(a.ra_ops >= 1 && a.ra_ops <= 16, where, "ra_ops must be 1 to 16 operations, got ", a.ra_ops);
   check(a.ra_magnitude >= 0 && a.ra_magnitude <= 30, where, "ra_magnitude must be from 0 to 30, got ", a.ra_magnitude);
+  check(a.ra_magnitude <= 10 || a.auto_augment != AutoAugment::timm_rand_augment, where,
+        "ra_magnitude of timm-ra goes to 10, got ", a.ra_magnitude);
   for (const double by : {a.jitter_brightness, a.jitter_contrast, a.jitter_saturation})
     check(by >= 0 && by <= 100, where, "a jitter of brightness, contrast or saturation is from 0 to 100, got ", by);
   check(a.jitter_hue >= 0 && a.jitter_hue <= 0.5, where, "jitter_hue is from 0 to 0.5, got ", a.jitter_hue);
@@ -97,7 +107,8 @@ void check_augmentation(const Augmentation& a, const char* where) {
         "erase_mode says what is put into erased rectangles, and random_erase is 0");
 }
 
-Image augment(Image image, const Augmentation& augmentation, const Draw& draw, Index i, Index index) {
+Image augment(Image image, const Augmentation& augmentation, const Draw& draw, Index i, Index index,
+              const Preprocess& preprocess) {
   Words words(draw, i, WordsFor::flip_and_shift);
   bool flipped = words.coin(augmentation.hflip);
   if (augmentation.hflip_mode == FlipMode::alternate) {
@@ -112,9 +123,14 @@ Image augment(Image image, const Augmentation& augmentation, const Draw& draw, I
   if (flipped) flip(image);
   if (augmentation.auto_augment != AutoAugment::none) {
     Words policy(draw, i, WordsFor::policy);
-    image = augmentation.auto_augment == AutoAugment::rand_augment
-                ? rand_augment(std::move(image), augmentation.ra_ops, augmentation.ra_magnitude, policy)
-                : trivial_augment_wide(std::move(image), policy);
+    const int count = augmentation.ra_ops, magnitude = augmentation.ra_magnitude;
+    if (augmentation.auto_augment == AutoAugment::rand_augment)
+      image = rand_augment(std::move(image), count, magnitude, policy);
+    else if (augmentation.auto_augment == AutoAugment::trivial_augment_wide)
+      image = trivial_augment_wide(std::move(image), policy);
+    else
+      image = timm_rand_augment(std::move(image), count, magnitude, preprocess.interpolation,
+                                mean_bytes(preprocess, image.channels), policy);
   }
   if (augmentation.jitters()) image = jittered(std::move(image), augmentation, Words(draw, i, WordsFor::jitter));
   return image;

@@ -16,8 +16,8 @@ enum class CropMode { constant, reflect };
 /// What is put into an erased rectangle, in the numbers that the model sees: 0, which is the mean where one is
 /// subtracted, or a number of the standard normal distribution for each pixel and channel.
 enum class EraseMode { constant, pixel };
-/// Operations drawn for each picture: rand_augment(), trivial_augment_wide().
-enum class AutoAugment { none, rand_augment, trivial_augment_wide };
+/// Operations drawn for each picture: rand_augment(), timm_rand_augment(), trivial_augment_wide().
+enum class AutoAugment { none, rand_augment, timm_rand_augment, trivial_augment_wide };
 
 /// Augmentation of training pictures, drawn anew each time that they are seen.
 struct Augmentation {
@@ -67,10 +67,12 @@ struct Augmentation {
        .low = 0,
        .high = 1});
     f("auto_augment", auto_augment,
-      {.help = "random operations on training images: ra, RandAugment, or ta-wide, TrivialAugmentWide",
-       .choices = {"none", "ra", "ta-wide"}});
-    f("ra_ops", ra_ops, {.help = "of ra: how many operations", .low = 1, .high = 16});
-    f("ra_magnitude", ra_magnitude, {.help = "of ra: their strength, 0 to 30", .low = 0, .high = 30});
+      {.help = "random operations on training images: ra, RandAugment as in torchvision; timm-ra, timm's "
+               "rand-m9-mstd0.5-inc1; or ta-wide, TrivialAugmentWide",
+       .choices = {"none", "ra", "timm-ra", "ta-wide"}});
+    f("ra_ops", ra_ops, {.help = "of ra and timm-ra: how many operations", .low = 1, .high = 16});
+    f("ra_magnitude", ra_magnitude,
+      {.help = "of ra: their strength, 0 to 30; of timm-ra, 0 to 10", .low = 0, .high = 30});
     f("jitter_brightness", jitter_brightness,
       {.help = "change the brightness of training images by up to this share of it", .low = 0, .high = 100});
     f("jitter_contrast", jitter_contrast, {.help = "the same of their contrast", .low = 0, .high = 100});
@@ -116,8 +118,9 @@ Image resized_crop(Image image, const Preprocess& preprocess, double smallest, c
 
 /// The picture flipped and moved, and its colours changed, at random: a pure function of the draw, of i, its place in
 /// the epoch, and for FlipMode::alternate of `index`, its number in the data set. That counts on batches(), which draws
-/// twice an epoch.
-Image augment(Image image, const Augmentation& augmentation, const Draw& draw, Index i, Index index = 0);
+/// twice an epoch. timm_rand_augment() takes the filter and, to fill in, the mean from `preprocess`.
+Image augment(Image image, const Augmentation& augmentation, const Draw& draw, Index i, Index index = 0,
+              const Preprocess& preprocess = {});
 
 /// Erases, at random in the same way, a part of the numbers of a picture, (C, size.height, size.width).
 void erase(real* numbers, Index channels, Size2 size, const Augmentation& augmentation, const Draw& draw, Index i);

@@ -7,6 +7,13 @@
 #include <numeric>
 #include <utility>
 
+// Pillow rounds after each multiplication and each addition; two in one step would be another last bit.
+#ifdef __clang__
+#pragma clang fp contract(off)
+#else
+#pragma GCC optimize("fp-contract=off")
+#endif
+
 namespace bobbin {
 namespace {
 
@@ -33,10 +40,10 @@ Image by_byte(Image image, const F& f) {
   return image;
 }
 
-// Image.blend: from + share (to - from) in float, cut off. The product is rounded on its own, not in one with the sum.
+// Image.blend: from + share (to - from), cut off.
 Byte blend(int from, int to, float share) {
-  const auto part = static_cast<float>(double{share} * (to - from));
-  return static_cast<Byte>(std::clamp(static_cast<float>(from) + part, 0.0F, 255.0F));
+  const float number = static_cast<float>(from) + share * static_cast<float>(to - from);
+  return static_cast<Byte>(std::clamp(number, 0.0F, 255.0F));
 }
 
 // The picture, of red, green and blue, in grey: convert('L').
@@ -168,6 +175,10 @@ Image solarize(Image image, double threshold) {
   return by_byte(std::move(image), [=](int i) { return static_cast<Byte>(i < threshold ? i : 255 - i); });
 }
 
+Image solarize_add(Image image, int add) {
+  return by_byte(std::move(image), [=](int i) { return static_cast<Byte>(i < 128 ? std::min(255, i + add) : i); });
+}
+
 Image autocontrast(Image image) {
   return by_channel(std::move(image), [](const std::array<Index, 256>& histogram) {
     std::array<Byte, 256> table;
@@ -177,11 +188,8 @@ Image autocontrast(Image image) {
     while (high > 0 && histogram[static_cast<std::size_t>(high)] == 0) --high;
     if (high <= low) return table;
     const double scale = 255.0 / (high - low), offset = -low * scale;
-    for (int i = low; i <= high; ++i) {
-      // i * scale + offset: the product is exact in long double, and rounded on its own.
-      const auto product = static_cast<double>(static_cast<long double>(i) * scale);
-      table[static_cast<std::size_t>(i)] = static_cast<Byte>(std::clamp(product + offset, 0.0, 255.0));
-    }
+    for (int i = low; i <= high; ++i)
+      table[static_cast<std::size_t>(i)] = static_cast<Byte>(std::clamp(i * scale + offset, 0.0, 255.0));
     return table;
   });
 }
@@ -211,11 +219,51 @@ Image translate(const Image& image, Index right, Index down) {
 }
 
 Image rotate(const Image& image, double degrees) {
+  return affine(image, rotation({image.height, image.width}, degrees));
+}
+
+std::array<double, 6> rotation(Size2 size, double degrees) {
   const double angle = -degrees * std::numbers::pi / 180;
   const auto rounded = [](double x) { return std::round(x * 1e15) / 1e15; };
   const double cosine = rounded(std::cos(angle)), sine = rounded(std::sin(angle));
-  const double x = static_cast<double>(image.width) / 2, y = static_cast<double>(image.height) / 2;
-  return affine(image, {cosine, sine, x - cosine * x - sine * y, -sine, cosine, y + sine * x - cosine * y});
+  const double x = static_cast<double>(size.width) / 2, y = static_cast<double>(size.height) / 2;
+  return {cosine, sine, x - cosine * x - sine * y, -sine, cosine, y + sine * x - cosine * y};
+}
+
+Image affine(const Image& image, const std::array<double, 6>& matrix, Interpolation filter,
+             const std::vector<std::uint8_t>& fill) {
+  const auto [a, b, c, d, e, f] = matrix;
+  const Index height = image.height, width = image.width;
+  const bool bicubic = filter == Interpolation::bicubic;
+  // Between four numbers in a line, at a distance t from the second to the third.
+  const auto between = [=](double v1, double v2, double v3, double v4, double t) {
+    if (!bicubic) return v2 + (v3 - v2) * t;
+    return v2 + t * (-v1 + v3 + t * (2 * (v1 - v2) + v3 - v4 + t * (-v1 + v2 - v3 + v4)));
+  };
+  Image result{image.channels, height, width, std::vector<Byte>(image.bytes.size())};
+  for (Index y = 0; y < height; ++y)
+    for (Index x = 0; x < width; ++x) {
+      const double right = static_cast<double>(x) + 0.5, down = static_cast<double>(y) + 0.5;
+      const double at_x = a * right + b * down + c, at_y = d * right + e * down + f;
+      const bool inside =
+          at_x >= 0 && at_x < static_cast<double>(width) && at_y >= 0 && at_y < static_cast<double>(height);
+      const auto from_x = static_cast<Index>(std::floor(at_x - 0.5)),
+                 from_y = static_cast<Index>(std::floor(at_y - 0.5));
+      const double dx = at_x - 0.5 - static_cast<double>(from_x), dy = at_y - 0.5 - static_cast<double>(from_y);
+      for (Index channel = 0; channel < image.channels; ++channel) {
+        Byte& out = result.bytes[static_cast<std::size_t>((channel * height + y) * width + x)];
+        out = fill[static_cast<std::size_t>(channel)];
+        if (!inside) continue;
+        const auto line = [&](Index row) {
+          const Byte* in = image.bytes.data() + (channel * height + std::clamp<Index>(row, 0, height - 1)) * width;
+          const auto pixel = [&](Index column) -> double { return in[std::clamp<Index>(column, 0, width - 1)]; };
+          return between(pixel(from_x - 1), pixel(from_x), pixel(from_x + 1), pixel(from_x + 2), dx);
+        };
+        const double value = between(line(from_y - 1), line(from_y), line(from_y + 1), line(from_y + 2), dy);
+        out = static_cast<Byte>(std::clamp(value, 0.0, 255.0));
+      }
+    }
+  return result;
 }
 
 }  // namespace bobbin

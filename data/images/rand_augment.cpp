@@ -1,5 +1,7 @@
 #include "data/images/rand_augment.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -105,6 +107,68 @@ Image one(Image image, int level, bool wide, Words& words) {
 
 Image rand_augment(Image image, int count, int magnitude, Words& words) {
   for (int i = 0; i < count; ++i) image = one(std::move(image), magnitude, false, words);
+  return image;
+}
+
+Image timm_rand_augment(Image image, int count, int magnitude, Interpolation filter,
+                        const std::vector<std::uint8_t>& fill, Words& words) {
+  std::vector<Index> operations;
+  for (int i = 0; i < count; ++i) operations.push_back(words.below(15));
+  const auto width = static_cast<double>(image.width), height = static_cast<double>(image.height);
+  for (const Index operation : operations) {
+    if (words.uniform() > 0.5) continue;
+    const double level = std::clamp(magnitude + 0.5 * words.normal(), 0.0, 10.0) / 10;
+    const auto signed_level = [&](double most) { return words.uniform() > 0.5 ? -level * most : level * most; };
+    const auto factor = [&] { return static_cast<float>(std::max(0.1, 1 + signed_level(0.9))); };
+    const auto moved = [&](const std::array<double, 6>& matrix) { return affine(image, matrix, filter, fill); };
+    switch (operation) {
+      case 0:
+        image = autocontrast(std::move(image));
+        break;
+      case 1:
+        image = equalize(std::move(image));
+        break;
+      case 2:
+        image = invert(std::move(image));
+        break;
+      case 3:
+        image = moved(rotation({image.height, image.width}, signed_level(30)));
+        break;
+      case 4:
+        image = posterize(std::move(image), 4 - static_cast<int>(level * 4));
+        break;
+      case 5:
+        image = solarize(std::move(image), 256 - static_cast<int>(level * 256));
+        break;
+      case 6:
+        image = solarize_add(std::move(image), static_cast<int>(level * 110));
+        break;
+      case 7:
+        image = saturation(std::move(image), factor());
+        break;
+      case 8:
+        image = contrast(std::move(image), factor());
+        break;
+      case 9:
+        image = brightness(std::move(image), factor());
+        break;
+      case 10:
+        image = sharpness(std::move(image), factor());
+        break;
+      case 11:
+        image = moved({1, signed_level(0.3), 0, 0, 1, 0});
+        break;
+      case 12:
+        image = moved({1, 0, 0, signed_level(0.3), 1, 0});
+        break;
+      case 13:
+        image = moved({1, 0, signed_level(0.45) * width, 0, 1, 0});
+        break;
+      default:
+        image = moved({1, 0, 0, 0, 1, signed_level(0.45) * height});
+        break;
+    }
+  }
   return image;
 }
 

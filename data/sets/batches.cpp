@@ -72,7 +72,8 @@ Batches::Prepared Batches::make(Staging images, std::optional<Staging> targets, 
         const double part = augmentation_.resized_crop;
         image = part > 0 ? resized_crop(std::move(image), data_->preprocess, part, draw_, first + i)
                          : fit(std::move(image), data_->preprocess);
-        if (augmentation_.on()) image = augment(std::move(image), augmentation_, draw_, first + i, index);
+        if (augmentation_.on())
+          image = augment(std::move(image), augmentation_, draw_, first + i, index, data_->preprocess);
         to_numbers(image, data_->preprocess, out + i * numbers);
         if (augmentation_.random_erase > 0)
           erase(out + i * numbers, image.channels, data_->preprocess.size, augmentation_, draw_, first + i);

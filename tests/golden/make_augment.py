@@ -3,11 +3,14 @@
 words in place of theirs. README.md says what is in it."""
 import json
 import math
+import types
 import zlib
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import torch
+import timm.data.auto_augment
 import timm.data.mixup
 import timm.loss
 import torchvision.transforms as T
@@ -217,6 +220,27 @@ def policies():
     meta['policies'] = json.dumps(seen)
 
 
+def timm_policy():
+    """rand-m9-mstd0.5-inc1 and a weaker one, filled with the bytes 124, 116, 104. Without bits there is nothing left."""
+    posterize = PIL.ImageOps.posterize
+    PIL.ImageOps.posterize = lambda image, bits: posterize(image, bits) if bits else image.point(lambda i: 0)
+    random, choice, seen = timm.data.auto_augment.random, np.random.choice, {}
+    for key, p in pictures.items():
+        for config, interpolation in (('rand-m9-mstd0.5-inc1', 3), ('rand-m4-n3-mstd0.5-inc1', 2)):
+            fill = (124, 116, 104) if p.mode == 'RGB' else 124
+            policy = timm.data.auto_augment.rand_augment_transform(config, {'img_mean': fill, 'interpolation': interpolation})
+            images = []
+            for i in range(400):
+                words = Words(i, POLICY)
+                np.random.choice = lambda ops, n, replace, p: [ops[words.below(len(ops))] for _ in range(n)]
+                timm.data.auto_augment.random = types.SimpleNamespace(
+                    random=words.uniform, gauss=lambda mean, deviation: mean + deviation * words.normal())
+                images.append(policy(p))
+            seen.setdefault(config, {})[key] = crc(images)
+    PIL.ImageOps.posterize, timm.data.auto_augment.random, np.random.choice = posterize, random, choice
+    meta['timm_policies'] = json.dumps(seen)
+
+
 def photographs():
     jitter, seen = T.ColorJitter(.4, .3, 1.5, .1), {}
     for key, p in pictures.items():
@@ -241,5 +265,6 @@ erased()
 mixed()
 operations()
 policies()
+timm_policy()
 photographs()
 save('augment.safetensors', tensors, **meta)

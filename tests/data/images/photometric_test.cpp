@@ -123,6 +123,23 @@ TEST_CASE("augment: RandAugment, TrivialAugmentWide and ColorJitter are torchvis
   }
 }
 
+TEST_CASE("augment: timm-ra is timm's rand-m9-mstd0.5-inc1 with the same random numbers") {
+  const Golden golden("augment");
+  Preprocess preprocess;
+  preprocess.mean = {real(0.485), real(0.456), real(0.406)};
+  for (const auto& [key, picture] : pictures(golden))
+    for (const bool strong : {true, false}) {
+      const std::string config = strong ? "rand-m9-mstd0.5-inc1" : "rand-m4-n3-mstd0.5-inc1", what = config + " " + key;
+      INFO(what);
+      preprocess.interpolation = strong ? Interpolation::bicubic : Interpolation::bilinear;
+      const Augmentation how{
+          .auto_augment = AutoAugment::timm_rand_augment, .ra_ops = strong ? 2 : 3, .ra_magnitude = strong ? 9 : 4};
+      Bytes all;
+      for (Index i = 0; i < 400; ++i) append(all, augment(picture, how, Draw{3, 5}, i, 0, preprocess));
+      CHECK(crc(all) == nlohmann::json::parse(golden.meta("timm_policies"))[config][key].get<unsigned long>());
+    }
+}
+
 TEST_CASE("augment: random resized crops are torchvision's with the same random numbers") {
   std::vector<int> boxes;
   for (const Size2 size : {Size2(17, 22), Size2(375, 500), Size2(100, 3), Size2(3, 100), Size2(1, 1)})
@@ -155,5 +172,7 @@ TEST_CASE("augment: random resized crops are torchvision's with the same random 
   CHECK(fails([&] { batches(data, 6, rng, {.jitter_hue = 0.6}); }, {"jitter_hue is from 0 to 0.5, got 0.6"}));
   CHECK(fails([&] { batches(data, 6, rng, {.jitter_contrast = -1}); }, {"from 0 to 100, got -1"}));
   CHECK(fails([&] { batches(data, 6, rng, {.ra_ops = 0}); }, {"ra_ops must be 1 to 16 operations, got 0"}));
+  CHECK(fails([&] { batches(data, 6, rng, {.auto_augment = AutoAugment::timm_rand_augment, .ra_magnitude = 11}); },
+              {"ra_magnitude of timm-ra goes to 10, got 11"}));
   CHECK(fails([&] { batches(data, 6, rng, {.ra_magnitude = 31}); }, {"ra_magnitude must be from 0 to 30, got 31"}));
 }

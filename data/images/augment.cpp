@@ -8,8 +8,8 @@
 
 #include "data/images/photometric.h"
 #include "data/images/rand_augment.h"
+#include "data/images/random_words.h"
 #include "data/images/resize.h"
-#include "data/images/words.h"
 #include "tensor/check.h"
 
 namespace bobbin {
@@ -56,7 +56,7 @@ std::vector<std::uint8_t> mean_bytes(const Preprocess& preprocess, Index channel
 }
 
 // torchvision's ColorJitter: in an order that is drawn.
-Image jittered(Image image, const Augmentation& a, Words words) {
+Image jittered(Image image, const Augmentation& a, RandomWords words) {
   std::array<std::size_t, 4> order{0, 1, 2, 3};
   for (std::size_t i = 3; i > 0; --i)
     std::swap(order[i], order[static_cast<std::size_t>(words.below(static_cast<Index>(i) + 1))]);
@@ -109,11 +109,11 @@ void check_augmentation(const Augmentation& a, const char* where) {
 
 Image augment(Image image, const Augmentation& augmentation, const Draw& draw, Index i, Index index,
               const Preprocess& preprocess) {
-  Words words(draw, i, WordsFor::flip_and_shift);
+  RandomWords words(draw, i, WordsFor::flip_and_shift);
   bool flipped = words.coin(augmentation.hflip);
   if (augmentation.hflip_mode == FlipMode::alternate) {
     // A coin that is the same in each epoch: of a draw that none has. Epoch e has the draws 2e and 2e + 1.
-    Words first({draw.key, ~std::uint64_t{0}}, index, WordsFor::flip_and_shift);
+    RandomWords first({draw.key, ~std::uint64_t{0}}, index, WordsFor::flip_and_shift);
     flipped = first.coin(augmentation.hflip) != (draw.number / 2 % 2 == 1);
   }
   if (const Index padding = augmentation.crop_padding; padding > 0) {
@@ -122,7 +122,7 @@ Image augment(Image image, const Augmentation& augmentation, const Draw& draw, I
   }
   if (flipped) flip(image);
   if (augmentation.auto_augment != AutoAugment::none) {
-    Words policy(draw, i, WordsFor::policy);
+    RandomWords policy(draw, i, WordsFor::policy);
     const int count = augmentation.ra_ops, magnitude = augmentation.ra_magnitude;
     if (augmentation.auto_augment == AutoAugment::rand_augment)
       image = rand_augment(std::move(image), count, magnitude, policy);
@@ -132,12 +132,12 @@ Image augment(Image image, const Augmentation& augmentation, const Draw& draw, I
       image = timm_rand_augment(std::move(image), count, magnitude, preprocess.interpolation,
                                 mean_bytes(preprocess, image.channels), policy);
   }
-  if (augmentation.jitters()) image = jittered(std::move(image), augmentation, Words(draw, i, WordsFor::jitter));
+  if (augmentation.jitters()) image = jittered(std::move(image), augmentation, RandomWords(draw, i, WordsFor::jitter));
   return image;
 }
 
-Box resized_crop_box(Size2 size, double smallest, const Draw& draw, Index i) {
-  Words words(draw, i, WordsFor::crop);
+CropBox resized_crop_box(Size2 size, double smallest, const Draw& draw, Index i) {
+  RandomWords words(draw, i, WordsFor::crop);
   const auto whole = [](double x) { return static_cast<Index>(std::lrint(x)); };
   const auto height = static_cast<double>(size.height), width = static_cast<double>(size.width);
   const double narrowest = 3.0 / 4, widest = 4.0 / 3;
@@ -170,7 +170,7 @@ Image resized_crop(Image image, const Preprocess& preprocess, double smallest, c
 }
 
 void erase(real* numbers, Index channels, Size2 size, const Augmentation& augmentation, const Draw& draw, Index i) {
-  Words words(draw, i, WordsFor::erasing), noise(draw, i, WordsFor::noise);
+  RandomWords words(draw, i, WordsFor::erasing), noise(draw, i, WordsFor::noise);
   if (!words.coin(augmentation.random_erase)) return;
   const double area = static_cast<double>(size.height * size.width);
   for (int attempt = 0; attempt < 10; ++attempt) {

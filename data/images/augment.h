@@ -107,12 +107,12 @@ struct Augmentation {
 void check_augmentation(const Augmentation& augmentation, const char* where);
 
 /// A rectangle of a picture.
-struct Box {
+struct CropBox {
   Index top = 0, left = 0, height = 0, width = 0;
 };
 
 /// The part of a picture of this size that is cut out: RandomResizedCrop.get_params().
-Box resized_crop_box(Size2 size, double smallest, const Draw& draw, Index i);
+CropBox resized_crop_box(Size2 size, double smallest, const Draw& draw, Index i);
 /// That part of the picture, resized to preprocess.size with its filter, in place of fit().
 Image resized_crop(Image image, const Preprocess& preprocess, double smallest, const Draw& draw, Index i);
 

@@ -95,7 +95,7 @@ Image apply(Image image, int operation, double m) {
 }
 
 // One operation; its strength is drawn if `level` is negative.
-Image one(Image image, int level, bool wide, Words& words) {
+Image one(Image image, int level, bool wide, RandomWords& words) {
   const int operation = static_cast<int>(words.below(operations));
   if (level < 0 && has_levels(operation)) level = static_cast<int>(words.below(levels));
   double m = has_levels(operation) ? strength(operation, level, wide, image) : 0;
@@ -105,13 +105,13 @@ Image one(Image image, int level, bool wide, Words& words) {
 
 }  // namespace
 
-Image rand_augment(Image image, int count, int magnitude, Words& words) {
+Image rand_augment(Image image, int count, int magnitude, RandomWords& words) {
   for (int i = 0; i < count; ++i) image = one(std::move(image), magnitude, false, words);
   return image;
 }
 
 Image timm_rand_augment(Image image, int count, int magnitude, Interpolation filter,
-                        const std::vector<std::uint8_t>& fill, Words& words) {
+                        const std::vector<std::uint8_t>& fill, RandomWords& words) {
   std::vector<Index> operations;
   for (int i = 0; i < count; ++i) operations.push_back(words.below(15));
   const auto width = static_cast<double>(image.width), height = static_cast<double>(image.height);
@@ -172,6 +172,6 @@ Image timm_rand_augment(Image image, int count, int magnitude, Interpolation fil
   return image;
 }
 
-Image trivial_augment_wide(Image image, Words& words) { return one(std::move(image), -1, true, words); }
+Image trivial_augment_wide(Image image, RandomWords& words) { return one(std::move(image), -1, true, words); }
 
 }  // namespace bobbin

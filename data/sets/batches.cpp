@@ -94,7 +94,7 @@ Batches::Prepared Batches::make(Staging images, std::optional<Staging> targets, 
     batch.labels.push_back(data_->labels[static_cast<std::size_t>(order_[static_cast<std::size_t>(i)])]);
   if (batch.targets) {
     const Size2 size = data_->preprocess.size;
-    const Mix mix = draw_mix(augmentation_, size, draw_, first);
+    const BatchMix mix = draw_mix(augmentation_, size, draw_, first);
     mix_pictures(out, count, data_->channels, size, mix);
     mix_targets(batch.labels, data_->num_classes(), mix, batch.targets->data());
   }

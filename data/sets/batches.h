@@ -67,7 +67,7 @@ class Batches {
   static Batch finished(Prepared batch);
 
  public:
-  /// `order` says which images come, and when. Image i of it is varied by the Words of i of `draw`.
+  /// `order` says which images come, and when. Image i of it is varied by the RandomWords of i of `draw`.
   /// Throws Error unless the batch size is 1 or more, and where check_augmentation() does.
   Batches(const ImageDataset& data, Index batch_size, std::vector<Index> order, const Augmentation& augmentation = {},
           const Draw& draw = {});

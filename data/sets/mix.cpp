@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "data/images/words.h"
+#include "data/images/random_words.h"
 
 namespace bobbin {
 namespace {
@@ -12,7 +12,7 @@ namespace {
 // A number of the distribution Beta(a, a). With u, v even in (0, 1], T = sqrt(2a (u^(-1/a) - 1)) cos(2πv) has Student's
 // t distribution with 2a degrees of freedom (Bailey, 1994), and (1 + T / sqrt(2a + T²)) / 2 is Beta(a, a) (Devroye,
 // "Random variate generation in one line of code", 1996).
-double beta(Words& words, double a) {
+double beta(RandomWords& words, double a) {
   const double u = 1 - words.uniform(), cosine = std::cos(2 * std::numbers::pi * words.uniform());
   const double t2 = (std::pow(u, -1 / a) - 1) * cosine * cosine;  // T² / 2a
   return (1 + std::copysign(1 / std::sqrt(1 + 1 / t2), cosine)) / 2;
@@ -20,9 +20,9 @@ double beta(Words& words, double a) {
 
 }  // namespace
 
-Mix draw_mix(const Augmentation& a, Size2 size, const Draw& draw, Index i) {
-  Words words(draw, i, WordsFor::mixing);
-  Mix mix;
+BatchMix draw_mix(const Augmentation& a, Size2 size, const Draw& draw, Index i) {
+  RandomWords words(draw, i, WordsFor::mixing);
+  BatchMix mix;
   if (!words.coin(a.mixup_prob)) return mix;
   mix.cut = a.mixup > 0 && a.cutmix > 0 ? words.coin(a.mixup_switch_prob) : a.cutmix > 0;
   mix.kept = beta(words, mix.cut ? a.cutmix : a.mixup);
@@ -38,7 +38,7 @@ Mix draw_mix(const Augmentation& a, Size2 size, const Draw& draw, Index i) {
   return mix;
 }
 
-void mix_pictures(real* numbers, Index batch, Index channels, Size2 size, const Mix& mix) {
+void mix_pictures(real* numbers, Index batch, Index channels, Size2 size, const BatchMix& mix) {
   const Index picture = channels * size.height * size.width;
   const auto kept = static_cast<real>(mix.kept), taken = static_cast<real>(1 - mix.kept);
   if (mix.kept == 1) return;
@@ -59,7 +59,7 @@ void mix_pictures(real* numbers, Index batch, Index channels, Size2 size, const 
   }
 }
 
-void mix_targets(const Labels& labels, Index classes, const Mix& mix, real* targets) {
+void mix_targets(const Labels& labels, Index classes, const BatchMix& mix, real* targets) {
   const auto batch = static_cast<Index>(labels.size());
   std::fill_n(targets, batch * classes, real{0});
   for (Index i = 0; i < batch; ++i) {

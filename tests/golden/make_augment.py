@@ -25,7 +25,7 @@ KEY, NUMBER = 3, 5  # the draw
 
 
 class Words:
-    """data/images/words.h"""
+    """data/images/random_words.h"""
 
     def __init__(self, i, use):
         self.block, self.words = use << 56 | i, []

@@ -144,7 +144,7 @@ TEST_CASE("augment: random resized crops are torchvision's with the same random 
   std::vector<int> boxes;
   for (const Size2 size : {Size2(17, 22), Size2(375, 500), Size2(100, 3), Size2(3, 100), Size2(1, 1)})
     for (Index i = 0; i < 20; ++i) {
-      const Box box = resized_crop_box(size, 0.08, Draw{3, 5}, i);
+      const CropBox box = resized_crop_box(size, 0.08, Draw{3, 5}, i);
       for (const Index n : {box.top, box.left, box.height, box.width}) boxes.push_back(static_cast<int>(n));
     }
   CHECK(boxes == Golden("augment").ints("resized_crop"));
@@ -159,7 +159,7 @@ TEST_CASE("augment: random resized crops are torchvision's with the same random 
   std::vector<real> expected(numbers.size());
   for (Index i = 0; i < 6; ++i) {
     const Image whole = data.image(order[static_cast<std::size_t>(i)]);
-    const Box box = resized_crop_box({9, 13}, 0.3, draw, i);
+    const CropBox box = resized_crop_box({9, 13}, 0.3, draw, i);
     Image part{3, box.height, box.width, {}};
     for (Index c = 0; c < 3; ++c)
       for (Index y = box.top; y < box.top + box.height; ++y)

@@ -27,7 +27,7 @@ TEST_CASE("mix: pictures, targets and loss are those of timm's Mixup and SoftTar
     const std::vector<double> losses = golden.doubles("mix/" + name + "/loss");
     for (Index i = 0; i < 8; ++i) {
       std::vector<real> pictures = golden.tensor("mix/X").values(), q(12);
-      const Mix mix = draw_mix(how, {5, 6}, Draw{3, 5}, i);
+      const BatchMix mix = draw_mix(how, {5, 6}, Draw{3, 5}, i);
       mix_pictures(pictures.data(), 4, 2, {5, 6}, mix);
       mix_targets(labels, 3, mix, q.data());
       X.insert(X.end(), pictures.begin(), pictures.end());
@@ -74,7 +74,7 @@ TEST_CASE("mix: batches mix the pictures that they would have had, and give prob
       std::vector<real> X = before.images.values(), q(static_cast<std::size_t>(3 * batch.labels.size()));
       Rng again(3);
       again.draw();
-      const Mix mix = draw_mix(how, 4, again.draw(), 4 * i);
+      const BatchMix mix = draw_mix(how, 4, again.draw(), 4 * i);
       const auto count = static_cast<Index>(batch.labels.size());
       mix_pictures(X.data(), count, 1, 4, mix);
       mix_targets(batch.labels, 3, mix, q.data());

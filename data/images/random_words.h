@@ -15,9 +15,9 @@ enum class WordsFor : std::uint64_t { flip_and_shift, erasing, noise, mixing, po
 
 /// The random words of the i-th picture of a draw, as many as are wanted: a pure function of the draw, i and the use.
 /// Word n is word n % 4 of block use 2^56 + (n / 4) 2^32 + i, where i < 2^32 and n < 2^26.
-class Words {
+class RandomWords {
  public:
-  Words(const Draw& draw, Index i, WordsFor use)
+  RandomWords(const Draw& draw, Index i, WordsFor use)
       : draw_(draw), block_(static_cast<std::uint64_t>(use) << 56 | static_cast<std::uint64_t>(i)) {}
 
   /// Evenly distributed in [0, 2^32).

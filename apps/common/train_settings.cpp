@@ -271,6 +271,7 @@ Settings parse_command_line(int argc, char** argv) {
             " cannot be chosen with --resume: the run has begun");
     }
 
+  check_augmentation(s.trainer.augmentation, "train");
   check(resumed || !s.accept_changed_data, "train", "--accept-changed-data is for a run that goes on, with --resume");
   check(s.weights.empty() || !s.finetune.empty(), "train", "--weights says what the file of --finetune is: give both");
   if (resumed) {

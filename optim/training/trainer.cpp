@@ -82,6 +82,7 @@ Trainer::Trainer(std::function<State()> state, Optimizers optimizers, Rng& rng, 
   at_least(0, "save_every", options_.save_every);
   at_least(1, "checkpoint_hist", options_.checkpoint_hist);
   Schedule(options_.schedule, 1, std::numeric_limits<Index>::max());  // its numbers
+  check_augmentation(options_.augmentation, "Trainer");
   const std::vector<NamedParameter> named = state_().parameters;
   for (const auto& [name, parameter] : optimizers_.parameters()) {
     const auto is_this = [&, &p = parameter](const NamedParameter& other) { return other.second.is(p); };

@@ -81,6 +81,8 @@ TEST_CASE("train: a wrong command line is one sentence and exit code 2") {
                   {"--graph .svg", "--graph"},
                   {"--hflip 2", "--hflip"},
                   {"--crop-padding -1", "--crop-padding"},
+                  {"--random-erase 1.1", "--random-erase"},
+                  {"--mixup -1", "--mixup"},
                   {"--channels 2", "--channels"},
                   {"--mean nan", "--mean"},
                   {"--std 0", "--std"},
@@ -102,8 +104,10 @@ TEST_CASE("train: what cannot be run is one sentence and exit code 1") {
     CHECK(std::count(last.begin(), last.end(), '\n') == 1);
   };
   says("--data-dir " + folder.path().string(), folder.path().string());
-  if (!have_data()) return;
   const std::string out = " --output-dir " + (folder.path() / "run").string();
+  says("--hflip-mode alternate" + out, "hflip_mode alternate flips the share hflip of the images");
+  CHECK(!fs::exists(folder.path() / "run"));
+  if (!have_data()) return;
   says("--patch-size 5" + out, "28 x 28");
   says("--num-heads 5" + out, "5 heads");
   says("--num-hiddens 65536 --img-size 4096 --patch-size 1" + out, "out of memory");  // 4 TB of positions

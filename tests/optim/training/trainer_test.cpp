@@ -383,6 +383,7 @@ TEST_CASE("trainer: settings and folders that cannot be") {
   CHECK(fails([&] { trainer({.max_steps = -1}); }, {"max_steps must be 0 or more"}));
   CHECK(fails([&] { trainer({.clip_grad = NAN}); }, {"clip_grad must be 0 or more"}));
   CHECK(fails([&] { trainer({.schedule = {.lr = -1}}); }, {"lr must be 0 or more, got -1"}));
+  CHECK(fails([&] { trainer({.augmentation = {.hflip = 2}}); }, {"hflip is a probability, from 0 to 1, got 2"}));
   CHECK(trainer({.epochs = 1, .batch_size = std::numeric_limits<Index>::max()}).fit(data).size() == 1);
 
   std::ofstream(folder.path() / "file") << "x";

@@ -182,6 +182,7 @@ Safetensors as_file(const Checkpoint& c) {
   for (const auto& [name, tensor] : c.parameters) tensors.emplace("parameters." + name, tensor);
   for (const auto& [name, tensor] : c.buffers) tensors.emplace("buffers." + name, tensor);
   for (const auto& [name, tensor] : c.optimizer_state) tensors.emplace("optimizer." + name, tensor);
+  for (const auto& [name, tensor] : c.ema) tensors.emplace("ema." + name, tensor);
   if (!c.progress.losses.empty()) tensors.emplace("losses", to_tensor(c.progress.losses));
   if (!c.progress.epochs.empty()) tensors.emplace("epochs", to_tensor(c.progress.epochs));
   auto metadata = to_metadata(c.notes, "note.");
@@ -221,7 +222,8 @@ Checkpoint read_checkpoint(const fs::path& path) {
         "weights of such a file, and --resume goes on from a run's folder or a checkpoint-STEP.safetensors in it");
   Checkpoint c{.parameters = with_prefix(file.tensors, "parameters."),
                .buffers = with_prefix(file.tensors, "buffers."),
-               .optimizer_state = with_prefix(file.tensors, "optimizer.")};
+               .optimizer_state = with_prefix(file.tensors, "optimizer."),
+               .ema = with_prefix(file.tensors, "ema.")};
   auto notes = with_prefix(file.metadata, "note.");
   c.notes = {notes["bobbin"], notes["config"]};
   std::vector<double> losses;

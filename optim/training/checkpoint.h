@@ -28,16 +28,17 @@ struct Checkpoint {
   std::optional<std::set<std::string>> frozen{};  ///< parameters, by their names; without a value: none ever was
   std::string optimizer{};                        ///< its name, "sgd"; of several, see Optimizers
   NamedTensors optimizer_state{};                 ///< as Optimizers::state() names it
+  NamedTensors ema{};                             ///< the averaged weights; empty: none are
   Index batch_size = 0;                           ///< the images, or other examples, of a step
   std::map<std::string, Rng> streams{};  ///< of random numbers, by their names in the model; "" orders the images
   Progress progress{};
   RunNotes notes{};
 };
 
-/// One safetensors file: the tensors "parameters.NAME", "buffers.NAME", "optimizer.NAME", "losses" and "epochs"; the
-/// rest as JSON in the metadata "training", and the notes as "note.bobbin" and "note.config". What grows with the run
-/// is in tensors, which may have any length: what could be written once can be written, and read, to its end. Throws
-/// Error as write_safetensors() does.
+/// One safetensors file: the tensors "parameters.NAME", "buffers.NAME", "optimizer.NAME", "ema.NAME", "losses" and
+/// "epochs"; the rest as JSON in the metadata "training", and the notes as "note.bobbin" and "note.config". What grows
+/// with the run is in tensors, which may have any length: what could be written once can be written, and read, to its
+/// end. Throws Error as write_safetensors() does.
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
 /// Throws the Error that write_checkpoint() would throw for what is in it, such as notes of more than 16 MB: before the

@@ -17,7 +17,9 @@ namespace bobbin {
 /// | `curves.svg`                  | the metrics as a picture, drawn anew after each epoch                  |
 /// | `events.out.*`                | all of these numbers, and each step's learning rate, for TensorBoard   |
 /// | `model.safetensors`           | the model after the newest epoch, or where training stopped            |
-/// | `best.safetensors`            | the model after the whole epoch with the best val_acc, or val_loss     |
+/// | `ema.safetensors`             | the same with averaged weights, if they are: TrainerOptions::ema_decay |
+/// | `best.safetensors`            | the model after the whole epoch with the best val_acc, or val_loss; if |
+/// |                               | weights are averaged, with those, after their best epoch               |
 /// | `checkpoint-STEP.safetensors` | all that is needed to go on, after each epoch and where training stops |
 class RunFolder {
  public:
@@ -31,6 +33,7 @@ class RunFolder {
   std::filesystem::path losses() const { return folder_ / "losses.csv"; }
   std::filesystem::path curves() const { return folder_ / "curves.svg"; }
   std::filesystem::path model() const { return folder_ / "model.safetensors"; }
+  std::filesystem::path ema() const { return folder_ / "ema.safetensors"; }
   std::filesystem::path best() const { return folder_ / "best.safetensors"; }
   /// "checkpoint-00000469.safetensors" after step 469.
   std::filesystem::path checkpoint(Index step) const;

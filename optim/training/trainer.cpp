@@ -57,6 +57,12 @@ void TrainerOptions::fields(Fields& f) {
     {.help = "stop after this many steps, the schedule unchanged; 0: no limit", .low = 0, .high = many});
   f("clip_grad", clip_grad,
     {.help = "clip the L2 norm of all gradients together to this; 0: no clipping", .low = 0, .high = 1e6});
+  f("ema_decay", ema_decay,
+    {.help = "keep a moving average of the weights, too, with this decay (.999, say) and a warm-up, as timm: it is "
+             "validated beside them, and best.safetensors is chosen by it; 0: none",
+     .low = 0,
+     .high = 0.999999999,
+     .fixed = true});
   f("detect_anomaly", detect_anomaly, {.help = "stop at the first op that computes NaN or infinity, and name it"});
   f("save_every", save_every,
     {.help = "save a checkpoint every this many steps, too; 0: only after each epoch and where training stops",
@@ -81,6 +87,7 @@ Trainer::Trainer(std::function<State()> state, Optimizers optimizers, Rng& rng, 
   at_least(0, "clip_grad", options_.clip_grad);
   at_least(0, "save_every", options_.save_every);
   at_least(1, "checkpoint_hist", options_.checkpoint_hist);
+  if (options_.ema_decay != 0) ema_.emplace(options_.ema_decay);
   Schedule(options_.schedule, 1, std::numeric_limits<Index>::max());  // its numbers
   check_augmentation(options_.augmentation, "Trainer");
   const std::vector<NamedParameter> named = state_().parameters;
@@ -101,6 +108,11 @@ void Trainer::resume(Checkpoint checkpoint) {
   check(checkpoint.optimizer == optimizers_.name(), "Trainer", "the run of the checkpoint has the optimizer ",
         Quoted{checkpoint.optimizer}, ", with which it has to go on, not ", optimizers_.name());
   optimizers_.check_state(checkpoint.optimizer_state);
+  check(ema_.has_value() || checkpoint.ema.empty(), "Trainer",
+        "the run of the checkpoint averages its weights, and goes on so: ema_decay is missing");
+  check(!ema_ || !checkpoint.ema.empty() || checkpoint.progress.steps() == 0, "Trainer",
+        "the run of the checkpoint has not averaged its weights, so it cannot go on with an ema_decay");
+  if (!checkpoint.ema.empty()) ema_->load(model, checkpoint.ema);
   checkpoint.parameters.merge(checkpoint.buffers);
   model.load(checkpoint.parameters);
   optimizers_.load_state(checkpoint.optimizer_state);
@@ -177,8 +189,11 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     folder.remove_half_written();
   }
   const Interrupt interrupt;
-  TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_, task.validation_steps, task.metrics,
-                  task.examples);
+  std::vector<std::string> metrics_names = task.metrics;
+  if (ema_)
+    for (const std::string& name : task.metrics) metrics_names.push_back(name + "_ema");
+  TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_, task.validation_steps * (ema_ ? 2 : 1),
+                  metrics_names, task.examples);
   if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);
   while (steps() < last_step || progress_.steps_in_epoch() > 0) {
     progress_.begin_epoch();
@@ -198,6 +213,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
         check(std::isfinite(loss), "Trainer", "the loss is ", loss, " at step ", steps(), " in epoch ",
               progress_.epochs.size() + 1,
               ": training has diverged; a smaller learning rate or gradient clipping may help");
+        if (ema_) ema_->update(state_(), steps());
       } catch (...) {  // the losses that led there tell more than the error
         log.failed(progress_);
         throw;
@@ -217,10 +233,14 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     };
     const Metrics metrics = saving(folder, log, [&] {
       const Evaluating evaluating;
-      return task.validate(stop);
+      Metrics all = task.validate(stop);
+      if (!ema_ || Interrupt::received()) return all;
+      const WithWeights averaged(state_(), ema_->tensors());
+      for (const auto& [name, value] : task.validate(stop)) all.emplace_back(name + "_ema", value);
+      return all;
     });
     if (Interrupt::received()) {
-      save_weights(folder.model());
+      save_weights();
       log.stopped(progress_);
       break;
     }
@@ -230,10 +250,10 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
             "the validation gave other metrics than before");
     progress_.end_epoch(metrics, watch.seconds());
     log.epoch_ended(progress_);
-    save_weights(folder.model());
+    save_weights();
     if (!whole_epoch) break;
     order_ = next_order;
-    if (last_epoch_is_best()) save_weights(folder.best());
+    if (last_epoch_is_best()) ema_ ? write_averaged(folder.best()) : write_weights(folder.best());
     save(folder);
   }
   return progress_.epochs;
@@ -243,6 +263,7 @@ Checkpoint Trainer::checkpoint() const {
   const State model = state_();
   Checkpoint checkpoint{.optimizer = optimizers_.name(),
                         .optimizer_state = optimizers_.state(),
+                        .ema = averaged_weights(),
                         .batch_size = options_.batch_size,
                         .streams = {{"", order_}},
                         .progress = progress_,
@@ -261,7 +282,23 @@ void Trainer::save(const RunFolder& folder) const {
   if (!options_.output_dir.empty()) folder.write(checkpoint(), options_.checkpoint_hist);
 }
 
-void Trainer::save_weights(const std::filesystem::path& file) const {
+const NamedTensors& Trainer::averaged_weights() const {
+  static const NamedTensors none;
+  return ema_ ? ema_->tensors() : none;
+}
+
+void Trainer::save_weights() const {
+  const RunFolder folder(options_.output_dir);
+  write_weights(folder.model());
+  if (!averaged_weights().empty()) write_averaged(folder.ema());
+}
+
+void Trainer::write_averaged(const std::filesystem::path& file) const {
+  const WithWeights averaged(state_(), averaged_weights());
+  write_weights(file);
+}
+
+void Trainer::write_weights(const std::filesystem::path& file) const {
   if (options_.output_dir.empty()) return;
   const State model = state_();
   write_safetensors(file, model.tensors(), to_metadata(options_.notes), model.whole_numbers());
@@ -269,9 +306,10 @@ void Trainer::save_weights(const std::filesystem::path& file) const {
 
 bool Trainer::last_epoch_is_best() const {
   const std::vector<EpochMetrics>& epochs = progress_.epochs;
-  const auto score = [](const EpochMetrics& e) { return e.find("val_acc") ? e["val_acc"] : -e["val_loss"]; };
+  const std::string accuracy = ema_ ? "val_acc_ema" : "val_acc", loss = ema_ ? "val_loss_ema" : "val_loss";
+  const auto score = [&](const EpochMetrics& e) { return e.find(accuracy) ? e[accuracy] : -e[loss]; };
   const EpochMetrics& last = epochs.back();
-  return (last.find("val_acc") || last.find("val_loss")) &&
+  return (last.find(accuracy) || last.find(loss)) &&
          std::none_of(epochs.begin(), epochs.end() - 1, [&](const EpochMetrics& e) { return score(e) >= score(last); });
 }
 

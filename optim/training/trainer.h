@@ -19,6 +19,7 @@
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
 #include "optim/training/checkpoint.h"
+#include "optim/training/ema.h"
 #include "optim/training/evaluate.h"
 #include "optim/training/run_folder.h"
 #include "optim/training/step.h"
@@ -36,6 +37,7 @@ struct TrainerOptions {
   Index max_steps = 0;                 ///< stop after so many steps; 0: no limit
   ScheduleOptions schedule{};          ///< runs over all the epochs, also where max_steps ends them sooner
   double clip_grad = 0;                ///< the largest global norm of the gradients; 0: no clipping
+  double ema_decay = 0;                ///< of a moving average of the weights, see Ema; 0: there is none
   bool detect_anomaly = false;         ///< stop at the first op that makes NaN or infinity, and name it
   std::filesystem::path output_dir{};  ///< for the files of a RunFolder; empty: none are written
   Index save_every = 0;                ///< steps between checkpoints; 0: one after each epoch, and where training stops
@@ -95,6 +97,9 @@ class Trainer {
   /// Number of steps done, those before resuming included.
   Index steps() const { return progress_.steps(); }
 
+  /// The averaged weights, for WithWeights; empty without ema_decay, and before the first step.
+  const NamedTensors& averaged_weights() const;
+
   /// Trains on data.train, validates on data.test; returns the metrics of each finished epoch: val_loss and val_acc.
   /// Throws Error before the first step for what could not be kept, where another run has its files in output_dir,
   /// unless this one is resumed, and where another process writes there; later when the loss is no longer finite and
@@ -110,6 +115,9 @@ class Trainer {
   ///
   /// validate() is called in evaluation mode after each epoch, and returns metrics, the same ones each time. The best
   /// epoch is that with the highest val_acc; without one, with the lowest val_loss; without either there is none.
+  ///
+  /// With ema_decay it is called once more with the averaged weights in the model, which gives each metric a second
+  /// time, as "val_acc_ema"; and the best epoch is that whose averaged weights are the best, as in timm.
   ///
   /// A run is resumed to the bit if the step draws its random numbers from an Rng that the model visits, and keeps
   /// there what it remembers. Throws Error as above, for a training set without examples, and for options that would do
@@ -153,7 +161,9 @@ class Trainer {
   auto saving(const RunFolder& folder, TrainingLog& log, const auto& f) const;
   Checkpoint checkpoint() const;
   void save(const RunFolder& folder) const;
-  void save_weights(const std::filesystem::path& file) const;
+  void save_weights() const;
+  void write_weights(const std::filesystem::path& file) const;
+  void write_averaged(const std::filesystem::path& file) const;
   bool last_epoch_is_best() const;
 
   std::function<State()> state_;
@@ -161,6 +171,7 @@ class Trainer {
   std::optional<std::pair<ModuleRef, Loss>> classifier_;
   Rng order_;  // of the examples
   TrainerOptions options_;
+  std::optional<Ema> ema_;
   Progress progress_;
   bool resumed_ = false;
   bool has_frozen_ = false;  // or had: then a checkpoint says which parameters are

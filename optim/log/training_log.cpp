@@ -144,6 +144,10 @@ void TrainingLog::stopped(const Progress& now) {
   write_losses(now);
 }
 
+void TrainingLog::stopped_early(const Progress& now, std::size_t best) const {
+  std::printf("stopped early: epoch %zu is the best, and %zu more were not better\n", best, now.epochs.size() - best);
+}
+
 void TrainingLog::failed(const Progress& now) {
   clear_line();
   write_losses(now);

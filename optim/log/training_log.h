@@ -34,6 +34,8 @@ class TrainingLog {
   void epoch_ended(const Progress& now, Time time = clock());
   /// Training stops within an epoch.
   void stopped(const Progress& now);
+  /// It stops after epochs that were no better than the best, the `best`-th.
+  void stopped_early(const Progress& now, std::size_t best) const;
   /// It stops because of an error, which is reported elsewhere.
   void failed(const Progress& now);
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <concepts>
 #include <optional>
+#include <vector>
 
 #include "autograd/watch/anomaly.h"
 #include "nn/loss.h"
@@ -27,6 +28,23 @@ real training_step(const F& loss, const Optimizers& optimizers, StepSize size, d
   for (Optimizer& optimizer : optimizers) optimizer.step(size);  // and move them
   return distance.value().item();
 }  // the tape ends: its memory is used again
+
+/// The same in several passes, for batches that do not fit into memory (gradient accumulation): loss(i), of the i-th
+/// part of the batch, counts by its share, and the shares sum to 1. Returns the sum.
+template <std::invocable<std::size_t> F>
+real training_step(const F& loss, const std::vector<real>& shares, const Optimizers& optimizers, StepSize size,
+                   double clip_grad = 0) {
+  real sum = 0;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    Tape tape;
+    const Var distance = loss(i) * shares[i];
+    tape.backward(distance);  // gradients add up in the parameters
+    sum += distance.value().item();
+  }
+  if (clip_grad > 0) clip_grad_norm(optimizers.parameters(), clip_grad);
+  for (Optimizer& optimizer : optimizers) optimizer.step(size);
+  return sum;
+}
 
 /// The same on images X with targets y.
 inline real training_step(const ModuleRef& model, const Optimizers& optimizers, const Loss& loss, const Tensor& X,

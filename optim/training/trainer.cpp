@@ -53,10 +53,17 @@ void TrainerOptions::fields(Fields& f) {
   constexpr int many = std::numeric_limits<int>::max();
   f("epochs", epochs, {.help = "passes over the training set", .low = 1, .high = 1000000});
   f("batch_size", batch_size, {.help = "images per step", .low = 1, .high = 60000, .alias = "-b"});
+  f("grad_accum_steps", grad_accum_steps,
+    {.help = "add up the gradients of this many batches in each step, as if they were one; only BatchNorm sees each "
+             "alone",
+     .low = 1,
+     .high = 100000});
   f("max_steps", max_steps,
     {.help = "stop after this many steps, the schedule unchanged; 0: no limit", .low = 0, .high = many});
   f("clip_grad", clip_grad,
     {.help = "clip the L2 norm of all gradients together to this; 0: no clipping", .low = 0, .high = 1e6});
+  f("early_stopping", early_stopping,
+    {.help = "stop when this many epochs in a row were no better than the best; 0: never", .low = 0, .high = many});
   f("ema_decay", ema_decay,
     {.help = "keep a moving average of the weights, too, with this decay (.999, say) and a warm-up, as timm: it is "
              "validated beside them, and best.safetensors is chosen by it; 0: none",
@@ -83,7 +90,9 @@ Trainer::Trainer(std::function<State()> state, Optimizers optimizers, Rng& rng, 
   };
   at_least(1, "epochs", options_.epochs);
   at_least(1, "batch_size", options_.batch_size);
+  at_least(1, "grad_accum_steps", options_.grad_accum_steps);
   at_least(0, "max_steps", options_.max_steps);
+  at_least(0, "early_stopping", options_.early_stopping);
   at_least(0, "clip_grad", options_.clip_grad);
   at_least(0, "save_every", options_.save_every);
   at_least(1, "checkpoint_hist", options_.checkpoint_hist);
@@ -103,8 +112,9 @@ void Trainer::resume(Checkpoint checkpoint) {
   for (const auto& [name, rng] : model.streams)
     check(checkpoint.streams.contains(name), "Trainer", "the checkpoint has no random numbers for ", name);
   check(checkpoint.streams.contains(""), "Trainer", "the checkpoint does not know the order of the examples");
-  check(checkpoint.batch_size == options_.batch_size, "Trainer", "the checkpoint counts steps of ",
-        checkpoint.batch_size, " images, which cannot go on with a batch size of ", options_.batch_size);
+  check(checkpoint.batch_size == examples_of_step(), "Trainer", "the checkpoint counts steps of ",
+        checkpoint.batch_size, " images, which cannot go on with a batch size of ", options_.batch_size,
+        options_.grad_accum_steps > 1 ? " and grad_accum_steps of " + std::to_string(options_.grad_accum_steps) : "");
   check(checkpoint.optimizer == optimizers_.name(), "Trainer", "the run of the checkpoint has the optimizer ",
         Quoted{checkpoint.optimizer}, ", with which it has to go on, not ", optimizers_.name());
   optimizers_.check_state(checkpoint.optimizer_state);
@@ -144,18 +154,22 @@ auto Trainer::saving(const RunFolder& folder, TrainingLog& log, const auto& f) c
 std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
   check(classifier_.has_value(), "Trainer", "was made without a loss: fit() needs to be told what to do with a batch");
   const auto& [model, loss] = *classifier_;
-  Tensor logits;  // of a step, to count what it recognised
-  Labels labels;
+  std::vector<std::pair<Tensor, Labels>> seen;  // the logits of a step, to count what it recognised
   const auto loss_of = [&, &model = model, &loss = loss](const Batch& b) {
     const Var output = model(b.images);
-    logits = output.value(), labels = b.labels;
+    seen.emplace_back(output.value(), b.labels);
     return loss(output, b.targets ? Targets(*b.targets) : Targets(b.labels));
   };
   Task task = make_task(data.train, loss_of, {});
   task.recognised = [&]() -> std::pair<Index, Index> {
-    // What is no class for each label, such as a loss of one's own may take, is not counted.
-    const bool classes = logits.rank() == 2 && logits.shape()[0] == static_cast<Index>(labels.size());
-    return classes ? std::pair(count_right(logits, labels), logits.shape()[0]) : std::pair<Index, Index>();
+    std::pair<Index, Index> right_of{};
+    for (const auto& [logits, labels] : std::exchange(seen, {})) {
+      // What is no class for each label, such as a loss of one's own may take, is not counted.
+      if (logits.rank() != 2 || logits.shape()[0] != static_cast<Index>(labels.size())) continue;
+      right_of.first += count_right(logits, labels);
+      right_of.second += logits.shape()[0];
+    }
+    return right_of;
   };
   task.validation_steps = (data.test.count() - 1) / options_.batch_size + 1;
   task.validate = [&, &model = model](const std::function<bool()>& stop) {
@@ -173,7 +187,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
   const bool resumed = std::exchange(resumed_, false), files = !o.output_dir.empty();
   if (!resumed) progress_ = {};
   has_frozen_ = has_frozen_ || !frozen_names(state_()).empty();
-  const Index steps_per_epoch = (task.count - 1) / o.batch_size + 1;
+  const Index steps_per_epoch = (task.count - 1) / examples_of_step() + 1;
   // Epochs that are done, or begun, may have had more steps or fewer, if the data have changed since.
   const Index to_begin = o.epochs - static_cast<Index>(progress_.epochs.size()) - progress_.in_epoch;
   const Index left_of_this = progress_.in_epoch ? std::max<Index>(steps_per_epoch - progress_.steps_in_epoch(), 0) : 0;
@@ -195,7 +209,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
   TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_, task.validation_steps * (ema_ ? 2 : 1),
                   metrics_names, task.examples);
   if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);
-  while (steps() < last_step || progress_.steps_in_epoch() > 0) {
+  while ((steps() < last_step || progress_.steps_in_epoch() > 0) && !stops_early()) {
     progress_.begin_epoch();
     const Stopwatch watch(progress_.seconds);
     state_().train(true);
@@ -209,7 +223,8 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
         std::optional<DetectAnomaly> detect;
         if (o.detect_anomaly) detect.emplace(state_().parameters);
         const double loss = step(size);
-        progress_.add_step(loss, std::min(o.batch_size, task.count - i * o.batch_size), size.lr, watch.seconds());
+        progress_.add_step(loss, std::min(examples_of_step(), task.count - i * examples_of_step()), size.lr,
+                           watch.seconds());
         check(std::isfinite(loss), "Trainer", "the loss is ", loss, " at step ", steps(), " in epoch ",
               progress_.epochs.size() + 1,
               ": training has diverged; a smaller learning rate or gradient clipping may help");
@@ -253,8 +268,9 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     save_weights();
     if (!whole_epoch) break;
     order_ = next_order;
-    if (last_epoch_is_best()) ema_ ? write_averaged(folder.best()) : write_weights(folder.best());
+    if (best_epoch() == progress_.epochs.size()) ema_ ? write_averaged(folder.best()) : write_weights(folder.best());
     save(folder);
+    if (stops_early()) log.stopped_early(progress_, best_epoch());
   }
   return progress_.epochs;
 }
@@ -264,7 +280,7 @@ Checkpoint Trainer::checkpoint() const {
   Checkpoint checkpoint{.optimizer = optimizers_.name(),
                         .optimizer_state = optimizers_.state(),
                         .ema = averaged_weights(),
-                        .batch_size = options_.batch_size,
+                        .batch_size = examples_of_step(),
                         .streams = {{"", order_}},
                         .progress = progress_,
                         .notes = options_.notes};
@@ -304,13 +320,23 @@ void Trainer::write_weights(const std::filesystem::path& file) const {
   write_safetensors(file, model.tensors(), to_metadata(options_.notes), model.whole_numbers());
 }
 
-bool Trainer::last_epoch_is_best() const {
+std::size_t Trainer::best_epoch() const {
   const std::vector<EpochMetrics>& epochs = progress_.epochs;
   const std::string accuracy = ema_ ? "val_acc_ema" : "val_acc", loss = ema_ ? "val_loss_ema" : "val_loss";
-  const auto score = [&](const EpochMetrics& e) { return e.find(accuracy) ? e[accuracy] : -e[loss]; };
-  const EpochMetrics& last = epochs.back();
-  return (last.find(accuracy) || last.find(loss)) &&
-         std::none_of(epochs.begin(), epochs.end() - 1, [&](const EpochMetrics& e) { return score(e) >= score(last); });
+  const auto score = [&](const EpochMetrics& e) {
+    const double s = e.find(accuracy) ? e[accuracy] : -e[loss];
+    return std::isnan(s) ? -std::numeric_limits<double>::infinity() : s;
+  };
+  if (epochs.empty() || !(epochs[0].find(accuracy) || epochs[0].find(loss))) return 0;
+  const auto worse = [&](const EpochMetrics& a, const EpochMetrics& b) { return score(a) < score(b); };
+  return static_cast<std::size_t>(std::max_element(epochs.begin(), epochs.end(), worse) - epochs.begin()) + 1;
+}
+
+bool Trainer::stops_early() const {
+  if (options_.early_stopping == 0 || progress_.in_epoch || progress_.epochs.empty()) return false;
+  const std::size_t best = best_epoch();
+  check(best > 0, "Trainer", "early_stopping needs a validation that gives val_acc or val_loss");
+  return progress_.epochs.size() - best >= static_cast<std::size_t>(options_.early_stopping);
 }
 
 }  // namespace bobbin

@@ -34,9 +34,11 @@ class TrainingLog;
 struct TrainerOptions {
   int epochs = 10;
   Index batch_size = 128;
+  Index grad_accum_steps = 1;          ///< batches in a step: their gradients add up, as if they were one
   Index max_steps = 0;                 ///< stop after so many steps; 0: no limit
   ScheduleOptions schedule{};          ///< runs over all the epochs, also where max_steps ends them sooner
   double clip_grad = 0;                ///< the largest global norm of the gradients; 0: no clipping
+  int early_stopping = 0;              ///< stop after so many epochs without a better one; 0: never
   double ema_decay = 0;                ///< of a moving average of the weights, see Ema; 0: there is none
   bool detect_anomaly = false;         ///< stop at the first op that makes NaN or infinity, and name it
   std::filesystem::path output_dir{};  ///< for the files of a RunFolder; empty: none are written
@@ -111,7 +113,7 @@ class Trainer {
   ///     [&](const Batch& batch) -> Var                      // the loss, of which training_step() makes a step
   ///     [&](const Batch& batch, StepSize size) -> double    // the whole step, on as many tapes as it likes
   ///
-  /// Either returns the loss. clip_grad is for the first form.
+  /// Either returns the loss. clip_grad and grad_accum_steps are for the first form.
   ///
   /// validate() is called in evaluation mode after each epoch, and returns metrics, the same ones each time. The best
   /// epoch is that with the highest val_acc; without one, with the lowest val_loss; without either there is none.
@@ -139,10 +141,10 @@ class Trainer {
  private:
   // What fit() repeats, whatever the batches are.
   struct Task {
-    using Step = std::function<double(StepSize)>;  // on one batch; returns the loss
-    using NextBatch = std::function<Step()>;       // makes the next batch
+    using Step = std::function<double(StepSize)>;  // on one batch, or grad_accum_steps of them; returns the loss
+    using NextBatch = std::function<Step()>;       // makes what is next
     Index count;                                   // of the examples
-    std::function<NextBatch(Rng&, Index)> begin;   // an epoch, in an order that is drawn, after so many batches
+    std::function<NextBatch(Rng&, Index)> begin;   // an epoch, in an order that is drawn, after so many steps
     std::function<Metrics(const std::function<bool()>& stop)> validate;
     const char* examples;  // what people call them
     // Of classification: the names of its metrics; the steps of its validation, after each of which it asks stop(); and
@@ -164,7 +166,10 @@ class Trainer {
   void save_weights() const;
   void write_weights(const std::filesystem::path& file) const;
   void write_averaged(const std::filesystem::path& file) const;
-  bool last_epoch_is_best() const;
+  Index examples_of_step() const { return options_.batch_size * options_.grad_accum_steps; }
+  // The number of epochs up to and with the best; 0 if none is better than another.
+  std::size_t best_epoch() const;
+  bool stops_early() const;
 
   std::function<State()> state_;
   Optimizers optimizers_;
@@ -194,27 +199,41 @@ Trainer::Task Trainer::make_task(const Data& train, const Step& step, const std:
   check(images || !options_.augmentation.on(), "Trainer", "augmentation varies images, and the data set has none");
   check(gives_loss || options_.clip_grad == 0, "Trainer",
         "clip_grad is for a step that returns the loss; one that is given a StepSize calls clip_grad_norm() itself");
-  const auto take = [&](const Batch& batch, StepSize size) -> double {
-    if constexpr (gives_loss)
-      return training_step([&]() -> Var { return step(batch); }, optimizers_, size, options_.clip_grad);
-    else if constexpr (std::is_invocable_r_v<double, const Step&, const Batch&, StepSize>)
-      return step(batch, size);
+  check(gives_loss || options_.grad_accum_steps == 1, "Trainer",
+        "grad_accum_steps is for a step that returns the loss; one that is given a StepSize adds up what it likes");
+  const auto take = [&](const std::vector<Batch>& parts, const std::vector<real>& shares, StepSize size) -> double {
+    if constexpr (gives_loss) {
+      if (parts.size() > 1)
+        return training_step([&](std::size_t i) -> Var { return step(parts[i]); }, shares, optimizers_, size,
+                             options_.clip_grad);
+      return training_step([&]() -> Var { return step(parts[0]); }, optimizers_, size, options_.clip_grad);
+    } else if constexpr (std::is_invocable_r_v<double, const Step&, const Batch&, StepSize>)
+      return step(parts[0], size);
     else
       static_assert(
           never<Step>,
           "a step of fit() takes a batch and returns the loss, a Var; or it takes a batch and a StepSize, and "
           "returns the loss as a number");
   };
-  const auto begin = [cut, take](Rng& rng, Index done) -> Task::NextBatch {
+  const auto begin = [cut, take, count = train.count(), &o = options_](Rng& rng, Index done) -> Task::NextBatch {
     struct Rest {
       All batches;
+      Index left;  // examples
       Iterator next = batches.begin();
     };
     const All all = cut(rng);
-    return [take, rest = std::shared_ptr<Rest>(new Rest{all.from(std::min(done, all.size()))})]() -> Task::Step {
-      const auto batch = std::make_shared<const Batch>(*rest->next);
-      ++rest->next;
-      return [take, batch](StepSize size) { return take(*batch, size); };
+    const Index first = std::min(done * o.grad_accum_steps, all.size());
+    const auto rest = std::shared_ptr<Rest>(new Rest{all.from(first), count - first * o.batch_size});
+    return [take, rest, &o]() -> Task::Step {
+      const auto parts = std::make_shared<std::vector<Batch>>();
+      std::vector<real> shares;  // of their examples: the last batch may have fewer
+      const Index examples = std::min(rest->left, o.batch_size * o.grad_accum_steps);
+      for (Index taken = 0; taken < examples; taken += o.batch_size, ++rest->next) {
+        parts->push_back(*rest->next);
+        shares.push_back(static_cast<real>(std::min(o.batch_size, examples - taken)) / static_cast<real>(examples));
+      }
+      rest->left -= examples;
+      return [take, parts, shares](StepSize size) { return take(*parts, shares, size); };
     };
   };
   const auto measure = [validate](const std::function<bool()>&) { return validate ? validate() : Metrics(); };

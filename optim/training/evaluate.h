@@ -16,9 +16,13 @@ struct Evaluation {
 /// Callback with the logits (B, classes) and labels of each batch, in the order of the data set.
 using EachBatch = std::function<void(const Tensor& logits, const Labels& labels)>;
 
+/// Averaging over versions of a picture: over it and its mirror image.
+enum class Tta { none, flip };
+
 /// Runs the model in evaluation mode over the whole data set, and leaves it in that mode. Ends early, with what it has,
-/// as soon as stop() is true.
+/// as soon as stop() is true. With Tta::flip the logits are the mean of those of each picture and of its mirror image
+/// (test-time augmentation).
 Evaluation evaluate(const ModuleRef& model, const ImageDataset& data, Index batch_size, const EachBatch& each = {},
-                    const std::function<bool()>& stop = {});
+                    const std::function<bool()>& stop = {}, Tta tta = Tta::none);
 
 }  // namespace bobbin

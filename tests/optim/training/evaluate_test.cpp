@@ -40,6 +40,12 @@ struct Forgetful {
   void visit(auto&& v) { v("layer", layer); }
 };
 
+struct Seeing {
+  std::function<Var(const Var&)> f;
+  Var operator()(const Var& X) { return f(X); }
+  void visit(auto&&) {}
+};
+
 const ImageDataset data({5, 1, 1, 1}, {255, 0, 255, 255, 0}, {1, 0, 0, 1, 0}, {"dark", "bright"});
 
 }  // namespace
@@ -84,4 +90,24 @@ TEST_CASE("evaluate: a dropout that is still on, because visit() forgot it, is a
   eval(model);
   CHECK(error_of([&] { model(Tensor::ones({2, 1, 1, 1})); }) == "");  // many samples of a prediction may be wanted
   CHECK(!Evaluating::now());
+}
+
+TEST_CASE("evaluate: with Tta::flip the logits are the mean of a picture's and its mirror image's") {
+  // A picture of two pixels; the model sees only the left one.
+  const auto left = [](const Var& X) {
+    const Var x = slice(flatten(X), 1, 0, 1);
+    return concat({x * real(0), x * real(4) - real(2)}, 1);
+  };
+  Seeing model{left};
+  const ImageDataset pairs({5, 1, 1, 2}, {255, 0, 0, 255, 255, 255, 0, 0, 0, 204}, {1, 1, 1, 0, 0}, {"dark", "bright"});
+  for (const Index batch_size : {1, 2, 100}) {
+    std::vector<real> logits;
+    const auto keep = [&](const Tensor& l, const Labels&) {
+      for (Index i = 0; i < l.shape()[0]; ++i) logits.push_back(l[i].values()[1]);
+    };
+    CHECK(evaluate(model, pairs, batch_size, keep, {}, Tta::flip).accuracy >= 0.4);
+    REQUIRE(logits.size() == 5);
+    const double want[] = {0, 0, 2, -2, -0.4};  // 4·(l + r)/2 - 2
+    for (std::size_t i = 0; i < 5; ++i) CHECK(double{logits[i]} == doctest::Approx(want[i]).epsilon(1e-5));
+  }
 }

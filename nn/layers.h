@@ -4,6 +4,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "autograd/ops.h"
 #include "nn/conv.h"
@@ -78,6 +79,39 @@ struct Dropout {
   }
   Var operator()(Var x) { return active() ? dropout(std::move(x), p, rng.draw()) : x; }
   void visit(auto&& v) { v("rng", rng), v("training", training); }
+};
+
+/// In training a whole branch of a residual network is left out with probability p, of each image by itself, and else
+/// divided by 1 - p (stochastic depth, Huang et al., 2016): timm's DropPath. (B, ...) -> the same shape.
+struct DropPath {
+  std::optional<Dropout> dropout;  // of branches; none where p is 0, so that nothing is drawn
+
+  /// Throws Error unless 0 <= p < 1.
+  DropPath(real p, Rng& parent) {
+    if (p != 0) dropout.emplace(p, parent);
+  }
+
+  Var operator()(Var x) {
+    if (!dropout || !dropout->active()) return x;
+    std::vector<Index> one_each(static_cast<std::size_t>(x.rank()), 1);  // (B, 1, ..., 1)
+    one_each[0] = x.shape()[0];
+    return x * (*dropout)(Tensor::ones(Shape(one_each.data(), x.rank())));
+  }
+  void visit(auto&& v) {
+    if (dropout) dropout->visit(v);
+  }
+};
+
+/// x·gamma, a factor for each column that begins small, so that a deep network begins as a shallow one (Touvron et al.,
+/// 2021: "Going deeper with image transformers"): timm's LayerScale. (..., width) -> the same shape.
+struct LayerScale {
+  Var gamma;  // (width); undefined where it begins at 0: then nothing is scaled
+
+  LayerScale(Index width, real initial)
+      : gamma(initial != 0 ? Var::parameter(Tensor::full({width}, initial)) : Var()) {}
+
+  Var operator()(Var x) { return gamma.defined() ? x * gamma : x; }
+  void visit(auto&& v) { v("gamma", gamma); }
 };
 
 struct GELU {

@@ -2,9 +2,11 @@
 #pragma once
 #include <functional>
 #include <variant>
+#include <vector>
 
 #include "autograd/ops.h"
 #include "data/files/fields.h"
+#include "tensor/check.h"
 
 namespace bobbin {
 
@@ -17,8 +19,12 @@ using Loss = std::function<Var(const Var& logits, const Targets& targets)>;
 /// The mean of -Σ q·log softmax(logits), as torch.nn.CrossEntropyLoss. For a label, q is 1 - label_smoothing at its
 /// class plus label_smoothing/C everywhere (Szegedy et al., 2016); of probabilities p it is (1 - label_smoothing)·p
 /// plus the same.
+///
+/// With a weight for each class: the sum over the images of -Σ w·q·log softmax(logits), divided by the sum of their
+/// labels' weights; of probabilities, by the number of images.
 struct CrossEntropy {
   real label_smoothing = 0;
+  std::vector<real> class_weights{};  ///< (C), or empty: all are 1
 
   void fields(Fields& f) {
     f("smoothing", label_smoothing,
@@ -26,11 +32,23 @@ struct CrossEntropy {
   }
 
   Var operator()(const Var& logits, const Targets& targets) const {
-    if (const auto* labels = std::get_if<Labels>(&targets)) return cross_entropy(logits, *labels, label_smoothing);
-    const Tensor& p = std::get<Tensor>(targets);
-    if (label_smoothing == 0 || p.rank() != 2) return cross_entropy(logits, p);
-    return cross_entropy(logits, p * (1 - label_smoothing) + label_smoothing / static_cast<real>(p.shape()[1]));
+    CrossEntropyOptions options{.label_smoothing = label_smoothing};
+    if (!class_weights.empty()) options.weight = Tensor({static_cast<Index>(class_weights.size())}, class_weights);
+    return std::visit([&](const auto& t) { return cross_entropy(logits, t, options); }, targets);
   }
 };
+
+/// Weights that make up for classes of few images: N / (C·N_c), scikit-learn's class_weight="balanced". Throws Error
+/// for a class without an image.
+inline std::vector<real> balanced_class_weights(const Labels& labels, Index num_classes) {
+  std::vector<Index> counts(static_cast<std::size_t>(num_classes));
+  for (const int label : labels) ++counts.at(static_cast<std::size_t>(label));
+  std::vector<real> weights;
+  for (const Index count : counts) {
+    check(count > 0, "balanced_class_weights", "class ", weights.size(), " has no image");
+    weights.push_back(static_cast<real>(static_cast<double>(labels.size()) / static_cast<double>(num_classes * count)));
+  }
+  return weights;
+}
 
 }  // namespace bobbin

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <optional>
 
 #include "data/files/fields.h"
@@ -58,35 +59,46 @@ struct ViTMLP {
   void visit(auto&& v) { v("dense1", dense1), v("dropout1", dropout1), v("dense2", dense2), v("dropout2", dropout2); }
 };
 
-/// Attention among the tokens, then the MLP for each, both normalised before and added to what came in.
+/// Attention among the tokens, then the MLP for each, both normalised before and added to what came in, as far as
+/// LayerScale and DropPath, where there are any, let them.
 struct ViTBlock {
   LayerNorm ln1;
   MultiHeadAttention attention;
   LayerNorm ln2;
   ViTMLP mlp;
+  LayerScale ls1, ls2;
+  DropPath drop_path1, drop_path2;
 
   ViTBlock(Index num_hiddens, Index norm_shape, Index mlp_num_hiddens, int num_heads, real dropout, bool use_bias,
-           Rng& rng, real layer_norm_eps = real(1e-5), GELU gelu = {})
+           Rng& rng, real layer_norm_eps = real(1e-5), GELU gelu = {}, real layer_scale = 0, real drop_path = 0)
       : ln1(norm_shape, layer_norm_eps),
         attention(num_hiddens, num_heads, dropout, use_bias, rng),
         ln2(norm_shape, layer_norm_eps),
-        mlp(num_hiddens, mlp_num_hiddens, num_hiddens, dropout, rng, gelu) {}
+        mlp(num_hiddens, mlp_num_hiddens, num_hiddens, dropout, rng, gelu),
+        ls1(num_hiddens, layer_scale),
+        ls2(num_hiddens, layer_scale),
+        drop_path1(drop_path, rng),
+        drop_path2(drop_path, rng) {}
 
   /// (B, T, num_hiddens) -> the same shape. For valid_lens see MultiHeadAttention.
   Var operator()(const Var& X, const std::vector<int>& valid_lens = {}) {
     const Var Z = ln1(X, ReadBy::products);
-    const Var Y = X + attention(Z, Z, Z, valid_lens);
-    return Y + mlp(ln2(Y, ReadBy::products));
+    const Var Y = X + drop_path1(ls1(attention(Z, Z, Z, valid_lens)));
+    return Y + drop_path2(ls2(mlp(ln2(Y, ReadBy::products))));
   }
   /// The first tokens of what operator() gives, (B, count, num_hiddens), for little more than the keys and values of
   /// all tokens: only the first ask, and only they go through the MLP.
   Var first_tokens(const Var& X, Index count) {
     const Var Z = ln1(X);
-    const Var attended = attention(slice(Z, 1, 0, count), Z, Z);  // named: C++ may compute either side of a + first
+    // Named: C++ may compute either side of a + first.
+    const Var attended = drop_path1(ls1(attention(slice(Z, 1, 0, count), Z, Z)));
     const Var Y = slice(X, 1, 0, count) + attended;
-    return Y + mlp(ln2(Y, ReadBy::products));
+    return Y + drop_path2(ls2(mlp(ln2(Y, ReadBy::products))));
   }
-  void visit(auto&& v) { v("ln1", ln1), v("attention", attention), v("ln2", ln2), v("mlp", mlp); }
+  void visit(auto&& v) {
+    v("ln1", ln1), v("attention", attention), v("ln2", ln2), v("mlp", mlp), v("ls1", ls1), v("ls2", ls2),
+        v("drop_path1", drop_path1), v("drop_path2", drop_path2);
+  }
 };
 
 /// Input of the head: the class token, or the mean over the patches (d2l's second exercise).
@@ -105,6 +117,8 @@ struct ViTConfig {
   Index num_hiddens = 512, mlp_num_hiddens = 2048;
   int num_heads = 8, num_blks = 2;
   real emb_dropout = real(0.1), blk_dropout = real(0.1);
+  real drop_path = 0;    ///< of the last block's two branches; of the first's 0, and between them it rises evenly
+  real layer_scale = 0;  ///< what LayerScale begins with; 0: there is none
   bool use_bias = false;
   Index num_classes = 10;
   Index num_channels = 1;
@@ -132,6 +146,19 @@ struct ViTConfig {
     f("num_blks", num_blks, {.help = "Transformer blocks", .low = 0, .high = 1000, .fixed = true});
     f("emb_dropout", emb_dropout, {.help = "dropout probability after the embedding", .low = 0, .high = 0.9999});
     f("blk_dropout", blk_dropout, {.help = "dropout probability in the blocks", .low = 0, .high = 0.9999});
+    f("drop_path", drop_path,
+      {.help =
+           "probability that an image passes by a branch of the last block (stochastic depth), rising evenly from 0 "
+           "in the first",
+       .low = 0,
+       .high = 0.9999,
+       .in_file = false});
+    f("layer_scale", layer_scale,
+      {.help = "what the factors of LayerScale begin with, after each branch; 0: no LayerScale",
+       .low = 0,
+       .high = 1,
+       .fixed = true,
+       .may_lack = true});
     f("use_bias", use_bias, {.help = "biases in the query, key, value and output projections", .fixed = true});
     f("num_classes", num_classes, {.low = 1, .high = most, .flag = ""});
     f("num_channels", num_channels, {.low = 1, .high = most, .flag = ""});
@@ -186,7 +213,8 @@ struct ViT {
     check(!c.distilled || c.pool == Pool::token, "ViT", "distilled has two heads, each for a token: needs Pool::token");
     for (int i = 0; i < c.num_blks; ++i)
       blks.emplace_back(c.num_hiddens, c.num_hiddens, c.mlp_num_hiddens, c.num_heads, c.blk_dropout, c.use_bias, rng,
-                        c.layer_norm_eps, GELU{c.activation == Activation::gelu_tanh});
+                        c.layer_norm_eps, GELU{c.activation == Activation::gelu_tanh}, c.layer_scale,
+                        c.drop_path * real(i) / real(std::max(c.num_blks - 1, 1)));  // torch.linspace(0, drop_path)
     if (!c.distilled) return;
     dist_token = Var::parameter(Tensor::zeros({1, 1, c.num_hiddens}));
     head_dist.emplace(c.num_hiddens, c.num_classes, rng);

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "autograd/ops.h"
+#include "nn/loss.h"
 #include "nn/models/lenet.h"
 #include "nn/models/mlp.h"
 #include "nn/models/vit.h"
@@ -179,6 +180,35 @@ TEST_CASE("golden: d2l's ViTBlock on (2, 100, 24), with and without biases and v
       check_golden("dX", X.take_grad(), golden.tensor(kind + "/dX"));
       check_gradients(block, golden, kind + "/grads/");
     }
+  }
+}
+
+TEST_CASE("golden: timm's block with LayerScale, in evaluation, where no path is dropped") {
+  const Golden golden("training");
+  Rng rng(1);
+  ViTBlock block(12, 12, 24, 3, 0, false, rng, real(1e-6), {}, real(0.5), real(0.3));
+  eval(block);
+  load(block, golden, "block/weights/");
+  Var X = Var::parameter(golden.tensor("block/X"));
+  const Tensor Y = backward_from([&] { return block(X); }, golden.tensor("block/dY"));
+  check_golden("Y", Y, golden.tensor("block/Y"));
+  check_golden("dX", X.take_grad(), golden.tensor("block/dX"));
+  check_gradients(block, golden, "block/grads/");
+}
+
+TEST_CASE("golden: a cross entropy with class weights is torch's, smoothed or not") {
+  const Golden golden("training");
+  const auto weight = golden.tensor("class_weights/weight").values();
+  const Labels labels = golden.ints("class_weights/labels");
+  for (const auto& [run, smoothing] : {std::pair("plain", 0.0), std::pair("smoothed", 0.1)}) {
+    CAPTURE(run);
+    const std::string prefix = std::string("class_weights/") + run + "/";
+    Var logits = Var::parameter(golden.tensor("class_weights/logits"));
+    Tape tape;
+    const Var loss = CrossEntropy{static_cast<real>(smoothing), weight}(logits, labels);
+    tape.backward(loss);
+    CHECK(double{loss.value().item()} == doctest::Approx(golden.doubles(prefix + "loss")[0]).epsilon(1e-6));
+    check_golden("grad", logits.take_grad(), golden.tensor(prefix + "grad"));
   }
 }
 

@@ -56,8 +56,9 @@ def block():
     D, H = 12, 24
     timms = Block(D, 3, mlp_ratio=2, qkv_bias=False, init_values=0.1, drop_path=0.3).double().eval()
     with torch.no_grad():
-        for p in timms.parameters():
-            p.copy_(randn(*p.shape, scale=0.3))
+        for name, p in timms.named_parameters():
+            scale = p[0].numel() ** -0.5 if p.dim() > 1 else 0.25
+            p.copy_(randn(*p.shape, mean=1 if name.startswith('norm') and name.endswith('weight') else 0, scale=scale))
         timms.attn.proj.bias.zero_()
     X, dY = randn(2, 5, D).requires_grad_(), randn(2, 5, D)
     Y = timms(X)

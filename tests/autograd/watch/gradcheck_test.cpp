@@ -348,6 +348,16 @@ TEST_CASE("gradcheck: every layer, with respect to its input and its parameters"
   check_layer("ViTBlock", ViTBlock(6, 6, 9, 2, 0, true, rng), {x}, on_x);
   check_layer("ViTBlock, class token", ViTBlock(6, 6, 9, 2, 0, true, rng), {x},
               [&](ViTBlock& block) { return block.first_tokens(x, 1); });
+  check_layer("LayerScale", LayerScale(6, real(0.3)), {x}, on_x);
+  check_layer("DropPath", DropPath(real(0.4), rng), {x}, [&](DropPath& layer) {
+    layer.dropout->rng = Rng(5);
+    return layer(x);
+  });
+  check_layer("ViTBlock with LayerScale and DropPath",
+              ViTBlock(6, 6, 9, 2, 0, true, rng, real(1e-5), {}, real(0.3), real(0.4)), {x}, [&](ViTBlock& block) {
+                block.drop_path1.dropout->rng = block.drop_path2.dropout->rng = Rng(5);
+                return block(x);
+              });
   check_layer("PatchEmbedding", PatchEmbedding({6, 4}, {3, 2}, 5, 2, rng), {},
               [&, X = rng.normal({2, 2, 6, 4})](PatchEmbedding& embed) { return embed(X); });
 }

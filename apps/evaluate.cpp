@@ -33,6 +33,7 @@ struct Settings {
   Index batch_size = 64;
   int mistakes = 40, threads = default_threads();
   bool by_number = false, skip_bad = false;
+  Tta tta = Tta::none;
 };
 
 Settings parse_command_line(int argc, char** argv) {
@@ -53,6 +54,11 @@ Settings parse_command_line(int argc, char** argv) {
   app.add_option("-b,--batch-size", s.batch_size, "images per batch")->check(command_line::within(1, 4096));
   app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
   command_line::add_precision(app, s.precision);
+  Fields fields;
+  fields("tta", s.tta,
+         {.help = "flip: also say how good it is with logits averaged over each image and its mirror image",
+          .choices = {"none", "flip"}});
+  command_line::add_flags(app, fields);
   app.add_flag("--by-number", s.by_number, "match classes of model and data set by number, not by name");
   app.add_flag("--skip-bad", s.skip_bad,
                "leave out images in folders that cannot be read, each of which is decoded once more to see");
@@ -190,6 +196,10 @@ int main(int argc, char** argv) try {
   std::printf("accuracy  %.4f\nloss      %.4f\nimages    %lld\n", result.means.accuracy, result.means.loss,
               static_cast<long long>(result.confusion.total()));
   print_balance(result.confusion, data.class_names);
+  if (s.tta == Tta::flip) {
+    const Evaluation e = evaluate(classifier.model, data, s.batch_size, {}, {}, s.tta);
+    std::printf("\nwith --tta flip\naccuracy  %.4f\nloss      %.4f\n", e.accuracy, e.loss);
+  }
   print_classes(result.confusion, data.class_names);
   if (data.num_classes() <= 40) print_matrix(result.confusion, data.class_names);  // more do not fit in a line
 

@@ -2,9 +2,11 @@
 // files, and runs that go on where they stopped.
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "apps/common/command_line.h"
 #include "apps/common/draw_tape.h"
+#include "apps/common/measure.h"
 #include "apps/common/run_config.h"
 #include "apps/common/show_batch.h"
 #include "apps/common/train_settings.h"
@@ -39,6 +41,10 @@ int main(int argc, char** argv) try {
                                  weights.empty() ? IfOther::refuse : IfOther::keep);
   if (!weights.empty()) fit_weights_to(data, weights, settings.model);
   if (settings.graph.empty()) check_pictures(data, settings.skip_bad);
+  std::optional<ImageDataset> test;  // unless it is what is validated on
+  if (settings.val_split > 0) test = hold_out_to_validate(data, settings.val_split);
+  if (settings.class_weights == "balanced")
+    settings.loss.class_weights = balanced_class_weights(data.train.labels, data.train.num_classes());
   settings.model.num_classes() = data.train.num_classes();
   settings.model.num_channels() = data.train.channels;
   AnyModel model(settings.model, rng);
@@ -74,6 +80,10 @@ int main(int argc, char** argv) try {
 
   if (settings.profile) profile::start();
   const std::vector<EpochMetrics> epochs = trainer.fit(data);
+  if (!Interrupt::received() && (settings.test_at_end || settings.tta != Tta::none))
+    measure(model, trainer.averaged_weights(), settings.test_at_end && test ? *test : data.test,
+            {.batch_size = settings.trainer.batch_size, .tta = settings.tta},
+            RunFolder(settings.trainer.output_dir).path() / (settings.test_at_end ? "test.csv" : "val.csv"));
   if (settings.profile) std::fputs(profile::table().c_str(), stderr);
 
   if (resumed && !epochs.empty() && epochs.back().step <= steps_before)

@@ -10,6 +10,7 @@
 #include "nn/pretrained/model_file.h"
 #include "optim/any_optimizer.h"
 #include "optim/training/checkpoint.h"
+#include "optim/training/evaluate.h"
 #include "optim/training/trainer.h"
 #include "tensor/device.h"
 #include "tensor/threads.h"
@@ -31,6 +32,9 @@ struct Settings {
   Preprocess preprocess;
   bool skip_bad = false;             ///< leave out pictures that cannot be read
   bool accept_changed_data = false;  ///< resume with other data than the run began with
+  double val_split = 0;              ///< share of the training images to validate on instead of the test images
+  bool test_at_end = false;          ///< measure the trained model on the test images
+  Tta tta = Tta::none;               ///< of what is measured at the end
 
   AnyConfig model = ViTConfig();
   std::string model_name = "vit";
@@ -38,9 +42,11 @@ struct Settings {
   std::string opt = "sgd";
   TrainerOptions trainer;
   CrossEntropy loss;
+  std::string class_weights = "none";  ///< or "balanced"
 
   std::string graph;                     ///< the picture of the tape to draw instead of training
   std::string show_batch;                ///< that of the first batch
+  std::string config;                    ///< the config.json whose flags are the defaults
   std::string resume;                    ///< the run to go on with: its folder, or a checkpoint
   std::optional<Checkpoint> checkpoint;  ///< of that run
   std::set<std::string> given;           ///< the flags that the command line has

@@ -1,0 +1,105 @@
+// What chooses among runs: a part of the training images held out, the test at the end, flags from a file, a sweep.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "data/images/codec.h"
+#include "optim/log/metrics.h"
+#include "tests/apps/program.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string train = program("train");
+
+// 40 dark pictures and 20 light ones, every tenth of each of which is left to test on.
+void write_pictures(const fs::path& data) {
+  for (int i = 0; i < 60; ++i) {
+    const fs::path picture = data / (i % 3 > 0 ? "dark" : "light") / (std::to_string(100 + i) + ".png");
+    fs::create_directories(picture.parent_path());
+    std::vector<std::uint8_t> bytes(3 * 8 * 8, static_cast<std::uint8_t>(i % 3 > 0 ? i : 200));
+    bytes[0] = 255;  // so that a picture differs from its mirror image
+    write_png(picture, {3, 8, 8, bytes});
+  }
+}
+
+std::string flags_for(const fs::path& data) {
+  return " --preset quick --img-size 8 --patch-size 4 --num-hiddens 8 --mlp-num-hiddens 8 --batch-size 8 --threads 1 "
+         "--data " +
+         data.string() + " ";
+}
+
+}  // namespace
+
+TEST_CASE("train: --val-split validates on images held out of those to train on, and the test waits for the end") {
+  const TempFolder folder;
+  write_pictures(folder / "data");
+  const std::string flags = train + flags_for(folder / "data") + "--epochs 2 --val-split .25 --output-dir ";
+  const Result r = run(flags + (folder / "run").string() +
+                       " --ema-decay .9 --test-at-end --tta flip --class-weights balanced --grad-accum-steps 2");
+  INFO(r.output);
+  CHECK(r.status == 0);
+  // 36 + 18 are not kept back, of which 9 and 5 (4.5, rounded) are held out.
+  CHECK(contains(r.output, "40 images to train on, 14 to validate"));
+  CHECK(contains(r.output, "0.25 of the images to train on, of each class, are those to validate; the 6 test images"));
+  CHECK(read_metrics(folder / "run/metrics.csv").back().step == 6);  // 40 = 2·16 + 8
+  const std::string test = content(folder / "run/test.csv");
+  for (const char* line :
+       {"weights,tta,images,loss,accuracy\nmodel,none,6,", "\nmodel,flip,6,", "\nema,none,6,", "\nema,flip,6,"})
+    CHECK_MESSAGE(contains(test, line), line);
+
+  // evaluate says the same of the weights that are saved.
+  for (const auto& [file, line] : {std::pair("model", "\nmodel,flip,6,"), {"ema", "\nema,flip,6,"}}) {
+    const Result e = run(program("evaluate") + " " + (folder / "run" / file).string() +
+                         ".safetensors --tta flip --data " + (folder / "data").string());
+    INFO(e.output);
+    const std::size_t with = e.output.find("with --tta flip"), at = e.output.find("loss      ", with);
+    REQUIRE(at != std::string::npos);
+    CHECK(std::stod(e.output.substr(at + 10)) ==
+          doctest::Approx(std::stod(test.substr(test.find(line) + std::string(line).size()))).epsilon(1e-3));
+  }
+
+  const Result other = run(flags + (folder / "other").string() + " --seed 1");  // another seed, the same images
+  CHECK(
+      contains(content(folder / "other/config.json"),
+               content(folder / "run/config.json").substr(content(folder / "run/config.json").find("\"test\": "), 18)));
+  CHECK(!fs::exists(folder / "other/test.csv"));
+  check_refuses("train", "--val-split 1", 2, "--val-split");
+}
+
+TEST_CASE("train: --config takes the flags of a run, or of a file with some, and other flags go before them") {
+  const TempFolder folder;
+  write_pictures(folder / "data");
+  const std::string out = " --output-dir " + folder.path().string() + "/";
+  CHECK(run(train + flags_for(folder / "data") + "--opt adamw --lr .003 --epochs 1 --drop-path .2 --layer-scale .1" +
+            out + "a")
+            .status == 0);
+  const std::string config = train + " --config " + (folder / "a/config.json").string();
+  const Result same = run(config + out + "b");
+  INFO(same.output);
+  CHECK(same.status == 0);
+  CHECK(content(folder / "a/losses.csv") == content(folder / "b/losses.csv"));
+  CHECK(contains(run(config + " --help").output, "--lr FLOAT=0.003"));
+  CHECK(contains(run(config + " --lr .5 --max-steps 1" + out + "c; cat " + (folder / "c/config.json").string()).output,
+                 "\"lr\": 0.5"));
+
+  std::ofstream(folder / "mine.json") << R"({"preset": "lenet", "epochs": 3, "opt": "adamw"})";
+  const std::string help = run(train + " --config " + (folder / "mine.json").string() + " --help").output;
+  for (const char* said : {"--epochs INT=3", "=lenet", "=adamw"}) CHECK_MESSAGE(contains(help, said), said);
+  const auto refuses = [&](const std::string& text, const std::string& part) {
+    std::ofstream(folder / "wrong.json") << text;
+    check_refuses("train", "--config " + (folder / "wrong.json").string(), 1, part);
+  };
+  refuses(R"({"epoch": 3})", "has \"epoch\", which is no flag of vit with sgd");
+  refuses(R"({"epochs": "three"})", "epochs");
+  refuses(R"({"preset": 3})", "--preset must be a word");
+  refuses("[1]", "holds no flags");
+  refuses("{", "wrong.json");
+  check_refuses("train", "--config none.json", 1, "none.json");
+  check_refuses("train", "--preset quick --config " + (folder / "mine.json").string(), 1, "one of them is enough");
+}

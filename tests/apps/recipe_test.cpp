@@ -103,3 +103,52 @@ TEST_CASE("train: --config takes the flags of a run, or of a file with some, and
   check_refuses("train", "--config none.json", 1, "none.json");
   check_refuses("train", "--preset quick --config " + (folder / "mine.json").string(), 1, "one of them is enough");
 }
+
+TEST_CASE("sweep: every combination is trained once, goes on where it stopped, and ends in a table and a picture") {
+  const TempFolder folder;
+  write_pictures(folder / "data");
+  const std::string out = (folder / "sweep").string(),
+                    flags = flags_for(folder / "data") + "--epochs 1 --lr 1e-2,2e-2 --seed 0..1 --output-dir " + out,
+                    sweep = program("sweep") + flags;
+  const Result r = run(sweep);
+  INFO(r.output);
+  CHECK(r.status == 0);
+  for (const char* name : {"lr=1e-2,seed=0", "lr=1e-2,seed=1", "lr=2e-2,seed=0", "lr=2e-2,seed=1"})
+    CHECK_MESSAGE(fs::exists(folder / "sweep" / name / "model.safetensors"), name);
+  CHECK(contains(r.output, "run 4 of 4: lr=2e-2,seed=1"));
+  double sum = 0;
+  for (const char* name : {"lr=1e-2,seed=0", "lr=1e-2,seed=1"})
+    sum += read_metrics(folder / "sweep" / name / "metrics.csv").back()["val_acc"];
+  char line[64];
+  std::snprintf(line, sizeof line, "\"lr=1e-2\",val_acc,2,%.6f,", sum / 2);
+  CHECK(contains(content(folder / "sweep/results.csv"), line));
+  CHECK(contains(content(folder / "sweep/curves.svg"), "lr=2e-2,seed=1"));
+
+  // What is done is not done again; what was stopped goes on, what had not begun begins.
+  const auto when = fs::last_write_time(folder / "sweep/lr=1e-2,seed=0/model.safetensors");
+  fs::remove_all(folder / "sweep/lr=2e-2,seed=1");
+  const fs::path stopped = folder / "sweep/lr=2e-2,seed=0";
+  std::string note = content(stopped / "sweep.txt");
+  fs::remove_all(stopped);
+  CHECK(run(train + flags_for(folder / "data") + "--epochs 1 --lr 2e-2 --seed 0 --max-steps 2 --output-dir " +
+            stopped.string())
+            .status == 0);
+  std::ofstream(stopped / "sweep.txt") << note.substr(0, note.size() - 5);  // without "done"
+  const Result again = run(sweep);
+  INFO(again.output);
+  CHECK(again.status == 0);
+  CHECK(fs::last_write_time(folder / "sweep/lr=1e-2,seed=0/model.safetensors") == when);
+  CHECK(fs::exists(folder / "sweep/lr=2e-2,seed=1/model.safetensors"));
+
+  const Result other = run(program("sweep") + flags + " --momentum .5");
+  CHECK(other.status == 1);
+  CHECK(contains(other.output, "had other flags; give the sweep another --output-dir"));
+  const Result wrong =
+      run(program("sweep") + " --preset quick --momentum 5 --output-dir " + (folder / "wrong").string());
+  CHECK(wrong.status == 2);
+  CHECK(contains(wrong.output, "stopped in run 1 of 1"));
+  CHECK(contains(run(program("sweep") + " 3").output, "the value 3 stands behind no flag"));
+  CHECK(contains(run(program("sweep") + " --resume runs/x").output, "is for a single run"));
+  CHECK(contains(run(program("sweep") + " --seed 3..1").output, "3..1 should rise"));
+  CHECK(run(program("sweep") + " --help").status == 0);
+}

@@ -26,7 +26,9 @@ TEST_CASE("options: the flags of training") {
   CHECK(flags(SGDOptions()) == "momentum nesterov weight-decay ");
   CHECK(flags(AdamWOptions()) == "opt-betas opt-eps weight-decay ");
   CHECK(flags(ScheduleOptions()) == "sched lr warmup-epochs warmup-lr min-lr warmup-prefix ");
-  CHECK(flags(TrainerOptions()) == "epochs batch-size max-steps clip-grad detect-anomaly save-every checkpoint-hist ");
+  CHECK(flags(TrainerOptions()) ==
+        "epochs batch-size grad-accum-steps max-steps clip-grad early-stopping ema-decay detect-anomaly save-every "
+        "checkpoint-hist ");
   CHECK(flags(Augmentation()) ==
         "hflip hflip-mode crop-padding crop-mode random-erase erase-mode resized-crop auto-augment ra-ops ra-magnitude "
         "jitter-brightness jitter-contrast jitter-saturation jitter-hue mixup cutmix mixup-prob "

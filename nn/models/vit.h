@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "data/files/fields.h"
@@ -101,8 +102,32 @@ struct ViTBlock {
   }
 };
 
-/// Input of the head: the class token, or the mean over the patches (d2l's second exercise).
-enum class Pool { token, avg };
+/// Input of the head: the class token; the mean over the patches (d2l's second exercise); or a weighted mean over them,
+/// by weights that are learned (sequence pooling: Hassani et al., 2021, "Escaping the big data paradigm with compact
+/// transformers").
+enum class Pool { token, avg, seq };
+
+/// How the model knows where a patch is: a vector of each place, learned, or by sines and cosines (sincos_positions());
+/// or not at all.
+enum class Positions { learned, sincos, none };
+
+/// Fixed positions of a grid of patches, (1, rows·columns, width), row by row: the sines, then the cosines, of x·ω and
+/// then of y·ω, where ω falls from 1 to 1/10000 in width/4 steps (Beyer et al., 2022, "Better plain ViT baselines").
+/// Throws Error unless 4 divides the width, which is 8 or more.
+inline Tensor sincos_positions(Size2 grid, Index width) {
+  check(width % 4 == 0 && width >= 8, "ViT", "sincos positions need a width that 4 divides, 8 or more, got ", width);
+  std::vector<real> all;
+  for (Index y = 0; y < grid.height; ++y)
+    for (Index x = 0; x < grid.width; ++x)
+      for (const Index place : {x, y})
+        for (const bool cosine : {false, true})
+          for (Index k = 0; k < width / 4; ++k) {
+            const double omega = std::pow(10000, -static_cast<double>(k) / static_cast<double>(width / 4 - 1));
+            const double angle = static_cast<double>(place) * omega;
+            all.push_back(static_cast<real>(cosine ? std::cos(angle) : std::sin(angle)));
+          }
+  return {{1, grid.height * grid.width, width}, all};
+}
 
 /// Of the MLPs: GELU by erf, or its approximation by tanh.
 enum class Activation { gelu, gelu_tanh };
@@ -123,6 +148,7 @@ struct ViTConfig {
   Index num_classes = 10;
   Index num_channels = 1;
   Pool pool = Pool::token;
+  Positions positions = Positions::learned;
   real layer_norm_eps = real(1e-5);
   Activation activation = Activation::gelu;
   /// A second token with a head of its own, which learns from a teacher (DeiT, Touvron et al., 2021).
@@ -163,10 +189,18 @@ struct ViTConfig {
     f("num_classes", num_classes, {.low = 1, .high = most, .flag = ""});
     f("num_channels", num_channels, {.low = 1, .high = most, .flag = ""});
     f("pool", pool,
-      {.help = "input of the head: token, the class token; avg, the mean of the patch tokens",
-       .choices = {"token", "avg"},
+      {.help =
+           "input of the head: token, the class token; avg, the mean of the patch tokens; seq, their mean by weights "
+           "that are learned",
+       .choices = {"token", "avg", "seq"},
        .flag = "global-pool",
        .fixed = true});
+    f("positions", positions,
+      {.help = "position embeddings: learned; sincos, fixed sines and cosines; none",
+       .choices = {"learned", "sincos", "none"},
+       .flag = "pos-embed",
+       .fixed = true,
+       .may_lack = true});
     f("layer_norm_eps", layer_norm_eps,
       {.help = "eps of LayerNorm, added to the variance", .low = 1e-20, .high = 1, .fixed = true});
     f("activation", activation,
@@ -195,19 +229,23 @@ struct ViT {
   ViTConfig config;
   PatchEmbedding patch_embedding;
   Var cls_token, dist_token;  // (1, 1, num_hiddens); dist_token is undefined unless distilled
-  Var pos_embedding;          // (1, T, num_hiddens) for T tokens: one or two, then the patches
+  Var pos_embedding;       // (1, T, num_hiddens) for T tokens: one or two, then the patches; undefined unless learned
+  Tensor fixed_positions;  // of the patches, if they are fixed
   Dropout dropout;
   std::vector<ViTBlock> blks;
   Sequential<LayerNorm, Linear> head;
-  std::optional<Linear> head_dist;
+  std::optional<Linear> head_dist, attention_pool;  // the latter: num_hiddens -> 1, for Pool::seq
 
   /// Throws Error where sizes do not divide: the image by the patch, the width by the heads; and if distilled with
-  /// Pool::avg.
+  /// another pool than the token's.
   ViT(const ViTConfig& c, Rng& rng)
       : config(c),
         patch_embedding(c.img_size, c.patch_size, c.num_hiddens, c.num_channels, rng),
         cls_token(Var::parameter(Tensor::zeros({1, 1, c.num_hiddens}))),
-        pos_embedding(Var::parameter(rng.normal({1, head_tokens() + patch_embedding.num_patches, c.num_hiddens}))),
+        pos_embedding(c.positions == Positions::learned
+                          ? Var::parameter(rng.normal({1, head_tokens() + patch_embedding.num_patches, c.num_hiddens}))
+                          : Var()),
+        fixed_positions(c.positions == Positions::sincos ? sincos_positions(c.grid(), c.num_hiddens) : Tensor()),
         dropout(c.emb_dropout, rng),
         head(LayerNorm(c.num_hiddens, c.layer_norm_eps), Linear(c.num_hiddens, c.num_classes, rng)) {
     check(!c.distilled || c.pool == Pool::token, "ViT", "distilled has two heads, each for a token: needs Pool::token");
@@ -215,6 +253,7 @@ struct ViT {
       blks.emplace_back(c.num_hiddens, c.num_hiddens, c.mlp_num_hiddens, c.num_heads, c.blk_dropout, c.use_bias, rng,
                         c.layer_norm_eps, GELU{c.activation == Activation::gelu_tanh}, c.layer_scale,
                         c.drop_path * real(i) / real(std::max(c.num_blks - 1, 1)));  // torch.linspace(0, drop_path)
+    if (c.pool == Pool::seq) attention_pool.emplace(c.num_hiddens, 1, rng);
     if (!c.distilled) return;
     dist_token = Var::parameter(Tensor::zeros({1, 1, c.num_hiddens}));
     head_dist.emplace(c.num_hiddens, c.num_classes, rng);
@@ -235,22 +274,29 @@ struct ViT {
     const Index B = images.shape()[0];
     const auto repeated = [&](const Var& token) { return broadcast_to(token, {B, 1, config.num_hiddens}); };
     Var X = patch_embedding(images);  // (B, number of patches, C)
+    if (fixed_positions.defined()) X = std::move(X) + fixed_positions;
     X = config.distilled ? concat({repeated(cls_token), repeated(dist_token), X}, 1)
                          : concat({repeated(cls_token), X}, 1);  // (B, T, C)
-    return dropout(std::move(X) + pos_embedding);
+    return dropout(pos_embedding.defined() ? std::move(X) + pos_embedding : std::move(X));
   }
   /// The number of tokens before the patches.
   Index head_tokens() const { return config.distilled ? 2 : 1; }
   void visit(auto&& v) {
     v("cls_token", cls_token), v("dist_token", dist_token), v("pos_embedding", pos_embedding),
         v("patch_embedding", patch_embedding), v("dropout", dropout), v("blks", blks), v("head", head),
-        v("head_dist", head_dist);
+        v("head_dist", head_dist), v("attention_pool", attention_pool);
   }
 
  private:
   // (B, T, C) -> (B, num_classes).
   Var classify(const Var& X) {
     if (config.pool == Pool::avg) return head(mean(slice(X, 1, 1, X.shape()[1]), 1));
+    if (config.pool == Pool::seq) {
+      auto& [norm, linear] = head.layers;
+      const Var Z = norm(slice(X, 1, 1, X.shape()[1]));                    // (B, P, C)
+      const Var weights = softmax(transpose((*attention_pool)(Z), 1, 2));  // (B, 1, P)
+      return linear(select(matmul(weights, Z), 1, 0));
+    }
     if (!config.distilled) return head(select(X, 1, 0));
     auto& [norm, linear] = head.layers;  // the norm is common to both heads
     const Var from_class = linear(norm(select(X, 1, 0)));

@@ -7,6 +7,7 @@ from timm.layers import drop_path
 from timm.layers.drop import calculate_drop_path_rates
 from timm.models.vision_transformer import Block
 from timm.utils import ModelEmaV3
+from vit_pytorch.simple_vit import posemb_sincos_2d
 
 import make_golden as golden
 from make_golden import f64, randint, randn, save, under
@@ -85,7 +86,12 @@ def drop_paths():
     return {'drop_path/values': torch.unique(kept), 'drop_path/rates': f64(calculate_drop_path_rates(0.2, 5))}
 
 
+def positions():
+    """Fixed positions of a grid of 3 x 5."""
+    return {'positions': posemb_sincos_2d(3, 5, 12, dtype=torch.float64)}
+
+
 if __name__ == '__main__':
     print('PyTorch', torch.__version__, 'timm', timm.__version__)
     torch.set_num_threads(1)
-    save('training.safetensors', ema() | class_weights() | block() | drop_paths())
+    save('training.safetensors', ema() | class_weights() | block() | drop_paths() | positions())

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <numeric>
 #include <set>
 
 #include "nn/models/vit.h"
@@ -61,4 +63,51 @@ TEST_CASE("layers: without LayerScale and drop path a ViT is what it was, with t
   CHECK(names.at("blks.1.mlp.dense1.weight").values() ==
         state_of(plain).tensors().at("blks.1.mlp.dense1.weight").values());
   CHECK(a.draw().number == b.draw().number);
+}
+
+TEST_CASE("golden: fixed positions are those of vit-pytorch's simple ViT") {
+  const Golden golden("training");
+  check_golden("positions", sincos_positions({3, 5}, 12).reshape({15, 12}), golden.tensor("positions"));
+  CHECK(fails([] { sincos_positions({3, 5}, 4); }, {"4 divides, 8 or more, got 4"}));
+  CHECK(fails([] { sincos_positions({3, 5}, 14); }, {"got 14"}));
+
+  ViTConfig config{.img_size = {6, 10}, .patch_size = 2, .num_hiddens = 12, .mlp_num_hiddens = 4, .num_heads = 1};
+  config.positions = Positions::sincos;
+  Rng rng(1);
+  ViT fixed(config, rng);
+  CHECK(!state_of(fixed).tensors().contains("pos_embedding"));
+  const Tensor images = rng.normal({2, 1, 6, 10}), X = fixed.patch_embedding(images).value();
+  eval(fixed);
+  CHECK(slice(fixed.tokens(images).value(), 1, 1, 16).values() == (X + sincos_positions({3, 5}, 12)).values());
+  CHECK(slice(fixed.tokens(images).value(), 1, 0, 1).values() == std::vector<real>(24, 0));
+  config.positions = Positions::none;
+  ViT without(config, rng);
+  eval(without);
+  CHECK(slice(without.tokens(images).value(), 1, 1, 16).values() == without.patch_embedding(images).value().values());
+}
+
+TEST_CASE("layers: sequence pooling is a mean of the normalised patches by the softmax of what attention_pool says") {
+  ViTConfig config{
+      .img_size = 4, .patch_size = 2, .num_hiddens = 4, .mlp_num_hiddens = 4, .num_heads = 1, .num_blks = 0};
+  config.pool = Pool::seq;
+  Rng rng(1);
+  ViT model(config, rng);
+  eval(model);
+  const Tensor images = rng.normal({2, 1, 4, 4});
+  auto& [norm, linear] = model.head.layers;
+  const Tensor Z = norm(model.tokens(images)).value();  // (2, 5, 4)
+  const std::vector<real> z = Z.values(), w = model.attention_pool->weight.value().values();
+  const double bias = model.attention_pool->bias.value().item();
+  std::vector<real> pooled;
+  for (std::size_t i = 0; i < 2; ++i) {
+    double sum = 0, mean[4] = {};
+    for (std::size_t p = 1; p < 5; ++p) {
+      const real* token = &z[(i * 5 + p) * 4];
+      const double weight = std::exp(bias + std::inner_product(token, token + 4, w.begin(), 0.0));
+      sum += weight;
+      for (std::size_t k = 0; k < 4; ++k) mean[k] += weight * double{token[k]};
+    }
+    for (const double m : mean) pooled.push_back(static_cast<real>(m / sum));
+  }
+  check_golden("logits", model(images).value(), linear(Tensor({2, 4}, pooled)).value());
 }

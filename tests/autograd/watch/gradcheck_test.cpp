@@ -371,6 +371,7 @@ TEST_CASE("gradcheck: the whole small ViT, and every op on its tape is in the ta
   } heads[] = {{Pool::token, false, false},
                {Pool::token, false, true},
                {Pool::avg, false, false},
+               {Pool::seq, false, false},
                {Pool::token, true, false},
                {Pool::token, true, true}};
   for (const auto& c : heads) {

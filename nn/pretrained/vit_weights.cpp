@@ -306,6 +306,7 @@ void set_img_size(ViTConfig& config, Tensors& tensors, Size2 img_size) {
   PatchEmbedding::count_patches(img_size, config.patch_size);  // throws where they do not divide
   const Size2 from = config.grid();
   config.img_size = img_size;
+  if (config.positions != Positions::learned) return;
   const Tensor& positions = need(tensors, "pos_embedding", 3);
   tensors["pos_embedding"] = resize_positions(positions, from, config.grid());
 }

@@ -105,8 +105,8 @@ TEST_CASE("model file: the description that stands in the metadata") {
   CHECK(
       metadata.at("bobbin") ==
       R"({"model":"vit","config":{"img_size":[8,12],"patch_size":4,"num_hiddens":6,"mlp_num_hiddens":10,"num_heads":3,)"
-      R"("num_blks":2,"emb_dropout":0.25,"blk_dropout":0.5,"use_bias":true,"num_classes":4,"num_channels":2,)"
-      R"("pool":"token","layer_norm_eps":0.0625,"activation":"gelu","distilled":false},)"
+      R"("num_blks":2,"emb_dropout":0.25,"blk_dropout":0.5,"layer_scale":0,"use_bias":true,"num_classes":4,"num_channels":2,)"
+      R"("pool":"token","positions":"learned","layer_norm_eps":0.0625,"activation":"gelu","distilled":false},)"
       R"("class_names":["T-shirt/top","naïve \"quote\"","","c"],)"
       R"("preprocess":{"interpolation":"bicubic","crop_pct":0.9,"squash":true,"crop_down":false,"mean":[0.25,0.5],"std":[1,0.125]}})");
 
@@ -136,7 +136,7 @@ TEST_CASE("model file: a description alone is read again, and its errors say whe
   CHECK(got.preprocess.size == Size2(8, 12));
   auto older = nlohmann::json::parse(text);
   for (const char* key : {"squash", "crop_down"}) older["preprocess"].erase(key);
-  older["config"].erase("activation");
+  for (const char* later : {"activation", "layer_scale", "positions"}) older["config"].erase(later);
   older.erase("model");
   CHECK(!read_description(older.dump(), "it").preprocess.squash);
   CHECK(read_description(older.dump(), "it").config.as<ViTConfig>());
@@ -227,8 +227,8 @@ TEST_CASE("model file: a description that lies") {
   says(with("/config/patch_size", {4096, 4096}), "weights, but only");
   says(with("/config/num_channels", 1 << 20), "has 1048576 channels, but there are means and deviations of 2");
   says(with("/config/use_bias", 1), "use_bias should be true or false, got 1");
-  says(with("/config/pool", "max"), "pool should be token or avg, got \"max\"");
-  says(with("/config/pool", 3), "pool should be token or avg, got 3");
+  says(with("/config/pool", "max"), "pool should be token, avg or seq, got \"max\"");
+  says(with("/config/pool", 3), "pool should be token, avg or seq, got 3");
   says(with("/config/emb_dropout", 1), "emb_dropout should be a number from 0 to 0.9999, got 1");
   says(with("/config/blk_dropout", 0.9999999999999999999), "blk_dropout should be a number from 0 to 0.9999");
   says(with("/config/layer_norm_eps", 0), "layer_norm_eps should be a number from 1e-20 to 1, got 0");

@@ -62,7 +62,8 @@ TEST_CASE(
   const auto epochs = whole.fit();
   const std::vector<real> weight = whole.model.weight.value().values();
   CHECK(epochs[2].step == 15);
-  for (const auto& [size, parts] : {std::pair<Index, Index>(4, 2), {2, 4}, {1, 8}}) {
+  for (const Index size : {4, 2, 1}) {
+    const Index parts = 8 / size;
     CAPTURE(size);
     const fs::path run = folder / std::to_string(size);
     Program program(in_parts(size, parts, run));

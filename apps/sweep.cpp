@@ -40,10 +40,12 @@ constexpr const char* help =
     "the\n"
     "mean over the seeds, and in brackets the lowest and highest. Called once more, it goes on where it stopped.\n";
 
+using Words = std::vector<std::string>;
+
 // A flag of train, and the values that it takes in turn: each some words, as in --std 0.2 0.3 0.4.
 struct Flag {
   std::string name;
-  std::vector<std::string> values;
+  std::vector<Words> values;
 };
 
 bool is_whole(const std::string& text) {
@@ -52,20 +54,20 @@ bool is_whole(const std::string& text) {
 }
 
 // "1e-3,2e-3" and "0..2" are several values; a path is one.
-std::vector<std::string> values_of(const std::string& word) {
-  if (word.find('/') != word.npos) return {word};
-  std::vector<std::string> values;
+std::vector<Words> values_of(const std::string& word) {
+  if (word.find('/') != word.npos) return {{word}};
+  std::vector<Words> values;
   std::istringstream parts(word);
   for (std::string part; std::getline(parts, part, ',');) {
     const std::size_t dots = part.find("..");
     const std::string first = part.substr(0, dots), last = dots == part.npos ? "" : part.substr(dots + 2);
     if (!is_whole(first) || !is_whole(last)) {
-      values.push_back(part);
+      values.push_back({part});
       continue;
     }
     check(std::stol(first) <= std::stol(last) && std::stol(last) - std::stol(first) < 1000, "sweep", part,
           " should rise, by less than 1000");
-    for (long i = std::stol(first); i <= std::stol(last); ++i) values.push_back(std::to_string(i));
+    for (long i = std::stol(first); i <= std::stol(last); ++i) values.push_back({std::to_string(i)});
   }
   return values;
 }
@@ -77,7 +79,7 @@ struct Sweep {
 
 Sweep parse(int argc, char** argv) {
   Sweep sweep;
-  std::vector<std::string> words(argv + 1, argv + argc);
+  const Words words(argv + 1, argv + argc);
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string word = words[i];
     if (word == "--help" || word == "-h") {
@@ -93,18 +95,15 @@ Sweep parse(int argc, char** argv) {
     const auto is_value = [](const std::string& w) {
       return w[0] != '-' || w.size() == 1 || w.find_first_not_of("-.0123456789e,") == w.npos;
     };
-    std::vector<std::string> given;
+    Words given;
     while (i + 1 < words.size() && !words[i + 1].empty() && is_value(words[i + 1])) given.push_back(words[++i]);
     check(flag.name != "--resume" && flag.name != "--graph", "sweep", flag.name,
           " is for a single run, of train; a sweep goes on by itself");
     if (given.size() == 1) flag.values = values_of(given[0]);
-    if (given.size() > 1) {  // several words are one value
-      flag.values = {given[0]};
-      for (std::size_t k = 1; k < given.size(); ++k) flag.values[0] += " " + given[k];
-    }
+    if (given.size() > 1) flag.values = {given};  // several words are one value
     if (flag.name == "--output-dir") {
-      check(flag.values.size() == 1, "sweep", "--output-dir needs one folder");
-      sweep.folder = flag.values[0];
+      check(flag.values.size() == 1 && flag.values[0].size() == 1, "sweep", "--output-dir needs one folder");
+      sweep.folder = flag.values[0][0];
       continue;
     }
     for (const Flag& other : sweep.flags) check(other.name != flag.name, "sweep", flag.name, " is given twice");
@@ -115,9 +114,9 @@ Sweep parse(int argc, char** argv) {
 
 // A run of the sweep.
 struct Run {
-  std::string name;                // of its folder, "lr=1e-3,seed=0": what is varied
-  std::string setting;             // the same without the seed
-  std::vector<std::string> words;  // for train
+  std::string name;     // of its folder, "lr=1e-3,seed=0": what is varied
+  std::string setting;  // the same without the seed
+  Words words;          // for train
 };
 
 std::vector<Run> runs_of(const Sweep& sweep) {
@@ -128,10 +127,9 @@ std::vector<Run> runs_of(const Sweep& sweep) {
       for (std::size_t i = 0; i < std::max<std::size_t>(flag.values.size(), 1); ++i) {
         Run next = run;
         next.words.push_back(flag.name);
-        std::istringstream words(flag.values.empty() ? "" : flag.values[i]);
-        for (std::string word; words >> word;) next.words.push_back(word);
+        if (!flag.values.empty()) next.words.insert(next.words.end(), flag.values[i].begin(), flag.values[i].end());
         if (flag.values.size() > 1) {
-          const std::string part = flag.name.substr(flag.name.find_first_not_of('-')) + "=" + flag.values[i];
+          const std::string part = flag.name.substr(flag.name.find_first_not_of('-')) + "=" + flag.values[i][0];
           next.name += (next.name.empty() ? "" : ",") + part;
           if (flag.name != "--seed") next.setting += (next.setting.empty() ? "" : ",") + part;
         }
@@ -147,9 +145,9 @@ std::vector<Run> runs_of(const Sweep& sweep) {
 }
 
 // Runs train, which gets Ctrl-C by itself, and is told of SIGTERM. Returns its exit code.
-int run_train(const std::vector<std::string>& words) {
+int run_train(const Words& words) {
   std::string program = (fs::read_symlink("/proc/self/exe").parent_path() / "train").string();
-  std::vector<std::string> all{program};
+  Words all{program};
   all.insert(all.end(), words.begin(), words.end());
   std::vector<char*> argv;
   for (std::string& word : all) argv.push_back(word.data());
@@ -186,7 +184,7 @@ int finish(const Run& run, const fs::path& folder) {
   check(was.empty() || was == flags, "sweep", "the run in ", folder.string(),
         " had other flags; give the sweep another --output-dir, or remove it");
   check(!was.empty() || !fs::exists(folder), "sweep", folder.string(), " is there already, and no run of a sweep");
-  std::vector<std::string> words{"--resume", folder.string()};
+  Words words{"--resume", folder.string()};
   if (was.empty() || !has_checkpoint(folder)) {
     if (!was.empty()) fs::remove_all(folder);  // it died before there was anything to go on with
     make_folder(folder);

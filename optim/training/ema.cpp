@@ -39,7 +39,8 @@ void Ema::update(const State& model, Index steps) {
   }
   for (const auto& [name, now] : averaged(model)) {
     Tensor& average = average_.at(name);
-    average = std::move(average) + (now - average) * static_cast<real>(1 - d);
+    const Tensor step = (now - average) * static_cast<real>(1 - d);  // named: C++ may move `average` before it is read
+    average = std::move(average) + step;
   }
 }
 

@@ -267,7 +267,8 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
   data("test_at_end", test_at_end,
        {.help = "measure the model on the test images when training ends: test.csv; averaged weights, too"});
   data("tta", tta,
-       {.help = "flip: measure it at the end also with logits averaged over each image and its mirror image",
+       {.help = "flip: measure it at the end also with logits averaged over each image and its mirror image: "
+                "for models that learn with --hflip",
         .choices = {"none", "flip"}});
   data("accept_changed_data", accept_changed_data,
        {.help = "with --resume: go on though images have changed, or are gone, since the run began"});

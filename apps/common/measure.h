@@ -10,7 +10,8 @@
 namespace bobbin {
 
 /// --val-split: makes a share of the training images those to validate on, see hold_out(): the same in every run,
-/// whatever its --seed, so that runs are compared on the same images. Returns the test images, which then decide nothing.
+/// whatever its --seed, so that runs are compared on the same images. Returns the test images, which then decide
+/// nothing.
 ImageDataset hold_out_to_validate(TrainAndTest& data, double fraction);
 
 struct MeasureOptions {

@@ -368,12 +368,8 @@ TEST_CASE("gradcheck: the whole small ViT, and every op on its tape is in the ta
   const struct {
     Pool pool;
     bool distilled, whole_last_block;
-  } heads[] = {{Pool::token, false, false},
-               {Pool::token, false, true},
-               {Pool::avg, false, false},
-               {Pool::seq, false, false},
-               {Pool::token, true, false},
-               {Pool::token, true, true}};
+  } heads[] = {{Pool::token, false, false}, {Pool::token, false, true}, {Pool::avg, false, false},
+               {Pool::seq, false, false},   {Pool::token, true, false}, {Pool::token, true, true}};
   for (const auto& c : heads) {
     Rng rng(3);
     ViT model({.img_size = {6, 4},

@@ -86,7 +86,7 @@ struct Dropout {
 struct DropPath {
   std::optional<Dropout> dropout;  // of branches; none where p is 0, so that nothing is drawn
 
-  /// Throws Error unless 0 <= p < 1.
+  /// Throws Error unless 0 <= p <= 1.
   DropPath(real p, Rng& parent) {
     if (p != 0) dropout.emplace(p, parent);
   }

@@ -33,7 +33,7 @@ TEST_CASE("layers: a drop path leaves a branch out for whole images, with timm's
   CHECK(std::abs(static_cast<double>(dropped) / 2000 - 0.2) < 0.03);
   eval(path);
   CHECK(path(Tensor::ones({3, 1})).value().values() == std::vector<real>(3, 1));
-  CHECK(fails([&] { DropPath(1, rng); }, {"must be in [0, 1)"}));
+  CHECK(fails([&] { DropPath(2, rng); }, {"must be in [0, 1]"}));
 
   ViT model({.img_size = 4,
              .patch_size = 2,

@@ -95,7 +95,7 @@ TEST_CASE("evaluate: a dropout that is still on, because visit() forgot it, is a
 TEST_CASE("evaluate: with Tta::flip the logits are the mean of a picture's and its mirror image's") {
   // A picture of two pixels; the model sees only the left one.
   const auto left = [](const Var& X) {
-    const Var x = slice(flatten(X), 1, 0, 1);
+    const Var x = slice(flatten(X, 1), 1, 0, 1);
     return concat({x * real(0), x * real(4) - real(2)}, 1);
   };
   Seeing model{left};

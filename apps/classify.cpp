@@ -105,7 +105,7 @@ std::string csv_field(const std::string& text) {
 
 class Printer {
  public:
-  Printer(const Settings& s, std::size_t widest_class) : s_(s), width_(static_cast<int>(widest_class)) {
+  Printer(const Settings& s, std::size_t widest_class) : s_(s), width_(widest_class) {
     if (s.format == "csv") std::printf("image,class,%s\n", value_name());
     if (s.format == "json") std::fputs("[", stdout);
   }
@@ -124,7 +124,7 @@ class Printer {
     } else {
       std::printf("%s%s\n", first_ ? "" : "\n", picture.c_str());
       for (const Answer& a : answers)
-        std::printf(s_.logits ? "  %-*s  %.9g\n" : "  %-*s  %.4f\n", width_, a.class_name.c_str(), a.value);
+        std::printf(s_.logits ? "  %s  %.9g\n" : "  %s  %.4f\n", padded(a.class_name, width_).c_str(), a.value);
     }
     first_ = false;
   }
@@ -136,7 +136,7 @@ class Printer {
  private:
   const char* value_name() const { return s_.logits ? "logit" : "probability"; }
   const Settings& s_;
-  int width_;
+  std::size_t width_;
   bool first_ = true;
 };
 
@@ -160,7 +160,7 @@ int main(int argc, char** argv) try {
   }
 
   std::size_t widest = 0;
-  for (const std::string& name : classifier.class_names) widest = std::max(widest, name.size());
+  for (const std::string& name : classifier.class_names) widest = std::max(widest, letters(name));
   Printer printer(s, widest);
   std::size_t unreadable = bad.size();
   for (const auto& picture : pictures) try {  // one at a time, so that a logit depends on its picture alone

@@ -71,7 +71,7 @@ Settings parse_command_line(int argc, char** argv) {
 // A model that knows no names calls its classes "0", "1", ...; for these any will do.
 void check_same_classes(const std::vector<std::string>& model, const std::vector<std::string>& data, bool by_number) {
   check(model.size() == data.size(), "evaluate", "the model knows ", model.size(), " classes, the data set has ",
-        data.size());
+        data.size(), " (--data-dir says which it is)");
   for (std::size_t c = 0; c < model.size(); ++c)
     check(by_number || model[c] == data[c] || model[c] == std::to_string(c), "evaluate", "class ", c, " is \"",
           model[c], "\" for the model and \"", data[c], "\" in the data set; if they are the same, say --by-number");
@@ -130,12 +130,11 @@ void print_balance(const ConfusionMatrix& m, const std::vector<std::string>& nam
 
 void print_classes(const ConfusionMatrix& m, const std::vector<std::string>& names) {
   std::size_t widest = 5;
-  for (const std::string& name : names) widest = std::max(widest, name.size());
-  const int width = static_cast<int>(widest);
+  for (const std::string& name : names) widest = std::max(widest, letters(name));
   const auto number = [](double value) { return std::isnan(value) ? "-" : format("%.4f", value); };
-  std::printf("\n%-*s  precision  recall   images\n", width, "class");
+  std::printf("\n%s  precision  recall   images\n", padded("class", widest).c_str());
   for (Index c = 0; c < m.num_classes(); ++c)
-    std::printf("%-*s  %9s  %6s  %7lld%s\n", width, names[static_cast<std::size_t>(c)].c_str(),
+    std::printf("%s  %9s  %6s  %7lld%s\n", padded(names[static_cast<std::size_t>(c)], widest).c_str(),
                 number(m.precision(c)).c_str(), number(m.recall(c)).c_str(), static_cast<long long>(m.of(c)),
                 m.taken_for(c) == 0 ? "  never predicted" : "");
 }

@@ -26,6 +26,14 @@ inline std::string with_commas(Index number) {
   return text;
 }
 
+/// How many letters UTF-8 has, and the text with as many spaces behind it as make `width` of them.
+inline std::size_t letters(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+inline std::string padded(const std::string& text, std::size_t width) {
+  return text + std::string(width - std::min(letters(text), width), ' ');
+}
+
 /// A file's name as a word of a shell's command: as it is, or in quotes where the shell would make something else of
 /// it, and never like a flag.
 inline std::string shell_word(const std::string& name) {

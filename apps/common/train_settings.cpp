@@ -82,24 +82,30 @@ Settings begin_with(const std::string& preset) {
   Settings s;
   s.preset = preset;
   s.trainer.schedule.lr = 0.1;
-  for (const Preset& p : presets)
-    if (preset == p.name) p.apply(s);
+  const auto known = std::find_if(std::begin(presets), std::end(presets), [&](auto& p) { return preset == p.name; });
+  if (known != std::end(presets))
+    known->apply(s);
+  else  // a model without a preset begins with its config's own defaults
+    s.model = AnyConfig::of(preset);
   s.model_name = s.model.name();
   s.opt = name_of(s.optimizer);
   return s;
 }
 
+// The first preset of a model, or of any if it is empty: d2l's numbers. A model that has none is its own.
+std::string preset_of(const std::string& model) {
+  for (const Preset& p : presets)
+    if (model.empty() || begin_with(p.name).model.name() == model) return p.name;
+  return model;
+}
+
 std::vector<std::string> preset_names() {
   std::vector<std::string> names;
   for (const Preset& p : presets) names.emplace_back(p.name);
+  for (const std::string& model : AnyConfig::names())
+    if (preset_of(model) == model && std::find(names.begin(), names.end(), model) == names.end())
+      names.push_back(model);
   return names;
-}
-
-// The first preset of a model, or of any if it is empty. For all models it is d2l's.
-std::string preset_of(const std::string& model) {
-  for (const Preset& p : presets)
-    if (begin_with(p.name).model.name() == model) return p.name;
-  return presets[0].name;
 }
 
 // --- A run that goes on -----------------------------------------------------------------------------------
@@ -372,9 +378,9 @@ NamedTensors begin_with_weights(Settings& s) {
   ModelFileOptions options{.img_size = given("img-size", s.model.img_size()),
                            .interpolation = given("interpolation", s.preprocess.interpolation),
                            .crop_pct = given("crop-pct", s.preprocess.crop_pct),
-                            .no_exif = s.preprocess.no_exif,
-                            .weights = s.weights,
-                            .new_head = true};
+                           .no_exif = s.preprocess.no_exif,
+                           .weights = s.weights,
+                           .new_head = true};
   if (const ViTConfig* vit = s.model.as<ViTConfig>()) {
     options.num_heads = given("num-heads", vit->num_heads).value_or(0);
     options.pool = given("global-pool", vit->pool);

@@ -98,11 +98,38 @@ Header read_header(const CodecFile& file, const Source& source, TIFF* tiff) {
   return header;
 }
 
+bool is_grey(const Header& h) {
+  return h.photometric == PHOTOMETRIC_MINISBLACK || h.photometric == PHOTOMETRIC_MINISWHITE;
+}
+bool is_rgb(const Header& h) {
+  return h.photometric == PHOTOMETRIC_RGB || (h.photometric == PHOTOMETRIC_YCBCR && h.compression == COMPRESSION_JPEG);
+}
+// Several pixels to a byte.
+bool has_few_bits(const Header& h) {
+  return (is_grey(h) || h.photometric == PHOTOMETRIC_PALETTE) && h.samples == 1 &&
+         (h.bits == 1 || h.bits == 2 || h.bits == 4);
+}
+int channels_of(const Header& h) { return is_rgb(h) ? 3 : h.photometric == PHOTOMETRIC_SEPARATED ? 4 : 1; }
+
+void check_kind(const CodecFile& file, TIFF* tiff, const Header& h) {
+  const bool colours = is_rgb(h) || h.photometric == PHOTOMETRIC_SEPARATED;
+  file.require((is_grey(h) || h.photometric == PHOTOMETRIC_PALETTE || colours) && h.format == SAMPLEFORMAT_UINT &&
+                   h.samples >= channels_of(h) && h.samples <= 6 &&
+                   (h.bits == 8 || has_few_bits(h) || (h.bits == 16 && colours)),
+               "is a TIFF of a kind that is not read: ", h.samples, h.samples == 1 ? " channel of " : " channels of ",
+               h.bits, " bits, photometric interpretation ", h.photometric, ", sample format ", h.format);
+  std::uint16_t extra_count = 0, *extra = nullptr;
+  TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &extra_count, &extra);
+  file.require(extra_count == 0 || extra[0] != EXTRASAMPLE_ASSOCALPHA,
+               "is a TIFF whose colours are multiplied by their opacity, which is not read");
+}
+
 // Every strip or tile lies within the file.
 Size2 check_tiff(CodecFile file) {
   Source source{file.all()};
   const Tiff tiff = open(source);
   const Header header = read_header(file, source, tiff.get());
+  check_kind(file, tiff.get(), header);
   const std::uint32_t parts = TIFFIsTiled(tiff.get()) ? TIFFNumberOfTiles(tiff.get()) : TIFFNumberOfStrips(tiff.get());
   for (std::uint32_t i = 0; i < parts && i < 1 << 20; ++i) {
     const std::uint64_t begin = TIFFGetStrileOffset(tiff.get(), i), count = TIFFGetStrileByteCount(tiff.get(), i);
@@ -174,23 +201,13 @@ Pixels decode_tiff(CodecFile file, Size2 size) {
   TIFF* const tiff = owner.get();
   const Header header = read_header(file, source, tiff);
   const int bits = header.bits, photometric = header.photometric;
-  const bool grey = photometric == PHOTOMETRIC_MINISBLACK || photometric == PHOTOMETRIC_MINISWHITE;
-  const bool jpeg_colors = photometric == PHOTOMETRIC_YCBCR && header.compression == COMPRESSION_JPEG;
-  const bool rgb = photometric == PHOTOMETRIC_RGB || jpeg_colors, cmyk = photometric == PHOTOMETRIC_SEPARATED;
+  const bool rgb = is_rgb(header), cmyk = photometric == PHOTOMETRIC_SEPARATED, few_bits = has_few_bits(header);
   const bool palette = photometric == PHOTOMETRIC_PALETTE;
-  const int channels = rgb ? 3 : cmyk ? 4 : 1;
-  const bool few_bits = (grey || palette) && header.samples == 1 && (bits == 1 || bits == 2 || bits == 4);
-  file.require((grey || palette || rgb || cmyk) && header.format == SAMPLEFORMAT_UINT && header.samples >= channels &&
-                   header.samples <= 6 && (bits == 8 || few_bits || (bits == 16 && (rgb || cmyk))),
-               "is a TIFF of a kind that is not read: ", header.samples, " channels of ", bits,
-               " bits, photometric interpretation ", photometric, ", sample format ", header.format);
-  std::uint16_t extra_count = 0, *extra = nullptr;
-  TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &extra_count, &extra);
-  file.require(extra_count == 0 || extra[0] != EXTRASAMPLE_ASSOCALPHA,
-               "is a TIFF whose colours are multiplied by their opacity, which is not read");
+  const int channels = channels_of(header);
+  check_kind(file, tiff, header);
   file.require((header.turned() ? Size2(header.size.width, header.size.height) : header.size) == size,
                "is damaged: it has two sizes");
-  if (jpeg_colors) TIFFSetField(tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
+  if (photometric == PHOTOMETRIC_YCBCR) TIFFSetField(tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
 
   const Samples samples = read_samples(file, source, tiff, header);
   Pixels pixels(header.size, rgb || cmyk ? 3 : 1);
@@ -210,7 +227,7 @@ Pixels decode_tiff(CodecFile file, Size2 size) {
               bytes == 2 ? static_cast<std::uint8_t>(wide >> 8) : *sample;
         }
     }
-    if (grey)
+    if (is_grey(header))
       for (std::uint8_t& level : line) {
         level = static_cast<std::uint8_t>(level * 255 / ((1 << bits) - 1));
         if (photometric == PHOTOMETRIC_MINISWHITE) level = static_cast<std::uint8_t>(255 - level);

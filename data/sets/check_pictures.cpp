@@ -64,7 +64,7 @@ void check_pictures(const std::vector<ImageDataset*>& parts, bool skip_bad) {
   check(skip_bad, "check_pictures", describe(bad, of, what_to_do));
   std::string note = "left out: " + counted(bad.size()) + " of " + counted(of) + " pictures, which cannot be read: ";
   for (std::size_t i = 0; i < std::min<std::size_t>(bad.size(), 10); ++i)
-    note += (i > 0 ? ", " : "") + bad[i].file.filename().string();
+    note += (i > 0 ? ", " : "") + (bad[i].file.parent_path().filename() / bad[i].file.filename()).string();
   if (bad.size() > 10) note += " and " + counted(bad.size() - 10) + " more";
   for (ImageDataset* data : parts) data->notes.push_back(note);
 }

@@ -85,7 +85,7 @@ void binary(const F& f, const Broadcast& walk, const real* a, const real* b, rea
   if (walk.rank == 2 && cols < 16 && step_a == 1 && step_b == 1 && (repeats_a || repeats_b)) {
     const Index rows = walk.size[0], block = std::min(rows, longer / cols);
     real repeated[longer];
-    for (Index i = 0; i < block * cols; ++i) repeated[i] = (repeats_a ? a : b)[i % cols];
+    for (Index r = 0; r < block; ++r) std::copy_n(repeats_a ? a : b, cols, repeated + r * cols);
     const real* const row = repeated;
     parallel_for(rows, grain / cols + 1, [=](Index begin, Index end) {
       for (Index r = begin; r < end; r += block)

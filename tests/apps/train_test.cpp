@@ -300,7 +300,8 @@ TEST_CASE("train, evaluate, classify: bad pictures are listed before the work, o
   INFO(skipped.output);
   CHECK(skipped.status == 0);
   CHECK(
-      contains(skipped.output, "\n         left out: 3 of 40 pictures, which cannot be read: 20.png, 7.png, 9.png\n"));
+      contains(skipped.output,
+               "\n         left out: 3 of 40 pictures, which cannot be read: dark/20.png, light/7.png, light/9.png\n"));
 
   const std::string evaluate = program("evaluate") + " " + model + " --split train --data " + path("data");
   const Result judged = run(evaluate);

@@ -20,3 +20,10 @@ TEST_CASE("text: lines end as on Unix or as on Windows, the last or the first ma
                                "b"});
   CHECK(lines_of("\xef\xbb\xbf") == Lines{});
 }
+
+TEST_CASE("text: letters of UTF-8, padded to a width") {
+  CHECK(letters("Bär") == 3);
+  CHECK(letters("") == 0);
+  CHECK(padded("Bär", 5) == "Bär  ");
+  CHECK(padded("Bär", 2) == "Bär");
+}

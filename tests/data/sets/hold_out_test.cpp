@@ -34,9 +34,9 @@ std::vector<int> numbers(const ImageDataset& data) {
 
 TEST_CASE("hold_out: so many of each class, each image in one part, the same for the same numbers") {
   const ImageDataset data = uneven();
-  const auto [train, val] = hold_out(data, .23, Rng(0));
+  const auto [train, val] = hold_out(data, .26, Rng(0));  // of 40 images 10.4, of 15 3.9: 10 and 4
   for (int label = 0; label < 3; ++label)
-    CHECK(count_of(val.labels, label) == std::llround(.23 * static_cast<double>(count_of(data.labels, label))));
+    CHECK(count_of(val.labels, label) == std::llround(.26 * static_cast<double>(count_of(data.labels, label))));
   CHECK(train.count() + val.count() == 56);
   CHECK(val.class_names == data.class_names);
   const std::vector<int> a = numbers(train), b = numbers(val);
@@ -45,9 +45,8 @@ TEST_CASE("hold_out: so many of each class, each image in one part, the same for
   CHECK(all.size() == 56);
   for (std::size_t i = 0; i < b.size(); ++i) CHECK(val.labels[i] == data.labels[static_cast<std::size_t>(b[i])]);
   CHECK(std::is_sorted(b.begin(), b.end()));
-  CHECK(numbers(hold_out(data, .23, Rng(0)).second) == b);
-  CHECK(numbers(hold_out(data, .23, Rng(1)).second) != b);
-  CHECK(b != std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+  CHECK(numbers(hold_out(data, .26, Rng(0)).second) == b);
+  CHECK(numbers(hold_out(data, .26, Rng(1)).second) != b);
   CHECK(count_of(hold_out(data, .99, Rng(0)).first.labels, 0) == 1);  // something is left to learn of each class
   CHECK(count_of(hold_out(data, .99, Rng(0)).first.labels, 2) == 1);
 }

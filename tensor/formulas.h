@@ -196,6 +196,7 @@ struct Dropout {
 /// A step of stochastic gradient descent, as torch.optim.SGD, for one number w of a parameter: g = dW + weight_decay·w,
 /// velocity = momentum·velocity + g, w -= lr·(nesterov ? g + momentum·velocity : velocity); without momentum w -= lr·g.
 struct Sgd {
+  static constexpr auto name = "sgd";
   real lr, momentum = 0, weight_decay = 0;
   bool nesterov = false;
 
@@ -211,8 +212,10 @@ struct Sgd {
 /// m and v are running means of the gradient and of its square. They begin at 0, which 1 - beta^t makes up for:
 ///     w -= lr · (m / (1 - beta1^t) / (√(v / (1 - beta2^t)) + eps) + weight_decay·w).
 struct AdamW {
+  static constexpr auto name = "adamw";
   real keep, new1, beta2, new2, step_size, root, eps;
 
+  AdamW() = default;
   /// What is the same for all numbers of a step, in double: 1 - beta2 would have four digits in float.
   AdamW(double lr, double beta1, double beta2, double eps, double weight_decay, Index t)
       : keep(static_cast<real>(1 - lr * weight_decay)),

@@ -280,9 +280,9 @@ void index_select_backward(const real* dY, const int* index, real* dX, const Sel
 
 // --- update --------------------------------------------------------------------------------------
 /// One step of an optimizer over a parameter w: w and what is kept of the steps before are overwritten. The formulas
-/// stand in tensor/formulas.h. velocity is null without momentum.
-void sgd(const formula::Sgd& step, real* w, const real* dW, real* velocity, Index n);
-void adamw(const formula::AdamW& step, real* w, const real* dW, real* m, real* v, Index n);
+/// stand in tensor/formulas.h. velocity is null without momentum. Unless `rounded` is null it becomes w in bfloat16.
+void sgd(const formula::Sgd& step, real* w, bfloat16* rounded, const real* dW, real* velocity, Index n);
+void adamw(const formula::AdamW& step, real* w, bfloat16* rounded, const real* dW, real* m, real* v, Index n);
 
 }  // namespace cpu
 }  // namespace bobbin

@@ -64,6 +64,14 @@ std::shared_ptr<const bfloat16> Tensor::rounded() const {
   return {result, result.get() + offset_};
 }
 
+void Tensor::rewrite(const std::function<void(real*, bfloat16*)>& write) {
+  const bool whole = size() == numbers().size;
+  std::shared_ptr<bfloat16> rounded;
+  if (whole && numbers().rounded.load()) rounded = memory::allocate_as<bfloat16>(size());
+  write(data(), rounded.get());
+  numbers().rounded.store(rounded);
+}
+
 real Tensor::item() const {
   check(defined() && size() == 1, "item", "needs a tensor of one element, got the shape ", shape_);
   return values().front();

@@ -1,6 +1,7 @@
 // The tensor, a handle: shared numbers, an offset, a shape. The labels of a batch.
 #pragma once
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -54,6 +55,9 @@ class Tensor {
   /// The numbers rounded to bfloat16, for products. All tensors that share the numbers share them, too: the first that
   /// asks has them made, and whoever writes, by data() or assign(), lets them be forgotten.
   std::shared_ptr<const bfloat16> rounded() const;
+  /// Has `write(numbers, rounded)` change the numbers. What products have read rounded until now they will read rounded
+  /// again: then `rounded` is memory for all of that, which `write` fills as well, in the same pass; else it is null.
+  void rewrite(const std::function<void(real*, bfloat16*)>& write);
   /// Whether there are no others than these, and where they begin, to write.
   bool is_rounded() const { return !numbers().block.load(); }
   bfloat16* rounded_data() { return const_cast<bfloat16*>(rounded().get()); }

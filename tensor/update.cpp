@@ -23,7 +23,9 @@ void sgd(Tensor& w, const Tensor& dW, Tensor& velocity, const formula::Sgd& step
   if (keeps) begin_as_zeros("sgd", velocity, w);
   if (w.empty()) return;
   const Timed timed("sgd", (keeps ? 5 : 3) * elements(w));
-  backend::sgd(step, w.data(), dW.data(), keeps ? velocity.data() : nullptr, w.size());
+  w.rewrite([&](real* at, bfloat16* rounded) {
+    backend::sgd(step, at, rounded, dW.data(), keeps ? velocity.data() : nullptr, w.size());
+  });
 }
 
 void adamw(Tensor& w, const Tensor& dW, Tensor& m, Tensor& v, const formula::AdamW& step) {
@@ -32,7 +34,9 @@ void adamw(Tensor& w, const Tensor& dW, Tensor& m, Tensor& v, const formula::Ada
   begin_as_zeros("adamw", v, w);
   if (w.empty()) return;
   const Timed timed("adamw", 7 * elements(w));
-  backend::adamw(step, w.data(), dW.data(), m.data(), v.data(), w.size());
+  w.rewrite([&](real* at, bfloat16* rounded) {
+    backend::adamw(step, at, rounded, dW.data(), m.data(), v.data(), w.size());
+  });
 }
 
 }  // namespace bobbin

@@ -44,8 +44,14 @@ void check_cublas(cublasStatus_t status, const char* call) {
   check(status == CUBLAS_STATUS_SUCCESS, "cuda", call, " failed: ", cublasGetStatusString(status));
 }
 
-cudaStream_t stream() { return device().stream; }
-cublasHandle_t blas() { return device().blas; }
+cudaStream_t stream() {
+  launch_updates();
+  return device().stream;
+}
+cublasHandle_t blas() {
+  launch_updates();
+  return device().blas;
+}
 
 void wait() { check_cuda(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }
 

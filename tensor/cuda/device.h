@@ -16,9 +16,11 @@ namespace bobbin::cuda {
 void check_cuda(cudaError_t status, const char* call);
 void check_cublas(cublasStatus_t status, const char* call);
 
-/// The stream of all kernels and copies. The first call looks for a GPU, and throws NoDevice if there is none.
+/// The stream of all kernels and copies, and the products in it. Whoever asks is about to put something into it, so
+/// updates that wait (update.cu) go first. The first call looks for a GPU, and throws NoDevice if there is none.
 cudaStream_t stream();
 cublasHandle_t blas();
+void launch_updates();
 
 /// Memory of the GPU for what a kernel keeps between two steps of its own. It comes from the free lists of
 /// tensor/storage.h. Since all work is done in order, it may be given back as soon as the last kernel is launched.

@@ -734,8 +734,8 @@ TEST_CASE("cuda: a step of SGD") {
         Numbers w = random(n, 1), velocity = random(n, 3);
         OnDevice W(w, 1), DW(dW), V(velocity, 1);
         const formula::Sgd step{real(0.1), momentum, real(0.01), nesterov};
-        cpu::sgd(step, w.data(), dW.data(), momentum > 0 ? velocity.data() : nullptr, n);
-        cuda::sgd(step, W, DW, momentum > 0 ? V : static_cast<real*>(nullptr), n);
+        cpu::sgd(step, w.data(), nullptr, dW.data(), momentum > 0 ? velocity.data() : nullptr, n);
+        cuda::sgd(step, W, nullptr, DW, momentum > 0 ? V : static_cast<real*>(nullptr), n);
         check_same(W.values(), w, 4 * epsilon);
         check_same(V.values(), velocity, 4 * epsilon);
       }
@@ -748,12 +748,51 @@ TEST_CASE("cuda: a step of AdamW") {
       Numbers w = random(n, 1), m = random(n, 3), v = random(n, 4, 0, 1);
       OnDevice W(w, 1), DW(dW), M(m, 1), V(v);
       const formula::AdamW step{0.01, 0.9, 0.999, 1e-8, 0.05, t};
-      cpu::adamw(step, w.data(), dW.data(), m.data(), v.data(), n);
-      cuda::adamw(step, W, DW, M, V, n);
+      cpu::adamw(step, w.data(), nullptr, dW.data(), m.data(), v.data(), n);
+      cuda::adamw(step, W, nullptr, DW, M, V, n);
       check_same(W.values(), w, 8 * epsilon);
       check_same(M.values(), m, 4 * epsilon);
       check_same(V.values(), v, 4 * epsilon);
     }
+}
+
+TEST_CASE("cuda: steps of many parameters, in few launches, and their rounded numbers") {
+  std::vector<Numbers> w, dW, m, v;
+  std::vector<std::unique_ptr<OnDevice>> W, DW, M, V;
+  std::vector<std::unique_ptr<RoundedOnDevice>> R;
+  const auto on_device = [](auto& list, const Numbers& numbers) {
+    list.push_back(std::make_unique<OnDevice>(numbers));
+  };
+  for (int k = 0; k < 70; ++k) {
+    const Index n = k == 40 ? 5000 : 1 + k * 37 % 1100;
+    const auto seed = static_cast<std::uint64_t>(4 * k);
+    w.push_back(random(n, seed)), dW.push_back(random(n, seed + 1));
+    m.push_back(random(n, seed + 2)), v.push_back(random(n, seed + 3, 0, 1));
+    on_device(W, w.back()), on_device(DW, dW.back()), on_device(M, m.back()), on_device(V, v.back());
+    R.push_back(std::make_unique<RoundedOnDevice>(n));
+  }
+  for (std::size_t k = 0; k < w.size(); ++k) {
+    const auto n = static_cast<Index>(w[k].size());
+    bfloat16* const rounded = k % 3 == 0 ? nullptr : static_cast<bfloat16*>(*R[k]);
+    if (k >= 66) {  // another rule
+      const formula::Sgd step{real(0.01) * static_cast<real>(k), real(0.9)};
+      cpu::sgd(step, w[k].data(), nullptr, dW[k].data(), m[k].data(), n);
+      cuda::sgd(step, *W[k], rounded, *DW[k], *M[k], n);
+    } else {
+      const formula::AdamW step{0.001 * static_cast<double>(k), 0.9, 0.999, 1e-8, 0.05, 1};
+      cpu::adamw(step, w[k].data(), nullptr, dW[k].data(), m[k].data(), v[k].data(), n);
+      cuda::adamw(step, *W[k], rounded, *DW[k], *M[k], *V[k], n);
+    }
+  }
+  for (std::size_t k = 0; k < w.size(); ++k) {
+    CAPTURE(k);
+    check_same(W[k]->values(), w[k], 8 * epsilon);
+    check_same(M[k]->values(), m[k], 4 * epsilon);
+    if (k % 3 == 0) continue;
+    const std::vector<bfloat16> rounded = R[k]->values();
+    const Numbers exact = W[k]->values();
+    for (std::size_t i = 0; i < exact.size(); ++i) CHECK(rounded[i].bits == to_bfloat16(exact[i]).bits);
+  }
 }
 
 namespace {

@@ -78,6 +78,32 @@ TEST_CASE("a tensor is rounded once, until its numbers change") {
   Tensor m, v;
   adamw(y, Tensor::ones({3}), m, v, {1, 0, 0, 0, 0, 1});
   CHECK(rounded_bits(y) == rounded_bits(Tensor({3}, {0, 1, 2})));
+
+  Tensor part = x[1];  // its step must not leave the rounded numbers of the rest behind
+  const Tensor rest = x[0];
+  rest.rounded();
+  Tensor none;
+  sgd(part, Tensor::ones({3}), none, {.lr = 1});
+  CHECK(rounded_bits(part) == rounded_bits(part.clone()));
+  CHECK(rounded_bits(rest) == rounded_bits(rest.clone()));
+}
+
+TEST_CASE("an optimizer's step rounds what was rounded before, in the same pass") {
+  for (const Index n : {1, 7, 8191, 8193, 40001}) {
+    Rng rng(1);
+    Tensor w = rng.normal({n}), other = rng.normal({n}), velocity, m, v;
+    const Tensor dW = rng.normal({n});
+    const auto before = w.rounded();
+    sgd(w, dW, velocity, {.lr = real(0.1), .momentum = real(0.9)});
+    const auto after = w.rounded();
+    CHECK(after != before);
+    CHECK(rounded_bits(w) == rounded_bits(w.clone()));
+    adamw(w, dW, m, v, {0.1, 0.9, 0.999, 1e-8, 0.01, 1});
+    CHECK(rounded_bits(w) == rounded_bits(w.clone()));
+    CHECK(before.get()[0].bits != after.get()[0].bits);  // who holds the old ones keeps them
+    adamw(other, dW, m, v, {0.1, 0.9, 0.999, 1e-8, 0.01, 1});
+    CHECK(rounded_bits(other) == rounded_bits(other.clone()));
+  }
 }
 
 TEST_CASE("a tensor of rounded numbers alone gives them to products, and written out to anyone else") {

@@ -17,6 +17,7 @@
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
+#define __grid_constant__
 
 #define threadIdx (emulator::thread_index())
 #define blockIdx (emulator::block_index())
@@ -143,6 +144,8 @@ template <class P>
 void note_pointer(std::vector<PointerArgument>& pointers, const void* argument) {
   if constexpr (std::is_pointer_v<P>)
     pointers.push_back({*static_cast<const P*>(argument), !std::is_const_v<std::remove_pointer_t<P>>});
+  else if constexpr (requires(const P& p) { p.pointers([](auto*) {}); })  // those inside a struct
+    static_cast<const P*>(argument)->pointers([&](auto* pointer) { note_pointer<decltype(pointer)>(pointers, &pointer); });
 }
 
 }  // namespace emulator

@@ -154,20 +154,31 @@ plant 'only the first rows have a gradient of beta' layer_norm.cu 'layer norm*' 
   'sum(dbetas.get(), dbeta, 1, pieces, cols);' 'sum(dbetas.get(), dbeta, 1, 1, cols);'
 
 plant 'the velocity is not kept' update.cu 'a step of SGD' \
-  '    update("sgd", step, n, w, dW, velocity);' \
+  '    update(step, n, w, rounded, dW, velocity);' \
   '  {
     const auto unkept = scratch<real>(n);
     check_cuda(cudaMemcpyAsync(unkept.get(), velocity, static_cast<std::size_t>(n) * sizeof(real),
                                cudaMemcpyDeviceToDevice, stream()), "cudaMemcpyAsync");
-    update("sgd", step, n, w, dW, unkept.get());
+    update(step, n, w, rounded, dW, unkept.get());
+    launch_updates();
   }'
 
+plant 'a parameter begins where the blocks of the one before end but one' update.cu 'steps of many*' \
+  'All::blocks += blocks(n, each * block_size);' 'All::blocks += n / (each * block_size);'
+
+plant 'the 32 updates that wait are forgotten' update.cu 'steps of many*' \
+  'if (launch_waiting != All::launch || All::updates.count == most) launch_waiting();' \
+  'if (launch_waiting != All::launch) launch_waiting(); if (All::updates.count == most) All::updates.count = 0;'
+
+plant 'what an update rounds is the number before' update.cu 'steps of many*' \
+  'if (u.rounded) u.rounded[i] = to_bfloat16(u.w[i]);' 'if (u.rounded) u.rounded[i] = to_bfloat16(u.dW[i]);'
+
 plant 'a number is wrong in the code for the GPU alone' update.cu 'a step of SGD' \
-  '  if (const Index i = thread_number(); i < n)' \
+  '  int k = 0;' \
   '#ifdef __CUDA_ARCH__
   if (thread_number() == 36) return;
 #endif
-  if (const Index i = thread_number(); i < n)'
+  int k = 0;'
 
 # --- rounding ---------------------------------------------------------------------------------------------
 plant 'the sum of exponentials overflows' attention.cu 'attention*' \

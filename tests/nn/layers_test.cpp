@@ -65,6 +65,46 @@ TEST_CASE("layers: without LayerScale and drop path a ViT is what it was, with t
   CHECK(a.draw().number == b.draw().number);
 }
 
+TEST_CASE(
+    "layers: a convolutional stem halves the image and doubles the channels, and a patch is cut from what is left") {
+  ViTConfig config{.img_size = {27, 14},
+                   .patch_size = {7, 2},
+                   .stem_stages = 2,
+                   .stem_width = 3,
+                   .num_hiddens = 8,
+                   .mlp_num_hiddens = 8,
+                   .num_heads = 2,
+                   .num_blks = 1,
+                   .num_channels = 2};
+  CHECK(config.map_size() == Size2(7, 4));
+  CHECK(config.map_channels() == 6);
+  CHECK(config.grid() == Size2(1, 2));
+  Rng rng(1);
+  ViT model(config, rng);
+  const auto tensors = state_of(model).tensors();
+  CHECK(tensors.at("stem.stages.0.conv.weight").shape() == Shape{3, 2, 3, 3});
+  CHECK(tensors.at("stem.stages.1.bn.running_var").shape() == Shape{6});
+  CHECK(tensors.at("patch_embedding.conv.weight").shape() == Shape{8, 6, 7, 2});
+  CHECK(!tensors.contains("stem.stages.1.conv.bias"));
+
+  const Tensor images = rng.normal({3, 2, 27, 14});
+  train(model);
+  CHECK(model(images).shape() == Shape{3, 10});
+  eval(model);
+  Var X = images;
+  for (ConvStem::Stage& stage : model.stem.stages)
+    X = relu(stage.bn(conv2d(X, stage.conv.weight, {}, {.stride = 2, .padding = 1})));
+  CHECK(X.shape() == Shape{3, 6, 7, 4});
+  CHECK(slice(model.tokens(images).value(), 1, 1, 3).values() ==
+        (model.patch_embedding(X) + slice(model.pos_embedding, 1, 1, 3)).value().values());
+
+  config.patch_size = 2;
+  CHECK(fails([&] { ViT(config, rng); }, {"7 x 4", "2 x 2"}));
+  config.stem_stages = 0, config.patch_size = 1;
+  ViT without(config, rng);
+  CHECK(!state_of(without).tensors().contains("stem.stages.0.conv.weight"));
+}
+
 TEST_CASE("golden: fixed positions are those of vit-pytorch's simple ViT") {
   const Golden golden("training");
   check_golden("positions", sincos_positions({3, 5}, 12).reshape({15, 12}), golden.tensor("positions"));

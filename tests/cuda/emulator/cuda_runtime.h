@@ -145,7 +145,8 @@ void note_pointer(std::vector<PointerArgument>& pointers, const void* argument) 
   if constexpr (std::is_pointer_v<P>)
     pointers.push_back({*static_cast<const P*>(argument), !std::is_const_v<std::remove_pointer_t<P>>});
   else if constexpr (requires(const P& p) { p.pointers([](auto*) {}); })  // those inside a struct
-    static_cast<const P*>(argument)->pointers([&](auto* pointer) { note_pointer<decltype(pointer)>(pointers, &pointer); });
+    static_cast<const P*>(argument)->pointers(
+        [&](auto* pointer) { note_pointer<decltype(pointer)>(pointers, &pointer); });
 }
 
 }  // namespace emulator

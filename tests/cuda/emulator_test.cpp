@@ -6,14 +6,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <numeric>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "sanitizers.h"
+#include "tensor/cuda/mma.h"
 
 // --- kernels ----------------------------------------------------------------------------------------------
 // All have external linkage, so that error messages can say their names.
@@ -77,6 +81,61 @@ __global__ void through_warp(float* y, const float* x) {
   row[threadIdx.x] = x[threadIdx.x];
   __syncwarp();
   y[threadIdx.x] = row[31 - threadIdx.x];
+}
+
+// C += A·B of tensor cores. A (16, K) and B (K, 8) come as float and are rounded; all are stored by rows.
+__device__ std::uint32_t two_bfloat16(float low, float high) {
+  return bobbin::to_bfloat16(low).bits | std::uint32_t{bobbin::to_bfloat16(high).bits} << 16;
+}
+__device__ void load_sums(float (&c)[4], const float* C) {
+  const unsigned g = threadIdx.x / 4, t = threadIdx.x % 4;
+  for (unsigned i = 0; i < 4; ++i) c[i] = C[(g + i / 2 * 8) * 8 + 2 * t + i % 2];
+}
+__device__ void store_sums(const float (&c)[4], float* C) {
+  const unsigned g = threadIdx.x / 4, t = threadIdx.x % 4;
+  for (unsigned i = 0; i < 4; ++i) C[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = c[i];
+}
+__global__ void product_of_bfloat16(float* C, const float* A, const float* B) {
+  const unsigned g = threadIdx.x / 4, t = threadIdx.x % 4;
+  const auto two_of_a = [&](unsigned row, unsigned k) { return two_bfloat16(A[row * 16 + k], A[row * 16 + k + 1]); };
+  const auto two_of_b = [&](unsigned k) { return two_bfloat16(B[k * 8 + g], B[(k + 1) * 8 + g]); };
+  float c[4];
+  load_sums(c, C);
+  bobbin::cuda::multiply_add_bfloat16(
+      c, {two_of_a(g, 2 * t), two_of_a(g + 8, 2 * t), two_of_a(g, 2 * t + 8), two_of_a(g + 8, 2 * t + 8)},
+      {two_of_b(2 * t), two_of_b(2 * t + 8)});
+  store_sums(c, C);
+}
+__global__ void product_of_tf32(float* C, const float* A, const float* B) {
+  const unsigned g = threadIdx.x / 4, t = threadIdx.x % 4;
+  using bobbin::cuda::to_tf32;
+  float c[4];
+  load_sums(c, C);
+  bobbin::cuda::multiply_add_tf32(
+      c,
+      {to_tf32(A[g * 8 + t]), to_tf32(A[(g + 8) * 8 + t]), to_tf32(A[g * 8 + t + 4]), to_tf32(A[(g + 8) * 8 + t + 4])},
+      {to_tf32(B[t * 8 + g]), to_tf32(B[(t + 4) * 8 + g])});
+  store_sums(c, C);
+}
+__global__ void round_to_tf32(std::uint32_t* y, const float* x) {
+  y[threadIdx.x] = bobbin::cuda::to_tf32(x[threadIdx.x]);
+}
+__global__ void product_without_lane(float* y) {
+  float c[4] = {};
+  if (threadIdx.x != 9) bobbin::cuda::multiply_add_bfloat16(c, {}, {});
+  y[threadIdx.x] = c[0];
+}
+__global__ void product_in_two_orders(float* y) {
+  float c[4] = {};
+  if (threadIdx.x < 16) bobbin::cuda::multiply_add_bfloat16(c, {}, {});
+  bobbin::cuda::multiply_add_tf32(c, {}, {});
+  if (threadIdx.x >= 16) bobbin::cuda::multiply_add_bfloat16(c, {}, {});
+  y[threadIdx.x] = c[0];
+}
+__global__ void product_not_rounded(float* y) {
+  float c[4] = {};
+  bobbin::cuda::multiply_add_tf32(c, {0, 0, 0x3f800001, 0}, {});
+  y[threadIdx.x] = c[0];
 }
 
 __global__ void divergent_barrier(float* y) {
@@ -298,6 +357,83 @@ TEST_CASE("emulator: barriers, shared memory, shuffles and votes do what the pro
     REQUIRE(launch(through_warp, 1, 32, reversed.data, row.data) == cudaSuccess);
     CHECK(reversed.values()[0] == 32);
   });
+}
+
+TEST_CASE("emulator: a product of tensor cores is that of the matrices") {
+  struct Kind {
+    std::string name;
+    void (*kernel)(float*, const float*, const float*);
+    std::size_t k;
+    float (*round)(float);
+  };
+  const Kind kinds[] = {
+      {"bfloat16", product_of_bfloat16, 16, [](float x) { return bobbin::to_float(bobbin::to_bfloat16(x)); }},
+      // To 11 digits, halves away from zero.
+      {"TF32", product_of_tf32, 8, [](float x) {
+         int exponent = 0;
+         const double digits = std::round(std::ldexp(std::frexp(double{x}, &exponent), 11));
+         return static_cast<float>(std::ldexp(digits, exponent - 11));
+       }}};
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  const auto numbers = [&](std::size_t n) {
+    std::vector<float> x(n);
+    for (float& v : x) v = normal(random);
+    return x;
+  };
+  const auto in_device = [](const Kind& kind, const std::vector<float>& C, const std::vector<float>& A,
+                            const std::vector<float>& B) {
+    const DeviceArray<float> c(C), a(A), b(B);
+    REQUIRE(launch(kind.kernel, 1, 32, c.data, a.data, b.data) == cudaSuccess);
+    return c.values();
+  };
+  for (const Kind& kind : kinds) {
+    CAPTURE(kind.name);
+    for_each_seed([&] {
+      const std::vector<float> A = numbers(16 * kind.k), B = numbers(kind.k * 8), C = numbers(16 * 8);
+      const std::vector<float> product = in_device(kind, C, A, B);
+      std::size_t wrong = 0;
+      for (std::size_t i = 0; i < 16; ++i)
+        for (std::size_t j = 0; j < 8; ++j) {
+          double sum = C[i * 8 + j];
+          for (std::size_t k = 0; k < kind.k; ++k)
+            sum += double{kind.round(A[i * kind.k + k])} * kind.round(B[k * 8 + j]);
+          wrong += product[i * 8 + j] != static_cast<float>(sum);
+        }
+      CHECK(wrong == 0);
+    });
+    // A NaN of A is in one row of C, a NaN of B in one column, and nowhere else.
+    const std::vector<float> A = numbers(16 * kind.k), B = numbers(kind.k * 8), C = numbers(16 * 8);
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    std::size_t wrong = 0;
+    for (std::size_t at = 0; at < A.size(); ++at) {
+      std::vector<float> with_nan = A;
+      with_nan[at] = nan;
+      const std::vector<float> product = in_device(kind, C, with_nan, B);
+      for (std::size_t i = 0; i < product.size(); ++i) wrong += std::isnan(product[i]) != (i / 8 == at / kind.k);
+    }
+    CHECK(wrong == 0);
+    for (std::size_t at = 0; at < B.size(); ++at) {
+      std::vector<float> with_nan = B;
+      with_nan[at] = nan;
+      const std::vector<float> product = in_device(kind, C, A, with_nan);
+      for (std::size_t i = 0; i < product.size(); ++i) wrong += std::isnan(product[i]) != (i % 8 == at % 8);
+    }
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("emulator: a number in TF32 is the nearest, and halves go away from zero") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const DeviceArray<float> x({1, 1 + 0x1p-11F, 1 + 0x1.ffcp-12F, -1 - 0x1p-11F, 2 - 0x1p-23F, 0x1p-127F, -0.0F,
+                              infinity, std::numeric_limits<float>::max(), std::numeric_limits<float>::quiet_NaN()});
+  DeviceArray<std::uint32_t> y(10);
+  REQUIRE(launch(round_to_tf32, 1, 10, y.data, x.data) == cudaSuccess);
+  const std::vector<std::uint32_t> bits = y.values();
+  const float rounded[] = {1, 1 + 0x1p-10F, 1, -1 - 0x1p-10F, 2, 0x1p-127F, -0.0F, infinity, infinity};
+  for (std::size_t i = 0; i < 9; ++i) CHECK(bits[i] == std::bit_cast<std::uint32_t>(rounded[i]));
+  CHECK(std::isnan(std::bit_cast<float>(bits[9])));
+  CHECK((bits[9] & 0x1fff) == 0);
 }
 
 TEST_CASE("emulator: memory that nothing was written to is NaN") {
@@ -552,6 +688,17 @@ TEST_CASE("emulator: not all threads at one barrier, not all lanes at one exchan
   CHECK(says(words(two_masks, 32, u.data), "not all threads come to the same barrier or exchange"));
   CHECK(says(words(lane_returned, 32, u.data), "not all threads come to the same barrier or exchange"));
   CHECK(says(words(lane_returned, 20, u.data), "a mask names lanes that the warp does not have"));
+}
+
+TEST_CASE("emulator: products of tensor cores that not all lanes come to, or that are not rounded") {
+  DeviceArray<float> y(32);
+  const auto words = [&](auto kernel, unsigned threads) {
+    return last_words([&] { launch(kernel, 1, threads, y.data); });
+  };
+  CHECK(says(words(product_without_lane, 32), "not all threads come to the same barrier or exchange"));
+  CHECK(says(words(product_in_two_orders, 32), "not all threads come to the same barrier or exchange"));
+  CHECK(says(words(product_without_lane, 31), "a mask names lanes that the warp does not have"));
+  CHECK(says(words(product_not_rounded, 32), "an operand of a product in TF32 is not rounded"));
 }
 
 TEST_CASE("emulator: two blocks that write the same word") {

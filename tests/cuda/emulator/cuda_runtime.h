@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine.h"
+#include "tensor_cores.h"
 
 /// Stands in for NVIDIA's header of this name where a .cu file is compiled for the processor: what the language CUDA
 /// adds to C++, as far as our kernels use it, and the calls of the runtime. __CUDACC__ is not defined.
@@ -50,6 +51,10 @@ T rsqrt(T x) {
   emulator::shuffle(mask, value, emulator::lane() + (by) < 32 ? emulator::lane() + (by) : emulator::lane(), \
                     EMULATOR_HERE)
 #define __ballot_sync(mask, predicate) emulator::ballot(mask, predicate, EMULATOR_HERE)
+
+/// The instructions of tensor/cuda/mma.h.
+#define MMA(type, instruction, c, a, b) emulator::multiply_add_##type(c, a, b, EMULATOR_HERE)
+#define TO_TF32(y, x) y = emulator::to_tf32(x)
 
 namespace emulator {
 

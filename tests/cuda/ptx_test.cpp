@@ -24,6 +24,7 @@ namespace ptx_test {
 __global__ void position(unsigned*) { emulator::die("this is not the PTX", "position"); }
 __global__ void exchange(unsigned*) { emulator::die("this is not the PTX", "exchange"); }
 __global__ void reverse(float*, const float*) { emulator::die("this is not the PTX", "reverse"); }
+__global__ void multiply(float*, const unsigned*) { emulator::die("this is not the PTX", "multiply"); }
 }  // namespace ptx_test
 
 namespace {
@@ -597,6 +598,34 @@ TEST_CASE("ptx: conversions") {
   CHECK(right_for_all<float, double, u32>("cvt.rn.f32.f64 r, a;", [](double a, u32) { return float(a); }));
 }
 
+TEST_CASE("ptx: conversions to bfloat16 and TF32") {
+  const struct {
+    float x;
+    u16 bf16;
+    float tf32;
+  } numbers[] = {{1, 0x3f80, 1},
+                 {-1.5F, 0xbfc0, -1.5F},
+                 {1 + 0x1p-8F, 0x3f80, 1 + 0x1p-8F},  // halves: of bfloat16 to the even, of TF32 away from zero
+                 {1 + 0x3p-8F, 0x3f82, 1 + 0x3p-8F},
+                 {1 + 0x1p-8F + 0x1p-23F, 0x3f81, 1 + 0x1p-8F},
+                 {1 + 0x1p-11F, 0x3f80, 1 + 0x1p-10F},
+                 {-1 - 0x1p-11F, 0xbf80, -1 - 0x1p-10F},
+                 {1 + 0x1p-11F - 0x1p-23F, 0x3f80, 1},
+                 {0x1.fffffep127F, 0x7f80, infinity},
+                 {-infinity, 0xff80, -infinity},
+                 {-0.0F, 0x8000, -0.0F},
+                 {0x1p-133F, 1, 0x1p-133F}};
+  for (const auto& n : numbers) {
+    INFO(n.x);
+    CHECK(result_of<u16>("cvt.rn.bf16.f32 r, a;", n.x) == n.bf16);
+    CHECK(result_of<u32>("cvt.rn.bf16x2.f32 r, a, b;", n.x, -3.5F) == (u32{n.bf16} << 16 | 0xc060));
+    CHECK(result_of<u32>("cvt.rn.bf16x2.f32 r, b, a;", n.x, -3.5F) == (0xc0600000 | n.bf16));
+    CHECK(same(result_of<float>("cvt.rna.tf32.f32 r, a;", n.x), n.tf32));
+  }
+  CHECK(result_of<u16>("cvt.rn.bf16.f32 r, a;", -not_a_number) == 0x7fff);
+  CHECK(std::isnan(result_of<float>("cvt.rna.tf32.f32 r, a;", not_a_number)));
+}
+
 TEST_CASE("ptx: moves between registers and their parts") {
   CHECK(result_of<u64>("mov.b64 r, {a, b};", 0x11111111u, 0xfedcba98u) == 0xfedcba9811111111u);
   CHECK(result_of<u32>(".reg .b32 low, high;\nmov.b64 {low, high}, a;\nsub.u32 r, high, low;", 0x0000000900000007u) ==
@@ -784,6 +813,14 @@ TEST_CASE("ptx: what is not known dies by name, and only where it is executed") 
   CHECK(says(words("wmma.mma.sync r, r;"), "this PTX instruction is not supported (wmma.mma.sync, instruction 1 of"));
   CHECK(says(words("add.f16 r, r, r;"), "this PTX instruction is not supported (add.f16"));
   CHECK(says(words("add.sat.s32 r, r, r;"), "this PTX instruction is not supported (add.sat.s32"));
+  CHECK(says(words(".reg .b16 h;\nmov.b16 h, 0;\ncvt.f32.bf16 r, h;"), "is not supported (cvt.f32.bf16, in"));
+  CHECK(says(words("cvt.rz.bf16.f32 r, r;"), "is not supported (cvt.rz.bf16.f32, in"));
+  CHECK(says(words("cvt.rn.relu.bf16x2.f32 r, r, r;"), "is not supported (cvt.rn.relu.bf16x2.f32, in"));
+  CHECK(says(words("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {r, r, r, r}, {r, r}, {r}, {r, r, r, r};"),
+             "is not supported (mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32, in"));
+  CHECK(
+      says(words("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {r, r, r, r}, {r, r, r, r}, {r}, {r, r, r, r};"),
+           "m16n8k16.row.col.f32.bf16.bf16.f32, with so many operands"));
   CHECK(says(words("mov.u32 r, %clock;"), "is not supported (mov.u32, because of its operand %clock"));
   CHECK(says(words("min.u32 r, r, r, r;"), "is not supported (min.u32, with so many operands"));
   CHECK(says(words("mov.f32 r, 1.5;"), "is not supported (mov.f32, because of its operand 1.5"));
@@ -999,4 +1036,103 @@ TEST_CASE("ptx: shared memory and barriers") {
   CHECK(says(words(".reg .pred %p1;\nsetp.lt.u32 %p1, %r1, 32;\n@%p1 bar.sync 0;\n" + read),
              "not all threads come to the same barrier"));
   CHECK(says(words("mov.f32 %f2, %f1;\nadd.s64 %rd1, %rd1, 2;\n"), "the address of 4 bytes is not a multiple of that"));
+}
+
+TEST_CASE("ptx: products of tensor cores") {
+  // What a lane brings: 4 words of a, 2 of b, 4 of c.
+  const auto load = [](const std::string& instruction) {
+    emulator::ptx::load(head + R"(
+.visible .entry _ZN8ptx_test8multiplyEPfPKj(.param .u64 y, .param .u64 x)
+{
+  .reg .pred %p1;
+  .reg .b32 %r<9>;
+  .reg .f32 %f<9>;
+  .reg .b64 %rd<5>;
+  ld.param.u64 %rd1, [y];
+  ld.param.u64 %rd2, [x];
+  mov.u32 %r7, %laneid;
+  setp.ne.u32 %p1, %r7, 9;
+  mul.wide.u32 %rd3, %r7, 48;
+  add.s64 %rd2, %rd2, %rd3;
+  mul.wide.u32 %rd3, %r7, 16;
+  add.s64 %rd1, %rd1, %rd3;
+  ld.global.v4.u32 {%r1, %r2, %r3, %r4}, [%rd2];
+  ld.global.v2.u32 {%r5, %r6}, [%rd2+16];
+  ld.global.v4.f32 {%f1, %f2, %f3, %f4}, [%rd2+32];
+  )" + instruction + R"(
+  st.global.v4.f32 [%rd1], {%f5, %f6, %f7, %f8};
+  ret;
+}
+)",
+                        "multiply");
+  };
+  const std::string operands = " {%f5, %f6, %f7, %f8}, {%r1, %r2, %r3, %r4}, {%r5, %r6}, {%f1, %f2, %f3, %f4};\n";
+  struct Kind {
+    std::string instruction;
+    u32 k, parts;  // columns of A; numbers in a word
+  };
+  const Kind kinds[] = {{"mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", 16, 2},
+                        {"mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", 8, 1}};
+  for (const Kind& kind : kinds) {
+    const std::string& instruction = kind.instruction;
+    const u32 K = kind.k, parts = kind.parts;
+    INFO(instruction);
+    // Numbers of a few digits, which both types hold.
+    std::vector<float> A(16 * K), B(K * 8), C(16 * 8);
+    u32 n = 1;
+    for (std::vector<float>* const matrix : {&A, &B, &C})
+      for (float& number : *matrix)
+        number = static_cast<float>(static_cast<int>((n = n * 1103515245 + 12345) >> 24) - 128) / 8;
+    // Element i of lane 4 · group + in_group, as the manual of PTX has it: "Matrix Fragments for mma.m16n8k16 with
+    // floating point type", and for mma.m16n8k8.
+    std::vector<u32> words(32 * 12);
+    for (u32 lane = 0; lane < 32; ++lane) {
+      const u32 group = lane >> 2, in_group = lane % 4;
+      u32* const word = &words[lane * 12];
+      const auto put = [&](u32 number, float x) {
+        word[number / parts] |= std::bit_cast<u32>(x) >> (parts == 2 && number % 2 == 0 ? 16 : 0);
+      };
+      if (parts == 2) {
+        for (u32 i = 0; i < 8; ++i) {
+          const u32 row = i < 2 || (4 <= i && i < 6) ? group : group + 8;
+          put(i, A[row * K + in_group * 2 + (i & 1) + (i < 4 ? 0 : 8)]);
+        }
+        for (u32 i = 0; i < 4; ++i) put(8 + i, B[(in_group * 2 + (i & 1) + (i < 2 ? 0 : 8)) * 8 + group]);
+      } else {
+        for (u32 i = 0; i < 4; ++i)
+          put(i, A[(i == 0 || i == 2 ? group : group + 8) * K + (i < 2 ? in_group : in_group + 4)]);
+        for (u32 i = 0; i < 2; ++i) put(4 + i, B[(i == 0 ? in_group : in_group + 4) * 8 + group]);
+      }
+      for (u32 i = 0; i < 4; ++i)
+        word[8 + i] = std::bit_cast<u32>(C[(i < 2 ? group : group + 8) * 8 + in_group * 2 + (i & 1)]);
+    }
+    DeviceArray<u32> x(32 * 12);
+    const DeviceArray<float> y(32 * 4);
+    const auto product = [&] {
+      x.set(words);
+      launch(ptx_test::multiply, 1, 32, y.data, x.data);
+      return y.values();
+    };
+    load(instruction + operands);
+    const std::vector<float> D = product();
+    bool right = true;
+    for (u32 lane = 0; lane < 32; ++lane)
+      for (u32 i = 0; i < 4; ++i) {
+        const u32 row = (i < 2 ? 0 : 8) + lane / 4, column = lane % 4 * 2 + (i & 1);
+        float sum = C[row * 8 + column];  // exact: they have few digits
+        for (u32 k = 0; k < K; ++k) sum += A[row * K + k] * B[k * 8 + column];
+        right = right && D[lane * 4 + i] == sum;
+      }
+    CHECK(right);
+
+    // As with all arithmetic, there is a single NaN.
+    words[12 * 5] = 0xffc00000;
+    CHECK(std::bit_cast<u32>(product()[4 * 5]) == 0x7fffffff);
+
+    CHECK(says(last_words([&] {
+                 load("@%p1 " + instruction + operands);
+                 product();
+               }),
+               "not all threads come to the same barrier or exchange"));
+  }
 }

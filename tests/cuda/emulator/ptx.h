@@ -13,8 +13,8 @@
 ///     mul.rn.f32      %f2, %f1, 0f40000000;   // rounded to the nearest
 ///
 /// What is here: arithmetic of whole numbers, float and double in all roundings, memory, branches, calls, barriers,
-/// shuffles and votes; ptx_instructions.cpp is the list. What approximates on a GPU (ex2, rcp, ...) is done by libm.
-/// Anything else (half, tensor cores, atomics, ...) dies by name, and only where it is executed.
+/// shuffles and votes, tensor cores; ptx_instructions.cpp is the list. What approximates on a GPU (ex2, rcp, ...) is
+/// done by libm. Anything else (half, atomics, ...) dies by name, and only where it is executed.
 namespace emulator::ptx {
 
 /// The entry of this kernel, by its mangled name. Null if there is none; but if CUDA_EMULATOR_PTX is set it dies, lest

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "engine.h"
+#include "tensor_cores.h"
 
 namespace emulator::ptx {
 namespace {
@@ -153,6 +154,10 @@ template <class T>
 using Shift = T(T, u32);
 template <class T>
 using Count = u32(T);
+template <class T>
+using Half = u16(T);
+template <class T>
+using TwoHalves = u32(T, T);
 template <class T>
 using Property = bool(T);
 template <class T>
@@ -504,6 +509,17 @@ Choice choose_conversion(Types<as, T...> types, const Mnemonic& m) {
   return choice;
 }
 
+/// Conversions of float to what only tensor cores compute with.
+template <Type result, template <class> class Shape, class F>
+Chooser into(F) {
+  return [](const Mnemonic& m) { return m.result == result ? on<Shape, Types<itself, float>>(F())(m) : Choice(); };
+}
+/// The upper half of a float: the nearest, the even one of two. There is a single NaN.
+u32 to_bf16(float x) {
+  const u32 bits = std::bit_cast<u32>(x);
+  return x != x ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
 /// slct: a if c >= 0, else b. Two types: of a and b, and of c.
 template <class C>
 struct SelectionBySignOf {
@@ -783,6 +799,27 @@ Chooser vote(F) {
   return [](const Mnemonic&) { return Choice{vote_action<F, R>, 3}; };
 }
 
+/// mma d, a, b, c: d = a·b + c, of which the lanes hold some numbers each.
+using MultiplyAdd = void (*)(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2], const char* site);
+template <MultiplyAdd multiply_add>
+void product(const Instruction& i, Frame& f) {
+  const auto in = [&]<class T, std::size_t n>(T(&numbers)[n], const Register* from) {
+    for (std::size_t k = 0; k < n; ++k) numbers[k] = get<T>(f, from[k]);
+    return from + n;
+  };
+  static_assert(sizeof(Instruction::operand) == (4 + 4 + 2 + 4) * sizeof(Register));
+  u32 a[4], b[2];
+  float c[4];
+  in(c, in(b, in(a, i.operand + 4)));
+  multiply_add(c, a, b, i.text);
+  for (int k = 0; k < 4; ++k) set(f, i.operand[k], canonical(c[k]));
+}
+/// Of all mnemonics those with operands of this type; the sums are float then.
+template <Type type, MultiplyAdd multiply_add>
+Choice choose_product(const Mnemonic& m) {
+  return m.result == type ? Choice{product<multiply_add>, 14} : Choice();
+}
+
 /// An instruction without a choice of types.
 template <Action action, std::size_t operands>
 Choice always(const Mnemonic&) {
@@ -924,6 +961,9 @@ const std::vector<Row>& instructions() {
       {"mov.pack", choose_parts<Pack>},
       {"mov.unpack", choose_parts<Unpack>},
       {"cvt", [](const Mnemonic& m) { return choose_conversion(InMemory(), m); }},
+      {"cvt", into<Type::bf16, Half>([](float a) { return to_bf16(a); })},
+      {"cvt", into<Type::bf16x2, TwoHalves>([](float high, float low) { return to_bf16(high) << 16 | to_bf16(low); })},
+      {"cvt.rna", into<Type::tf32, Count>([](float a) { return to_tf32(a); })},
       {"ld", choose_load},
       {"ldu", choose_load},
       {"st", choose_store},
@@ -949,6 +989,8 @@ const std::vector<Row>& instructions() {
          const u32 from = p.first | (to & ~p.mask);
          return Source{from, from <= p.last};
        })},
+      {"mma.m16n8k16.row.col", choose_product<Type::bf16, multiply_add_bf16>},
+      {"mma.m16n8k8.row.col", choose_product<Type::tf32, multiply_add_tf32>},
       {"vote.ballot", vote<u32>([](u32 votes, u32) { return votes; })},
       {"vote.any", vote<bool>([](u32 votes, u32) { return votes != 0; })},
       {"vote.all", vote<bool>([](u32 votes, u32 mask) { return votes == mask; })},
@@ -970,9 +1012,10 @@ void not_supported(const Instruction& i, Frame&) { die("this PTX instruction is 
 
 Mnemonic take_apart(const std::string& text) {
   static const std::map<std::string, Type> types = {
-      {"b8", Type::u8},   {"b16", Type::u16}, {"b32", Type::u32}, {"b64", Type::u64}, {"u8", Type::u8},
-      {"u16", Type::u16}, {"u32", Type::u32}, {"u64", Type::u64}, {"s8", Type::s8},   {"s16", Type::s16},
-      {"s32", Type::s32}, {"s64", Type::s64}, {"f32", Type::f32}, {"f64", Type::f64}, {"pred", Type::pred}};
+      {"b8", Type::u8},     {"b16", Type::u16},       {"b32", Type::u32},  {"b64", Type::u64}, {"u8", Type::u8},
+      {"u16", Type::u16},   {"u32", Type::u32},       {"u64", Type::u64},  {"s8", Type::s8},   {"s16", Type::s16},
+      {"s32", Type::s32},   {"s64", Type::s64},       {"f32", Type::f32},  {"f64", Type::f64}, {"pred", Type::pred},
+      {"bf16", Type::bf16}, {"bf16x2", Type::bf16x2}, {"tf32", Type::tf32}};
   static const std::map<std::string, Rounding> roundings = {
       {"rn", Rounding::nearest},     {"rz", Rounding::zero},           {"rm", Rounding::down},
       {"rp", Rounding::up},          {"rni", Rounding::whole_nearest}, {"rzi", Rounding::whole_zero},

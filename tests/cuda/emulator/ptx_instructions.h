@@ -6,7 +6,7 @@
 namespace emulator::ptx {
 
 /// b8, b16, ... are taken as u8, u16, ...
-enum class Type : std::uint8_t { none, u8, u16, u32, u64, s8, s16, s32, s64, f32, f64, pred };
+enum class Type : std::uint8_t { none, u8, u16, u32, u64, s8, s16, s32, s64, f32, f64, bf16, bf16x2, tf32, pred };
 
 /// Of the state spaces of memory, those that are not just addresses of the host.
 enum class Space { any, shared, parameter };

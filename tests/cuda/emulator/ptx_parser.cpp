@@ -522,7 +522,7 @@ class Parser {
     if (m.name == "mov" && o.vector > 0) {
       m.name = o.vector_at == 0 ? "mov.unpack" : "mov.pack";
       m.modifiers.vector = static_cast<std::uint8_t>(o.vector);
-    } else if (o.vector != 0 && o.vector != m.modifiers.vector) {
+    } else if (o.vector != 0 && o.vector != m.modifiers.vector && !m.name.starts_with("mma.")) {
       o.problem = ", because of its vector";
     }
     if ((m.name.starts_with("setp.") || m.name.starts_with("shfl.")) && !o.two_results && !o.registers.empty())

@@ -36,7 +36,7 @@ struct Instruction {
   bool flush = false;     ///< "ftz": denormals, given or found, are 0
   bool saturate = false;  ///< "sat"
   /// In the order of the text. Vectors count as their elements. setp and shfl have two results: p|q.
-  Register operand[9] = {};
+  Register operand[14] = {};
   /// What is added to an address; where a branch goes; which call.
   std::int64_t number = 0;
   const char* text = "";  ///< for messages, and as the site of barriers: each has another

@@ -25,6 +25,7 @@ __global__ void position(unsigned*) { emulator::die("this is not the PTX", "posi
 __global__ void exchange(unsigned*) { emulator::die("this is not the PTX", "exchange"); }
 __global__ void reverse(float*, const float*) { emulator::die("this is not the PTX", "reverse"); }
 __global__ void multiply(float*, const unsigned*) { emulator::die("this is not the PTX", "multiply"); }
+__global__ void copy(unsigned char*, const unsigned char*) { emulator::die("this is not the PTX", "copy"); }
 }  // namespace ptx_test
 
 namespace {
@@ -1032,10 +1033,65 @@ TEST_CASE("ptx: shared memory and barriers") {
   };
   CHECK(says(words(barrier + "ld.shared.f32 %f2, [%r4+4];\n"), "shared memory is accessed outside of its arrays"));
   CHECK(says(words(barrier + "ld.shared.f32 %f2, [%r3];\n"), "shared memory is accessed outside of its arrays"));
+  CHECK(says(words("ld.shared.v2.f32 {%f1, %f2}, [row];\n"),
+             "8 bytes are accessed at once in a shared array that is aligned to 4 (ld.shared.v2.f32"));
   CHECK(says(words("setp.lt.u32 %p1, %r1, 32;\n@%p1 bar.sync 0;\n" + read), "unknown predicate %p1"));
   CHECK(says(words(".reg .pred %p1;\nsetp.lt.u32 %p1, %r1, 32;\n@%p1 bar.sync 0;\n" + read),
              "not all threads come to the same barrier"));
   CHECK(says(words("mov.f32 %f2, %f1;\nadd.s64 %rd1, %rd1, 2;\n"), "the address of 4 bytes is not a multiple of that"));
+}
+
+TEST_CASE("ptx: numbers that are moved together, of every width") {
+  std::vector<u8> numbers(64);
+  for (std::size_t k = 0; k < 64; ++k) numbers[k] = static_cast<u8>(200 - 3 * k);
+  DeviceArray<u8> x(64);
+  const DeviceArray<u8> y(64);
+  x.set(numbers);
+  // The last of `count` first; and through shared memory, which knows no more than 16 bytes at once.
+  const auto load = [](const std::string& type, std::size_t count, const std::string& offset) {
+    const unsigned long bits = std::stoul(type.substr(1));
+    const std::string kind = ".v" + std::to_string(count) + "." + type;
+    std::string registers = "v0", reversed = "v0", through_shared;
+    for (std::size_t k = 1; k < count; ++k) {
+      registers += ", v" + std::to_string(k);
+      reversed = "v" + std::to_string(k) + ", " + reversed;
+    }
+    if (bits * count <= 128)
+      through_shared = "st.shared" + kind + " [row+16], {" + registers + "};\nld.shared" + kind + " {" + registers +
+                       "}, [row+16];\n";
+    const std::string begin = head + R"(
+.visible .entry _ZN8ptx_test4copyEPhPKh(.param .u64 y, .param .u64 x)
+{
+  .shared .align 16 .b8 row[32];
+  .reg .b64 to, from;
+  ld.param.u64 to, [y];
+  ld.param.u64 from, [x];
+)";
+    emulator::ptx::load(begin + ".reg ." + (bits == 8 ? "b16" : type) + " v<8>;\nld.global" + kind + " {" + registers +
+                            "}, [from+" + offset + "];\n" + through_shared + "st.global" + kind + " [to+32], {" +
+                            reversed + "};\nret;\n}\n",
+                        "copy");
+  };
+  for (const std::string type :
+       {"u8", "s8", "b8", "u16", "s16", "b16", "u32", "s32", "b32", "f32", "u64", "s64", "b64", "f64"})
+    for (const std::size_t count : {2, 4, 8}) {
+      const std::size_t bytes = std::stoul(type.substr(1)) / 8, all = bytes * count;
+      if (all > 32) continue;
+      INFO(count << " of " << type);
+      load(type, count, std::to_string(all));
+      launch(ptx_test::copy, 1, 1, y.data, x.data);
+      const std::vector<u8> got = y.values();
+      bool right = true;
+      for (std::size_t k = 0; k < all; ++k)
+        right = right && got[32 + k] == numbers[all + (count - 1 - k / bytes) * bytes + k % bytes];
+      CHECK(right);
+      const std::string misaligned = "the address of " + std::to_string(all) + " bytes is not a multiple of that";
+      CHECK(says(last_words([&] {
+                   load(type, count, std::to_string(all / 2));
+                   launch(ptx_test::copy, 1, 1, y.data, x.data);
+                 }),
+                 misaligned + " (ld.global.v"));
+    }
 }
 
 TEST_CASE("ptx: products of tensor cores") {

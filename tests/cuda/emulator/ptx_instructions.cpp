@@ -582,15 +582,16 @@ Chooser compare(F) {
 
 // --- memory -----------------------------------------------------------------------------------------------
 
+/// ptxas puts a shared array at a multiple of its alignment, and maybe of no more.
 std::byte* in_shared_array(const Instruction& i, const Frame& f, u32 address, std::size_t bytes) {
   const std::size_t k = (address >> shared_address_bits) - 1, offset = address & ((1u << shared_address_bits) - 1);
   if (k >= f.kernel->shared.size() || offset + bytes > f.kernel->shared[k]->bytes)
     die("shared memory is accessed outside of its arrays", i.text);
+  if (const std::size_t alignment = f.kernel->shared[k]->alignment; bytes > alignment)
+    die(std::to_string(bytes) + " bytes are accessed at once in a shared array that is aligned to " +
+            std::to_string(alignment),
+        i.text);
   return f.shared[k] + offset;
-}
-
-[[noreturn]] void misaligned(const Instruction& i, std::size_t bytes) {
-  die("the address of " + std::to_string(bytes) + " bytes is not a multiple of that", i.text);
 }
 
 /// Where the instruction reads or writes `bytes` bytes, which must be a divisor of the address.
@@ -598,7 +599,8 @@ template <bool shared>
 std::byte* address(const Instruction& i, const Frame& f, Register r, std::size_t bytes) {
   const u64 a = f.registers[r] + static_cast<u64>(i.number);
   std::byte* const p = shared ? in_shared_array(i, f, static_cast<u32>(a), bytes) : reinterpret_cast<std::byte*>(a);
-  if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0) misaligned(i, bytes);
+  if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0)
+    die("the address of " + std::to_string(bytes) + " bytes is not a multiple of that", i.text);
   return p;
 }
 

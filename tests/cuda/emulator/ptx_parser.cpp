@@ -171,6 +171,7 @@ class Parser {
     v.shared = peek() == ".shared";
     const Declaration d = declaration();
     v.bytes = d.bytes();
+    v.alignment = d.alignment;
     if (!v.shared) {
       v.memory.resize(round_up(v.bytes, 8) / 8);
       if (take_if("=")) {

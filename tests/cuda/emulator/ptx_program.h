@@ -74,7 +74,7 @@ enum Special {
 /// An array, or one number, outside of functions or __shared__.
 struct Variable {
   bool shared = false;
-  std::size_t bytes = 0;
+  std::size_t bytes = 0, alignment = 1;
   std::vector<std::uint64_t> memory;  ///< if not shared
 };
 

@@ -92,6 +92,15 @@ double gemm_gflops(int rounds) {
   return 2.0 * n * n * n / 1e9 / median(in_turn(rounds, {[&] { matmul(a, b); }})[0]);
 }
 
+// The most memory of the GPU that tensors hold in some steps.
+double peak_gpu_mb(const ViTConfig& config, Index batch_size) {
+  memory::reset_peak();
+  Workload work(config, batch_size);
+  work.train_step();
+  work.train_step();
+  return static_cast<double>(memory::stats().peak_in_use) / (1 << 20);
+}
+
 // The most memory that a process of its own needs for some steps. Before the first thread starts: fork copies one only.
 double peak_rss_mb(const ViTConfig& config, Index batch_size, Precision precision) {
   const pid_t child = fork();
@@ -156,7 +165,8 @@ void measure_beside_others(int rounds) {
 void measure(Index batch_size, int threads_to_use, Precision precision, int rounds) {
   const ViTConfig whole{.whole_last_block = true}, cls{};
   set_threads(threads_to_use);
-  const double rss_whole = peak_rss_mb(whole, batch_size, precision), rss_cls = peak_rss_mb(cls, batch_size, precision);
+  const double rss_whole = on_gpu ? 0 : peak_rss_mb(whole, batch_size, precision),
+               rss_cls = on_gpu ? 0 : peak_rss_mb(cls, batch_size, precision);
   command_line::use_threads(threads_to_use);
   const ProductsIn products_in(precision);
   std::printf("# %s, %d threads, batch %ld, medians of %d rounds\n", backend::describe().c_str(), threads(),
@@ -165,6 +175,7 @@ void measure(Index batch_size, int threads_to_use, Precision precision, int roun
 
   const double images = static_cast<double>(batch_size);
   for (const ViTConfig& config : {whole, cls}) {
+    const double peak_mb = on_gpu ? peak_gpu_mb(config, batch_size) : config.whole_last_block ? rss_whole : rss_cls;
     const std::string suffix = config.whole_last_block ? "" : "_cls";
     const ProductsOfStep products(config, batch_size);
     Workload work(config, batch_size);
@@ -179,11 +190,11 @@ void measure(Index batch_size, int threads_to_use, Precision precision, int roun
     print("eval_img_per_s" + suffix, images / median(times[2]), "images/s");
     print("steady_state_system_allocations" + suffix, static_cast<double>(memory::stats().system_allocations - before),
           "");
-    print("peak_rss_mb" + suffix, config.whole_last_block ? rss_whole : rss_cls, "MB");
+    print((on_gpu ? "peak_gpu_mb" : "peak_rss_mb") + suffix, peak_mb, "MB");
   }
 
   Workload work(cls, batch_size);
-  if (threads() > 1) {
+  if (threads() > 1 && !on_gpu) {
     const int all = threads();
     const auto on = [&](int count) {
       return [&work, count] {
@@ -243,7 +254,7 @@ void sweep(int rounds) {
     print_cost(rounds, "blocks " + std::to_string(blocks) + ", batch 32", {.num_blks = blocks}, 32);
   for (const int heads : {1, 4, 8, 16, 64})
     print_cost(rounds, "heads " + std::to_string(heads) + ", batch 32", {.num_heads = heads}, 32);
-  for (int count = 1; count <= all; count = count < all ? std::min(2 * count, all) : all + 1) {
+  for (int count = 1; count <= all && !on_gpu; count = count < all ? std::min(2 * count, all) : all + 1) {
     set_threads(count);
     print_cost(rounds, "threads " + std::to_string(count) + ", batch 32", {}, 32);
   }
@@ -289,15 +300,44 @@ void lockstep(auto work) {
   }
 }
 
+// --model, which decides what other flags there are.
+std::string model_named(int argc, char** argv) {
+  std::string name = "vit";
+  CLI::App app("", "bench");
+  app.allow_extras();
+  app.set_help_flag();
+  app.add_option("--model", name)->check(CLI::IsMember(AnyConfig::names()));
+  command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
+  return name;
+}
+
+constexpr const char* of_the_model = "The model of --lockstep";
+
+// The flags of the model's config: with them it is as large as you like. Any number of classes and channels, for there
+// is no data set.
+void add_sizes(CLI::App& app, AnyConfig& config) {
+  app.option_defaults()->group(of_the_model);
+  Fields fields;
+  config.fields(fields);
+  command_line::add_flags(app, fields);
+  app.add_option("--num-classes", config.num_classes(), "classes")
+      ->check(command_line::within(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--num-channels", config.num_channels(), "channels of the images")
+      ->check(command_line::within(1, 4096))
+      ->capture_default_str();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
   wait_briefly(argv);
   int rounds = 7, count = default_threads();
   Index batch_size = 128;
-  bool in_lockstep = false, in_sweep = false, whole = false;
+  bool in_lockstep = false, in_sweep = false;
   std::vector<Index> convolution;
-  std::string model = "vit";
+  std::string name = model_named(argc, argv);
+  AnyConfig config = AnyConfig::of(name);
   Precision precision = Precision::float32;
   CLI::App app("Measures training and evaluation of d2l.ai's Vision Transformer.", "bench");
   app.add_option("--rounds", rounds, "number of rounds, whose medians are printed")
@@ -312,16 +352,12 @@ int main(int argc, char** argv) try {
   CLI::Option* lock = app.add_flag("--lockstep", in_lockstep,
                                    "run a step for each line on stdin, \"train\" or \"eval\", or as many as it says, "
                                    "\"train 20\", and print the seconds");
-  command_line::choose_from(AnyConfig::names(),
-                            app.add_option("--model", model, "the model whose steps they are, with its defaults")
-                                ->needs(lock)
-                                ->capture_default_str());
+  CLI::Option* which =
+      app.add_option("--model", name, "the model whose steps they are")->needs(lock)->capture_default_str();
+  command_line::choose_from(AnyConfig::names(), which);
   app.add_flag("--sweep", in_sweep, "print a table of the cost over batch size, image size, depth, heads and threads")
       ->excludes(lock)
       ->excludes("--batch-size");
-  app.add_flag("--whole-last-block", whole,
-               "compute the last block for all tokens, not only for those that the head uses")
-      ->needs(lock);
   app.add_option("--convolution", convolution,
                  "the step is that of one convolution: BATCH,IN,OUT,SIDE,KERNEL,STRIDE,GROUPS, padding half the kernel")
       ->delimiter(',')
@@ -329,7 +365,13 @@ int main(int argc, char** argv) try {
       ->check(command_line::within(1, 60000))
       ->needs(lock);
   command_line::add_precision(app, precision);
-  command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
+  add_sizes(app, config);
+  command_line::parse_or_exit(app, [&] {
+    app.parse(argc, argv);
+    for (const CLI::Option* option : app.get_options())
+      if (!in_lockstep && option->get_group() == of_the_model && option->count() > 0)
+        throw CLI::ValidationError(option->get_name() + " is for --lockstep: the other figures are of d2l's model");
+  });
   if (!in_lockstep && !in_sweep) {
     measure(batch_size, count, precision, rounds);
   } else {
@@ -340,7 +382,7 @@ int main(int argc, char** argv) try {
     else if (!convolution.empty())
       lockstep(Convolution(convolution));
     else
-      lockstep(Workload(model == "vit" ? ViTConfig{.whole_last_block = whole} : AnyConfig::of(model), batch_size));
+      lockstep(Workload(config, batch_size));
   }
   command_line::check_printed();
 } catch (const std::exception& error) {

@@ -9,7 +9,9 @@
 namespace bobbin {
 #ifdef BOBBIN_CUDA
 namespace backend = cuda;
+constexpr bool on_gpu = true;
 #else
 namespace backend = cpu;
+constexpr bool on_gpu = false;
 #endif
 }  // namespace bobbin

@@ -19,6 +19,11 @@ struct Device {
                      (status != cudaSuccess ? cudaGetErrorString(status) : "CUDA finds none") +
                      "; a build without CUDA=1 computes on the processor");
     check_cuda(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+    if (properties.major < 8)  // the kernels are compiled for none that is older
+      throw NoDevice(
+          format("[cuda] the GPU, %s, has compute capability %d.%d, and 8.0 is the least that the kernels are "
+                 "built for; a build without CUDA=1 computes on the processor",
+                 properties.name, properties.major, properties.minor));
     // Not the stream that CUDA takes by itself: that one waits for all others.
     check_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     check_cublas(cublasCreate(&blas), "cublasCreate");

@@ -1,9 +1,14 @@
 // What a training step asks of CUDA, as only the emulator can count it.
 #include <doctest/doctest.h>
 
+#include <sys/wait.h>
+
+#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "nn/models/resnet.h"
 #include "nn/models/vit.h"
@@ -56,6 +61,28 @@ struct Plan {
   explicit Plan(const std::string& plan) { setenv("CUDA_EMULATOR_FAIL", plan.c_str(), 1); }
   ~Plan() { unsetenv("CUDA_EMULATOR_FAIL"); }
 };
+
+// This program once more, with other settings: on which card it is, it asks once.
+struct Again {
+  int status;
+  std::string output;
+};
+Again again(const std::string& settings, const std::string& flags) {
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+  Again result{-1, ""};
+  FILE* const pipe = popen((settings + " " + program + " " + flags + " 2>&1").c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  char buffer[4096];
+  while (const std::size_t n = fread(buffer, 1, sizeof buffer, pipe)) result.output.append(buffer, n);
+  result.status = WEXITSTATUS(pclose(pipe));
+  return result;
+}
+
+Staging staged(Index n) {
+  Staging numbers({n});
+  std::fill_n(numbers.data(), n, real(n));
+  return numbers;
+}
 
 }  // namespace
 
@@ -119,6 +146,86 @@ TEST_CASE("cuda: memory that is refused once is asked for again; refused twice, 
   CHECK(std::isfinite(training.step()));  // and it can go on
 }
 
+TEST_CASE("cuda: a card with 64 MB" * doctest::skip()) {
+  constexpr Index mb = (1 << 20) / sizeof(real);
+  { const Tensor x({40 * mb}); }
+  const Tensor y({50 * mb});  // for which those are given back
+  CHECK(fails([&] { Tensor({20 * mb}); },
+              {"out of memory: a tensor of 20 MB was wanted while 50 MB are in use, of 64 MB"}));
+}
+
+TEST_CASE("cuda: of a card that others use, too, what is free is what there is") {
+  const std::size_t taken = (std::size_t{4} << 30) - (64 << 20);
+  const Again r = again("CUDA_EMULATOR_TAKEN=" + std::to_string(taken), "-ns -tc='cuda: a card with 64 MB'");
+  INFO(r.output);
+  CHECK(r.status == 0);
+  CHECK(contains(r.output, "1 passed"));
+}
+
+TEST_CASE("cuda: a GPU that is too old is none, which a sentence says; tests that need one have failed") {
+  const std::string old = "CUDA_EMULATOR_CAPABILITY=7.5", says = "has compute capability 7.5, and 8.0 is the least";
+  const Again skips = again(old, "-tc=none"), fails = again("GPU=required " + old, "-tc=none"),
+              none = again("GPU=required CUDA_EMULATOR_DEVICES=0", "-tc=none");
+  INFO(skips.output, fails.output, none.output);
+  CHECK(skips.status == 0);
+  CHECK(contains(skips.output, "skipped: [cuda] the GPU, "));
+  CHECK(contains(skips.output, says));
+  CHECK(fails.status == 1);
+  CHECK(contains(fails.output, says));
+  CHECK(none.status == 1);
+  CHECK(contains(none.output, "failed, for GPU=required: [cuda] there is no GPU"));
+  CHECK(again("CUDA_EMULATOR_CAPABILITY=9.0", "-tc=none").status == 0);
+}
+
+TEST_CASE("cuda: pinned blocks are found again by other sizes, and given back where there is no more memory") {
+  const unsigned long before = emulator::calls_of("cudaMallocHost");
+  for (Index n = 100000; n < 100100; ++n) {
+    const Tensor x = staged(n).tensor();
+    cuda::wait();
+  }
+  CHECK(emulator::calls_of("cudaMallocHost") - before <= 2);
+
+  const unsigned long freed = emulator::calls_of("cudaFreeHost");
+  const Plan plan("cudaMallocHost:1");
+  CHECK(staged(1234567).tensor().values().back() == real(1234567));
+  CHECK(emulator::calls_of("cudaFreeHost") > freed);
+}
+
+TEST_CASE("cuda: a copy that is not made yet leaves no error behind") {
+  cuda::wait();
+  staged(1);  // lets go of all blocks
+  cudaGetLastError();
+  const unsigned long before = emulator::calls_of("cudaEventQuery");
+  const Tensor x = staged(1000).tensor();
+  const Staging next = staged(1000);  // asks whether that was copied
+  CHECK(emulator::calls_of("cudaEventQuery") == before + 1);
+  CHECK(cudaGetLastError() == cudaSuccess);
+}
+
+TEST_CASE("cuda: no copy begins whose end nobody would notice") {
+  cuda::wait();
+  std::vector<Staging> many;
+  for (int i = 0; i < 100; ++i) many.push_back(staged(1000));
+  std::vector<Tensor> tensors;
+  unsigned long copies = 0;
+  {
+    const Plan plan("cudaEventCreateWithFlags:1");
+    CHECK(fails(
+        [&] {
+          for (Staging& numbers : many) {
+            copies = emulator::calls_of("cudaMemcpyAsync");
+            tensors.push_back(std::move(numbers).tensor());
+          }
+        },
+        {"cudaEventCreateWithFlags failed: "}));
+  }
+  CHECK(emulator::calls_of("cudaMemcpyAsync") == copies);
+  const Plan plan("cudaEventRecord:1");
+  const unsigned long waits = emulator::calls_of("cudaStreamSynchronize");
+  CHECK(fails([] { staged(1000).tensor(); }, {"cudaEventRecord failed: "}));
+  CHECK(emulator::calls_of("cudaStreamSynchronize") == waits + 1);
+}
+
 TEST_CASE("cuda: whichever call fails, an Error says which") {
   const struct {
     const char *function, *says;
@@ -143,7 +250,8 @@ TEST_CASE("cuda: whichever call fails, an Error says which") {
       const unsigned long before = emulator::calls_of(function);
       std::string text;
       {
-        const Plan plan(function + ":" + std::to_string(which));
+        // Memory is asked for twice.
+        const Plan plan(function + ":" + std::to_string(which) + (function == "cudaMallocHost" ? "+" : ""));
         text = error_of([&] {
           for (int i = 0; i < 3; ++i) training.step();
         });

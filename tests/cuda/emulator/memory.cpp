@@ -179,11 +179,15 @@ std::string explain(const void* address) {
   return text;
 }
 
-std::size_t in_use() { return arena().in_use; }
+std::size_t free() {
+  const char* const taken = std::getenv("CUDA_EMULATOR_TAKEN");
+  const std::size_t used = arena().in_use + (taken ? std::strtoull(taken, nullptr, 10) : 0);
+  return used < total ? total - used : 0;
+}
 
 void* allocate(std::size_t bytes) {
   Arena& all = arena();
-  if (bytes > total - all.in_use) return nullptr;
+  if (bytes > free()) return nullptr;
   const std::size_t span = std::max(page, round_up(bytes, page));
   if (span + page > static_cast<std::size_t>(all.words + reserved - all.next)) return nullptr;
   const Allocation a{all.next + span - round_up(bytes, alignment), bytes};

@@ -13,8 +13,8 @@ namespace emulator::memory {
 
 /// How many bytes the device has.
 constexpr std::size_t total = std::size_t{4} << 30;
-/// How many are allocated.
-std::size_t in_use();
+/// How many can still be allocated, beside what CUDA_EMULATOR_TAKEN says that other programs have.
+std::size_t free();
 
 struct Allocation {
   char* begin;

@@ -1,5 +1,6 @@
 #include "runtime.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <vector>
@@ -179,7 +180,10 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   cudaError_t error{};
   if (refused(call, cudaErrorInvalidValue, error)) return error;
   if (device != 0) return result(cudaErrorInvalidValue);
-  *properties = {"the processor, as an emulated GPU", memory::total, 8, 0, 4};
+  const char* const capability = std::getenv("CUDA_EMULATOR_CAPABILITY");
+  int major = 8, minor = 0;
+  if (capability) std::sscanf(capability, "%d.%d", &major, &minor);
+  *properties = {"the processor, as an emulated GPU", memory::total, major, minor, 4};
   return cudaSuccess;
 }
 
@@ -243,7 +247,7 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   const Call call("cudaMemGetInfo");
   cudaError_t error{};
   if (refused(call, cudaErrorInvalidValue, error)) return error;
-  *free = memory::total - memory::in_use();
+  *free = memory::free();
   *total = memory::total;
   return cudaSuccess;
 }

@@ -1,4 +1,5 @@
 // The scripts of tests/cuda/gpu_day, as far as they can be tried without a GPU.
+#include <filesystem>
 #include <fstream>
 
 #include "tests/apps/program.h"
@@ -55,4 +56,23 @@ TEST_CASE("gpu_day: a stage that there is not is said, and the day goes on to it
   CHECK(contains(r.output, "WRONG: there is no stage lunch"));
   CHECK(contains(r.output, "## end"));
   CHECK(run("grep -q 'no stage lunch' " + (f / "out/summary.md").string()).status == 0);
+}
+
+TEST_CASE(
+    "make test CUDA=1: where there is a card a test that sees none has failed, and four tools of the sanitizer can") {
+  if (run("make -v").status != 0) return;
+  const TempFolder f;
+  const auto command = [&](const std::string& name) {
+    std::ofstream(f / name) << "#!/bin/sh\necho GPU 0: H100\n";
+    std::filesystem::permissions(f / name, std::filesystem::perms::owner_all);
+  };
+  std::filesystem::create_directory(f / "bin");
+  for (const char* name : {"nvidia-smi", "bin/nvcc", "bin/compute-sanitizer"}) command(name);
+  const Result r =
+      run("PATH=" + f.path().string() + ":$PATH make -n test T= CUDA=1 AUTO_DEPS=0 NVCC=" + (f / "bin/nvcc").string() +
+          " | grep tests/run.sh");
+  INFO(r.output);
+  CHECK(contains(r.output, "\"GPU=required build/cuda/test_gpu\""));
+  for (const char* tool : {"memcheck", "racecheck", "synccheck", "initcheck"})
+    CHECK(contains(r.output, std::string("compute-sanitizer --tool ") + tool + " --error-exitcode 99 "));
 }

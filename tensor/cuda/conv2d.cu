@@ -1,330 +1,185 @@
-// Convolutions. With `columns` the matrix of what the kernels see, (C·h·w, places) of an image, they are products,
+// Convolutions. With `columns` (C·h·w, places) what the kernels see of an image, they are products,
 //
-//     y = W·columns,   dcolumns = Wᵀ·dY,   dW = dY·columnsᵀ,
+//     y = W·columns,   dcolumns = Wᵀ·dY,   dW = Σ dY·columnsᵀ over all images,
 //
-// and dX adds up those of dcolumns that show the same pixel. The matrix is never written to memory, which would hold
-// each pixel h·w times: a block makes what it needs of it in shared memory, a tile at a time, and multiplies at once.
-// (Implicit GEMM; Chetlur and others, 2014: "cuDNN: Efficient primitives for deep learning".)
+// and dX adds up those of dcolumns that show the same pixel. In memory columns hold each pixel h·w times, so they are
+// made of a piece of the images at a time, as many as the L2 holds (bytes_of_columns). To products that are too small
+// by the image, of 3 x 3 places for example, the images of a piece lie side by side:
 //
-// Each block has 16 x 16 threads and a tile of a result of one group: 16·R rows and 64 columns, of which a thread has
-// R x 4 in registers. What they are is, with K the channels of y and C those of x that belong to the group,
+//     columns (C·h·w, images·places)   y, dY (out, images·places)
 //
-//             rows          columns                   sums over
-//     y       K             places of all images      elements of the kernels, one by one, and C, 8 at a time
-//     dX      C             pixels of all images      elements, and K, 8 at a time
-//     dW      K             C·h·w                     places of all images, 8 at a time
+// Of several groups each has some of the rows of columns and of y, so theirs is a batch of products. The gradient of
+// the kernels is added up from piece to piece, in order; in dX each pixel has a thread that gathers it: the same bits
+// each time. The products are cuBLAS's, in Precision::tf32 as others are; of rounded operands the columns are bfloat16,
+// too, dcolumns a float32 result.
 //
-// The first two are one kernel: a place sees pixels and a pixel is seen by places, each along a line (Axis). dW has few
-// numbers and long sums, so these are cut into pieces, whose sums are added in order. How many there are depends on the
-// sizes alone, and no two threads add to one number: the same bits each time. Where a kernel sees one channel there is
-// nothing to share, and each number of y and dX has a thread of its own; kernels of one pixel, without stride and
-// groups, are products by cuBLAS on the way to y and dX.
+// In ResNet-18 with 96 x 96 pixels and batch 128, in float32:
 //
-// Operands are `real` or rounded to bfloat16 (T); shared memory and sums are `real`. So rounded ones take half the
-// memory, but tensor cores have no part in this, nor have they in TF32.
+//     convolutions            places    GFLOP each    columns each   y each
+//     1   7x7 of 1            48 x 48       1.9          58 MB       75 MB
+//     4   3x3 of 64           24 x 24       5.4         170 MB       19 MB
+//     4   3x3 of 64, 128      12 x 12    2.7, 5.4    42, 85 MB      9.4 MB
+//     4   3x3 of 128, 256      6 x 6     2.7, 5.4    21, 42 MB      4.7 MB
+//     4   3x3 of 256, 512      3 x 3     2.7, 5.4    11, 21 MB      2.4 MB
 //
-// The choice is for what is simple and keeps memory small. On an H100 a step of ResNet-18 (batch 128, 96 x 96) takes 37
-// ms in float32, nearly all of them in these kernels, at about 7 TFLOP/s: a sixth of what cuBLAS reaches. With many
-// channels its products of columns, a few images at a time, may well be faster, in bfloat16 above all.
+// That is 78 GFLOP for y, as many for dX and for dW: 5.6 ms where cuBLAS reaches 42 TFLOP/s. The columns, 1.2 GB each
+// time, are written and read once within the L2, for some 0.4 ms each time; to lay y and dY side by side takes a
+// seventh of that.
+//
+// Kernels of one pixel, without stride and groups, need no columns for y and dX. And where each kernel sees one channel
+// of several (depthwise convolution) a product would have one row: there each number has a thread of its own.
+#include "tensor/cuda/conv2d.h"
+
 #include <algorithm>
-#include <type_traits>
 
 #include "tensor/cuda/launch.h"
+#include "tensor/cuda/products.h"
+#include "tensor/cuda/window.h"
 
 namespace bobbin::cuda {
 
-// One axis of images and results. A block writes every `stride`-th pixel of dX, from `first` on, because these are seen
-// by the same elements of the kernels; and every place of y. Number u of what it writes meets, under element i of the
-// kernel, number shown(u, i) of what it reads, if that is within `size`:
-//
-//     y  (of_x = false)   place u                  pixel u·stride + i·dilation - padding
-//     dX (of_x = true)    pixel first + u·stride   place u + (first + padding - i·dilation) / stride
-//
-// The element meets none of these pixels if that division has a remainder.
-template <bool of_x>
-struct Axis {
-  Index stride, padding, dilation, first, count, size;
+// --- columns ----------------------------------------------------------------------------------------------
 
-  __host__ __device__ Axis(Index pixels, Index places, Index stride, Index padding, Index dilation, Index first)
-      : stride(stride),
-        padding(padding),
-        dilation(dilation),
-        first(first),
-        count(of_x ? (pixels - first + stride - 1) / stride : places),
-        size(of_x ? places : pixels) {}
-
-  __device__ bool meets(Index i) const { return !of_x || (first + padding - i * dilation) % stride == 0; }
-  __device__ Index shown(Index u, Index i) const {
-    return of_x ? u + (first + padding - i * dilation) / stride : u * stride + i * dilation - padding;
-  }
-  __device__ Index written(Index u) const { return of_x ? first + u * stride : u; }
-};
-template <bool of_x>
-__host__ __device__ Axis<of_x> down(const Conv2dGeometry& g, Index first) {
-  return {g.height, g.out_h(), g.stride_h, g.padding_h, g.dilation_h, first};
-}
-template <bool of_x>
-__host__ __device__ Axis<of_x> across(const Conv2dGeometry& g, Index first) {
-  return {g.width, g.out_w(), g.stride_w, g.padding_w, g.dilation_w, first};
-}
-
-// A group: its channels of x and of y, and the elements of a kernel.
-struct Group {
-  Index in, out, area;
-
-  __host__ __device__ explicit Group(const Conv2dSizes& s)
-      : in(s.geometry.channels / s.groups), out(s.out / s.groups), area(s.geometry.kernel_h * s.geometry.kernel_w) {}
+// How far it is in columns from a row to the next, and from an image to the next.
+struct Layout {
+  Index row, image;
 };
 
-// --- tiles ------------------------------------------------------------------------------------------------
-
-constexpr int side = 16;                    // threads of a block along each side of its tile
-constexpr int width = 4 * side, depth = 8;  // of the tile of columns; how much of a sum is in shared memory
-constexpr unsigned tile_threads = side * side;
-constexpr dim3 block_of_tile{side, side};
-
-// What a thread reads at once.
-template <int N>
-struct alignas(N == 4 ? 16 : sizeof(real)) Several {
-  real at[N];
-};
-// depth x N·side numbers. The one more in each row keeps threads that write a column from waiting for the same bank of
-// the memory.
-template <int N>
-using TileOf = Several<N>[depth][side + 1];
-template <int N>
-__device__ real& number(TileOf<N>& tile, int k, int m) {
-  return tile[k][m / N].at[m % N];
-}
-
-// sum[r][c] += Σ_k a[k][row r of this thread] · b[k][column c of this thread].
-template <int R>
-__device__ void add_tiles(real (&sum)[R][4], const TileOf<R>& a, const TileOf<4>& b) {
-#pragma unroll
-  for (int k = 0; k < depth; ++k) {
-    const Several<R> x = a[k][threadIdx.y];
-    const Several<4> y = b[k][threadIdx.x];
-#pragma unroll
-    for (int r = 0; r < R; ++r)
-#pragma unroll
-      for (int c = 0; c < 4; ++c) sum[r][c] += x.at[r] * y.at[c];
-  }
-}
-
-// The blocks of a launch, in one row: the tiles of a matrix, of each of `parts` matrices.
-struct Tiles {
-  Index across, down, parts;
-
-  Index count() const { return across * down * parts; }
-};
-struct Block {
-  Index row, column, part;  // the first of its tile; which matrix
-
-  __device__ Block(const Tiles& t, Index height)
-      : row(blockIdx.x / t.across % t.down * height),
-        column(blockIdx.x % t.across * width),
-        part(blockIdx.x / t.across / t.down) {}
-};
-
-// A walk over the places, or the pixels, of all images.
-struct PlaceOfImage {
-  Index image, y, x;
-
-  __device__ PlaceOfImage(Index number, Index height, Index width)
-      : image(number / (height * width)), y(number / width % height), x(number % width) {}
-  __device__ void advance(Index by, Index height, Index width) {
-    for (x += by; x >= width; x -= width)
-      if (++y == height) y = 0, ++image;
-  }
-};
-
-// y, or dX, of x, or dY. The matrices are those of a group, and of dX those of each first pixel.
-template <class T, int R, bool of_x>
-__global__ void __launch_bounds__(tile_threads, 2)
-    conv2d_kernel(const T* x, const T* W, const real* bias, real* y, Conv2dSizes s, Tiles tiles) {
-  SHARED(TileOf<R>, a);
-  SHARED(TileOf<4>, b);
-  const Conv2dGeometry& g = s.geometry;
-  const Group group(s);
-  const Block block(tiles, R * side);
-  const Index firsts_w = of_x ? min(g.stride_w, g.width) : 1, firsts_h = of_x ? min(g.stride_h, g.height) : 1;
-  const Axis<of_x> v = across<of_x>(g, block.part % firsts_w);
-  const Axis<of_x> u = down<of_x>(g, block.part / firsts_w % firsts_h);
-  const Index which = block.part / firsts_w / firsts_h, columns = s.batch * u.count * v.count;
-  if (block.column >= columns) return;  // the whole block: other firsts have more
-  const Index rows = of_x ? group.in : group.out, terms = of_x ? group.out : group.in;
-  // What this thread loads: of b always the same column, of a the same row.
-  constexpr int height = R * side;
-  const int thread = threadIdx.y * side + threadIdx.x;
-  const Index column = block.column + thread % width, row = block.row + thread % height;
-  const PlaceOfImage mine(column, u.count, v.count);
-  const Index plane = u.size * v.size;
-  x += (mine.image * s.groups + which) * terms * plane;
-  // W (out, in, area), where rows and terms are one and the other.
-  const Index row_step = (of_x ? 1 : group.in) * group.area, term_step = (of_x ? group.in : 1) * group.area;
-  W += which * group.out * group.in * group.area + row * row_step;
-
-  real sum[R][4] = {};
-  for (Index i = 0; i < g.kernel_h; ++i) {
-    if (!u.meets(i)) continue;  // so it is for the whole block
-    for (Index j = 0; j < g.kernel_w; ++j) {
-      if (!v.meets(j)) continue;
-      const Index at_y = u.shown(mine.y, i), at_x = v.shown(mine.x, j);
-      const bool inside = column < columns && at_y >= 0 && at_y < u.size && at_x >= 0 && at_x < v.size;
-      const T* const seen = inside ? x + at_y * v.size + at_x : nullptr;
-      const T* const weight = row < rows ? W + i * g.kernel_w + j : nullptr;
-      for (Index begin = 0; begin < terms; begin += depth) {
-        for (int k = thread / width; k < depth; k += tile_threads / width)
-          number<4>(b, k, thread % width) = seen && begin + k < terms ? widen(seen[(begin + k) * plane]) : real{0};
-        for (int k = thread / height; k < depth; k += tile_threads / height)
-          number<R>(a, k, thread % height) =
-              weight && begin + k < terms ? widen(weight[(begin + k) * term_step]) : real{0};
-        __syncthreads();
-        add_tiles<R>(sum, a, b);
-        __syncthreads();  // before the next tiles overwrite these
-      }
-    }
-  }
-
-  const Index height_of_y = of_x ? g.height : u.count, width_of_y = of_x ? g.width : v.count;
-  PlaceOfImage to(block.column + threadIdx.x * 4, u.count, v.count);
-#pragma unroll
-  for (int c = 0; c < 4; ++c) {
-    if (to.image >= s.batch) return;
-#pragma unroll
-    for (int r = 0; r < R; ++r) {
-      const Index row_of_y = block.row + threadIdx.y * R + r, channel = which * rows + row_of_y;
-      if (row_of_y < rows)
-        y[((to.image * s.groups * rows + channel) * height_of_y + u.written(to.y)) * width_of_y + v.written(to.x)] =
-            sum[r][c] + (bias ? bias[channel] : real{0});
-    }
-    to.advance(1, u.count, v.count);
-  }
-}
-
-// A part of dW, (pieces, out, in, area), of `piece` places of all (batch, places). The matrices are those of a group in
-// a piece.
-template <class T, int R>
-__global__ void __launch_bounds__(tile_threads, 2)
-    conv2d_dw_kernel(const T* x, const T* dY, real* dW, Conv2dSizes s, Tiles tiles, Index piece) {
-  SHARED(TileOf<R>, a);
-  SHARED(TileOf<4>, b);
-  const Conv2dGeometry& g = s.geometry;
-  const Group group(s);
-  const Block block(tiles, R * side);
-  const Index which = block.part % s.groups, columns = group.in * group.area;
-  const Index out_h = g.out_h(), out_w = g.out_w(), first = block.part / s.groups * piece;
-  const Index end = min(first + piece, s.batch * out_h * out_w);
-
-  // This thread loads every 8th place and every 32nd row and column: those of W show these pixels.
-  constexpr int apart = tile_threads / depth;
-  const int thread = threadIdx.y * side + threadIdx.x, k = thread % depth;
-  Index channel[width / apart], shift_y[width / apart], shift_x[width / apart];
-#pragma unroll
-  for (int c = 0; c < width / apart; ++c) {
-    const Index column = block.column + thread / depth + c * apart;
-    channel[c] = column < columns ? which * group.in + column / group.area : -1;
-    shift_y[c] = column / g.kernel_w % g.kernel_h * g.dilation_h - g.padding_h;
-    shift_x[c] = column % g.kernel_w * g.dilation_w - g.padding_w;
-  }
-
-  real sum[R][4] = {};
-  PlaceOfImage place(first + k, out_h, out_w);
-  for (Index begin = first; begin < end; begin += depth) {
-    const bool there = begin + k < end;
-#pragma unroll
-    for (int c = 0; c < width / apart; ++c) {
-      const Index row = place.y * g.stride_h + shift_y[c], column = place.x * g.stride_w + shift_x[c];
-      const bool inside = there && channel[c] >= 0 && row >= 0 && row < g.height && column >= 0 && column < g.width;
-      number<4>(b, k, thread / depth + c * apart) =
-          inside ? widen(x[((place.image * g.channels + channel[c]) * g.height + row) * g.width + column]) : real{0};
-    }
-    for (int m = thread / depth; m < R * side; m += apart) {
-      const Index row = block.row + m;
-      number<R>(a, k, m) =
-          there && row < group.out
-              ? widen(dY[((place.image * s.out + which * group.out + row) * out_h + place.y) * out_w + place.x])
-              : real{0};
-    }
-    place.advance(depth, out_h, out_w);
-    __syncthreads();
-    add_tiles<R>(sum, a, b);
-    __syncthreads();  // before the next tiles overwrite these
-  }
-
-  dW += (block.part * group.out + block.row) * columns + block.column;
-#pragma unroll
-  for (int r = 0; r < R; ++r)
-#pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      const Index row = threadIdx.y * R + r, column = threadIdx.x * 4 + c;
-      if (block.row + row < group.out && block.column + column < columns) dW[row * columns + column] = sum[r][c];
-    }
-}
-
-// --- kernels that see one channel -------------------------------------------------------------------------
-
-// A thread for each number of y.
+// A thread for each channel and place, which has a column's h·w numbers of it.
 template <class T>
-__global__ void conv2d_of_one_kernel(const T* x, const T* W, const real* bias, real* y, Conv2dSizes s, Index n) {
+__global__ void im2col_kernel(const T* x, T* columns, Layout layout, Axis down, Axis across, Index channels,
+                              Divisor of_channel, Divisor of_image, Divisor of_row, Index n) {
   const Index at = thread_number();
   if (at >= n) return;
-  const Conv2dGeometry& g = s.geometry;
-  const Index out_h = g.out_h(), out_w = g.out_w();
-  const Index top = at / out_w % out_h * g.stride_h - g.padding_h, left = at % out_w * g.stride_w - g.padding_w;
-  const Index plane = at / (out_w * out_h), o = plane % s.out;  // image · out + o
-  x += (plane / s.out * g.channels + o / Group(s).out) * g.height * g.width;
-  W += o * g.kernel_h * g.kernel_w;
+  const auto [channel, place_of_all] = of_channel.divide(at);
+  const auto [image, place] = of_image.divide(place_of_all);
+  const auto [py, px] = of_row.divide(static_cast<int>(place));
+  x += (image * channels + channel) * down.size * across.size;
+  columns += channel * down.kernel * across.kernel * layout.row + image * layout.image + place;
+  for (int i = 0; i < down.kernel; ++i) {
+    const int row = down.pixel(py, i);
+    for (int j = 0; j < across.kernel; ++j, columns += layout.row) {
+      const int column = across.pixel(px, j);
+      *columns = down.has(row) && across.has(column) ? x[Index{row} * across.size + column] : T{};
+    }
+  }
+}
+
+// A thread for each pixel of dX: it adds up what the places that see it have, in the order of the kernel's elements.
+__global__ void col2im_kernel(const real* dcolumns, real* dX, Layout layout, Axis down, Axis across, Divisor channels,
+                              Divisor of_channel, Divisor of_row, Index n) {
+  const Index at = thread_number();
+  if (at >= n) return;
+  const auto [plane, pixel] = of_channel.divide(at);
+  const auto [image, channel] = channels.divide(plane);
+  const auto [row, column] = of_row.divide(static_cast<int>(pixel));
+  dcolumns += channel * down.kernel * across.kernel * layout.row + image * layout.image;
+  const int top = down.first(row), left = across.first(column);
   real sum = 0;
-  for (Index i = 0; i < g.kernel_h; ++i)
-    for (Index j = 0; j < g.kernel_w; ++j) {
-      const Index row = top + i * g.dilation_h, column = left + j * g.dilation_w;
-      if (row >= 0 && row < g.height && column >= 0 && column < g.width)
-        sum += widen(x[row * g.width + column]) * widen(W[i * g.kernel_w + j]);
+  for (int py = down.last(row); py >= top; --py) {
+    const int i = down.element(row, py);
+    if (i < 0) continue;
+    for (int px = across.last(column); px >= left; --px)
+      if (const int j = across.element(column, px); j >= 0)
+        sum += dcolumns[(i * across.kernel + j) * layout.row + Index{py} * across.places + px];
+  }
+  dX[at] = sum;
+}
+
+// Results, y (images, out, places), and the same side by side, (out, images·places).
+struct SideBySide {
+  Divisor channels, places;
+  Layout layout;
+
+  // Of a number of y.
+  struct Place {
+    Index channel, at;
+  };
+  __device__ Place place(Index number) const {
+    const auto [plane, place] = places.divide(number);
+    const auto [image, channel] = channels.divide(plane);
+    return {channel, channel * layout.row + image * layout.image + place};
+  }
+};
+template <class T>
+__global__ void side_by_side_kernel(const T* dY, T* side, SideBySide s, Index n) {
+  if (const Index i = thread_number(); i < n) side[s.place(i).at] = dY[i];
+}
+__global__ void image_by_image_kernel(const real* side, const real* bias, real* y, SideBySide s, Index n) {
+  const Index i = thread_number();
+  if (i >= n) return;
+  const auto [channel, at] = s.place(i);
+  y[i] = side[at] + (bias ? bias[channel] : real{0});
+}
+
+// y (images, channels, places) += bias (channels).
+__global__ void add_bias_kernel(const real* bias, real* y, Divisor channels, Divisor places, Index n) {
+  const Index i = thread_number();
+  if (i < n) y[i] += bias[channels.divide(places.divide(i).quotient).remainder];
+}
+
+// --- kernels that see one channel of several --------------------------------------------------------------
+
+// A thread for each number of y. Each channel is seen by `kernels` of the kernels, side by side.
+template <class T>
+__global__ void depthwise_kernel(const T* x, const T* W, const real* bias, real* y, Axis down, Axis across,
+                                 Divisor kernels, Divisor out, Divisor of_channel, Divisor of_row, Index n) {
+  const Index at = thread_number();
+  if (at >= n) return;
+  const auto [plane, place] = of_channel.divide(at);  // image · out + o
+  const auto [py, px] = of_row.divide(static_cast<int>(place));
+  const Index o = out.divide(plane).remainder;
+  x += kernels.divide(plane).quotient * down.size * across.size;
+  W += o * down.kernel * across.kernel;
+  real sum = 0;
+  for (int i = 0; i < down.kernel; ++i)
+    for (int j = 0; j < across.kernel; ++j, ++W) {
+      const int row = down.pixel(py, i), column = across.pixel(px, j);
+      if (down.has(row) && across.has(column)) sum += widen(x[Index{row} * across.size + column]) * widen(*W);
     }
   y[at] = sum + (bias ? bias[o] : real{0});
 }
 
 // A thread for each pixel of dX.
 template <class T>
-__global__ void conv2d_dx_of_one_kernel(const T* W, const T* dY, real* dX, Conv2dSizes s, Index n) {
+__global__ void depthwise_dx_kernel(const T* W, const T* dY, real* dX, Axis down, Axis across, Index kernels,
+                                    Divisor channels, Divisor of_channel, Divisor of_row, Index n) {
   const Index at = thread_number();
   if (at >= n) return;
-  const Conv2dGeometry& g = s.geometry;
-  const Index out_h = g.out_h(), out_w = g.out_w(), seen_by = Group(s).out;
-  const Index column = at % g.width, row = at / g.width % g.height, plane = at / (g.width * g.height);
-  dY += plane * seen_by * out_h * out_w;
-  W += plane % g.channels * seen_by * g.kernel_h * g.kernel_w;
+  const auto [plane, pixel] = of_channel.divide(at);
+  const auto [row, column] = of_row.divide(static_cast<int>(pixel));
+  const Index area = Index{down.kernel} * across.kernel, places = Index{down.places} * across.places;
+  dY += plane * kernels * places;
+  W += channels.divide(plane).remainder * kernels * area;
+  const int top = down.first(row), left = across.first(column);
   real sum = 0;
-  for (Index i = 0; i < g.kernel_h; ++i)
-    for (Index j = 0; j < g.kernel_w; ++j) {
-      const Index y = row + g.padding_h - i * g.dilation_h, x = column + g.padding_w - j * g.dilation_w;
-      if (y < 0 || x < 0 || y % g.stride_h != 0 || x % g.stride_w != 0) continue;
-      const Index py = y / g.stride_h, px = x / g.stride_w;
-      if (py >= out_h || px >= out_w) continue;
-      for (Index o = 0; o < seen_by; ++o)
-        sum += widen(dY[(o * out_h + py) * out_w + px]) * widen(W[(o * g.kernel_h + i) * g.kernel_w + j]);
-    }
+  for (int py = down.last(row); py >= top; --py) {
+    const int i = down.element(row, py);
+    if (i < 0) continue;
+    for (int px = across.last(column); px >= left; --px)
+      if (const int j = across.element(column, px); j >= 0)
+        for (Index o = 0; o < kernels; ++o)
+          sum += widen(dY[o * places + Index{py} * across.places + px]) * widen(W[o * area + i * across.kernel + j]);
+  }
   dX[at] = sum;
 }
 
-// A warp for each number of dW (batch, out, area) of an image.
+// A warp for each number of dW of each image, (images, out, h·w).
 template <class T>
-__global__ void conv2d_dw_of_one_kernel(const T* x, const T* dY, real* dW, Conv2dSizes s) {
-  const Conv2dGeometry& g = s.geometry;
-  const Index out_h = g.out_h(), out_w = g.out_w(), at = warp_number();
-  const Index j = at % g.kernel_w, i = at / g.kernel_w % g.kernel_h, plane = at / (g.kernel_w * g.kernel_h);
-  if (plane >= s.batch * s.out) return;  // the whole warp
-  x += (plane / s.out * g.channels + plane % s.out / Group(s).out) * g.height * g.width;
-  dY += plane * out_h * out_w;
+__global__ void depthwise_dw_kernel(const T* x, const T* dY, real* dW, Axis down, Axis across, Divisor kernels,
+                                    Divisor area, Divisor of_row, Index n) {
+  const Index at = warp_number();
+  if (at >= n) return;                            // the whole warp
+  const auto [plane, element] = area.divide(at);  // image · out + o
+  const int i = static_cast<int>(element) / across.kernel, j = static_cast<int>(element) % across.kernel;
+  const int places = down.places * across.places;
+  x += kernels.divide(plane).quotient * down.size * across.size;
+  dY += plane * places;
   real sum = 0;
-  PlaceOfImage place(threadIdx.x, out_h, out_w);
-  for (Index p = threadIdx.x; p < out_h * out_w; p += warp_size) {
-    const Index row = place.y * g.stride_h + i * g.dilation_h - g.padding_h;
-    const Index column = place.x * g.stride_w + j * g.dilation_w - g.padding_w;
-    if (row >= 0 && row < g.height && column >= 0 && column < g.width)
-      sum += widen(x[row * g.width + column]) * widen(dY[p]);
-    place.advance(warp_size, out_h, out_w);
+  for (int place = threadIdx.x; place < places; place += warp_size) {
+    const auto [py, px] = of_row.divide(place);
+    const int row = down.pixel(py, i), column = across.pixel(px, j);
+    if (down.has(row) && across.has(column)) sum += widen(x[Index{row} * across.size + column]) * widen(dY[place]);
   }
   sum = warp_sum(sum);
   if (threadIdx.x == 0) dW[at] = sum;
@@ -332,95 +187,126 @@ __global__ void conv2d_dw_of_one_kernel(const T* x, const T* dY, real* dW, Conv2
 
 // --- what is called ---------------------------------------------------------------------------------------
 
-// y (batch, channels, plane) += bias (channels).
-__global__ void add_bias_kernel(const real* bias, real* y, Index channels, Index plane, Index n) {
-  if (const Index at = thread_number(); at < n) y[at] += bias[at / plane % channels];
+namespace {
+
+template <class T>
+void make_columns(const T* x, T* columns, Layout layout, Index batch, const Conv2dGeometry& g) {
+  const Index places = g.out_h() * g.out_w(), n = g.channels * batch * places;
+  launch("im2col", im2col_kernel<T>, blocks(n, block_size), block_size, x, columns, layout, down(g), across(g),
+         g.channels, batch * places, places, g.out_w(), n);
+}
+void add_columns(const real* dcolumns, real* dX, Layout layout, Index batch, const Conv2dGeometry& g) {
+  const Index pixels = g.height * g.width, n = batch * g.channels * pixels;
+  launch("col2im", col2im_kernel, blocks(n, block_size), block_size, dcolumns, dX, layout, down(g), across(g),
+         g.channels, pixels, g.width, n);
 }
 
-namespace {
+// Columns one image after the other, (batch, C·h·w, places).
+Layout one_by_one(const Conv2dGeometry& g) {
+  const Index places = g.out_h() * g.out_w();
+  return {places, g.channels * g.kernel_h * g.kernel_w * places};
+}
 
 // A convolution of operands of type T: `real`, or bfloat16.
 template <class T>
 struct Convolution {
   const Conv2dSizes& s;
   const Conv2dGeometry& g = s.geometry;
-  Group group{s};
-  Index places = g.out_h() * g.out_w(), pixels = g.height * g.width;
+  Index places = g.out_h() * g.out_w(), pixels = g.height * g.width, area = g.kernel_h * g.kernel_w;
+  Index out = s.out / s.groups, depth = g.channels / s.groups * area;  // of a group
 
+  bool depthwise() const { return s.groups > 1 && s.groups == g.channels; }
   // Kernels of one pixel on each pixel, and no groups.
   bool one_product() const {
-    return group.area == 1 && s.groups == 1 && g.stride_h == 1 && g.stride_w == 1 && places == pixels;
-  }
-  static void multiply(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrix& c) {
-    if constexpr (std::is_same_v<T, real>)
-      gemm(p, a, b, c);
-    else
-      gemm_rounded(p, a, b, c);
-  }
-  // Calls f with the rows of a thread, as a constant: 4, or 1 where a group has few.
-  static void with_rows(Index rows, const auto& f) {
-    if (rows <= side)
-      f(std::integral_constant<int, 1>{});
-    else
-      f(std::integral_constant<int, 4>{});
-  }
-  static Tiles tiles(Index rows, Index columns, Index parts, int rows_of_thread) {
-    return {blocks(columns, width), blocks(rows, rows_of_thread * side), parts};
+    return area == 1 && s.groups == 1 && g.stride_h == 1 && g.stride_w == 1 && places == pixels;
   }
 
-  template <bool of_x>
-  void by_tiles(const char* name, const T* x, const T* W, const real* bias, real* y) const {
-    const Index rows = of_x ? group.in : group.out;
-    const Index firsts = of_x ? std::min(g.stride_h, g.height) * std::min(g.stride_w, g.width) : 1;
-    const Index columns = s.batch * down<of_x>(g, 0).count * across<of_x>(g, 0).count;  // the most of any first
-    with_rows(rows, [&](auto each) {
-      const Tiles t = tiles(rows, columns, s.groups * firsts, each);
-      launch(name, conv2d_kernel<T, each, of_x>, blocks(t.count(), 1), block_of_tile, x, W, bias, y, s, t);
-    });
+  // So many images are a piece, if their columns are of `bytes` a number: all pieces alike, but the last.
+  Index piece(std::size_t bytes) const {
+    const Index each = g.channels * area * places * static_cast<Index>(bytes);
+    const Index most = std::clamp<Index>(bytes_of_columns / each, 1, s.batch), pieces = (s.batch + most - 1) / most;
+    return (s.batch + pieces - 1) / pieces;
+  }
+  // Side by side each row begins where tensor cores can read eight numbers at once.
+  Layout side_by_side(Index piece) const {
+    const Index row = (piece * places + 7) / 8 * 8;
+    check(row <= 0x7fffffff, "conv2d", "results of ", places, " places are more than a product of cuBLAS can have");
+    return {row, places};
   }
 
   void forward(const T* x, const T* W, const real* bias, real* y) const {
     const Index n = s.batch * s.out * places;
-    if (group.in == 1) {
-      launch("conv2d", conv2d_of_one_kernel<T>, blocks(n, block_size), block_size, x, W, bias, y, s, n);
-    } else if (one_product()) {
-      multiply({.m = s.out, .n = places, .k = g.channels, .batch = s.batch}, {W, g.channels},
-               {x, pixels, false, g.channels * pixels}, {y, places, s.out * places});
+    if (depthwise())
+      return launch("conv2d", depthwise_kernel<T>, blocks(n, block_size), block_size, x, W, bias, y, down(g), across(g),
+                    out, s.out, places, g.out_w(), n);
+    if (one_product()) {
+      multiply({.m = s.out, .n = places, .k = depth, .batch = s.batch}, MatrixOf<T>{W, depth},
+               {x, pixels, false, depth * pixels}, {y, places, s.out * places});
       if (bias) launch("add_bias", add_bias_kernel, blocks(n, block_size), block_size, bias, y, s.out, places, n);
-    } else {
-      by_tiles<false>("conv2d", x, W, bias, y);
+      return;
+    }
+    const Index piece = this->piece(sizeof(T));
+    const Layout layout = side_by_side(piece);
+    const auto columns = scratch<T>(s.groups * depth * layout.row);
+    const auto results = scratch<real>(s.out * layout.row);
+    for (Index first = 0; first < s.batch; first += piece) {
+      const Index images = std::min(piece, s.batch - first), of_y = images * s.out * places;
+      make_columns(x + first * g.channels * pixels, columns.get(), layout, images, g);
+      multiply({.m = out, .n = images * places, .k = depth, .batch = s.groups},
+               MatrixOf<T>{W, depth, false, out * depth}, {columns.get(), layout.row, false, depth * layout.row},
+               {results.get(), layout.row, out * layout.row});
+      launch("image_by_image", image_by_image_kernel, blocks(of_y, block_size), block_size, results.get(), bias,
+             y + first * s.out * places, SideBySide{s.out, places, layout}, of_y);
     }
   }
+
   void backward_x(const T* W, const T* dY, real* dX) const {
     const Index n = s.batch * g.channels * pixels;
-    if (group.in == 1)
-      launch("conv2d_dx", conv2d_dx_of_one_kernel<T>, blocks(n, block_size), block_size, W, dY, dX, s, n);
-    else if (one_product())
-      multiply({.m = g.channels, .n = pixels, .k = s.out, .batch = s.batch}, {W, g.channels, true},
-               {dY, places, false, s.out * places}, {dX, pixels, g.channels * pixels});
-    else
-      by_tiles<true>("conv2d_dx", dY, W, nullptr, dX);
+    if (depthwise())
+      return launch("conv2d_dx", depthwise_dx_kernel<T>, blocks(n, block_size), block_size, W, dY, dX, down(g),
+                    across(g), out, g.channels, pixels, g.width, n);
+    if (one_product())
+      return multiply({.m = depth, .n = pixels, .k = s.out, .batch = s.batch}, MatrixOf<T>{W, depth, true},
+                      {dY, places, false, s.out * places}, {dX, pixels, depth * pixels});
+    const Index piece = this->piece(sizeof(real));
+    const Layout layout = side_by_side(piece);
+    const auto dcolumns = scratch<real>(s.groups * depth * layout.row);
+    const auto results = scratch<T>(s.out * layout.row);
+    for (Index first = 0; first < s.batch; first += piece) {
+      const Index images = std::min(piece, s.batch - first);
+      lay_side_by_side(dY + first * s.out * places, results.get(), layout, images);
+      multiply({.m = depth, .n = images * places, .k = out, .batch = s.groups},
+               MatrixOf<T>{W, depth, true, out * depth}, {results.get(), layout.row, false, out * layout.row},
+               {dcolumns.get(), layout.row, depth * layout.row});
+      add_columns(dcolumns.get(), dX + first * g.channels * pixels, layout, images, g);
+    }
   }
-  // In pieces, and the sum of these: with one channel and few kernels of it those of images, else such that there are
-  // a thousand blocks, and a piece has 512 places or more.
+
   void backward_w(const T* x, const T* dY, real* dW) const {
-    const Index size = s.out * group.in * group.area, n = s.batch * places;
-    if (group.in == 1 && s.groups > 1) {
-      const std::shared_ptr<real> each = scratch<real>(s.batch * size);
-      launch("conv2d_dw", conv2d_dw_of_one_kernel<T>, blocks(s.batch * size, warps), block_of_warps, x, dY, each.get(),
-             s);
+    if (depthwise()) {
+      const Index size = s.out * area, n = s.batch * size;
+      const auto each = scratch<real>(n);
+      launch("conv2d_dw", depthwise_dw_kernel<T>, blocks(n, warps), block_of_warps, x, dY, each.get(), down(g),
+             across(g), out, area, g.out_w(), n);
       return sum(each.get(), dW, 1, s.batch, size);
     }
-    with_rows(group.out, [&](auto each) {
-      Tiles t = tiles(group.out, group.in * group.area, s.groups, each);
-      const Index wanted = std::clamp<Index>(1024 / t.count(), 1, (n + 511) / 512), piece = (n + wanted - 1) / wanted;
-      const Index pieces = (n + piece - 1) / piece;
-      t.parts *= pieces;
-      const std::shared_ptr<real> parts = pieces > 1 ? scratch<real>(pieces * size) : nullptr;
-      launch("conv2d_dw", conv2d_dw_kernel<T, each>, blocks(t.count(), 1), block_of_tile, x, dY,
-             pieces > 1 ? parts.get() : dW, s, t, piece);
-      if (pieces > 1) sum(parts.get(), dW, 1, pieces, size);
-    });
+    const Index piece = this->piece(sizeof(T));
+    const Layout layout = side_by_side(piece);
+    const auto columns = scratch<T>(s.groups * depth * layout.row), results = scratch<T>(s.out * layout.row);
+    for (Index first = 0; first < s.batch; first += piece) {
+      const Index images = std::min(piece, s.batch - first);
+      make_columns(x + first * g.channels * pixels, columns.get(), layout, images, g);
+      lay_side_by_side(dY + first * s.out * places, results.get(), layout, images);
+      multiply({.m = out, .n = depth, .k = images * places, .batch = s.groups},
+               MatrixOf<T>{results.get(), layout.row, false, out * layout.row},
+               {columns.get(), layout.row, true, depth * layout.row}, {dW, depth, out * depth}, first > 0);
+    }
+  }
+
+  void lay_side_by_side(const T* dY, T* results, Layout layout, Index images) const {
+    const Index n = images * s.out * places;
+    launch("side_by_side", side_by_side_kernel<T>, blocks(n, block_size), block_size, dY, results,
+           SideBySide{s.out, places, layout}, n);
   }
 };
 
@@ -447,39 +333,6 @@ void conv2d_rounded_backward_w(const bfloat16* x, const bfloat16* dY, real* dW, 
 
 // --- columns and patches, for plain::conv2d and the Vision Transformer ------------------------------------
 
-// A thread for each number of the columns (batch, C·kernel_h·kernel_w, out_h·out_w).
-__global__ void im2col_kernel(const real* x, real* columns, Conv2dGeometry g, Index n) {
-  const Index at = thread_number();
-  if (at >= n) return;
-  const Index out_h = g.out_h(), out_w = g.out_w();
-  const Index px = at % out_w, py = at / out_w % out_h;
-  const Index j = at / (out_w * out_h) % g.kernel_w, i = at / (out_w * out_h * g.kernel_w) % g.kernel_h;
-  const Index plane = at / (out_w * out_h * g.kernel_w * g.kernel_h);  // image · C + channel
-  const Index row = py * g.stride_h + i * g.dilation_h - g.padding_h;
-  const Index column = px * g.stride_w + j * g.dilation_w - g.padding_w;
-  const bool inside = row >= 0 && row < g.height && column >= 0 && column < g.width;
-  columns[at] = inside ? x[(plane * g.height + row) * g.width + column] : real{0};
-}
-
-// A thread for each pixel of dX: it adds up what the places that read it have, in the order of the kernel's elements,
-// so that no two threads write to one.
-__global__ void col2im_kernel(const real* dcolumns, real* dX, Conv2dGeometry g, Index n) {
-  const Index at = thread_number();
-  if (at >= n) return;
-  const Index out_h = g.out_h(), out_w = g.out_w();
-  const Index column = at % g.width, row = at / g.width % g.height, plane = at / (g.width * g.height);
-  real sum = 0;
-  for (Index i = 0; i < g.kernel_h; ++i)
-    for (Index j = 0; j < g.kernel_w; ++j) {
-      const Index y = row + g.padding_h - i * g.dilation_h, x = column + g.padding_w - j * g.dilation_w;
-      if (y < 0 || x < 0 || y % g.stride_h != 0 || x % g.stride_w != 0) continue;
-      const Index py = y / g.stride_h, px = x / g.stride_w;
-      if (py < out_h && px < out_w)
-        sum += dcolumns[(((plane * g.kernel_h + i) * g.kernel_w + j) * out_h + py) * out_w + px];
-    }
-  dX[at] = sum;
-}
-
 // Where element `at` of the patches (batch, down · across, C, kernel_h, kernel_w) lies in the images.
 __device__ Index in_image(Index at, const Conv2dGeometry& g) {
   const Index across = g.width / g.kernel_w, down = g.height / g.kernel_h;
@@ -499,12 +352,10 @@ __global__ void patches_backward_kernel(const real* dY, real* dX, Conv2dGeometry
 }
 
 void im2col(const real* x, real* columns, Index batch, const Conv2dGeometry& g) {
-  const Index n = batch * g.channels * g.kernel_h * g.kernel_w * g.out_h() * g.out_w();
-  launch("im2col", im2col_kernel, blocks(n, block_size), block_size, x, columns, g, n);
+  make_columns(x, columns, one_by_one(g), batch, g);
 }
 void col2im(const real* dcolumns, real* dX, Index batch, const Conv2dGeometry& g) {
-  const Index n = batch * g.channels * g.height * g.width;
-  launch("col2im", col2im_kernel, blocks(n, block_size), block_size, dcolumns, dX, g, n);
+  add_columns(dcolumns, dX, one_by_one(g), batch, g);
 }
 void patches(const real* x, real* y, Index batch, const Conv2dGeometry& g) {
   const Index n = batch * g.channels * g.height * g.width;

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "tensor/cuda/launch.h"
+#include "tensor/cuda/products.h"
 
 namespace bobbin::cuda {
 
@@ -45,14 +46,14 @@ cublasStatus_t blas_gemm(cublasOperation_t trans_a, cublasOperation_t trans_b, i
 
 // A product that is added to the bias has it in all rows of C before.
 template <class T>
-void multiply(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrix& c) {
+void multiply_by_blas(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrix& c, bool add) {
   const auto flag = [](bool transposed) { return transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
   const auto size = [](Index i) { return static_cast<int>(i); };  // functions.h checks that they fit
   if (p.bias)
     for (Index i = 0; i < p.batch; ++i) copy_rows(p.bias, 0, c.at + i * c.stride, c.ld, p.m, p.n);
   check_cublas(blas_gemm(flag(b.transposed), flag(a.transposed), size(p.n), size(p.m), size(p.k), p.alpha, b.at,
-                         size(b.ld), b.stride, a.at, size(a.ld), a.stride, p.bias ? real{1} : real{0}, c.at, size(c.ld),
-                         c.stride, size(p.batch)),
+                         size(b.ld), b.stride, a.at, size(a.ld), a.stride, p.bias || add ? real{1} : real{0}, c.at,
+                         size(c.ld), c.stride, size(p.batch)),
                "gemm");
 }
 
@@ -71,18 +72,24 @@ struct Widened {
 
 }  // namespace
 
-void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c) {
+void multiply(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c, bool add) {
   const bool tf32 = ProductsIn::current() == Precision::tf32;
   check_cublas(cublasSetMathMode(blas(), tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH), "cublasSetMathMode");
-  multiply(p, a, b, c);
+  multiply_by_blas(p, a, b, c, add);
 }
 
-void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) {
-  if (std::is_same_v<real, float>) return multiply(p, a, b, c);
+void multiply(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c, bool add) {
+  if (std::is_same_v<real, float>) return multiply_by_blas(p, a, b, c, add);
   // cuBLAS adds such products up as float. In double it gets the same numbers as double.
   const Widened wide_a(a, a.transposed ? p.k : p.m, a.transposed ? p.m : p.k, p.batch);
   const Widened wide_b(b, b.transposed ? p.n : p.k, b.transposed ? p.k : p.n, p.batch);
-  gemm(p, wide_a.matrix, wide_b.matrix, c);
+  multiply(p, wide_a.matrix, wide_b.matrix, c, add);
+}
+
+void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c) { multiply(p, a, b, c); }
+
+void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) {
+  multiply(p, a, b, c);
 }
 
 // cuBLAS could round the result itself, but would round the bias, to which it adds, before.

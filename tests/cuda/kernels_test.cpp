@@ -3,6 +3,8 @@
 #include <functional>
 #include <numeric>
 
+#include "tensor/cuda/conv2d.h"
+#include "tensor/cuda/divisor.h"
 #include "tensor/cuda/kernels.h"
 #include "tensor/rng.h"
 #include "tests/cuda/on_device.h"
@@ -558,6 +560,28 @@ TEST_CASE("cuda: moved numbers keep their bits") {
   }
 }
 
+TEST_CASE("cuda: a product and a shift divide") {
+  const Index top = Index{1} << 31;
+  std::vector<Index> divisors{top - 1, top, top + 1, Index{1} << 40};
+  for (Index d = 1; d < 300; ++d) divisors.push_back(d);
+  for (Index d = 512; d < top; d *= 2) divisors.insert(divisors.end(), {d - 1, d, d + 1, d + d / 3});
+  for (const Index d : divisors) {
+    const cuda::Divisor by(d);
+    // Around multiples of d, near 0, near 2^31 and beyond, and around 2^31 itself.
+    for (const Index multiple : {Index{0}, d, 7 * d, top / d * d, (top / d - 1) * d, 5 * top / d * d, top})
+      for (const Index n : {multiple - 1, multiple, multiple + 1}) {
+        if (n < 0) continue;
+        const auto [quotient, remainder] = by.divide(n);
+        REQUIRE(quotient == n / d);
+        REQUIRE(remainder == n % d);
+        if (n >= top || d >= top) continue;
+        const auto [q, r] = by.divide(static_cast<int>(n));
+        REQUIRE(q == n / d);
+        REQUIRE(r == n % d);
+      }
+  }
+}
+
 TEST_CASE("cuda: images as columns, and back") {
   //                              C  H  W  kernel stride padding dilation
   const Conv2dGeometry some[] = {{1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1},
@@ -880,8 +904,19 @@ TEST_CASE("cuda: rounded results of products are the results, rounded, and nothi
 
 namespace {
 
+// While it lives, the columns of a convolution are made a piece of `images` at a time.
+struct InPieces {
+  Index before = cuda::bytes_of_columns;
+
+  InPieces(Index images, const Conv2dGeometry& g, std::size_t bytes) {
+    cuda::bytes_of_columns =
+        images * g.channels * g.kernel_h * g.kernel_w * g.out_h() * g.out_w() * static_cast<Index>(bytes);
+  }
+  ~InPieces() { cuda::bytes_of_columns = before; }
+};
+
 // A convolution of operands that `as` may round, and its gradients, beside the processor's of the same numbers as
-// `real`.
+// `real`. The columns are those of all images at once, or of a piece of them.
 void compare_convolutions(const auto& as, const auto& forward, const auto& backward_x, const auto& backward_w) {
   using Array = ArrayOnDevice<typename decltype(as(Numbers{}))::value_type>;
   //                        batch, out, groups, {C  H  W  kernel stride padding dilation}
@@ -889,12 +924,13 @@ void compare_convolutions(const auto& as, const auto& forward, const auto& backw
                               {3, 37, 1, {5, 7, 5, 1, 1, 1, 1, 0, 0, 1, 1}},    // one product
                               {2, 19, 1, {17, 7, 6, 1, 1, 2, 2, 0, 0, 1, 1}},   // not quite
                               {2, 3, 1, {2, 3, 3, 1, 1, 1, 1, 1, 0, 1, 1}},     // nor this
-                              {2, 70, 1, {9, 6, 7, 3, 3, 1, 1, 1, 1, 1, 1}},    // more than a tile of rows and columns
+                              {2, 70, 1, {9, 6, 7, 3, 3, 1, 1, 1, 1, 1, 1}},    //
                               {3, 17, 1, {33, 9, 8, 3, 3, 2, 2, 1, 1, 1, 1}},   //
                               {2, 6, 1, {3, 11, 13, 2, 5, 3, 2, 1, 4, 2, 1}},   //
+                              {7, 5, 1, {2, 5, 4, 3, 3, 1, 1, 1, 1, 1, 1}},     //
                               {1, 5, 1, {2, 12, 9, 3, 2, 2, 3, 3, 1, 2, 3}},    // elements that some pixels never meet
                               {2, 4, 1, {3, 3, 4, 2, 2, 5, 7, 2, 2, 1, 1}},     // strides longer than an image
-                              {2, 3, 1, {2, 20, 33, 2, 2, 1, 1, 0, 1, 1, 1}},   // several pieces of dW
+                              {2, 3, 1, {2, 20, 33, 2, 2, 1, 1, 0, 1, 1, 1}},   //
                               {1, 3, 1, {2, 700, 1, 2, 1, 1, 1, 0, 0, 1, 1}},   // places one below the other
                               {2, 6, 3, {6, 5, 7, 3, 3, 1, 1, 1, 1, 1, 1}},     // groups
                               {1, 40, 2, {34, 4, 5, 2, 3, 1, 2, 1, 0, 1, 1}},   //
@@ -915,7 +951,10 @@ void compare_convolutions(const auto& as, const auto& forward, const auto& backw
     const Numbers wide_x = widened(x), wide_W = widened(W), wide_dY = widened(dY);
     const Numbers bias = random(s.out, 3);
     Numbers y(count(of_y)), dX(count(of_x)), dW(count(of_w));
-    for (const Index offset : {0, 1}) {
+    for (const Index images : {s.batch, Index{1}, Index{3}}) {
+      CAPTURE(images);
+      const InPieces pieces(images, g, sizeof(x[0]));
+      const Index offset = images % 2;
       // Operands end where their last numbers end.
       Array X(x, offset), K(W, offset), DY(dY, offset);
       OnDevice Y(of_y, offset), DX(of_x, offset), DW(of_w, offset), Bias(bias, offset);

@@ -111,11 +111,9 @@ TEST_CASE_TEMPLATE("cuda: a step of training waits once, to read the loss, and t
   }
 }
 
-TEST_CASE("cuda: a convolution and the gradient of its images write nothing but results") {
-  const Conv2dSizes some[] = {{2, 8, 1, {8, 20, 20, 3, 3, 1, 1, 1, 1, 1, 1}},
-                              {2, 8, 4, {8, 20, 20, 3, 3, 2, 2, 1, 1, 1, 1}},
-                              {2, 8, 8, {8, 20, 20, 7, 7, 1, 1, 3, 3, 1, 1}},
-                              {2, 8, 1, {8, 20, 20, 1, 1, 1, 1, 0, 0, 1, 1}}};
+TEST_CASE("cuda: where a convolution needs no columns it writes nothing but results") {
+  const Conv2dSizes some[] = {{2, 8, 8, {8, 20, 20, 7, 7, 1, 1, 3, 3, 1, 1}},   // depthwise
+                              {2, 8, 1, {8, 20, 20, 1, 1, 1, 1, 0, 0, 1, 1}}};  // of one pixel
   for (const Conv2dSizes& s : some) {
     const Conv2dGeometry& g = s.geometry;
     const Numbers x(static_cast<std::size_t>(s.batch * g.channels * g.height * g.width), 1);

@@ -36,10 +36,6 @@ plant 'tiles of rounded keys are overwritten in the first walk' attention.cu 'at
     }
 '
 
-plant 'columns of a convolution are overwritten while others read them' conv2d.cu 'convolutions*' \
-  '        __syncthreads();  // before the next tiles overwrite these
-' ''
-
 plant 'a barrier that only some warps come to' attention.cu 'attention*' \
   '    __syncthreads();  // before the next tiles overwrite these' \
   '    if (rows.there(0)) __syncthreads();'
@@ -88,14 +84,17 @@ plant 'the last piece of a row is taken for a whole one' reduce.cu 'sums,norm' \
   '        end(begin + piece) {}'
 
 plant 'the padding of an image is read from it' conv2d.cu 'images*' \
-  'inside = row >= 0 && row < g.height && column >= 0 && column < g.width;' \
-  'inside = row >= 0 && row < g.height && column >= 0;'
+  'down.has(row) && across.has(column) ? x[' 'down.has(row) ? x['
 
-plant 'a convolution reads the next row in place of padding' conv2d.cu 'convolutions*' \
-  ' && at_x >= 0 && at_x < v.size;' ' && at_x >= 0;'
+plant 'a depthwise convolution reads the next row in place of padding' conv2d.cu 'convolutions*' \
+  'if (down.has(row) && across.has(column)) sum += widen(x[Index{row} * across.size + column]) * widen(*W);' \
+  'if (down.has(row)) sum += widen(x[Index{row} * across.size + column]) * widen(*W);'
 
-plant 'a convolution takes the last piece of places for a whole one' conv2d.cu 'convolutions*' \
-  'end = min(first + piece, s.batch * out_h * out_w);' 'end = first + piece;'
+plant 'a convolution takes the last piece of images for a whole one' conv2d.cu 'convolutions*' \
+  'images = std::min(piece, s.batch - first), of_y' 'images = piece, of_y'
+
+plant 'a row of columns begins before the last one has ended' conv2d.cu 'convolutions*' \
+  'row = (piece * places + 7) / 8 * 8;' 'row = piece * places / 8 * 8 + 1;'
 
 plant 'a row of shared memory is too short' reduce.cu sums \
   'SHARED(real[warps][warp_size + 1], sums);' \
@@ -128,13 +127,19 @@ plant 'only the first product of a batch has a bias' products.cu '*products' \
   'copy_rows(p.bias, 0, c.at + i * c.stride, c.ld' 'copy_rows(p.bias, 0, c.at, c.ld'
 
 plant 'a product overwrites its bias' products.cu '*products' \
-  'p.bias ? real{1} : real{0}' 'real{0}'
+  'p.bias || add ?' 'add ?'
 
-plant 'the groups of a convolution share the bias of the first' conv2d.cu 'convolutions*' \
-  'bias ? bias[channel]' 'bias ? bias[row_of_y]'
+plant 'the groups of a convolution share the kernels of the first' conv2d.cu 'convolutions*' \
+  'W, depth, false, out * depth' 'W, depth, false, 0'
 
-plant 'a stride of a convolution skips no pixel on the way back' conv2d.cu 'convolutions*' \
-  'dilation) % stride == 0;' 'dilation) % stride < stride;'
+plant 'the gradient of kernels is that of the last images' conv2d.cu 'convolutions*' \
+  'first > 0' 'false'
+
+plant 'dilation skips no pixel on the way back' window.h 'convolutions*' \
+  'return distance % dilation == 0 ? distance / dilation : -1;' 'return distance / dilation;'
+
+plant 'the multiplier in place of a division is rounded down' divisor.h 'convolutions*,a product and*' \
+  '((std::uint64_t{1} << shift_) + clipped(d) - 1) / clipped(d)' '(std::uint64_t{1} << shift_) / clipped(d)'
 
 plant 'a query sees one key too many' attention.cu 'attention*' \
   '    return u < len(t) ? product' '    return u <= len(t) ? product'

@@ -1,37 +1,64 @@
 // Batch normalisation of the channels of (batch, channels, places). The derivation stands in tensor/cpu/batch_norm.cpp.
 #include <cmath>
 
+#include "tensor/cuda/divisor.h"
 #include "tensor/cuda/launch.h"
 #include "tensor/formulas.h"
 
 namespace bobbin::cuda {
 
-constexpr Index piece = 1024;  // numbers of a channel for a warp
+constexpr int per_lane = 32;
+constexpr Index piece = per_lane * warp_size;  // numbers of a channel for a warp
 
 __host__ __device__ Index pieces_of(const BatchNormSizes& s) { return (s.batch * s.places + piece - 1) / piece; }
 
-// What a warp works on: `count` numbers of a channel, image after image, of which at(i) is the place of the i-th.
+// What a warp works on: `count` numbers of a channel, image after image. A lane has every 32nd of them, and at(k) says
+// where its k-th lies in x. One that has fewer reads the first instead, so that all reads can be under way at once: a
+// late layer, 3 x 3 pixels of 512 channels, has only a thousand pieces, and would wait for memory nearly all the time.
 struct Piece {
   BatchNormSizes s;
+  Divisor of_image;
   Index channel, begin, count;
 
-  __device__ explicit Piece(const BatchNormSizes& s)
+  __device__ Piece(const BatchNormSizes& s, Divisor of_image)
       : s(s),
+        of_image(of_image),
         channel(warp_number() / pieces_of(s)),
         begin(warp_number() % pieces_of(s) * piece),
         count(min(piece, s.batch * s.places - begin)) {}
 
-  __device__ Index at(Index i) const {
-    return ((begin + i) / s.places * s.channels + channel) * s.places + (begin + i) % s.places;
+  __device__ Index number(int k) const { return k * warp_size + threadIdx.x; }
+  __device__ bool has(int k) const { return number(k) < count; }
+  __device__ Index at(int k) const {
+    const auto [image, place] = of_image.divide(begin + (has(k) ? number(k) : 0));
+    return (image * s.channels + channel) * s.places + place;
   }
 };
 
+// The mean of a piece, of which a lane holds some: as warp_mean().
+__device__ real mean_of(const Piece& p, const real (&x)[per_lane]) {
+  const real share = 1 / static_cast<real>(p.count);
+  real first = 0, lacking = 0;
+#pragma unroll
+  for (int k = 0; k < per_lane; ++k) first += p.has(k) ? x[k] * share : real{0};
+  first = warp_sum(first);
+#pragma unroll
+  for (int k = 0; k < per_lane; ++k) lacking += p.has(k) ? x[k] - first : real{0};
+  return first + warp_sum(lacking) * share;
+}
+
 // The mean of each piece, and the mean of the squared differences from it; (channels, pieces) each.
-__global__ void batch_norm_pieces_kernel(const real* x, real* means, real* variances, BatchNormSizes s) {
-  const Piece p(s);
+__global__ void batch_norm_pieces_kernel(const real* x, real* means, real* variances, BatchNormSizes s,
+                                         Divisor of_image) {
+  const Piece p(s, of_image);
   if (p.channel >= s.channels) return;  // the whole warp
-  const real m = warp_mean(p.count, [=](Index i) { return x[p.at(i)]; });
-  const real v = warp_mean(p.count, [=](Index i) { return (x[p.at(i)] - m) * (x[p.at(i)] - m); });
+  real numbers[per_lane];
+#pragma unroll
+  for (int k = 0; k < per_lane; ++k) numbers[k] = x[p.at(k)];
+  const real m = mean_of(p, numbers);
+#pragma unroll
+  for (int k = 0; k < per_lane; ++k) numbers[k] = (numbers[k] - m) * (numbers[k] - m);
+  const real v = mean_of(p, numbers);
   if (threadIdx.x == 0) means[warp_number()] = m, variances[warp_number()] = v;
 }
 
@@ -69,27 +96,28 @@ struct Normalise {
 // A thread for each number.
 template <class Y>
 __global__ void batch_norm_kernel(const real* x, const real* gamma, const real* beta, const real* mean,
-                                  const real* rstd, Y* y, BatchNormSizes s, Index n) {
+                                  const real* rstd, Y* y, bool relu, Divisor of_image, Divisor channels, Index n) {
   const Index at = thread_number();
   if (at >= n) return;
-  const Index c = at / s.places % s.channels;
-  store(y[at], Normalise{mean[c], rstd[c] * gamma[c], beta[c], s.relu}(x[at]));
+  const Index c = channels.divide(of_image.divide(at).quotient).remainder;
+  store(y[at], Normalise{mean[c], rstd[c] * gamma[c], beta[c], relu}(x[at]));
 }
 
 // Σ dY and Σ dY·x̂ of each piece; (channels, pieces) each.
 __global__ void batch_norm_parameters_kernel(const real* x, const real* gamma, const real* beta, const real* mean,
                                              const real* rstd, const real* dY, real* dgamma, real* dbeta,
-                                             BatchNormSizes s) {
-  const Piece p(s);
+                                             BatchNormSizes s, Divisor of_image) {
+  const Piece p(s, of_image);
   if (p.channel >= s.channels) return;
   const real m = mean[p.channel], r = rstd[p.channel];
   const Normalise f{m, r * gamma[p.channel], beta[p.channel], s.relu};
   real dgamma_sum = 0, dbeta_sum = 0;
-  for (Index i = threadIdx.x; i < p.count; i += warp_size) {
-    const Index at = p.at(i);
-    const real dy = f.back(x[at], dY[at]);
-    dgamma_sum += dy * ((x[at] - m) * r);
-    dbeta_sum += dy;
+#pragma unroll 8
+  for (int k = 0; k < per_lane; ++k) {
+    const Index at = p.at(k);
+    const real dy = f.back(x[at], dY[at]), x_hat = (x[at] - m) * r;
+    dgamma_sum += p.has(k) ? dy * x_hat : real{0};
+    dbeta_sum += p.has(k) ? dy : real{0};
   }
   dgamma_sum = warp_sum(dgamma_sum);
   dbeta_sum = warp_sum(dbeta_sum);
@@ -99,12 +127,12 @@ __global__ void batch_norm_parameters_kernel(const real* x, const real* gamma, c
 // `per_n` is 1/n, or 0 where mean and rstd do not depend on x.
 __global__ void batch_norm_dx_kernel(const real* x, const real* gamma, const real* beta, const real* mean,
                                      const real* rstd, const real* dY, const real* dgamma, const real* dbeta,
-                                     real per_n, real* dX, BatchNormSizes s, Index n) {
+                                     real per_n, real* dX, bool relu, Divisor of_image, Divisor channels, Index n) {
   const Index at = thread_number();
   if (at >= n) return;
-  const Index c = at / s.places % s.channels;
+  const Index c = channels.divide(of_image.divide(at).quotient).remainder;
   const real x_hat = (x[at] - mean[c]) * rstd[c], scale = rstd[c] * gamma[c];
-  const real dy = Normalise{mean[c], scale, beta[c], s.relu}.back(x[at], dY[at]);
+  const real dy = Normalise{mean[c], scale, beta[c], relu}.back(x[at], dY[at]);
   dX[at] = scale * (dy - dbeta[c] * per_n - x_hat * (dgamma[c] * per_n));
 }
 
@@ -114,7 +142,7 @@ void batch_norm(const real* x, const real* gamma, const real* beta, real eps, Y*
   const Index pieces = s.channels * pieces_of(s);
   const auto means = scratch<real>(pieces), variances = scratch<real>(pieces);
   launch("batch_norm_pieces", batch_norm_pieces_kernel, blocks(pieces, warps), block_of_warps, x, means.get(),
-         variances.get(), s);
+         variances.get(), s, s.places);
   launch("batch_norm_statistics", batch_norm_statistics_kernel, blocks(s.channels, warps), block_of_warps, means.get(),
          variances.get(), eps, mean, variance, rstd, s);
   batch_norm_by(x, gamma, beta, mean, rstd, y, s);
@@ -124,7 +152,8 @@ template <class Y>
 void batch_norm_by(const real* x, const real* gamma, const real* beta, const real* mean, const real* rstd, Y* y,
                    const BatchNormSizes& s) {
   const Index n = s.batch * s.channels * s.places;
-  launch("batch_norm", batch_norm_kernel<Y>, blocks(n, block_size), block_size, x, gamma, beta, mean, rstd, y, s, n);
+  launch("batch_norm", batch_norm_kernel<Y>, blocks(n, block_size), block_size, x, gamma, beta, mean, rstd, y, s.relu,
+         s.places, s.channels, n);
 }
 
 template void batch_norm(const real*, const real*, const real*, real, real*, real*, real*, real*,
@@ -141,12 +170,12 @@ void batch_norm_backward(const real* x, const real* gamma, const real* beta, con
   const Index pieces = pieces_of(s), n = s.batch * s.channels * s.places;
   const auto dgammas = scratch<real>(s.channels * pieces), dbetas = scratch<real>(s.channels * pieces);
   launch("batch_norm_parameters", batch_norm_parameters_kernel, blocks(s.channels * pieces, warps), block_of_warps, x,
-         gamma, beta, mean, rstd, dY, dgammas.get(), dbetas.get(), s);
+         gamma, beta, mean, rstd, dY, dgammas.get(), dbetas.get(), s, s.places);
   sum(dgammas.get(), dgamma, s.channels, pieces, 1);
   sum(dbetas.get(), dbeta, s.channels, pieces, 1);
   const real per_n = of_batch ? 1 / static_cast<real>(s.batch * s.places) : real{0};
   launch("batch_norm_dx", batch_norm_dx_kernel, blocks(n, block_size), block_size, x, gamma, beta, mean, rstd, dY,
-         dgamma, dbeta, per_n, dX, s, n);
+         dgamma, dbeta, per_n, dX, s.relu, s.places, s.channels, n);
 }
 
 }  // namespace bobbin::cuda

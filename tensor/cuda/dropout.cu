@@ -4,32 +4,34 @@
 
 #include <tuple>
 
-#include "tensor/cuda/launch.h"
+#include "tensor/cuda/four.h"
 
 namespace bobbin::cuda {
 
 template <class F, class Y, class D>
 __global__ void dropout_kernel(F f, const real* x, Y* y, D* derivative, Index n, formula::Dropout dropout) {
-  const Index block = thread_number();
-  if (4 * block >= n) return;
-  const std::array<std::uint32_t, 4> four = words(dropout, block);
+  const Index i = four_of_thread();
+  if (i >= n) return;
+  const Four<real> four = load4(x + i, n - i);
+  const std::array<std::uint32_t, 4> word = words(dropout, i / 4);
+  Four<Y> values;
+  Four<D> derivatives;
 #pragma unroll
-  for (int j = 0; j < 4; ++j) {
-    const Index i = 4 * block + j;
-    if (i >= n) return;
+  for (int j = 0; j < 4; ++j)
     if (derivative) {
-      const auto at = f.with_derivative(x[i]);
-      store(y[i], dropout(four[j], at.value));
-      store(derivative[i], dropout(four[j], at.derivative));
+      const auto at = f.with_derivative(four.at[j]);
+      store(values.at[j], dropout(word[j], at.value));
+      store(derivatives.at[j], dropout(word[j], at.derivative));
     } else {
-      store(y[i], dropout(four[j], f(x[i])));
+      store(values.at[j], dropout(word[j], f(four.at[j])));
     }
-  }
+  store4(y + i, values, n - i);
+  if (derivative) store4(derivative + i, derivatives, n - i);
 }
 
 template <class Y, class D, class F>
 void dropout(const F& f, const real* x, Y* y, D* derivative, Index n, real p, Draw draw) {
-  launch(F::name, dropout_kernel<F, Y, D>, blocks(n, 4 * block_size), block_size, f, x, y, derivative, n,
+  launch(F::name, dropout_kernel<F, Y, D>, blocks_of_fours(n), block_size, f, x, y, derivative, n,
          formula::Dropout(p, draw));
 }
 

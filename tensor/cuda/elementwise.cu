@@ -1,14 +1,19 @@
-// One thread for each element: read, compute, write.
+// A thread for each four neighbouring elements: read, compute, write.
 #include <tuple>
 
-#include "tensor/cuda/launch.h"
+#include "tensor/cuda/four.h"
 #include "tensor/formulas.h"
 
 namespace bobbin::cuda {
 
 template <class F>
 __global__ void unary_kernel(F f, const real* x, real* y, Index n) {
-  if (const Index i = thread_number(); i < n) y[i] = f(x[i]);
+  const Index i = four_of_thread();
+  if (i >= n) return;
+  Four<real> four = load4(x + i, n - i);
+#pragma unroll
+  for (real& v : four.at) v = f(v);
+  store4(y + i, four, n - i);
 }
 
 // Element i of y has the indices i / (size of the axes behind) % size, of which each moves in a and in b as far as the
@@ -37,43 +42,77 @@ inline Index size_of(const Broadcast& walk) {
   return n;
 }
 
-template <class F>
-__global__ void binary_kernel(F f, Broadcast walk, const real* a, const real* b, real* y, Index n) {
-  const Index i = thread_number();
-  if (i >= n) return;
-  const Places at(walk, i);
-  y[i] = f(a[at.a], b[at.b]);
+// How many elements a thread has: four, if these never come from two rows of the last axis, where an operand has
+// neighbours side by side or one number for all of them. That is so for operands of the same shape, and for a bias or a
+// scalar beside rows of 4, 8, 12, ... numbers. Else one.
+inline int elements_of_thread(const Broadcast& walk) {
+  const int last = walk.rank - 1;
+  const bool whole = walk.rank == 1 || walk.size[last] % 4 == 0;
+  return whole && walk.stride_a[last] <= 1 && walk.stride_b[last] <= 1 ? 4 : 1;
 }
 
-__global__ void where_kernel(Broadcast walk, const real* mask, const real* a, const real* b, real* y, Index n) {
-  const Index i = thread_number();
-  if (i >= n) return;
+// What an operand has for a thread's elements, the first of which is x[0].
+inline __device__ Four<real> operand(const real* x, Index stride, Index left) {
+  if (stride == 0) return {{*x, *x, *x, *x}};
+  return load4(x, left);
+}
+
+template <class F>
+__global__ void binary_kernel(F f, Broadcast walk, int elements, const real* a, const real* b, real* y, Index n) {
+  const Index i = elements * thread_number(), left = min(n - i, Index{elements});
+  if (left <= 0) return;
   const Places at(walk, i);
-  y[i] = mask[i] != 0 ? a[at.a] : b[at.b];
+  Four<real> as = operand(a + at.a, walk.stride_a[walk.rank - 1], left);
+  const Four<real> bs = operand(b + at.b, walk.stride_b[walk.rank - 1], left);
+#pragma unroll
+  for (int j = 0; j < 4; ++j)
+    if (j < left) as.at[j] = f(as.at[j], bs.at[j]);
+  store4(y + i, as, left);
+}
+
+__global__ void where_kernel(Broadcast walk, int elements, const real* mask, const real* a, const real* b, real* y,
+                             Index n) {
+  const Index i = elements * thread_number(), left = min(n - i, Index{elements});
+  if (left <= 0) return;
+  const Places at(walk, i);
+  const Four<real> chosen = load4(mask + i, left), as = operand(a + at.a, walk.stride_a[walk.rank - 1], left);
+  Four<real> result = operand(b + at.b, walk.stride_b[walk.rank - 1], left);
+#pragma unroll
+  for (int j = 0; j < 4; ++j)
+    if (chosen.at[j] != 0) result.at[j] = as.at[j];
+  store4(y + i, result, left);
 }
 
 __global__ void multiply_rounded_kernel(const real* x, const bfloat16* y, real* z, Index n) {
-  if (const Index i = thread_number(); i < n) z[i] = x[i] * to_float(y[i]);
+  const Index i = four_of_thread();
+  if (i >= n) return;
+  Four<real> four = load4(x + i, n - i);
+  const Four<bfloat16> factors = load4(y + i, n - i);
+#pragma unroll
+  for (int j = 0; j < 4; ++j) four.at[j] *= to_float(factors.at[j]);
+  store4(z + i, four, n - i);
 }
 
 template <class F>
 void unary(const F& f, const real* x, real* y, Index n) {
-  launch(F::name, unary_kernel<F>, blocks(n, block_size), block_size, f, x, y, n);
+  launch(F::name, unary_kernel<F>, blocks_of_fours(n), block_size, f, x, y, n);
 }
 
 template <class F>
 void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y) {
   const Index n = size_of(walk);
-  launch(F::name, binary_kernel<F>, blocks(n, block_size), block_size, f, walk, a, b, y, n);
+  const int elements = elements_of_thread(walk);
+  launch(F::name, binary_kernel<F>, blocks(n, elements * block_size), block_size, f, walk, elements, a, b, y, n);
 }
 
 void where(const Broadcast& walk, const real* mask, const real* a, const real* b, real* y) {
   const Index n = size_of(walk);
-  launch("where", where_kernel, blocks(n, block_size), block_size, walk, mask, a, b, y, n);
+  const int elements = elements_of_thread(walk);
+  launch("where", where_kernel, blocks(n, elements * block_size), block_size, walk, elements, mask, a, b, y, n);
 }
 
 void multiply_rounded(const real* x, const bfloat16* y, real* z, Index n) {
-  launch("mul", multiply_rounded_kernel, blocks(n, block_size), block_size, x, y, z, n);
+  launch("mul", multiply_rounded_kernel, blocks_of_fours(n), block_size, x, y, z, n);
 }
 
 namespace {

@@ -6,15 +6,28 @@
 
 #include "tensor/cuda/launch.h"
 #include "tensor/cuda/products.h"
+#include "tensor/cuda/four.h"
 
 namespace bobbin::cuda {
 
 __global__ void round_kernel(const real* x, bfloat16* y, Index n) {
-  if (const Index i = thread_number(); i < n) y[i] = to_bfloat16(x[i]);
+  const Index i = four_of_thread();
+  if (i >= n) return;
+  const Four<real> four = load4(x + i, n - i);
+  Four<bfloat16> rounded;
+#pragma unroll
+  for (int j = 0; j < 4; ++j) rounded.at[j] = to_bfloat16(four.at[j]);
+  store4(y + i, rounded, n - i);
 }
 
 __global__ void widen_kernel(const bfloat16* x, real* y, Index n) {
-  if (const Index i = thread_number(); i < n) y[i] = to_float(x[i]);
+  const Index i = four_of_thread();
+  if (i >= n) return;
+  const Four<bfloat16> four = load4(x + i, n - i);
+  Four<real> wide;
+#pragma unroll
+  for (int j = 0; j < 4; ++j) wide.at[j] = to_float(four.at[j]);
+  store4(y + i, wide, n - i);
 }
 
 // x (batch, m, n) into matrices of m x n.
@@ -102,11 +115,11 @@ void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix&
 }
 
 void round_to_bfloat16(const real* x, bfloat16* y, Index n) {
-  launch("round_to_bfloat16", round_kernel, blocks(n, block_size), block_size, x, y, n);
+  launch("round_to_bfloat16", round_kernel, blocks_of_fours(n), block_size, x, y, n);
 }
 
 void widen(const bfloat16* x, real* y, Index n) {
-  launch("widen", widen_kernel, blocks(n, block_size), block_size, x, y, n);
+  launch("widen", widen_kernel, blocks_of_fours(n), block_size, x, y, n);
 }
 
 }  // namespace bobbin::cuda

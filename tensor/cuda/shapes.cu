@@ -1,13 +1,13 @@
-// Numbers moved, none changed: a thread for each number that is written.
+// Numbers moved, none changed: a thread for each number that is written, or for four.
 #include <algorithm>
 #include <vector>
 
-#include "tensor/cuda/launch.h"
+#include "tensor/cuda/four.h"
 
 namespace bobbin::cuda {
 
 __global__ void fill_kernel(real* y, real value, Index n) {
-  if (const Index i = thread_number(); i < n) y[i] = value;
+  if (const Index i = four_of_thread(); i < n) store4(y + i, {{value, value, value, value}}, n - i);
 }
 
 struct Axes {
@@ -28,9 +28,10 @@ __global__ void permute_kernel(const real* x, real* y, Axes axes, Index n) {
   y[i] = x[from + rest * axes.stride[0]];
 }
 
-__global__ void copy_rows_kernel(const real* x, Index ldx, real* y, Index ldy, Index cols, Index n) {
-  const Index i = thread_number();
-  if (i < n) y[i / cols * ldy + i % cols] = x[i / cols * ldx + i % cols];
+// A thread has `numbers` neighbours in a row: four, where rows have 4, 8, 12, ..., else one.
+__global__ void copy_rows_kernel(const real* x, Index ldx, real* y, Index ldy, Index cols, int numbers, Index n) {
+  const Index i = numbers * thread_number(), row = i / cols, column = i % cols;
+  if (i < n) store4(y + row * ldy + column, load4(x + row * ldx + column, numbers), numbers);
 }
 
 // From place i of y (outer, padded, inner) to that of x which it shows.
@@ -80,7 +81,7 @@ __global__ void index_select_backward_kernel(const real* dY, const int* index, c
   dX[(outer * s.n + index[places[starts[t]]]) * s.inner + column] = sum;
 }
 
-void fill(real* y, real value, Index n) { launch("fill", fill_kernel, blocks(n, block_size), block_size, y, value, n); }
+void fill(real* y, real value, Index n) { launch("fill", fill_kernel, blocks_of_fours(n), block_size, y, value, n); }
 
 void permute(const real* x, real* y, int rank, const Index* sizes, const Index* strides) {
   Axes axes{rank, {}, {}};
@@ -93,7 +94,8 @@ void permute(const real* x, real* y, int rank, const Index* sizes, const Index* 
 
 void copy_rows(const real* x, Index ldx, real* y, Index ldy, Index rows, Index cols) {
   const Index n = rows * cols;
-  launch("copy_rows", copy_rows_kernel, blocks(n, block_size), block_size, x, ldx, y, ldy, cols, n);
+  const int numbers = cols % 4 == 0 ? 4 : 1;
+  launch("copy_rows", copy_rows_kernel, blocks(n, numbers * block_size), block_size, x, ldx, y, ldy, cols, numbers, n);
 }
 
 void pad_reflect(const real* x, real* y, const Reflection& r) {

@@ -2,6 +2,7 @@
 #include <array>
 #include <functional>
 #include <numeric>
+#include <utility>
 
 #include "tensor/cuda/conv2d.h"
 #include "tensor/cuda/divisor.h"
@@ -60,19 +61,23 @@ void for_each(formula::List<F...>, const Body& body) {
 constexpr std::array<Index, 2> some_shapes[] = {{1, 1},  {1, 1003}, {3, 31},  {33, 1},  {31, 32},
                                                 {7, 33}, {65, 37},  {37, 65}, {131, 3}, {2, 2500}};
 
+// How far an operand and a result begin behind an aligned address.
+constexpr std::pair<Index, Index> offsets[] = {{0, 0}, {1, 0}, {0, 1}, {3, 2}};
+
 }  // namespace
 
 TEST_CASE("cuda: functions of one number") {
   for_each(formula::Unary{}, [](const auto& f) {
-    for (const Index n : some_sizes)
-      for (const Index offset : {0, 1}) {
+    for (const Index n : some_sizes_in_fours)
+      for (const auto& [offset, offset_y] : offsets) {
         CAPTURE(std::string(f.name));
         CAPTURE(n);
         CAPTURE(offset);
+        CAPTURE(offset_y);
         Numbers x = random(n, 1, -9, 9), y(count(n));
         x[count(n / 2)] = not_a_number;
         if (n > 4) x[0] = infinity, x[1] = -infinity, x[2] = -90, x[3] = 0;
-        OnDevice X(x, offset), Y(n, offset);
+        OnDevice X(x, offset), Y(n, offset_y);
         cpu::unary(f, x.data(), y.data(), n);
         cuda::unary(f, X, Y, n);
         check_each(Y.values(), y, 5 * epsilon);
@@ -95,51 +100,66 @@ TEST_CASE("cuda: binary functions, broadcast") {
       {6, {2, 3, 2, 2, 3, 2}, {72, 0, 12, 0, 2, 1}, {0, 24, 0, 6, 0, 1}},
       {2, {1003, 3}, {3, 1}, {0, 1}},
       {2, {301, 7}, {0, 1}, {7, 1}},
+      // Four at once: of the same shape, beside a number or a row of them, a column, in several axes.
+      {1, {1029}, {1}, {1}},
+      {1, {1025}, {0}, {1}},
+      {2, {33, 32}, {32, 1}, {0, 1}},
+      {2, {3, 1028}, {0, 1}, {1028, 1}},
+      {2, {37, 12}, {12, 1}, {1, 0}},
+      {3, {5, 3, 8}, {24, 8, 1}, {8, 0, 1}},
+      {3, {5, 4, 4}, {0, 4, 1}, {4, 1, 0}},
   };
   for_each(formula::Binary{}, [&](const auto& f) {
     const double tolerance = std::string(f.name) == "pow" ? 8 * epsilon : 0;
-    for (const Broadcast& walk : walks) {
-      CAPTURE(std::string(f.name));
-      CAPTURE(walk.size[0]);
-      Index n = 1, reach_a = 1, reach_b = 1;
-      for (int axis = 0; axis < walk.rank; ++axis) {
-        n *= walk.size[axis];
-        reach_a += (walk.size[axis] - 1) * walk.stride_a[axis];
-        reach_b += (walk.size[axis] - 1) * walk.stride_b[axis];
+    for (const Broadcast& walk : walks)
+      for (const auto& [offset, offset_y] : offsets) {
+        CAPTURE(std::string(f.name));
+        CAPTURE(offset);
+        CAPTURE(offset_y);
+        CAPTURE(walk.size[0]);
+        Index n = 1, reach_a = 1, reach_b = 1;
+        for (int axis = 0; axis < walk.rank; ++axis) {
+          n *= walk.size[axis];
+          reach_a += (walk.size[axis] - 1) * walk.stride_a[axis];
+          reach_b += (walk.size[axis] - 1) * walk.stride_b[axis];
+        }
+        Numbers a = random(reach_a, 1), b = random(reach_b, 2), y(count(n));
+        a[0] = not_a_number, b[count(reach_b / 2)] = 0, a[count(reach_a / 2)] = 0;
+        OnDevice A(a), B(b, offset), Y(n, offset_y);
+        cpu::binary(f, walk, a.data(), b.data(), y.data());
+        cuda::binary(f, walk, A, B, Y);
+        check_each(Y.values(), y, tolerance);
+        if (reach_b == n) {  // in the place of an operand of the same size
+          OnDevice in_place(b);
+          cuda::binary(f, walk, A, in_place, in_place);
+          check_each(in_place.values(), y, tolerance);
+        }
+        if (reach_a == n) {
+          cuda::binary(f, walk, A, B, A);
+          check_each(A.values(), y, tolerance);
+        }
       }
-      Numbers a = random(reach_a, 1), b = random(reach_b, 2), y(count(n));
-      a[0] = not_a_number, b[count(reach_b / 2)] = 0, a[count(reach_a / 2)] = 0;
-      OnDevice A(a), B(b, 1), Y(n, 1);
-      cpu::binary(f, walk, a.data(), b.data(), y.data());
-      cuda::binary(f, walk, A, B, Y);
-      check_each(Y.values(), y, tolerance);
-      if (reach_b == n) {  // in the place of an operand of the same size
-        OnDevice in_place(b);
-        cuda::binary(f, walk, A, in_place, in_place);
-        check_each(in_place.values(), y, tolerance);
-      }
-      if (reach_a == n) {
-        cuda::binary(f, walk, A, B, A);
-        check_each(A.values(), y, tolerance);
-      }
-    }
   });
 }
 
 TEST_CASE("cuda: where, of operands that broadcast") {
   for (const Broadcast& walk :
        {Broadcast{1, {1003}, {1}, {1}}, Broadcast{1, {65}, {0}, {0}}, Broadcast{2, {31, 33}, {33, 1}, {0, 1}},
-        Broadcast{3, {5, 7, 3}, {0, 1, 0}, {3, 0, 1}}}) {
-    CAPTURE(walk.size[0]);
-    Index n = 1;
-    for (int axis = 0; axis < walk.rank; ++axis) n *= walk.size[axis];
-    Numbers mask = random(n, 1), a = random(n, 2), b = random(n, 3), y(count(n));
-    for (Index i = 0; i < n; i += 3) mask[count(i)] = 0, b[count(i)] = not_a_number;
-    OnDevice M(mask, 1), A(a), B(b, 1), Y(n, 1);
-    cpu::where(walk, mask.data(), a.data(), b.data(), y.data());
-    cuda::where(walk, M, A, B, Y);
-    check_each(Y.values(), y, 0);
-  }
+        Broadcast{3, {5, 7, 3}, {0, 1, 0}, {3, 0, 1}}, Broadcast{1, {1029}, {1}, {0}},
+        Broadcast{2, {33, 32}, {0, 1}, {32, 1}}, Broadcast{2, {37, 12}, {1, 0}, {0, 1}}})
+    for (const auto& [offset, offset_y] : offsets) {
+      CAPTURE(walk.size[0]);
+      CAPTURE(offset);
+      CAPTURE(offset_y);
+      Index n = 1;
+      for (int axis = 0; axis < walk.rank; ++axis) n *= walk.size[axis];
+      Numbers mask = random(n, 1), a = random(n, 2), b = random(n, 3), y(count(n));
+      for (Index i = 0; i < n; i += 3) mask[count(i)] = 0, b[count(i)] = not_a_number;
+      OnDevice M(mask, offset), A(a), B(b, offset_y), Y(n, offset_y);
+      cpu::where(walk, mask.data(), a.data(), b.data(), y.data());
+      cuda::where(walk, M, A, B, Y);
+      check_each(Y.values(), y, 0);
+    }
 }
 
 TEST_CASE("cuda: dropout keeps the same elements") {
@@ -150,12 +170,14 @@ TEST_CASE("cuda: dropout keeps the same elements") {
         CAPTURE(p);
         const Numbers x = random(n, 1, 1, 2);
         Numbers y(count(n));
-        OnDevice X(x), Y(n, 1);
         cpu::dropout<real, real>(formula::Identity{}, x.data(), y.data(), nullptr, n, p, draw);
-        cuda::dropout<real, real>(formula::Identity{}, X, Y, nullptr, n, p, draw);
-        CHECK(Y.values() == y);
-        cuda::dropout<real, real>(formula::Identity{}, X, X, nullptr, n, p, draw);
-        CHECK(X.values() == y);
+        for (const auto& [offset, offset_y] : offsets) {
+          OnDevice X(x, offset), Y(n, offset_y);
+          cuda::dropout<real, real>(formula::Identity{}, X, Y, nullptr, n, p, draw);
+          CHECK(Y.values() == y);
+          cuda::dropout<real, real>(formula::Identity{}, X, X, nullptr, n, p, draw);
+          CHECK(X.values() == y);
+        }
       }
 }
 
@@ -164,14 +186,15 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
     // Down to where their digits are right; those of the derivatives are down to 1/8 (tensor/math.h).
     const double floor = std::string(f.name) == "gelu_tanh" ? 0.125 : std::numeric_limits<real>::min();
     for (const Index n : some_sizes_in_fours)
-      for (const real p : {real{0}, real(0.3)}) {
+      for (const auto& [p, offset] : {std::pair<real, Index>{0, 0}, {0, 1}, {real(0.3), 0}, {real(0.3), 1}}) {
         CAPTURE(std::string(f.name));
         CAPTURE(n);
         CAPTURE(p);
+        CAPTURE(offset);
         const Draw draw{3, 4};
         Numbers x = random(n, 1, -6, 6), y(count(n)), derivative(count(n));
         if (n > 2) x[1] = infinity, x[2] = not_a_number;
-        OnDevice X(x, 1), Y(n, 1), D(n, 1);
+        OnDevice X(x, offset), Y(n, offset), D(n, offset);
         cpu::dropout<real, real>(f, x.data(), y.data(), derivative.data(), n, p, draw);
         cuda::dropout<real, real>(f, X, Y, D, n, p, draw);
         check_each(Y.values(), y, 16 * epsilon, floor);
@@ -186,20 +209,20 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
         check_each(in_place.values(), y, 16 * epsilon, floor);
         check_each(D.values(), derivative, 16 * epsilon, 0.125);
         // The derivative that this GPU kernel has just left in D, rounded.
-        OnDevice again(x, 1);
-        RoundedOnDevice R(n, 1);
+        OnDevice again(x, offset);
+        RoundedOnDevice R(n, offset);
         cuda::dropout<real, bfloat16>(f, again, again, R, n, p, draw);
         check_each(again.values(), y, 16 * epsilon, floor);
         check_each(widened(R.values()), widened(rounded(D.values())), 0);  // a NaN may have either sign
-        RoundedOnDevice both(n, 1), R2(n, 1);
-        OnDevice unchanged(x, 1);
+        RoundedOnDevice both(n, offset), R2(n, offset);
+        OnDevice unchanged(x, offset);
         cuda::dropout<bfloat16, bfloat16>(f, unchanged, both, R2, n, p, draw);
         check_each(widened(both.values()), widened(rounded(again.values())), 0);
         check_each(widened(R2.values()), widened(R.values()), 0);
         // And its product with something else.
         Numbers products = widened(R.values());
         for (Index i = 0; i < n; ++i) products[count(i)] *= y[count(i)];
-        OnDevice other(y), Z(n, 1);
+        OnDevice other(y), Z(n, offset);
         cuda::multiply_rounded(other, R, Z, n);
         check_each(Z.values(), products, 0);
       }
@@ -526,6 +549,11 @@ TEST_CASE("cuda: moved numbers keep their bits") {
     cpu::copy_rows(x.data(), 0, y.data(), cols, rows, cols);  // the same row again and again
     cuda::copy_rows(X, 0, Y, cols, rows, cols);
     CHECK(Y.values() == y);
+    OnDevice aligned(Numbers(y.size(), 7));  // rows and columns behind which four numbers are free
+    cuda::copy_rows(X, cols, aligned, cols + 4, rows, cols);
+    Numbers spread(y.size(), 7);
+    cpu::copy_rows(x.data(), cols, spread.data(), cols + 4, rows, cols);
+    CHECK(aligned.values() == spread);
 
     const std::vector<int> index = random_ints(rows, 2, 0, static_cast<int>(cols) - 1);
     Numbers taken(count(rows)), dX(count(rows * cols));
@@ -553,11 +581,12 @@ TEST_CASE("cuda: moved numbers keep their bits") {
       CHECK(B.values() == back);
     }
   }
-  for (const Index n : some_sizes) {
-    OnDevice Y(n, 1);
-    cuda::fill(Y, 3, n);
-    CHECK(Y.values() == Numbers(count(n), 3));
-  }
+  for (const Index n : some_sizes_in_fours)
+    for (const Index offset : {0, 1}) {
+      OnDevice Y(n, offset);
+      cuda::fill(Y, 3, n);
+      CHECK(Y.values() == Numbers(count(n), 3));
+    }
 }
 
 TEST_CASE("cuda: a product and a shift divide") {
@@ -1015,6 +1044,19 @@ TEST_CASE("cuda: rounding to bfloat16") {
   OnDevice from_nan(nan);
   cuda::round_to_bfloat16(from_nan, N, 5);
   for (const bfloat16 v : N.values()) CHECK(std::isnan(to_float(v)));
+
+  for (const Index n : some_sizes_in_fours)
+    for (const auto& [offset, offset_y] : offsets) {
+      CAPTURE(n);
+      CAPTURE(offset);
+      const Numbers numbers = random(n, 1);
+      OnDevice from(numbers, offset), back(n, offset);
+      RoundedOnDevice to(n, offset_y);
+      cuda::round_to_bfloat16(from, to, n);
+      CHECK(bits(to.values()) == bits(rounded(numbers)));
+      cuda::widen(to, back, n);
+      CHECK(back.values() == widened(rounded(numbers)));
+    }
 
   for (const Index n : some_sizes)
     for (const Index offset : {0, 1}) {

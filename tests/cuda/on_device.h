@@ -18,7 +18,7 @@ constexpr real not_a_number = std::numeric_limits<real>::quiet_NaN();
 /// Sizes around those of a warp and of a block.
 constexpr Index some_sizes[] = {1, 31, 32, 33, 37, 65, 1003};
 /// For kernels in which a thread has four numbers.
-constexpr Index some_sizes_in_fours[] = {1, 3, 4, 5, 37, 127, 2051};
+constexpr Index some_sizes_in_fours[] = {1, 3, 4, 5, 37, 127, 1023, 1024, 1029, 2051};
 
 /// An array in the memory of the GPU that ends where its last number ends, and begins `offset` numbers behind an
 /// aligned address. Not a Tensor, whose memory is rounded up: here nothing is to read or write behind the end.

@@ -64,16 +64,19 @@ plant 'scratch memory is added to, though nobody has made it 0' reduce.cu 'sums,
   '  if (threadIdx.x == 0) y[p.number] += sum;'
 
 plant 'the grid has a block too few' dropout.cu 'GELU*' \
-  'blocks(n, 4 * block_size)' \
-  'std::max(blocks(n, 4 * block_size), 2u) - 1'
+  'blocks_of_fours(n)' \
+  'std::max(blocks_of_fours(n), 2u) - 1'
 
 plant 'blocks begin where no other ends' dropout.cu 'dropout*' \
-  'blocks(n, 4 * block_size), block_size' \
-  'blocks(n, 4 * block_size), block_size / 2'
+  'blocks_of_fours(n), block_size' \
+  'blocks_of_fours(n), block_size / 2'
 
 plant 'a thread too many writes' elementwise.cu 'functions of one number' \
-  '  if (const Index i = thread_number(); i < n) y[i] = f(x[i]);' \
-  '  if (const Index i = thread_number(); i <= n) y[i] = f(x[i]);'
+  'store4(y + i, four, n - i);' \
+  'store4(y + i, four, n - i + 1);'
+
+plant 'the last numbers are read as if there were four' four.h 'functions of one number' \
+  '  if (left >= 4 && aligned(x)) return' '  if (aligned(x)) return'
 
 plant 'a thread too many reads' softmax.cu 'cross entropy*' \
   '  for (Index c = threadIdx.x; c < n; c += warp_size) largest' \
@@ -100,20 +103,18 @@ plant 'a row of shared memory is too short' reduce.cu sums \
   'SHARED(real[warps][warp_size + 1], sums);' \
   'SHARED(real[warps][warp_size - 1], sums);'
 
-plant 'two numbers are written at once, at any address' shapes.cu 'moved*' \
-  '  if (const Index i = thread_number(); i < n) y[i] = value;' \
-  '  const Index i = 2 * thread_number();
-  struct alignas(2 * sizeof(real)) Two {
-    real first, second;
-  };
-  if (i + 1 < n)
-    *reinterpret_cast<Two*>(y + i) = {value, value};
-  else if (i < n)
-    y[i] = value;'
+plant 'four numbers are written at once, at any address' four.h 'moved*' \
+  '  if (left >= 4 && aligned(y)) {' '  if (left >= 4) {'
 
 # --- the wrong numbers ------------------------------------------------------------------------------------
 plant 'a broadcast takes the stride of the other operand' elementwise.cu 'binary*' \
   '      a += index * walk.stride_a[axis];' '      a += index * walk.stride_b[axis];'
+
+plant 'four neighbours come from two rows' elementwise.cu 'binary*' \
+  'walk.rank == 1 || walk.size[last] % 4 == 0;' 'true;'
+
+plant 'four numbers of a copy go beyond their row' shapes.cu 'moved*' \
+  'cols % 4 == 0 ? 4 : 1;' 'cols > 4 ? 4 : 1;'
 
 plant 'the leading dimensions are exchanged' products.cu '*products' \
   'size(b.ld), b.stride, a.at, size(a.ld), a.stride,' \
@@ -152,8 +153,8 @@ plant 'the way back drops other weights' attention.cu 'attention*' \
   'weight = head.weight(t, u);' 'weight = head.weight(u, t);'
 
 plant 'four random words in the wrong order' dropout.cu 'GELU*' \
-  'derivative[i] = dropout(four[j], at.derivative);' \
-  'derivative[i] = dropout(four[3 - j], at.derivative);'
+  'dropout(word[j], at.derivative)' \
+  'dropout(word[3 - j], at.derivative)'
 
 plant 'only the first rows have a gradient of beta' layer_norm.cu 'layer norm*' \
   'sum(dbetas.get(), dbeta, 1, pieces, cols);' 'sum(dbetas.get(), dbeta, 1, 1, cols);'
@@ -196,8 +197,8 @@ plant 'the variance as a difference of large numbers' layer_norm.cu 'layer norm*
   'return (x[c] - m) * (x[c] - m); });' 'return x[c] * x[c]; }) - m * m;'
 
 plant 'bfloat16 is cut off, not rounded' products.cu 'rounding*' \
-  'y[i] = to_bfloat16(x[i]);' \
-  'y[i] = {static_cast<std::uint16_t>(math::detail::to_bits(static_cast<float>(x[i])) >> 16)};'
+  'rounded.at[j] = to_bfloat16(four.at[j]);' \
+  'rounded.at[j] = {static_cast<std::uint16_t>(math::detail::to_bits(static_cast<float>(four.at[j])) >> 16)};'
 
 plant 'weights of rounded operands are not rounded' attention.cu 'attention of rounded*' \
   'pair = as_operand<bfloat16>(drop(dropout, head.weight(t, u), P));' 'pair = drop(dropout, head.weight(t, u), P);'

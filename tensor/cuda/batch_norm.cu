@@ -124,6 +124,21 @@ __global__ void batch_norm_parameters_kernel(const real* x, const real* gamma, c
   if (threadIdx.x == 0) dgamma[warp_number()] = dgamma_sum, dbeta[warp_number()] = dbeta_sum;
 }
 
+// A warp for each channel: the sums of the pieces' sums.
+__global__ void batch_norm_sums_kernel(const real* dgammas, const real* dbetas, real* dgamma, real* dbeta,
+                                       Index channels, Index pieces) {
+  const Index channel = warp_number();
+  if (channel >= channels) return;
+  real dgamma_sum = 0, dbeta_sum = 0;
+  for (Index p = channel * pieces + threadIdx.x; p < (channel + 1) * pieces; p += warp_size) {
+    dgamma_sum += dgammas[p];
+    dbeta_sum += dbetas[p];
+  }
+  dgamma_sum = warp_sum(dgamma_sum);
+  dbeta_sum = warp_sum(dbeta_sum);
+  if (threadIdx.x == 0) dgamma[channel] = dgamma_sum, dbeta[channel] = dbeta_sum;
+}
+
 // `per_n` is 1/n, or 0 where mean and rstd do not depend on x.
 __global__ void batch_norm_dx_kernel(const real* x, const real* gamma, const real* beta, const real* mean,
                                      const real* rstd, const real* dY, const real* dgamma, const real* dbeta,
@@ -171,8 +186,8 @@ void batch_norm_backward(const real* x, const real* gamma, const real* beta, con
   const auto dgammas = scratch<real>(s.channels * pieces), dbetas = scratch<real>(s.channels * pieces);
   launch("batch_norm_parameters", batch_norm_parameters_kernel, blocks(s.channels * pieces, warps), block_of_warps, x,
          gamma, beta, mean, rstd, dY, dgammas.get(), dbetas.get(), s, s.places);
-  sum(dgammas.get(), dgamma, s.channels, pieces, 1);
-  sum(dbetas.get(), dbeta, s.channels, pieces, 1);
+  launch("batch_norm_sums", batch_norm_sums_kernel, blocks(s.channels, warps), block_of_warps, dgammas.get(),
+         dbetas.get(), dgamma, dbeta, s.channels, pieces);
   const real per_n = of_batch ? 1 / static_cast<real>(s.batch * s.places) : real{0};
   launch("batch_norm_dx", batch_norm_dx_kernel, blocks(n, block_size), block_size, x, gamma, beta, mean, rstd, dY,
          dgamma, dbeta, per_n, dX, s.relu, s.places, s.channels, n);

@@ -15,16 +15,15 @@
 //
 // In ResNet-18 with 96 x 96 pixels and batch 128, in float32:
 //
-//     convolutions            places    GFLOP each    columns each   y each
-//     1   7x7 of 1            48 x 48       1.9          58 MB       75 MB
-//     4   3x3 of 64           24 x 24       5.4         170 MB       19 MB
-//     4   3x3 of 64, 128      12 x 12    2.7, 5.4    42, 85 MB      9.4 MB
-//     4   3x3 of 128, 256      6 x 6     2.7, 5.4    21, 42 MB      4.7 MB
-//     4   3x3 of 256, 512      3 x 3     2.7, 5.4    11, 21 MB      2.4 MB
+//     convolutions                places    GFLOP each    columns each   y each
+//     1  7x7 of 1 channel         48 x 48       1.9          58 MB        75 MB
+//     4  3x3 of 64                24 x 24       5.4         170 MB        19 MB
+//     4  3x3 of 64, then 128      12 x 12    2.7, 5.4     42, 85 MB      9.4 MB
+//     4  3x3 of 128, then 256      6 x 6     2.7, 5.4     21, 42 MB      4.7 MB
+//     4  3x3 of 256, then 512      3 x 3     2.7, 5.4     11, 21 MB      2.4 MB
 //
-// That is 78 GFLOP for y, as many for dX and for dW: 5.6 ms where cuBLAS reaches 42 TFLOP/s. The columns, 1.2 GB each
-// time, are written and read once within the L2, for some 0.4 ms each time; to lay y and dY side by side takes a
-// seventh of that.
+// That is 80 GFLOP for y, as many for dX and for dW: 5.7 ms where cuBLAS reaches 42 TFLOP/s. The columns, 1.25 GB each
+// time, are written and read within the L2, in some 0.5 ms each time; y and dY, laid side by side, are a sixth of that.
 //
 // Kernels of one pixel, without stride and groups, need no columns for y and dX. And where each kernel sees one channel
 // of several (depthwise convolution) a product would have one row: there each number has a thread of its own.
@@ -221,8 +220,8 @@ struct Convolution {
     return area == 1 && s.groups == 1 && g.stride_h == 1 && g.stride_w == 1 && places == pixels;
   }
 
-  // So many images are a piece, if their columns are of `bytes` a number: all pieces alike, but the last.
-  Index piece(std::size_t bytes) const {
+  // All pieces alike, but the last; `bytes` has a number of the columns.
+  Index images_of_piece(std::size_t bytes) const {
     const Index each = g.channels * area * places * static_cast<Index>(bytes);
     const Index most = std::clamp<Index>(bytes_of_columns / each, 1, s.batch), pieces = (s.batch + most - 1) / most;
     return (s.batch + pieces - 1) / pieces;
@@ -245,7 +244,7 @@ struct Convolution {
       if (bias) launch("add_bias", add_bias_kernel, blocks(n, block_size), block_size, bias, y, s.out, places, n);
       return;
     }
-    const Index piece = this->piece(sizeof(T));
+    const Index piece = images_of_piece(sizeof(T));
     const Layout layout = side_by_side(piece);
     const auto columns = scratch<T>(s.groups * depth * layout.row);
     const auto results = scratch<real>(s.out * layout.row);
@@ -268,7 +267,7 @@ struct Convolution {
     if (one_product())
       return multiply({.m = depth, .n = pixels, .k = s.out, .batch = s.batch}, MatrixOf<T>{W, depth, true},
                       {dY, places, false, s.out * places}, {dX, pixels, depth * pixels});
-    const Index piece = this->piece(sizeof(real));
+    const Index piece = images_of_piece(sizeof(real));
     const Layout layout = side_by_side(piece);
     const auto dcolumns = scratch<real>(s.groups * depth * layout.row);
     const auto results = scratch<T>(s.out * layout.row);
@@ -290,7 +289,7 @@ struct Convolution {
              across(g), out, area, g.out_w(), n);
       return sum(each.get(), dW, 1, s.batch, size);
     }
-    const Index piece = this->piece(sizeof(T));
+    const Index piece = images_of_piece(sizeof(T));
     const Layout layout = side_by_side(piece);
     const auto columns = scratch<T>(s.groups * depth * layout.row), results = scratch<T>(s.out * layout.row);
     for (Index first = 0; first < s.batch; first += piece) {

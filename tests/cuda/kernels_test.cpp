@@ -646,6 +646,14 @@ TEST_CASE("cuda: images as columns, and back") {
   }
 }
 
+TEST_CASE("cuda: images beyond 32 bits are refused") {
+  const Conv2dGeometry many{1, 1 << 16, 1 << 16, 1, 1, 1, 1, 0, 0, 1, 1},
+      long_one{1, 1, 1, 1, 1, 1, 1, 0, 1 << 30, 1, 1};
+  CHECK(fails([&] { cuda::max_pool2d(nullptr, nullptr, 1, many); }, {"65536 x 65536 pixels"}));
+  CHECK(fails([&] { cuda::im2col(nullptr, nullptr, 1, many); }, {"65536 x 65536 pixels"}));
+  CHECK(fails([&] { cuda::col2im(nullptr, nullptr, 1, long_one); }, {"1073741824 of padding"}));
+}
+
 TEST_CASE("cuda: average pooling and its way back") {
   //                              C  H  W  kernel stride
   const Conv2dGeometry some[] = {{1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1},
@@ -693,8 +701,9 @@ TEST_CASE("cuda: padding by reflection and its way back") {
 }
 
 TEST_CASE("cuda: batch norm and its way back") {
-  const BatchNormSizes some[] = {{2, 1, 1},    {1, 3, 2},   {33, 5, 1},   {7, 33, 9},       {3, 4, 37},
-                                 {2, 3, 1025}, {130, 2, 9}, {1, 1, 1024}, {7, 33, 9, true}, {2, 3, 1025, true}};
+  const BatchNormSizes some[] = {{2, 1, 1},        {1, 3, 2},          {33, 5, 1},        {7, 33, 9},
+                                 {3, 4, 37},       {2, 3, 1025},       {130, 2, 9},       {1, 1, 1024},
+                                 {7, 33, 9, true}, {2, 3, 1025, true}, {7, 2, 5000, true}};
   for (const BatchNormSizes& s : some) {
     CAPTURE(s.batch);
     CAPTURE(s.channels);

@@ -142,6 +142,15 @@ plant 'dilation skips no pixel on the way back' window.h 'convolutions*' \
 plant 'the multiplier in place of a division is rounded down' divisor.h 'convolutions*,a product and*' \
   '((std::uint64_t{1} << shift_) + clipped(d) - 1) / clipped(d)' '(std::uint64_t{1} << shift_) / clipped(d)'
 
+plant 'a pixel does not ask the last row of windows that see it' pool.cu '*pooling*' \
+  '  for (int py = down.first(row); py <= down.last(row); ++py)
+    for (int px = first; px <= last; ++px) {' \
+  '  for (int py = down.first(row); py < down.last(row); ++py)
+    for (int px = first; px <= last; ++px) {'
+
+plant 'a lane counts the numbers that its piece has not' batch_norm.cu 'batch norm*' \
+  'dbeta_sum += p.has(k) ? dy : real{0};' 'dbeta_sum += dy;'
+
 plant 'a query sees one key too many' attention.cu 'attention*' \
   '    return u < len(t) ? product' '    return u <= len(t) ? product'
 

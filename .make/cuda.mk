@@ -49,13 +49,13 @@ endif
 # --- For the emulator -----------------------------------------------------------------------------
 # What names the backend is compiled once more; all else is the same with either, and is taken from
 # build/float.
-NAMES_BACKEND := $(shell grep -l '"tensor/backend.h"' $(LIB_SRC))
+NAMES_BACKEND := $(shell grep -l '"tensor/backend.h"' $(LIB_SRC) $(COMMON_SRC))
 emulated = $(patsubst %,$(B)/emulated/%.o,$(basename $(1)))
 either   = $(call emulated,$(filter tests/cuda/% $(NAMES_BACKEND),$(1))) \
            $(call object,float,$(filter-out tests/cuda/% $(NAMES_BACKEND),$(1)))
 
 EMULATED_TEST = $(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST)
-FOR_EMULATOR  = $(EMULATED_TEST) $(EMULATOR_SRC) $(LIB_SRC)
+FOR_EMULATOR  = $(EMULATED_TEST) $(EMULATOR_SRC) $(LIB_SRC) apps/common/products_of_step.cpp
 $(call emulated,$(call begun,$(EMULATED_TEST))): $(PRECOMPILED)
 $(B)/test_cuda: $(call either,$(FOR_EMULATOR)) $(call emulated,$(CUDA_SRC))
 # The kernels and the tensors alone: quicker to build where everything is built for it, with a

@@ -1,5 +1,6 @@
 #include "apps/common/products_of_step.h"
 
+#include "tensor/backend.h"
 #include "tensor/common.h"
 #include "tensor/parallel.h"
 
@@ -40,33 +41,46 @@ void ProductsOfStep::linear(Index rows, Index in, Index out, ReadBy readers, boo
   flops_ += (input_is_data ? 4.0 : 6.0) * static_cast<double>(rows * in * out);
 }
 
-// The products of tensor/cpu/attention.cpp, image by image on all threads.
+// On the processor the products of tensor/cpu/attention.cpp: image by image on all threads, the heads of each as one
+// batch. A GPU is told what to do by one thread, in as few calls as there can be: head by head, the images as one
+// batch.
 void ProductsOfStep::attention(const AttentionSizes& s) {
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d, n = Tq * Tk;
   const Operand Q = noise({s.batch, Tq, D}), K = noise({s.batch, Tk, D}), V = noise({s.batch, Tk, D}),
                 A = noise({s.batch, s.heads, Tq, Tk}), dY = noise({s.batch, Tq, D});
   Tensor weights({s.batch, s.heads, Tq, Tk}), Y({s.batch, Tq, D});
-  const auto for_each_image = [batch = s.batch](const auto& products) {
-    parallel_for(batch, 1, [&](Index begin, Index end) {
-      for (Index b = begin; b < end; ++b) products(b);
-    });
+  // A batch of products: where its first has its queries, its keys and its weights, and how far it is to the next
+  // one's.
+  struct Batch {
+    Index count, query, key, weight, to_query, to_key, to_weight;
+  };
+  const auto for_each_batch = [=](const auto& products) {
+    if (on_gpu) {
+      for (Index h = 0; h < s.heads; ++h) products(Batch{s.batch, h * d, h * d, h * n, Tq * D, Tk * D, s.heads * n});
+    } else {
+      parallel_for(s.batch, 1, [&](Index begin, Index end) {
+        for (Index b = begin; b < end; ++b) products(Batch{s.heads, b * Tq * D, b * Tk * D, b * s.heads * n, d, d, n});
+      });
+    }
   };
   forward_.push_back([=]() mutable {
-    for_each_image([&](Index b) {
-      multiply({Tq, Tk, d, 1, s.heads}, {Q, D, false, d, b * Tq * D}, {K, D, true, d, b * Tk * D},
-               {weights.data() + b * s.heads * n, Tk, n});
-      multiply({Tq, d, Tk, 1, s.heads}, {A, Tk, false, n, b * s.heads * n}, {V, D, false, d, b * Tk * D},
-               {Y.data() + b * Tq * D, D, d});
+    for_each_batch([&](const Batch& b) {
+      multiply({Tq, Tk, d, 1, b.count}, {Q, D, false, b.to_query, b.query}, {K, D, true, b.to_key, b.key},
+               {weights.data() + b.weight, Tk, b.to_weight});
+      multiply({Tq, d, Tk, 1, b.count}, {A, Tk, false, b.to_weight, b.weight}, {V, D, false, b.to_key, b.key},
+               {Y.data() + b.query, D, b.to_query});
     });
   });
   backward_.push_back([=]() mutable {
     Tensor dA(weights.shape()), dQ(Q.shape()), dK(K.shape()), dV(V.shape());
-    for_each_image([&](Index b) {
-      const Index query = b * Tq * D, key = b * Tk * D, first = b * s.heads * n;
-      multiply({Tq, Tk, d, 1, s.heads}, {dY, D, false, d, query}, {V, D, true, d, key}, {dA.data() + first, Tk, n});
-      multiply({Tk, d, Tq, 1, s.heads}, {A, Tk, true, n, first}, {dY, D, false, d, query}, {dV.data() + key, D, d});
-      multiply({Tq, d, Tk, 1, s.heads}, {A, Tk, false, n, first}, {K, D, false, d, key}, {dQ.data() + query, D, d});
-      multiply({Tk, d, Tq, 1, s.heads}, {A, Tk, true, n, first}, {Q, D, false, d, query}, {dK.data() + key, D, d});
+    for_each_batch([&](const Batch& b) {
+      const Factor query{Q, D, false, b.to_query, b.query}, key{K, D, false, b.to_key, b.key},
+          dy{dY, D, false, b.to_query, b.query}, weight{A, Tk, false, b.to_weight, b.weight},
+          weight_t{A, Tk, true, b.to_weight, b.weight};
+      multiply({Tq, Tk, d, 1, b.count}, dy, {V, D, true, b.to_key, b.key}, {dA.data() + b.weight, Tk, b.to_weight});
+      multiply({Tk, d, Tq, 1, b.count}, weight_t, dy, {dV.data() + b.key, D, b.to_key});
+      multiply({Tq, d, Tk, 1, b.count}, weight, key, {dQ.data() + b.query, D, b.to_query});
+      multiply({Tk, d, Tq, 1, b.count}, weight_t, query, {dK.data() + b.key, D, b.to_key});
     });
   });
   flops_ += 12.0 * static_cast<double>(s.batch * s.heads * n * d);

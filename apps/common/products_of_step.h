@@ -7,7 +7,8 @@
 namespace bobbin {
 
 /// The matrix products of one training step of a ViT and nothing else: the time that is left when everything around
-/// them costs nothing. The same shapes, in the same order, on the same threads; every activation, and the gradient of
+/// them costs nothing. The same shapes, in the same order, on the same threads, but that a GPU gets those of attention
+/// in batches (its attention is one kernel, which has no products of its own); every activation, and the gradient of
 /// every parameter, has memory of its own, as in the step. In the precision in which it is made, the operands rounded
 /// already.
 class ProductsOfStep {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/products_of_step.h"
 #include "nn/models/resnet.h"
 #include "nn/models/vit.h"
 #include "optim/sgd.h"
@@ -126,6 +127,25 @@ TEST_CASE("cuda: where a convolution needs no columns it writes nothing but resu
     cuda::conv2d_backward_x(K, Y, X, s);
     CHECK(emulator::calls_of("cudaMalloc") == before);
   }
+}
+
+TEST_CASE("cuda: the products that bench runs alone are as few calls as there are heads, not images") {
+  const ViTConfig config{.img_size = 8,
+                         .patch_size = 4,
+                         .num_hiddens = 12,
+                         .mlp_num_hiddens = 16,
+                         .num_heads = 2,
+                         .num_classes = 3,
+                         .whole_last_block = true};
+  const auto calls = [&](Index batch) {
+    const ProductsOfStep products(config, batch);
+    const unsigned long before = emulator::calls_of("cublasSgemmStridedBatched");
+    products.run();
+    return emulator::calls_of("cublasSgemmStridedBatched") - before;
+  };
+  const auto of_attention = static_cast<unsigned long>(6 * config.num_heads * config.num_blks);
+  CHECK(calls(7) >= of_attention);
+  CHECK(calls(7) == calls(9));
 }
 
 TEST_CASE("cuda: memory that is refused once is asked for again; refused twice, it is an Error") {

@@ -89,7 +89,7 @@ ifneq ($(CUDA),)
     $(error CUDA=1 needs nvcc, of CUDA 12 or later, in /usr/local/cuda/bin or in the PATH)
   endif
   CPPFLAGS += -DBOBBIN_CUDA -I$(CUDA_HOME)/include
-  LIBS     += -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcudart -lcublas
+  LIBS     += -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcudart -lcublas -lcublasLt
 $(FLOAT): $(patsubst %.cu,$(B)/float/%.o,$(CUDA_SRC))
 endif
 $(B)/float/%.o: %.cu $(B)/command

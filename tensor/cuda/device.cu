@@ -28,6 +28,8 @@ struct Device {
     check_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     check_cublas(cublasCreate(&blas), "cublasCreate");
     check_cublas(cublasSetStream(blas, stream), "cublasSetStream");
+    // Of a result that is rounded, no part of a sum may be.
+    check_cublas(cublasSetMathMode(blas, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION), "cublasSetMathMode");
   }
 };
 

@@ -1,6 +1,6 @@
 // The emulator that the tests run CUDA kernels on must notice what a GPU would not forgive. Here are kernels with such
 // faults, and the sentences that they die with.
-#include <cublas_v2.h>
+#include <cublasLt.h>
 #include <cuda_runtime.h>
 #include <doctest/doctest.h>
 #include <sys/wait.h>
@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime.h"
 #include "sanitizers.h"
 #include "tensor/cuda/mma.h"
 
@@ -449,18 +450,33 @@ TEST_CASE("emulator: products of cuBLAS, by columns") {
   const double one = 1, zero = 0;
   const DeviceArray<double> a({1, 2, 3, 4, 5, 6}), b({1, 0, 2, 1, 1, 1});  // (2, 3), (3, 2)
   DeviceArray<double> c(4);
-  REQUIRE(cublasDgemm(blas, n, n, 2, 2, 3, &one, a.data, 2, b.data, 3, &zero, c.data, 2) == CUBLAS_STATUS_SUCCESS);
+  const auto in_double = [&](cublasOperation_t trans, int lda, int ldb, const double& beta) {
+    return cublasGemmEx(blas, trans, trans, 2, 2, 3, &one, a.data, CUDA_R_64F, lda, b.data, CUDA_R_64F, ldb, &beta,
+                        c.data, CUDA_R_64F, 2, CUBLAS_COMPUTE_64F, CUBLAS_GEMM_DEFAULT);
+  };
+  REQUIRE(in_double(n, 2, 3, zero) == CUBLAS_STATUS_SUCCESS);
   CHECK(c.values() == std::vector<double>{11, 14, 9, 12});
-  REQUIRE(cublasDgemm(blas, t, t, 2, 2, 3, &one, a.data, 3, b.data, 2, &one, c.data, 2) == CUBLAS_STATUS_SUCCESS);
+  REQUIRE(in_double(t, 3, 2, one) == CUBLAS_STATUS_SUCCESS);
   CHECK(c.values() == std::vector<double>{11 + 8, 14 + 20, 9 + 5, 12 + 11});
+  CHECK(in_double(n, 1, 3, zero) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(says(last_words([&] { in_double(n, 3, 3, zero); }),
+             "matrix A, 2 x 3 with leading dimension 3, does not lie inside an allocation"));
 
   // Two products at once; the second A is the first but for a number.
   const float onef = 1, zerof = 0;
   const DeviceArray<float> x({1, 2, 3, 4, 5}), y({1, 0, 0, 1, 1, 0, 1, 1});
   DeviceArray<float> z(8);
-  REQUIRE(cublasSgemmStridedBatched(blas, n, n, 2, 2, 2, &onef, x.data, 2, 1, y.data, 2, 4, &zerof, z.data, 2, 4, 2) ==
-          CUBLAS_STATUS_SUCCESS);
+  const auto in_float = [&](long long stride_a) {
+    return cublasGemmStridedBatchedEx(blas, n, n, 2, 2, 2, &onef, x.data, CUDA_R_32F, 2, stride_a, y.data, CUDA_R_32F,
+                                      2, 4, &zerof, z.data, CUDA_R_32F, 2, 4, 2, CUBLAS_COMPUTE_32F_FAST_TF32,
+                                      CUBLAS_GEMM_DEFAULT);
+  };
+  const unsigned long in_tf32 = emulator::products_of(CUDA_R_32F, CUBLAS_COMPUTE_32F_FAST_TF32);
+  REQUIRE(in_float(1) == CUBLAS_STATUS_SUCCESS);
   CHECK(z.values() == std::vector<float>{1, 2, 3, 4, 2, 3, 6, 8});
+  CHECK(emulator::products_of(CUDA_R_32F, CUBLAS_COMPUTE_32F_FAST_TF32) == in_tf32 + 1);
+  CHECK(says(last_words([&] { in_float(2); }),
+             "matrix A, 2 x 2 with leading dimension 2, does not lie inside an allocation"));
 
   // The same of bfloat16, the upper halves of floats, and with what C holds before. Then transposed.
   const DeviceArray<std::uint16_t> u({0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0}), v({0x3f80, 0, 0, 0x3f80, 0x3f80, 0,  //
@@ -483,14 +499,75 @@ TEST_CASE("emulator: products of cuBLAS, by columns") {
   CHECK(says(last_words([&] { multiply(n, CUDA_R_16F, CUBLAS_COMPUTE_32F); }),
              "CUDA_R_16BF and CUDA_R_16F in CUDA_R_32F, added up in CUBLAS_COMPUTE_32F, is not emulated"));
 
-  CHECK(cublasDgemm(blas, n, n, 2, 2, 3, &one, a.data, 1, b.data, 3, &zero, c.data, 2) == CUBLAS_STATUS_INVALID_VALUE);
-  CHECK(says(last_words([&] { cublasDgemm(blas, n, n, 2, 2, 3, &one, a.data, 3, b.data, 3, &zero, c.data, 2); }),
-             "matrix A, 2 x 3 with leading dimension 3, does not lie inside an allocation"));
-  CHECK(says(last_words([&] {
-               cublasSgemmStridedBatched(blas, n, n, 2, 2, 2, &onef, x.data, 2, 2, y.data, 2, 4, &zerof, z.data, 2, 4,
-                                         2);
-             }),
-             "matrix A, 2 x 2 with leading dimension 2, does not lie inside an allocation"));
+  // A result that is rounded: 256 + 1, 256 + 3 and 256 + 1.5 to the nearest of every second number, the even one.
+  const DeviceArray<std::uint16_t> row({0x4380, 0x3f80}), columns({0x3f80, 0x3f80, 0x3f80, 0x4040, 0x3f80, 0x3fc0});
+  DeviceArray<std::uint16_t> sums(3);
+  const auto rounded = [&] {
+    return cublasGemmEx(blas, n, n, 1, 3, 2, &onef, row.data, CUDA_R_16BF, 1, columns.data, CUDA_R_16BF, 2, &zerof,
+                        sums.data, CUDA_R_16BF, 1, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+  };
+  CHECK(says(last_words(rounded), "parts of a sum may be rounded, since its result is (cublasGemmEx)"));
+  REQUIRE(cublasSetMathMode(blas, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION) == CUBLAS_STATUS_SUCCESS);
+  REQUIRE(rounded() == CUBLAS_STATUS_SUCCESS);
+  CHECK(sums.values() == std::vector<std::uint16_t>{0x4380, 0x4382, 0x4381});
+  CHECK(cublasDestroy(blas) == CUBLAS_STATUS_SUCCESS);
+}
+
+TEST_CASE("emulator: products of cublasLt with a bias, and what their algorithms are not for") {
+  cublasHandle_t blas{};
+  REQUIRE(cublasCreate(&blas) == CUBLAS_STATUS_SUCCESS);
+  const auto lt = reinterpret_cast<cublasLtHandle_t>(blas);
+  const DeviceArray<float> a({1, 2, 3, 4, 5, 6, 0, 0}), b({1, 0, 2, 1, 1, 1}), bias({10, 20, 30, 40, 50, 60});
+  DeviceArray<float> c(8);
+  const DeviceArray<char> workspace(4096);
+  cublasLtMatmulDesc_t product{};
+  REQUIRE(cublasLtMatmulDescCreate(&product, CUBLAS_COMPUTE_32F, CUDA_R_32F) == CUBLAS_STATUS_SUCCESS);
+  const auto set = [&](cublasLtMatmulDescAttributes_t what, auto value) {
+    return cublasLtMatmulDescSetAttribute(product, what, &value, sizeof value);
+  };
+  CHECK(set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS) == CUBLAS_STATUS_SUCCESS);
+  CHECK(set(CUBLASLT_MATMUL_DESC_EPILOGUE, 'x') == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(bias.data)) == CUBLAS_STATUS_SUCCESS);
+  cublasLtMatrixLayout_t A{}, B{}, C{}, wide{};
+  REQUIRE(cublasLtMatrixLayoutCreate(&A, CUDA_R_32F, 2, 3, 2) == CUBLAS_STATUS_SUCCESS);
+  REQUIRE(cublasLtMatrixLayoutCreate(&B, CUDA_R_32F, 3, 2, 3) == CUBLAS_STATUS_SUCCESS);
+  REQUIRE(cublasLtMatrixLayoutCreate(&C, CUDA_R_32F, 2, 2, 3) == CUBLAS_STATUS_SUCCESS);
+  REQUIRE(cublasLtMatrixLayoutCreate(&wide, CUDA_R_32F, 2, 2, 4) == CUBLAS_STATUS_SUCCESS);
+  cublasLtMatmulPreference_t wish{};
+  REQUIRE(cublasLtMatmulPreferenceCreate(&wish) == CUBLAS_STATUS_SUCCESS);
+  const auto want = [&](cublasLtMatmulPreferenceAttributes_t what, auto value) {
+    return cublasLtMatmulPreferenceSetAttribute(wish, what, &value, sizeof value);
+  };
+  REQUIRE(want(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t{4096}) == CUBLAS_STATUS_SUCCESS);
+  REQUIRE(want(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, std::uint32_t{16}) == CUBLAS_STATUS_SUCCESS);
+  cublasLtMatmulHeuristicResult_t best{};
+  int found = 0;
+  REQUIRE(cublasLtMatmulAlgoGetHeuristic(lt, product, A, B, C, C, wish, 1, &best, &found) == CUBLAS_STATUS_SUCCESS);
+  REQUIRE(found == 1);
+  const float one = 1, zero = 0;
+  const auto multiply = [&](cublasLtMatrixLayout_t layout, const float* x, const float* y, const void* space,
+                            std::size_t bytes) {
+    return cublasLtMatmul(lt, product, &one, x, A, y, B, &zero, c.data, layout, c.data, layout, &best.algo,
+                          const_cast<void*>(space), bytes, stream());
+  };
+  REQUIRE(multiply(C, a.data, b.data, workspace.data, 4096) == CUBLAS_STATUS_SUCCESS);
+  const std::vector<float> numbers = c.values();
+  CHECK(numbers[0] == 11 + 10);
+  CHECK(numbers[1] == 14 + 20);
+  CHECK(std::isnan(numbers[2]));
+  CHECK(numbers[3] == 9 + 10);
+  CHECK(numbers[4] == 12 + 20);
+  CHECK(multiply(wide, a.data, b.data, workspace.data, 4096) == CUBLAS_STATUS_NOT_SUPPORTED);
+  CHECK(multiply(C, a.data + 1, b.data, workspace.data, 4096) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(multiply(C, a.data, b.data + 2, workspace.data, 4096) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(multiply(C, a.data, b.data, workspace.data, 16) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(says(last_words([&] { multiply(C, a.data, b.data, &one, 4096); }), "the workspace does not lie inside"));
+  CHECK(set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(bias.data + 1)) == CUBLAS_STATUS_SUCCESS);
+  CHECK(multiply(C, a.data, b.data, workspace.data, 4096) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(nullptr)) == CUBLAS_STATUS_SUCCESS);
+  for (const auto layout : {A, B, C, wide}) cublasLtMatrixLayoutDestroy(layout);
+  cublasLtMatmulPreferenceDestroy(wish);
+  cublasLtMatmulDescDestroy(product);
   CHECK(cublasDestroy(blas) == CUBLAS_STATUS_SUCCESS);
 }
 
@@ -610,9 +687,10 @@ TEST_CASE("emulator: work in two streams") {
   REQUIRE(cublasCreate(&blas) == CUBLAS_STATUS_SUCCESS);
   const float one = 1;
   CHECK(says(last_words([&] {
-               cublasSgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, x.data, 1, x.data, 1, &one, y.data, 1);
+               cublasGemmEx(blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, x.data, CUDA_R_32F, 1, x.data, CUDA_R_32F, 1,
+                            &one, y.data, CUDA_R_32F, 1, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
              }),
-             "work is put into one stream while there is some in another (cublasSgemm)"));
+             "work is put into one stream while there is some in another (cublasGemmEx)"));
   REQUIRE(cublasDestroy(blas) == CUBLAS_STATUS_SUCCESS);
   CHECK(cudaStreamSynchronize(stream()) == cudaSuccess);
   CHECK(cudaMemcpyAsync(&number, y.data, 4, cudaMemcpyDeviceToHost, nullptr) == cudaSuccess);

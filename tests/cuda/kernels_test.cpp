@@ -867,26 +867,31 @@ void compare_products(const auto& as, const auto& of_cpu, const auto& of_cuda) {
       for (const Index k : {1, 32, 65})
         for (const bool trans_a : {false, true})
           for (const bool trans_b : {false, true})
-            for (const bool with_bias : {false, true}) {
-              CAPTURE(m);
-              CAPTURE(n);
-              CAPTURE(k);
-              CAPTURE(trans_a);
-              CAPTURE(trans_b);
-              CAPTURE(with_bias);
-              const Index lda = (trans_a ? m : k) + 1, ldb = (trans_b ? k : n) + 2, ldc = n + 3;
-              const auto a = as(random((trans_a ? k : m) * lda, 1)), b = as(random((trans_b ? n : k) * ldb, 2));
-              const Numbers bias = random(n, 3);
-              Numbers c(count(m * ldc), not_a_number);  // it is not read, and between the rows it stays
-              Array A(a), B(b, 1);
-              OnDevice C(c, 1), Bias(bias, 1);
-              const Product p{.m = m, .n = n, .k = k, .alpha = 2};
-              Product of_host = p, of_device = p;
-              if (with_bias) of_host.bias = bias.data(), of_device.bias = Bias;
-              of_cpu(of_host, {a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, {c.data(), ldc});
-              of_cuda(of_device, {A, lda, trans_a}, {B, ldb, trans_b}, {C, ldc});
-              check_same(C.values(), c, 64 * epsilon);  // cuBLAS adds up in an order of its own
-            }
+            for (const bool with_bias : {false, true})
+              for (const int unaligned : {0, 1, 2, 3, 4}) {  // A, B, C, the bias, none: a bias is added in another way
+                CAPTURE(m);
+                CAPTURE(n);
+                CAPTURE(k);
+                CAPTURE(trans_a);
+                CAPTURE(trans_b);
+                CAPTURE(with_bias);
+                CAPTURE(unaligned);
+                const auto offset = [&](int which, std::size_t bytes) {
+                  return static_cast<Index>(16 / bytes) + (which == unaligned);
+                };
+                const Index lda = (trans_a ? m : k) + 1, ldb = (trans_b ? k : n) + 2, ldc = n + 3;
+                const auto a = as(random((trans_a ? k : m) * lda, 1)), b = as(random((trans_b ? n : k) * ldb, 2));
+                const Numbers bias = random(n, 3);
+                Numbers c(count(m * ldc), not_a_number);  // it is not read, and between the rows it stays
+                Array A(a, offset(0, sizeof(a[0]))), B(b, offset(1, sizeof(b[0])));
+                OnDevice C(c, offset(2, sizeof(real))), Bias(bias, offset(3, sizeof(real)));
+                const Product p{.m = m, .n = n, .k = k, .alpha = 2};
+                Product of_host = p, of_device = p;
+                if (with_bias) of_host.bias = bias.data(), of_device.bias = Bias;
+                of_cpu(of_host, {a.data(), lda, trans_a}, {b.data(), ldb, trans_b}, {c.data(), ldc});
+                of_cuda(of_device, {A, lda, trans_a}, {B, ldb, trans_b}, {C, ldc});
+                check_same(C.values(), c, 64 * epsilon);  // cuBLAS adds up in an order of its own
+              }
 }
 
 void compare_batched_products(const auto& as, const auto& of_cpu, const auto& of_cuda) {
@@ -912,6 +917,11 @@ void compare_batched_products(const auto& as, const auto& of_cpu, const auto& of
 }
 
 const auto as_they_are = [](const Numbers& x) { return x; };
+// Numbers of a few binary digits, which no precision rounds: sums of their products are exact in any order.
+Numbers of_few_digits(Numbers x, real step = 1) {
+  for (real& number : x) number = std::round(8 * number) * step;
+  return x;
+}
 const auto rounded_product_of_cpu = [](const Product& p, const RoundedMatrix& a, const RoundedMatrix& b,
                                        const ResultMatrix& c) { cpu::gemm_rounded(p, a, b, c); };
 const auto rounded_product_of_cuda = [](const Product& p, const RoundedMatrix& a, const RoundedMatrix& b,
@@ -926,18 +936,37 @@ TEST_CASE("cuda: rounded batched products") {
   compare_batched_products(rounded, rounded_product_of_cpu, rounded_product_of_cuda);
 }
 
-TEST_CASE("cuda: rounded results of products are the results, rounded, and nothing between the rows") {
+TEST_CASE("cuda: products in TF32") {
+  const ProductsIn tf32(Precision::tf32);
+  compare_products([](const Numbers& x) { return of_few_digits(x); }, cpu::gemm, cuda::gemm);
+}
+
+// Of exact sums, so that there is but one right result.
+TEST_CASE("cuda: rounded results of products are rounded once, after the bias, and nothing between the rows") {
   for (const Index batch : {1, 5})
-    for (const bool with_bias : {false, true}) {
-      const Index m = 7, n = 33, k = 4, ldc = n + 2, stride = m * ldc + 3, size = batch * stride;
-      const auto a = rounded(random(batch * m * k, 1)), b = rounded(random(batch * k * n, 2));
-      RoundedOnDevice A(a), B(b), C(size, 1);
-      OnDevice exact(Numbers(count(size), not_a_number)), bias(random(n, 3));
-      const Product p{.m = m, .n = n, .k = k, .batch = batch, .bias = with_bias ? bias : static_cast<real*>(nullptr)};
-      cuda::gemm_rounded(p, {A, k, false, m * k}, {B, n, false, k * n}, ResultMatrix{exact, ldc, stride});
-      cuda::gemm_rounded(p, {A, k, false, m * k}, {B, n, false, k * n}, RoundedResultMatrix{C, ldc, stride});
-      CHECK(bits(C.values()) == bits(rounded(exact.values())));
-    }
+    for (const Index m : {1, 7})
+      for (const Index n : {1, 33})
+        for (const bool with_bias : {false, true})
+          for (const Index offset : {0, 1}) {
+            CAPTURE(batch);
+            CAPTURE(m);
+            CAPTURE(n);
+            CAPTURE(with_bias);
+            CAPTURE(offset);
+            const Index k = 65, ldc = n + 2, stride = m * ldc + 3, size = batch * stride;
+            const auto a = rounded(of_few_digits(random(batch * m * k, 1)));
+            const auto b = rounded(of_few_digits(random(batch * k * n, 2)));
+            const Numbers bias = of_few_digits(random(n, 3), real(0.25));
+            Numbers exact(count(size), not_a_number);
+            RoundedOnDevice A(a), B(b, offset), C(size, offset);
+            OnDevice Bias(bias, offset);
+            Product p{.m = m, .n = n, .k = k, .batch = batch, .bias = with_bias ? bias.data() : nullptr};
+            cpu::gemm_rounded(p, {a.data(), k, false, m * k}, {b.data(), n, false, k * n},
+                              ResultMatrix{exact.data(), ldc, stride});
+            if (with_bias) p.bias = Bias;
+            cuda::gemm_rounded(p, {A, k, false, m * k}, {B, n, false, k * n}, RoundedResultMatrix{C, ldc, stride});
+            CHECK(bits(C.values()) == bits(rounded(exact)));
+          }
 }
 
 namespace {

@@ -99,7 +99,7 @@ TEST_CASE_TEMPLATE("cuda: a step of training waits once, to read the loss, and t
                                  "cudaMemGetInfo",   "cudaStreamSynchronize"};
     std::map<std::string, unsigned long> before;
     for (const char* name : names) before[name] = emulator::calls_of(name);
-    const unsigned long in_float32 = emulator::calls_of("cublasSgemmStridedBatched");
+    const unsigned long in_float32 = emulator::products_of(CUDA_R_32F, CUBLAS_COMPUTE_32F);
     for (int i = 0; i < 5; ++i) training.step();
     for (const char* name : names) {
       const std::string text = name;
@@ -108,8 +108,40 @@ TEST_CASE_TEMPLATE("cuda: a step of training waits once, to read the loss, and t
     }
     // Not one product of the model is left in float32.
     if (precision == Precision::bfloat16 && sizeof(real) == 4)
-      CHECK(emulator::calls_of("cublasSgemmStridedBatched") == in_float32);
+      CHECK(emulator::products_of(CUDA_R_32F, CUBLAS_COMPUTE_32F) == in_float32);
   }
+}
+
+TEST_CASE("cuda: in TF32 not one product is left in float32") {
+  if (sizeof(real) != 4) return;
+  const ProductsIn products(Precision::tf32);
+  const auto of = [](cublasComputeType_t sums) { return emulator::products_of(CUDA_R_32F, sums); };
+  TinyRun training;
+  const unsigned long in_float32 = of(CUBLAS_COMPUTE_32F), in_tf32 = of(CUBLAS_COMPUTE_32F_FAST_TF32);
+  training.step();
+  CHECK(of(CUBLAS_COMPUTE_32F) == in_float32);
+  CHECK(of(CUBLAS_COMPUTE_32F_FAST_TF32) > in_tf32);
+}
+
+TEST_CASE("cuda: how to multiply with a bias is asked once for each size; where there is no answer, it works as well") {
+  const auto asked = [] { return emulator::calls_of("cublasLtMatmulAlgoGetHeuristic"); };
+  const auto answered = [] { return emulator::calls_of("cublasLtMatmul"); };
+  const auto y = [](Index rows) {
+    return linear(Operand(Tensor::ones({rows, 5})), Operand(Tensor::ones({3, 5})), Tensor({3}, {1, 2, 3}),
+                  ReadBy::anyone)
+        .values();
+  };
+  const unsigned long asked_before = asked(), answered_before = answered();
+  for (int i = 0; i < 3; ++i) CHECK(y(2) == Numbers{6, 7, 8, 6, 7, 8});
+  CHECK(asked() == asked_before + 1);
+  CHECK(answered() == answered_before + 3);
+  {
+    const Plan none("cublasLtMatmulAlgoGetHeuristic:1+");
+    CHECK(y(1) == Numbers{6, 7, 8});
+  }
+  CHECK(y(1) == Numbers{6, 7, 8});
+  CHECK(asked() == asked_before + 2);
+  CHECK(answered() == answered_before + 3);
 }
 
 TEST_CASE("cuda: where a convolution needs no columns it writes nothing but results") {
@@ -254,13 +286,12 @@ TEST_CASE("cuda: whichever call fails, an Error says which") {
                {"cudaEventCreateWithFlags", "cudaEventCreateWithFlags failed: "},
                {"cudaEventRecord", "cudaEventRecord failed: "},
                {"cudaEventQuery", "cudaEventQuery failed: "},
-               {"cublasSgemmStridedBatched", "gemm failed: "},
-               {"cublasGemmStridedBatchedEx", "gemm failed: "},
-               {"cublasSetMathMode", "cublasSetMathMode failed: "}};
+               {"cublasGemmEx", "gemm failed: "},
+               {"cublasLtMatmul", "cublasLtMatmul failed: "}};
   for (const auto& call : calls)
     for (const int which : {1, 2, 7}) {
       const std::string function = call.function;
-      const ProductsIn products(function == "cublasGemmStridedBatchedEx" ? Precision::bfloat16 : Precision::float32);
+      const ProductsIn products(function == "cublasGemmEx" ? Precision::bfloat16 : Precision::float32);
       CAPTURE(function);
       CAPTURE(which);
       memory::release_cached();

@@ -2,7 +2,7 @@
 #include <mutex>
 #include <string>
 
-#include "cuda_runtime.h"
+#include "cublas_v2.h"
 
 /// What the calls of the runtime and of cuBLAS have in common.
 namespace emulator {
@@ -25,6 +25,9 @@ class Call {
 
 /// How often the program has called this function so far.
 unsigned long calls_of(const std::string& name);
+
+/// How many products of such operands cuBLAS and cublasLt have added up so.
+unsigned long products_of(cudaDataType operands, cublasComputeType_t sums);
 
 /// Work is put into this stream. Dies if there is work in another one that was not waited for: streams do not wait for
 /// one another.

@@ -117,12 +117,12 @@ plant 'four numbers of a copy go beyond their row' shapes.cu 'moved*' \
   'cols % 4 == 0 ? 4 : 1;' 'cols > 4 ? 4 : 1;'
 
 plant 'the leading dimensions are exchanged' products.cu '*products' \
-  'size(b.ld), b.stride, a.at, size(a.ld), a.stride,' \
-  'size(a.ld), b.stride, a.at, size(b.ld), a.stride,'
+  'b.at, type_of<T>, ldb, a.at, type_of<T>, lda,' \
+  'b.at, type_of<T>, lda, a.at, type_of<T>, ldb,'
 
 plant 'a batch goes on by the stride of the other matrix' products.cu '*products' \
-  'size(b.ld), b.stride, a.at, size(a.ld), a.stride,' \
-  'size(b.ld), a.stride, a.at, size(a.ld), b.stride,'
+  'b.stride, a.at, type_of<T>, lda, a.stride,' \
+  'a.stride, a.at, type_of<T>, lda, b.stride,'
 
 plant 'only the first product of a batch has a bias' products.cu '*products' \
   'copy_rows(p.bias, 0, c.at + i * c.stride, c.ld' 'copy_rows(p.bias, 0, c.at, c.ld'
@@ -132,6 +132,33 @@ plant 'a product overwrites its bias' products.cu '*products' \
 
 plant 'the groups of a convolution share the kernels of the first' conv2d.cu 'convolutions*' \
   'W, depth, false, out * depth' 'W, depth, false, 0'
+
+plant 'a product with a bias is taken for one of other depth' products.cu '*products' \
+  'key{p.m, p.n, p.k, a.ld,' 'key{p.m, p.n, 0, a.ld,'
+
+plant 'a product with a bias is taken for one with the transposed matrix' products.cu '*products' \
+  'b.ld, b.transposed, c.ld, sums_of<T>()}' 'b.ld, 0, c.ld, sums_of<T>()}'
+
+plant 'cublasLt is told of rows as columns' products.cu '*products' \
+  'static_cast<std::uint64_t>(cols),
+                                            static_cast<std::uint64_t>(rows), ld)' \
+  'static_cast<std::uint64_t>(rows),
+                                            static_cast<std::uint64_t>(cols), ld)'
+
+plant 'cublasLt adds a bias at any address' products.cu '*products' \
+  ' || !is_aligned(p.bias)' ''
+
+plant 'an algorithm for better aligned matrices than come' products.cu '*products' \
+  '      want(matrix, alignment);' '      want(matrix, 2 * alignment);'
+
+plant 'the workspace is half as large as cublasLt hears' products.cu '*products' \
+  'allocate(workspace_bytes);' 'allocate(workspace_bytes / 2);'
+
+plant 'a rounded result forgets its bias' products.cu 'rounded results*' \
+  '&& !p.bias) return blas_gemm' ') return blas_gemm'
+
+plant 'parts of a sum may be rounded' device.cu 'rounded results*' \
+  'CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION' 'CUBLAS_DEFAULT_MATH'
 
 plant 'the gradient of kernels is that of the last images' conv2d.cu 'convolutions*' \
   'first > 0' 'false'

@@ -131,7 +131,10 @@ void* allocate(std::size_t bytes) {
 }
 
 // Where an error has come up before, this would report it again.
-void release(void* block) { cudaFree(block); }
+void release(void* block) {
+  launch_updates();  // one that waits may need it
+  cudaFree(block);
+}
 
 // What is free when it is first asked for, before any tensor is there: others use the card, too, as do CUDA and cuBLAS
 // themselves.

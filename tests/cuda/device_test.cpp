@@ -59,6 +59,14 @@ TEST_CASE("cuda: memory that the GPU does not have is refused with a sentence") 
   CHECK(sum(Tensor::ones({100})).item() == 100);
 }
 
+TEST_CASE("cuda: memory that an update still needs is not given back before") {
+  memory::release_cached();
+  Tensor w = Tensor::ones({300}), none;
+  sgd(w, Tensor::ones({300}), none, {.lr = real(0.25)});  // the gradient is gone, the update waits
+  memory::release_cached();
+  CHECK(w.values() == Numbers(300, real(0.75)));
+}
+
 TEST_CASE("cuda: the name of the GPU and of cuBLAS") {
   CHECK(contains(cuda::describe(), "cuBLAS "));
   CHECK(!contains(cuda::describe(), "TF32"));

@@ -56,15 +56,29 @@ __device__ T warp_max(T x) {
   return x;
 }
 
-/// The mean of f(0) ... f(n-1), for all lanes: a first one, which the rounding of its sum leaves a little off, and the
-/// mean of the differences from it, which is what it lacks.
-template <class F>
+/// Calls f(c, k) for the columns c = lane + 32·k that a lane has of a row of n numbers. The loop is unrolled for rows
+/// of up to `held` numbers, if that is given: what an array has under k can then be in registers.
+template <int held = 0, class F>
+__device__ void for_columns(Index n, const F& f) {
+  if constexpr (held > 0) {
+#pragma unroll
+    for (int k = 0; k < held / warp_size; ++k)
+      if (const int c = static_cast<int>(threadIdx.x) + k * warp_size; c < n) f(Index{c}, k);
+  } else {
+    int k = 0;
+    for (Index c = threadIdx.x; c < n; c += warp_size) f(c, k++);
+  }
+}
+
+/// The mean of f(c, k) over the columns of a row of n numbers, for all lanes: a first one, which the rounding of its
+/// sum leaves a little off, and the mean of the differences from it, which is what it lacks.
+template <int held = 0, class F>
 __device__ real warp_mean(Index n, const F& f) {
   const real share = 1 / static_cast<real>(n);
   real first = 0, lacking = 0;
-  for (Index c = threadIdx.x; c < n; c += warp_size) first += f(c) * share;  // not of the sum, lest it overflow
+  for_columns<held>(n, [&](Index c, int k) { first += f(c, k) * share; });  // not of the sum, lest it overflow
   first = warp_sum(first);
-  for (Index c = threadIdx.x; c < n; c += warp_size) lacking += f(c) - first;
+  for_columns<held>(n, [&](Index c, int k) { lacking += f(c, k) - first; });
   return first + warp_sum(lacking) * share;
 }
 

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tensor/cuda/launch.h"
+#include "tensor/cuda/columns.h"
 
 namespace bobbin::cuda {
 
@@ -47,24 +47,19 @@ __global__ void sum_pieces_kernel(F f, const In* x, Out* y, Index rows, Index n)
   if (threadIdx.x == 0) y[p.number] = sum;
 }
 
-// x (outer, n, inner) -> y (outer, pieces, inner), where inner > 1. A block takes 32 neighbouring columns, which its
-// warps read side by side, and `column_piece` rows of them: warp w those from w on, eight apart.
-constexpr Index column_piece = 256;
+// x (outer, n, inner) -> y (outer, pieces, inner), where inner > 1. A block takes `column_piece` rows of a stripe of 32
+// columns, or, with count = 4, of 32 times four.
+constexpr Index column_piece = 128;
 
+template <int count>
 __global__ void sum_columns_kernel(const real* x, real* y, Index n, Index inner, Index pieces, Index stripes) {
-  SHARED(real[warps][warp_size + 1], sums);
   const Index number = blockIdx.x / stripes, outer = number / pieces;  // of the piece, among those of all `outer`
-  const Index column = blockIdx.x % stripes * warp_size + threadIdx.x;
-  const Index begin = number % pieces * column_piece, end = min(begin + column_piece, n);
-  real sum = 0;
-  if (column < inner)
-    for (Index i = begin + threadIdx.y; i < end; i += warps) sum += x[(outer * n + i) * inner + column];
-  sums[threadIdx.y][threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y == 0 && column < inner) {
-    for (int w = 1; w < warps; ++w) sum += sums[w][threadIdx.x];
-    y[number * inner + column] = sum;
-  }
+  const Index column = (blockIdx.x % stripes * warp_size + threadIdx.x) * count;
+  const Index begin = number % pieces * column_piece, end = column < inner ? min(begin + column_piece, n) : begin;
+  x += outer * n * inner + column;
+  const Neighbours<real, count> sum =
+      sum_over_rows(begin, end, [=](Index row) { return read<count>(x + row * inner); });
+  if (threadIdx.y == 0 && column < inner) write(y + number * inner + column, sum);
 }
 
 // A number and its column; before() says which of two argmax finds: the larger one, where NaN is larger than all, and
@@ -147,10 +142,12 @@ Range range_of(const F& f, const In* x, Index n) {
 
 void sum(const real* x, real* y, Index outer, Index n, Index inner) {
   if (inner == 1) return sum_rows(Itself{}, x, y, outer, n);
-  const Index stripes = (inner + warp_size - 1) / warp_size, pieces = (n + column_piece - 1) / column_piece;
+  const bool fours = inner % 4 == 0 && aligned(x) && aligned(y);
+  const Index stripe = fours ? 4 * warp_size : warp_size, stripes = (inner + stripe - 1) / stripe;
+  const Index pieces = (n + column_piece - 1) / column_piece;
   const auto partial = pieces > 1 ? scratch<real>(outer * pieces * inner) : nullptr;
-  launch("sum", sum_columns_kernel, blocks(outer * pieces * stripes, 1), block_of_warps, x,
-         pieces > 1 ? partial.get() : y, n, inner, pieces, stripes);
+  launch("sum", fours ? sum_columns_kernel<4> : sum_columns_kernel<1>, blocks(outer * pieces * stripes, 1),
+         block_of_warps, x, pieces > 1 ? partial.get() : y, n, inner, pieces, stripes);
   if (pieces > 1) sum(partial.get(), y, outer, pieces, inner);
 }
 

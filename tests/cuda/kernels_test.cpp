@@ -230,22 +230,25 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
 }
 
 TEST_CASE("cuda: sums") {
-  const std::array<Index, 3> shapes[] = {{1, 1, 1},    {1, 1003, 1}, {37, 65, 1}, {1, 40000, 1}, {2, 1025, 1},
-                                         {1, 31, 33},  {3, 33, 31},  {2, 7, 65},  {1, 600, 2},   {1, 257, 33},
-                                         {3, 600, 33}, {131, 2, 2},  {5, 1, 37},  {9, 1, 1}};
+  const std::array<Index, 3> shapes[] = {{1, 1, 1},     {1, 1003, 1},  {37, 65, 1},   {1, 40000, 1}, {2, 1025, 1},
+                                         {1, 31, 33},   {3, 33, 31},   {2, 7, 65},    {1, 600, 2},   {1, 257, 33},
+                                         {3, 600, 33},  {131, 2, 2},   {5, 1, 37},    {9, 1, 1},     {1, 5, 4},
+                                         {1, 128, 128}, {2, 129, 132}, {1, 300, 512}, {1, 16500, 4}};
   for (const auto& shape : shapes) {
     const Index outer = shape[0], n = shape[1], inner = shape[2];
     CAPTURE(outer);
     CAPTURE(n);
     CAPTURE(inner);
     Numbers x = random(outer * n * inner, 1), y(count(outer * inner));
-    OnDevice X(x, 1), Y(outer * inner, 1);
-    cpu::sum(x.data(), y.data(), outer, n, inner);
-    cuda::sum(X, Y, outer, n, inner);
-    check_same(Y.values(), y, 8 * epsilon, std::sqrt(static_cast<double>(n)));
-    const Numbers first = Y.values();
-    cuda::sum(X, Y, outer, n, inner);
-    CHECK(Y.values() == first);
+    for (const auto& [offset, offset_y] : offsets) {
+      OnDevice X(x, offset), Y(outer * inner, offset_y);
+      cpu::sum(x.data(), y.data(), outer, n, inner);
+      cuda::sum(X, Y, outer, n, inner);
+      check_same(Y.values(), y, 8 * epsilon, std::sqrt(static_cast<double>(n)));
+      const Numbers first = Y.values();
+      cuda::sum(X, Y, outer, n, inner);
+      CHECK(Y.values() == first);
+    }
   }
   // Very many equal numbers: a sum of floats one by one would be off by a percent.
   const Index many = 1 << 17;
@@ -330,33 +333,40 @@ TEST_CASE("cuda: softmax and its way back, with lengths") {
 }
 
 TEST_CASE("cuda: layer norm and its way back") {
-  for (const auto& shape : some_shapes) {
-    const Index rows = shape[0], cols = shape[1];
-    CAPTURE(rows);
-    CAPTURE(cols);
-    const Numbers x = random(rows * cols, 1, 0, 6), gamma = random(cols, 2), beta = random(cols, 3);
-    const Numbers dY = random(rows * cols, 4);
-    Numbers y(x.size()), mean(count(rows)), rstd(count(rows)), dX(x.size()), dgamma(count(cols)), dbeta(count(cols));
-    const real eps = real(1e-5);
-    OnDevice X(x, 1), G(gamma, 1), B(beta), DY(dY), Y(rows * cols), M(rows), R(rows), DX(rows * cols), DG(cols),
-        DB(cols);
-    cpu::layer_norm(x.data(), gamma.data(), beta.data(), eps, y.data(), mean.data(), rstd.data(), rows, cols);
-    cuda::layer_norm<real>(X, G, B, eps, Y, M, R, rows, cols);
-    check_each(M.values(), mean, 16 * epsilon);
-    check_each(R.values(), rstd, 16 * epsilon);
-    check_same(Y.values(), y, 64 * epsilon);
-    RoundedOnDevice rounded_Y(rows * cols, 1);
-    cuda::layer_norm<bfloat16>(X, G, B, eps, rounded_Y, M, R, rows, cols);
-    CHECK(bits(rounded_Y.values()) == bits(rounded(Y.values())));
-    OnDevice M2(mean), R2(rstd);
-    cpu::layer_norm_backward(x.data(), gamma.data(), mean.data(), rstd.data(), dY.data(), dX.data(), dgamma.data(),
-                             dbeta.data(), rows, cols);
-    cuda::layer_norm_backward(X, G, M2, R2, DY, DX, DG, DB, rows, cols);
-    // A column alone is its own mean and has no gradient: rstd times a difference of equal products, but for rounding.
-    check_same(DX.values(), dX, 64 * epsilon, 4 * *std::max_element(rstd.begin(), rstd.end()));
-    check_same(DG.values(), dgamma, 64 * epsilon);
-    check_same(DB.values(), dbeta, 64 * epsilon);
-  }
+  std::vector<std::array<Index, 2>> shapes(std::begin(some_shapes), std::end(some_shapes));
+  // Four columns at once, rows that fit into registers just so or not at all, and very many.
+  for (const auto& shape :
+       {std::array<Index, 2>{9, 8}, {200, 132}, {65, 512}, {3, 513}, {9, 1024}, {5, 1028}, {8300, 4}})
+    shapes.push_back(shape);
+  for (const auto& shape : shapes)
+    for (const Index offset : {0, 1}) {
+      const Index rows = shape[0], cols = shape[1];
+      CAPTURE(rows);
+      CAPTURE(cols);
+      const Numbers x = random(rows * cols, 1, 0, 6), gamma = random(cols, 2), beta = random(cols, 3);
+      const Numbers dY = random(rows * cols, 4);
+      Numbers y(x.size()), mean(count(rows)), rstd(count(rows)), dX(x.size()), dgamma(count(cols)), dbeta(count(cols));
+      const real eps = real(1e-5);
+      OnDevice X(x, offset), G(gamma, offset), B(beta), DY(dY), Y(rows * cols), M(rows), R(rows), DX(rows * cols),
+          DG(cols), DB(cols);
+      cpu::layer_norm(x.data(), gamma.data(), beta.data(), eps, y.data(), mean.data(), rstd.data(), rows, cols);
+      cuda::layer_norm<real>(X, G, B, eps, Y, M, R, rows, cols);
+      check_each(M.values(), mean, 16 * epsilon);
+      check_each(R.values(), rstd, 16 * epsilon);
+      check_same(Y.values(), y, 64 * epsilon);
+      RoundedOnDevice rounded_Y(rows * cols, 1);
+      cuda::layer_norm<bfloat16>(X, G, B, eps, rounded_Y, M, R, rows, cols);
+      CHECK(bits(rounded_Y.values()) == bits(rounded(Y.values())));
+      OnDevice M2(mean), R2(rstd);
+      cpu::layer_norm_backward(x.data(), gamma.data(), mean.data(), rstd.data(), dY.data(), dX.data(), dgamma.data(),
+                               dbeta.data(), rows, cols);
+      cuda::layer_norm_backward(X, G, M2, R2, DY, DX, DG, DB, rows, cols);
+      // A column alone is its own mean and has no gradient: rstd times a difference of equal products, but for
+      // rounding.
+      check_same(DX.values(), dX, 64 * epsilon, 4 * *std::max_element(rstd.begin(), rstd.end()));
+      check_same(DG.values(), dgamma, 64 * epsilon);
+      check_same(DB.values(), dbeta, 64 * epsilon);
+    }
 }
 
 TEST_CASE("cuda: layer norm of a constant row is 0, whatever its number and its width") {

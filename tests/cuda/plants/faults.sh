@@ -20,7 +20,7 @@ plant 'lanes read weights that others are still writing' attention.cu 'attention
       add_products<D>(sum, weights, values);' \
   '      add_products<D>(sum, weights, values);'
 
-plant 'a sum of columns does not wait for the other warps' reduce.cu sums \
+plant 'a sum of columns does not wait for the other warps' columns.h sums \
   '  sums[threadIdx.y][threadIdx.x] = sum;
   __syncthreads();
 ' '  sums[threadIdx.y][threadIdx.x] = sum;
@@ -41,9 +41,10 @@ plant 'a barrier that only some warps come to' attention.cu 'attention*' \
   '    if (rows.there(0)) __syncthreads();'
 
 plant 'threads return before a barrier' layer_norm.cu 'layer norm*' \
-  '  real dgamma_sum = 0, dbeta_sum = 0;' \
-  '  real dgamma_sum = 0, dbeta_sum = 0;
-  if (column >= cols) return;'
+  '  x += column;
+' '  if (column >= cols) return;
+  x += column;
+'
 
 plant 'a shuffle that only some lanes come to' reduce.cu 'sums,norm' \
   '  sum = warp_sum(sum);' \
@@ -99,12 +100,18 @@ plant 'a convolution takes the last piece of images for a whole one' conv2d.cu '
 plant 'a row of columns begins before the last one has ended' conv2d.cu 'convolutions*' \
   'row = (piece * places + 7) / 8 * 8;' 'row = piece * places / 8 * 8 + 1;'
 
-plant 'a row of shared memory is too short' reduce.cu sums \
-  'SHARED(real[warps][warp_size + 1], sums);' \
-  'SHARED(real[warps][warp_size - 1], sums);'
+plant 'a row of shared memory is too short' columns.h sums \
+  'SHARED(Sum[warps][warp_size], sums);' \
+  'SHARED(Sum[warps][warp_size - 1], sums);'
 
 plant 'four numbers are written at once, at any address' four.h 'moved*' \
   '  if (left >= 4 && aligned(y)) {' '  if (left >= 4) {'
+
+plant 'four columns are read at once, at any address' reduce.cu sums \
+  'inner % 4 == 0 && aligned(x) && aligned(y);' 'inner % 4 == 0;'
+
+plant 'a row is held that does not fit' layer_norm.cu 'layer norm and*' \
+  'cols <= many ? layer_norm_kernel' 'cols <= 2 * many ? layer_norm_kernel'
 
 # --- the wrong numbers ------------------------------------------------------------------------------------
 plant 'a broadcast takes the stride of the other operand' elementwise.cu 'binary*' \
@@ -193,7 +200,7 @@ plant 'four random words in the wrong order' dropout.cu 'GELU*' \
   'dropout(word[3 - j], at.derivative)'
 
 plant 'only the first rows have a gradient of beta' layer_norm.cu 'layer norm*' \
-  'sum(dbetas.get(), dbeta, 1, pieces, cols);' 'sum(dbetas.get(), dbeta, 1, 1, cols);'
+  'there ? pieces : 0' '!there ? 0 : column < cols ? pieces : 1'
 
 plant 'the velocity is not kept' update.cu 'a step of SGD' \
   '    update(step, n, w, rounded, dW, velocity);' \
@@ -230,7 +237,10 @@ plant 'a softmax without its largest number' softmax.cu 'softmax*' \
   '  const real largest = largest_of(x, len);' '  const real largest = 0;'
 
 plant 'the variance as a difference of large numbers' layer_norm.cu 'layer norm*' \
-  'return (x[c] - m) * (x[c] - m); });' 'return x[c] * x[c]; }) - m * m;'
+  '    const real difference = numbers(c, k) - m;
+    return difference * difference;
+  });' '    return numbers(c, k) * numbers(c, k);
+  }) - m * m;'
 
 plant 'bfloat16 is cut off, not rounded' products.cu 'rounding*' \
   'rounded.at[j] = to_bfloat16(four.at[j]);' \

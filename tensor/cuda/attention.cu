@@ -14,82 +14,42 @@
 // Then, with the weights handed round in shared memory, the lanes are columns of the head, and each sums up its own:
 // sum[r][c] is column 32·c + lane of the warp's row r.
 //
-// Operands are `real`, or rounded to bfloat16 (T). Either way all is computed in `real`, of numbers in shared memory
-// that are `real`. Of rounded operands the weights, too, are rounded before they are multiplied, as on the processor.
-#include <cmath>
-#include <limits>
-#include <type_traits>
+// Operands and all else are `real`. In bfloat16 and TF32 tensor cores compute the same: attention_mma.cu.
+#include "tensor/cuda/attention.h"
 
 #include "tensor/cuda/dropout.h"
-#include "tensor/cuda/launch.h"
 
 namespace bobbin::cuda {
 
 constexpr int tile = 32;           // rows of the other side in shared memory: one for each lane
 constexpr int own = tile / warps;  // rows of a warp
 
-// A factor of a product that is not kept in memory, as exact as it would be in an operand of type T.
-template <class T>
-__device__ real as_operand(real x) {
-  if constexpr (std::is_same_v<T, bfloat16>) return to_float(to_bfloat16(x));
-  return x;
-}
-
 // Rows of one head in shared memory: D is its size rounded up to whole warps, and the column more keeps lanes that read
 // the same column of different rows from waiting for the same bank of the memory.
 template <int D>
 using Tile = real[tile][D + 1];
 
-// What a block works on: one image and head, of which it owns 32 rows.
-struct Head {
-  Index query, key, row;  // where the head begins in Q and y (B, Tq, H·d), in K and V (B, Tk, H·d), in (B, H, Tq)
-  Index size, stride;     // d, and H·d: how far rows lie apart
-  Index queries, keys;
-  const int* lens;  // of the image's queries, or null
-
-  __device__ Head(const int* lens, const AttentionSizes& s) : size(s.head_size), stride(s.heads * s.head_size) {
-    const Index b = blockIdx.x / s.heads, h = blockIdx.x % s.heads;
-    query = (b * s.queries * s.heads + h) * size;
-    key = (b * s.keys * s.heads + h) * size;
-    row = blockIdx.x * s.queries;
-    queries = s.queries;
-    keys = s.keys;
-    this->lens = lens ? lens + b * s.queries : nullptr;
-  }
-
-  // How many keys query t sees.
-  __device__ Index len(Index t) const { return lens ? lens[t] : keys; }
-  // The score of t and u from the product Q·K. Without a key that it sees, a query gives all the same weight.
-  __device__ real score(real product, Index t, Index u) const {
-    constexpr real infinity = std::numeric_limits<real>::infinity();
-    if (u >= keys) return -infinity;
-    if (len(t) <= 0) return 0;
-    return u < len(t) ? product / std::sqrt(static_cast<real>(size)) : -infinity;
-  }
-  // The number of the weight of t and u among all (B, H, Tq, Tk).
-  __device__ Index weight(Index t, Index u) const { return (row + t) * keys + u; }
-};
-
 // The rows of this warp: of `count` that begin at `at` and lie apart as the head says. Those behind the last are
 // computed as if they were the last one, and are not stored.
 struct OwnRows {
-  Index first, count, begin[own];
+  int first, count;
+  Index begin[own];
 
-  __device__ OwnRows(Index at, Index count, const Head& head)
-      : first(Index{blockIdx.y} * tile + threadIdx.y * own), count(count) {
+  __device__ OwnRows(Index at, int count, const Head& head)
+      : first(blockIdx.y * tile + threadIdx.y * own), count(count) {
 #pragma unroll
     for (int r = 0; r < own; ++r) begin[r] = at + index(r) * head.stride;
   }
   __device__ bool there(int r) const { return first + r < count; }
-  __device__ Index index(int r) const { return min(first + r, count - 1); }
+  __device__ int index(int r) const { return min(first + r, count - 1); }
 };
 
 // Rows first ... first + 31 of a head, which begins at x; 0 behind the last row, and behind the last column.
-template <int D, class T>
-__device__ void load(Tile<D>& to, const T* x, Index first, Index rows, const Head& head) {
+template <int D>
+__device__ void load(Tile<D>& to, const real* x, int first, int rows, const Head& head) {
   for (int r = threadIdx.y; r < tile; r += warps)
     for (int c = threadIdx.x; c < D; c += warp_size)
-      to[r][c] = first + r < rows && c < head.size ? widen(x[(first + r) * head.stride + c]) : real{0};
+      to[r][c] = first + r < rows && c < head.size ? x[(first + r) * head.stride + c] : real{0};
 }
 
 // What a warp's rows and the lanes' rows make with one another: for each row that the block owns, a number for each
@@ -98,13 +58,14 @@ using Pairs = real[tile][tile];
 
 // pairs[r][this lane] = x_r·(the row of the tile that is this lane's), for the rows r of this warp, which begin at
 // first[r]. What a lane writes here it reads again itself.
-template <int D, class T>
-__device__ void multiply(Pairs& pairs, const T* x, const Index (&first)[own], const Tile<D>& rows, const Head& head) {
+template <int D>
+__device__ void multiply(Pairs& pairs, const real* x, const Index (&first)[own], const Tile<D>& rows,
+                         const Head& head) {
   real sums[own] = {};
   for (int c = 0; c < head.size; ++c) {
     const real y = rows[threadIdx.x][c];
 #pragma unroll
-    for (int r = 0; r < own; ++r) sums[r] += widen(x[first[r] + c]) * y;
+    for (int r = 0; r < own; ++r) sums[r] += x[first[r] + c] * y;
   }
 #pragma unroll
   for (int r = 0; r < own; ++r) pairs[threadIdx.y * own + r][threadIdx.x] = sums[r];
@@ -124,10 +85,10 @@ __device__ void add_products(real (&sum)[own][D / warp_size], const Pairs& facto
 
 // Writes scale·sum to a row that begins at y.
 template <int D>
-__device__ void store(const real (&sum)[D / warp_size], real scale, auto* y, const Head& head) {
+__device__ void store(const real (&sum)[D / warp_size], real scale, real* y, const Head& head) {
 #pragma unroll
   for (int c = 0; c < D / warp_size; ++c)
-    if (const int column = c * warp_size + threadIdx.x; column < head.size) bobbin::store(y[column], scale * sum[c]);
+    if (const int column = c * warp_size + threadIdx.x; column < head.size) y[column] = scale * sum[c];
 }
 
 // The softmax of a row while its scores go by: m and l of the derivation above.
@@ -159,17 +120,17 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
   Softmax softmax[own];
   real sum[own][D / warp_size] = {};
 
-  for (Index begin = 0; begin < head.keys; begin += tile) {
+  for (int begin = 0; begin < head.keys; begin += tile) {
     load<D>(keys, k + head.key, begin, head.keys, head);
     load<D>(values, v + head.key, begin, head.keys, head);
     __syncthreads();
     if (rows.there(0)) {  // a warp without a row only helps to load
-      const Index u = begin + threadIdx.x;
+      const int u = begin + threadIdx.x;
       multiply<D>(weights, q, rows.begin, keys, head);
 #pragma unroll
       for (int r = 0; r < own; ++r) {
         real& weight = weights[threadIdx.y * own + r][threadIdx.x];
-        weight = head.score(weight, rows.index(r), u);
+        weight = head.sight(rows.index(r)).score(weight * head.scale, u);
         const real kept = softmax[r].take(weight);
         for (real& x : sum[r]) x *= kept;
       }
@@ -192,83 +153,27 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
     }
 }
 
-// A weight can only be rounded when it is known, and so is its sum. So of rounded operands the block walks over the
-// keys twice: first for the sums, then for y.
-template <int D, class Y>
-__global__ void __launch_bounds__(warp_size* warps, 2)
-    attention_rounded_kernel(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens,
-                             formula::Dropout dropout, real* log_sum_exp, Y* y, AttentionSizes s) {
-  SHARED(real[tile][D + 1], keys);
-  SHARED(real[tile][D + 1], values);
-  SHARED(real[tile][tile], A);
-  const Head head(lens, s);
-  const OwnRows rows(head.query, head.queries, head);
-  Softmax softmax[own];
-  real sum[own][D / warp_size] = {};
-
-  for (Index begin = 0; begin < head.keys; begin += tile) {
-    load<D>(keys, k + head.key, begin, head.keys, head);
-    __syncthreads();
-    if (rows.there(0)) {  // a warp without a row only helps to load
-      multiply<D>(A, q, rows.begin, keys, head);
-#pragma unroll
-      for (int r = 0; r < own; ++r) {
-        real score = head.score(A[threadIdx.y * own + r][threadIdx.x], rows.index(r), begin + threadIdx.x);
-        softmax[r].take(score);
-      }
-    }
-    __syncthreads();
-  }
-#pragma unroll
-  for (int r = 0; r < own; ++r)
-    if (rows.there(r) && threadIdx.x == 0) log_sum_exp[head.row + rows.index(r)] = softmax[r].log_sum_exp();
-  __syncwarp();  // the others read them, too
-
-  for (Index begin = 0; begin < head.keys; begin += tile) {
-    load<D>(keys, k + head.key, begin, head.keys, head);
-    load<D>(values, v + head.key, begin, head.keys, head);
-    __syncthreads();
-    if (rows.there(0)) {
-      multiply<D>(A, q, rows.begin, keys, head);
-#pragma unroll 1
-      for (int r = 0; r < own; ++r) {
-        const Index t = rows.index(r), u = begin + threadIdx.x;
-        real& pair = A[threadIdx.y * own + r][threadIdx.x];
-        const real P = std::exp(head.score(pair, t, u) - log_sum_exp[head.row + t]);
-        pair = as_operand<bfloat16>(drop(dropout, head.weight(t, u), P));
-      }
-      __syncwarp();
-      add_products<D>(sum, A, values);
-    }
-    __syncthreads();
-  }
-#pragma unroll
-  for (int r = 0; r < own; ++r)
-    if (rows.there(r)) store<D>(sum[r], 1, y + rows.begin[r], head);
-}
-
 // In the forward pass this was S = Q·Kᵀ/√d, P = softmax(S), A = dropout(P), Y = A·V; so now
 //     dA = dY·Vᵀ,  dP = dropout(dA) with the same mask,  dV = Aᵀ·dY,
 //     dS = P ⊙ (dP - Σ P ⊙ dP),  dQ = dS·K/√d,  dK = dSᵀ·Q/√d.
 // The sum over the keys need not be formed from weights: Σ P ⊙ dP = Σ A ⊙ dA = dY·Y. The kernel for dQ leaves it, a
-// number for each query, to that for dK and dV. Of rounded operands Y was made of weights that were rounded, each by
-// 2^-9 of itself at most, and so it is their sum; the processor, which keeps all P, adds up P ⊙ dP. Hence dS, dQ and dK
-// are the processor's to a step of bfloat16 only, 2^-7 of the largest number; all else is to the rounding of sums.
+// number for each query, to that for dK and dV.
 //
 // P and dS of query t and key u. Only what the query sees has a gradient.
 struct WeightAndGradient {
   real P, dS;
 
-  __device__ WeightAndGradient(real product, real dP, real log_sum_exp, real sum_P_dP, Index t, Index u,
-                               const Head& head)
-      : P(std::exp(head.score(product, t, u) - log_sum_exp)),
-        dS(u < head.len(t) && u < head.keys ? P * (dP - sum_P_dP) : real{0}) {}
+  __device__ WeightAndGradient(real product, real dP, real log_sum_exp, real sum_P_dP, int t, int u, const Head& head) {
+    const Sight sight = head.sight(t);
+    P = std::exp(sight.score(product * head.scale, u) - log_sum_exp);
+    dS = u < sight.seen ? P * (dP - sum_P_dP) : real{0};
+  }
 };
 
-template <int D, class T>
+template <int D>
 __global__ void __launch_bounds__(warp_size* warps, 2)
-    attention_dq_kernel(const T* q, const T* k, const T* v, const int* lens, formula::Dropout dropout,
-                        const real* log_sum_exp, const real* y, const T* dY, real* dQ, real* sum_P_dP,
+    attention_dq_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
+                        const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* sum_P_dP,
                         AttentionSizes s) {
   SHARED(real[tile][D + 1], keys);
   SHARED(real[tile][D + 1], values);
@@ -279,28 +184,26 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
   real sum[own][D / warp_size] = {};
   for (int r = 0; r < own; ++r) {
     real products = 0;
-    for (int c = threadIdx.x; c < head.size; c += warp_size)
-      products += widen(dY[rows.begin[r] + c]) * y[rows.begin[r] + c];
+    for (int c = threadIdx.x; c < head.size; c += warp_size) products += dY[rows.begin[r] + c] * y[rows.begin[r] + c];
     products = warp_sum(products);
     if (threadIdx.x == 0 && rows.there(r)) sum_P_dP[head.row + rows.index(r)] = products;
   }
   __syncwarp();  // the others read them, too
 
-  for (Index begin = 0; begin < head.keys; begin += tile) {
+  for (int begin = 0; begin < head.keys; begin += tile) {
     load<D>(keys, k + head.key, begin, head.keys, head);
     load<D>(values, v + head.key, begin, head.keys, head);
     __syncthreads();
     if (rows.there(0)) {  // a warp without a row only helps to load
-      const Index u = begin + threadIdx.x;
+      const int u = begin + threadIdx.x;
       multiply<D>(dS, q, rows.begin, keys, head);
       multiply<D>(dA, dY, rows.begin, values, head);
 #pragma unroll 1
       for (int r = 0; r < own; ++r) {
-        const Index t = rows.index(r);
+        const int t = rows.index(r);
         real& pair = dS[threadIdx.y * own + r][threadIdx.x];
         const real dP = drop(dropout, head.weight(t, u), dA[threadIdx.y * own + r][threadIdx.x]);
-        const WeightAndGradient w(pair, dP, log_sum_exp[head.row + t], sum_P_dP[head.row + t], t, u, head);
-        pair = as_operand<T>(w.dS);
+        pair = WeightAndGradient(pair, dP, log_sum_exp[head.row + t], sum_P_dP[head.row + t], t, u, head).dS;
       }
       __syncwarp();
       add_products<D>(sum, dS, keys);
@@ -309,13 +212,13 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
   }
 #pragma unroll
   for (int r = 0; r < own; ++r)
-    if (rows.there(r)) store<D>(sum[r], 1 / std::sqrt(static_cast<real>(head.size)), dQ + rows.begin[r], head);
+    if (rows.there(r)) store<D>(sum[r], head.scale, dQ + rows.begin[r], head);
 }
 
-template <int D, class T>
+template <int D>
 __global__ void __launch_bounds__(warp_size* warps, 2)
-    attention_dkdv_kernel(const T* q, const T* k, const T* v, const int* lens, formula::Dropout dropout,
-                          const real* log_sum_exp, const real* sum_P_dP, const T* dY, real* dK, real* dV,
+    attention_dkdv_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
+                          const real* log_sum_exp, const real* sum_P_dP, const real* dY, real* dK, real* dV,
                           AttentionSizes s) {
   SHARED(real[tile][D + 1], queries);
   SHARED(real[tile][D + 1], dYs);
@@ -325,23 +228,24 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
   const OwnRows rows(head.key, head.keys, head);
   real sum_K[own][D / warp_size] = {}, sum_V[own][D / warp_size] = {};
 
-  for (Index begin = 0; begin < head.queries; begin += tile) {
+  for (int begin = 0; begin < head.queries; begin += tile) {
     load<D>(queries, q + head.query, begin, head.queries, head);
     load<D>(dYs, dY + head.query, begin, head.queries, head);
     __syncthreads();
     if (rows.there(0)) {  // a warp without a row only helps to load
-      const bool there = begin + threadIdx.x < head.queries;
-      const Index t = min(begin + threadIdx.x, head.queries - 1);
+      const int next = begin + threadIdx.x, t = min(next, head.queries - 1);
+      const bool there = next < head.queries;
       multiply<D>(A, k, rows.begin, queries, head);
       multiply<D>(dS, v, rows.begin, dYs, head);
 #pragma unroll 1
       for (int r = 0; r < own; ++r) {
-        const Index u = rows.index(r), weight = head.weight(t, u);
+        const int u = rows.index(r);
+        const Index weight = head.weight(t, u);
         real &product = A[threadIdx.y * own + r][threadIdx.x], &dA = dS[threadIdx.y * own + r][threadIdx.x];
         const WeightAndGradient w(product, drop(dropout, weight, dA), log_sum_exp[head.row + t], sum_P_dP[head.row + t],
                                   t, u, head);
-        product = there ? as_operand<T>(drop(dropout, weight, w.P)) : real{0};
-        dA = there ? as_operand<T>(w.dS) : real{0};
+        product = there ? drop(dropout, weight, w.P) : real{0};
+        dA = there ? w.dS : real{0};
       }
       __syncwarp();
       add_products<D>(sum_V, A, dYs);
@@ -352,29 +256,16 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
 #pragma unroll
   for (int r = 0; r < own; ++r)
     if (rows.there(r)) {
-      store<D>(sum_K[r], 1 / std::sqrt(static_cast<real>(head.size)), dK + rows.begin[r], head);
+      store<D>(sum_K[r], head.scale, dK + rows.begin[r], head);
       store<D>(sum_V[r], 1, dV + rows.begin[r], head);
     }
 }
 
 namespace {
 
-// Calls f with the number of columns, 32, 64 or 128, for which the kernel is made, as a constant.
-template <class F>
-void with_columns(Index head_size, const F& f) {
-  constexpr Index most = sizeof(real) == sizeof(float) ? 128 : 32;  // more does not fit into shared memory
-  check(head_size <= most, "attention", "on the GPU a head has at most ", most, " columns, got ", head_size);
-  if (head_size <= 32) return f(std::integral_constant<int, 32>{});
-  if constexpr (most == 128) {
-    if (head_size <= 64) return f(std::integral_constant<int, 64>{});
-    f(std::integral_constant<int, 128>{});
-  }
-}
+constexpr int most_columns = sizeof(real) == sizeof(float) ? 128 : 32;  // of more, tiles do not fit into shared memory
 
-dim3 attention_grid(Index rows, const AttentionSizes& s) {
-  check(rows <= 65535 * tile, "attention", "on the GPU there are at most ", 65535 * tile, " tokens, got ", rows);
-  return {blocks(s.batch * s.heads, 1), blocks(rows, tile)};
-}
+bool on_tensor_cores() { return sizeof(real) == sizeof(float) && ProductsIn::current() == Precision::tf32; }
 
 }  // namespace
 
@@ -384,55 +275,27 @@ bool attention_keeps_y() { return true; }
 
 void attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* log_sum_exp,
                real* y, const AttentionSizes& s) {
+  if (on_tensor_cores()) return attention_tf32(q, k, v, lens, p, draw, log_sum_exp, y, s);
   const auto device_lens = ints(lens, s.batch * s.queries);
-  with_columns(s.head_size, [&](auto columns) {
-    launch("attention", attention_kernel<columns>, attention_grid(s.queries, s), block_of_warps, q, k, v,
+  with_columns<most_columns>(s.head_size, [&](auto columns) {
+    launch("attention", attention_kernel<columns>, attention_grid(s.queries, tile, s), block_of_warps, q, k, v,
            device_lens.get(), formula::Dropout(p, draw), log_sum_exp, y, s);
   });
 }
 
-template <class Y>
-void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
-                       real* log_sum_exp, Y* y, const AttentionSizes& s) {
-  const auto device_lens = ints(lens, s.batch * s.queries);
-  with_columns(s.head_size, [&](auto columns) {
-    launch("attention_rounded", attention_rounded_kernel<columns, Y>, attention_grid(s.queries, s), block_of_warps, q,
-           k, v, device_lens.get(), formula::Dropout(p, draw), log_sum_exp, y, s);
-  });
-}
-template void attention_rounded(const bfloat16*, const bfloat16*, const bfloat16*, const int*, real, Draw, real*, real*,
-                                const AttentionSizes&);
-template void attention_rounded(const bfloat16*, const bfloat16*, const bfloat16*, const int*, real, Draw, real*,
-                                bfloat16*, const AttentionSizes&);
-
-namespace {
-
-template <class T>
-void backward(const T* q, const T* k, const T* v, const int* lens, real p, Draw draw, const real* log_sum_exp,
-              const real* y, const T* dY, real* dQ, real* dK, real* dV, const AttentionSizes& s) {
-  const auto device_lens = ints(lens, s.batch * s.queries);
-  const auto sum_P_dP = scratch<real>(s.batch * s.heads * s.queries);
-  const formula::Dropout dropout(p, draw);
-  with_columns(s.head_size, [&](auto columns) {
-    launch("attention_dq", attention_dq_kernel<columns, T>, attention_grid(s.queries, s), block_of_warps, q, k, v,
-           device_lens.get(), dropout, log_sum_exp, y, dY, dQ, sum_P_dP.get(), s);
-    launch("attention_dkdv", attention_dkdv_kernel<columns, T>, attention_grid(s.keys, s), block_of_warps, q, k, v,
-           device_lens.get(), dropout, log_sum_exp, sum_P_dP.get(), dY, dK, dV, s);
-  });
-}
-
-}  // namespace
-
 void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
                         const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* dK, real* dV,
                         const AttentionSizes& s) {
-  backward(q, k, v, lens, p, draw, log_sum_exp, y, dY, dQ, dK, dV, s);
-}
-
-void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
-                                Draw draw, const real* log_sum_exp, const real* y, const bfloat16* dY, real* dQ,
-                                real* dK, real* dV, const AttentionSizes& s) {
-  backward(q, k, v, lens, p, draw, log_sum_exp, y, dY, dQ, dK, dV, s);
+  if (on_tensor_cores()) return attention_tf32_backward(q, k, v, lens, p, draw, log_sum_exp, y, dY, dQ, dK, dV, s);
+  const auto device_lens = ints(lens, s.batch * s.queries);
+  const auto sum_P_dP = scratch<real>(s.batch * s.heads * s.queries);
+  const formula::Dropout dropout(p, draw);
+  with_columns<most_columns>(s.head_size, [&](auto columns) {
+    launch("attention_dq", attention_dq_kernel<columns>, attention_grid(s.queries, tile, s), block_of_warps, q, k, v,
+           device_lens.get(), dropout, log_sum_exp, y, dY, dQ, sum_P_dP.get(), s);
+    launch("attention_dkdv", attention_dkdv_kernel<columns>, attention_grid(s.keys, tile, s), block_of_warps, q, k, v,
+           device_lens.get(), dropout, log_sum_exp, sum_P_dP.get(), dY, dK, dV, s);
+  });
 }
 
 }  // namespace bobbin::cuda

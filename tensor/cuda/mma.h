@@ -47,4 +47,15 @@ inline __device__ std::uint32_t to_tf32(float x) {
   return y;
 }
 
+/// A word of two numbers rounded to bfloat16, the first in the lower half.
+inline __device__ std::uint32_t to_bfloat16s(float first, float second) {
+#ifdef __CUDA_ARCH__
+  std::uint32_t y;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(second), "f"(first));
+  return y;
+#else
+  return to_bfloat16(first).bits | std::uint32_t{to_bfloat16(second).bits} << 16;
+#endif
+}
+
 }  // namespace bobbin::cuda

@@ -1142,10 +1142,13 @@ struct AttentionCase {
 };
 
 void for_each_attention(const auto& body) {
-  const AttentionCase cases[] = {{{1, 1, 1, 1, 1}, false, 0},      {{2, 3, 5, 7, 4}, false, 0},
-                                 {{1, 2, 33, 31, 31}, false, 0.3}, {{2, 1, 37, 65, 33}, true, 0},
-                                 {{1, 1, 65, 33, 64}, true, 0.2},  {{3, 2, 1, 37, 8}, true, 0.5},
-                                 {{1, 1, 3, 40, 65}, false, 0}};
+  const AttentionCase cases[] = {
+      {{1, 1, 1, 1, 1}, false, 0},      {{2, 3, 5, 7, 4}, false, 0},      {{1, 2, 33, 31, 31}, false, 0.3},
+      {{2, 1, 37, 65, 33}, true, 0},    {{1, 1, 65, 33, 64}, true, 0.2},  {{3, 2, 1, 37, 8}, true, 0.5},
+      {{1, 1, 3, 40, 65}, false, 0},    {{2, 2, 15, 16, 16}, false, 0.1}, {{1, 1, 17, 15, 128}, true, 0.1},
+      {{1, 2, 16, 17, 64}, false, 0.1}, {{1, 1, 37, 37, 64}, false, 0.1}, {{1, 1, 64, 64, 24}, false, 0},
+      {{1, 1, 65, 66, 8}, true, 0.1},   {{1, 1, 3, 197, 64}, true, 0.3},  {{1, 1, 197, 3, 40}, false, 0.3},
+      {{1, 1, 34, 65, 128}, false, 0.1}};
   for (const AttentionCase& c : cases) {
     if (sizeof(real) == 8 && c.sizes.head_size > 32) continue;
     CAPTURE(c.sizes.queries);
@@ -1197,7 +1200,9 @@ void check_rounded(const Numbers& got, const Numbers& want) {
   double largest = 0;
   for (const real w : want) largest = std::max(largest, std::abs(double{w}));
   Index off = 0;
-  for (std::size_t i = 0; i < want.size(); ++i) off += !(std::abs(double{got[i]} - want[i]) <= 64 * epsilon * largest);
+  constexpr double in_float =
+      64 * std::numeric_limits<float>::epsilon();  // what tensor cores add up in, also for double
+  for (std::size_t i = 0; i < want.size(); ++i) off += !(std::abs(double{got[i]} - want[i]) <= in_float * largest);
   CAPTURE(want.size());
   CHECK(10 * off <= static_cast<Index>(want.size()));
 }
@@ -1207,6 +1212,7 @@ void check_rounded(const Numbers& got, const Numbers& want) {
 TEST_CASE("cuda: attention of rounded operands and its way back") {
   for_each_attention([](const AttentionCase& c) {
     const AttentionSizes& s = c.sizes;
+    const Index offset = s.queries % 2;  // 1: rows begin anywhere, and are not read 16 bytes at a time
     const auto q = rounded(c.queries(1)), k = rounded(c.keys(2)), v = rounded(c.keys(3)), dY = rounded(c.queries(4));
     const Index of_queries = static_cast<Index>(q.size()), of_keys = static_cast<Index>(k.size());
     const std::vector<int> lens = c.lens();
@@ -1218,11 +1224,12 @@ TEST_CASE("cuda: attention of rounded operands and its way back") {
     cpu::attention_rounded_backward(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), y.data(), dY.data(),
                                     dQ.data(), dK.data(), dV.data(), s);
 
-    RoundedOnDevice Q(q, 1), K(k), V(v, 1), DY(dY, 1);
-    OnDevice Y(of_queries, 1), DQ(of_queries), DK(of_keys, 1), DV(of_keys), kept(cuda::attention_keeps(s).size());
+    RoundedOnDevice Q(q, offset), K(k), V(v, offset), DY(dY, offset);
+    OnDevice Y(of_queries, offset), DQ(of_queries), DK(of_keys, offset), DV(of_keys);
+    OnDevice kept(cuda::attention_keeps(s).size());
     cuda::attention_rounded<real>(Q, K, V, l, drop, draw, kept, Y, s);
     check_rounded(Y.values(), y);
-    RoundedOnDevice rounded_Y(of_queries, 1);
+    RoundedOnDevice rounded_Y(of_queries, offset);
     cuda::attention_rounded<bfloat16>(Q, K, V, l, drop, draw, kept, rounded_Y, s);
     CHECK(bits(rounded_Y.values()) == bits(rounded(Y.values())));
 
@@ -1247,6 +1254,58 @@ TEST_CASE("cuda: attention of rounded operands and its way back") {
   });
 }
 
+namespace {
+
+// Each x as TF32 has it: ten bits behind the point, halves away from zero.
+Numbers in_tf32(const Numbers& x) {
+  Numbers y;
+  for (const real v : x)
+    y.push_back(math::detail::from_bits((math::detail::to_bits(static_cast<float>(v)) + 0x1000) & 0xffffe000));
+  return y;
+}
+
+}  // namespace
+
+// Of operands that are in TF32 as they are, only the weights and dS are rounded, each by 2^-11 of itself at most. Y is
+// the mean of V by these weights, and so off by that much of the largest V at most; but for a dropout that scales them.
+// Gradients are sums of numbers of both signs; the roundings of up to 197 hardly add up to more than twice that of one.
+TEST_CASE("cuda: attention in TF32 and its way back") {
+  const ProductsIn products(Precision::tf32);
+  for_each_attention([](const AttentionCase& c) {
+    const AttentionSizes& s = c.sizes;
+    const Index offset = s.queries % 2;  // 1: rows begin anywhere, and are not read 16 bytes at a time
+    const Numbers q = in_tf32(c.queries(1)), k = in_tf32(c.keys(2)), v = in_tf32(c.keys(3)), dY = in_tf32(c.queries(4));
+    const Index of_queries = static_cast<Index>(q.size()), of_keys = static_cast<Index>(k.size());
+    const std::vector<int> lens = c.lens();
+    const int* const l = c.with_lens ? lens.data() : nullptr;
+    const Draw draw{5, 6};
+    const real drop = static_cast<real>(c.p);
+    Numbers weights(count(cpu::attention_keeps(s).size())), y(q.size()), dQ(q.size()), dK(k.size()), dV(v.size());
+    cpu::attention(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), y.data(), s);
+    cpu::attention_backward(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), y.data(), dY.data(), dQ.data(),
+                            dK.data(), dV.data(), s);
+
+    OnDevice Q(q, offset), K(k), V(v, offset), DY(dY, offset), Y(of_queries, offset);
+    OnDevice DQ(of_queries), DK(of_keys, offset), DV(of_keys), kept(cuda::attention_keeps(s).size());
+    constexpr double tolerance = 0x1p-11;
+    cuda::attention(Q, K, V, l, drop, draw, kept, Y, s);
+    check_same(Y.values(), y, tolerance, 1 / (1 - c.p));
+    cuda::attention_backward(Q, K, V, l, drop, draw, kept, Y, DY, DQ, DK, DV, s);
+    check_same(DQ.values(), dQ, 2 * tolerance, 1);
+    check_same(DK.values(), dK, 2 * tolerance, 1);
+    check_same(DV.values(), dV, 2 * tolerance, 1);
+    const Numbers first = DK.values();
+    cuda::attention_backward(Q, K, V, l, drop, draw, kept, Y, DY, DQ, DK, DV, s);
+    CHECK(DK.values() == first);
+    if (sizeof(real) == sizeof(double)) return;  // which knows no TF32
+
+    // Numbers that are not in TF32 are rounded to it first.
+    OnDevice exact_Q(c.queries(1)), exact_K(c.keys(2)), exact_V(c.keys(3)), rounded_Y(of_queries);
+    cuda::attention(exact_Q, exact_K, exact_V, l, drop, draw, kept, rounded_Y, s);
+    CHECK(rounded_Y.values() == Y.values());
+  });
+}
+
 TEST_CASE("cuda: attention refuses heads that do not fit into shared memory") {
   const AttentionSizes s{1, 1, 1, 1, 129};
   OnDevice x(129), kept(1);
@@ -1255,16 +1314,19 @@ TEST_CASE("cuda: attention refuses heads that do not fit into shared memory") {
 
 TEST_CASE("cuda: attention of large scores, and of one that is not a number") {
   const AttentionSizes s{1, 1, 2, 40, 4};
-  Numbers q = random(8, 1, 50, 100), k = random(160, 2, -100, 100);
-  const Numbers v = random(160, 3);
-  for (const bool bad : {false, true}) {
-    if (bad) q[0] = not_a_number;
-    Numbers weights(80), y(8);
-    OnDevice Q(q), K(k), V(v), Y(8), kept(2);
-    cpu::attention(q.data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), s);
-    cuda::attention(Q, K, V, nullptr, 0, {}, kept, Y, s);
-    check_same(Y.values(), y, 1e-2);  // scores of ten thousand have rounding errors of a thousandth
-  }
+  const Numbers k = in_tf32(random(160, 2, -100, 100)), v = random(160, 3);
+  for (const Precision precision : {Precision::float32, Precision::tf32})
+    for (const bool bad : {false, true}) {
+      const ProductsIn products(precision);
+      Numbers q = in_tf32(random(8, 1, 50, 100));
+      if (bad) q[0] = not_a_number;
+      Numbers weights(80), y(8);
+      OnDevice Q(q), K(k), V(v), Y(8), kept(2);
+      cpu::attention(q.data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), s);
+      cuda::attention(Q, K, V, nullptr, 0, {}, kept, Y, s);
+      CHECK(std::isnan(y[0]) == bad);
+      check_same(Y.values(), y, 1e-2);  // scores of ten thousand have rounding errors of a thousandth
+    }
 }
 
 TEST_CASE("cuda: attention of rounded operands with large scores, and with one that is not a number") {
@@ -1285,18 +1347,24 @@ TEST_CASE("cuda: attention of rounded operands with large scores, and with one t
 
 TEST_CASE("cuda: attention of scores whose exponentials are no floats, and its way back") {
   const AttentionSizes s{1, 1, 3, 40, 4};
-  const Numbers q = random(12, 1, 10, 11), k = random(160, 2, 5, real(5.5));  // scores of a hundred and more
-  const Numbers v = random(160, 3), dY = random(12, 4);
+  const Numbers q = in_tf32(random(12, 1, 10, 11)), k = in_tf32(random(160, 2, 5, real(5.5)));  // of a hundred and more
+  const Numbers v = in_tf32(random(160, 3)), dY = in_tf32(random(12, 4));
   Numbers weights(120), y(12), dQ(12), dK(160), dV(160);
   OnDevice Q(q), K(k), V(v), DY(dY), Y(12), kept(3), DQ(12), DK(160), DV(160);
   cpu::attention(q.data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), s);
   cpu::attention_backward(q.data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), dY.data(), dQ.data(),
                           dK.data(), dV.data(), s);
-  cuda::attention(Q, K, V, nullptr, 0, {}, kept, Y, s);
-  cuda::attention_backward(Q, K, V, nullptr, 0, {}, kept, Y, DY, DQ, DK, DV, s);
-  const double tolerance = 1000 * epsilon;  // a rounding of a score of a hundred
-  check_same(Y.values(), y, tolerance);
-  check_same(DQ.values(), dQ, tolerance);
-  check_same(DK.values(), dK, tolerance);
-  check_same(DV.values(), dV, tolerance);
+  for (const Precision precision : {Precision::float32, Precision::tf32}) {
+    const ProductsIn products(precision);
+    cuda::attention(Q, K, V, nullptr, 0, {}, kept, Y, s);
+    cuda::attention_backward(Q, K, V, nullptr, 0, {}, kept, Y, DY, DQ, DK, DV, s);
+    // A rounding of a score of a hundred; or one of a weight, and of dS, which are 0 in sum, so that of dS·K little
+    // stays.
+    const bool tf32 = precision == Precision::tf32;
+    const double tolerance = tf32 ? 0x1p-11 : 1000 * epsilon, scale = tf32 ? 5 : 0;
+    check_same(Y.values(), y, tolerance);
+    check_same(DQ.values(), dQ, tolerance, scale);
+    check_same(DK.values(), dK, tolerance, scale);
+    check_same(DV.values(), dV, tolerance);
+  }
 }

@@ -26,15 +26,19 @@ plant 'a sum of columns does not wait for the other warps' columns.h sums \
 ' '  sums[threadIdx.y][threadIdx.x] = sum;
 '
 
-plant 'tiles of rounded keys are overwritten in the first walk' attention.cu 'attention of rounded*' \
-  '        softmax[r].take(score);
-      }
-    }
+plant 'tensor cores read a tile that others still overwrite' attention_mma.cu 'attention*' \
+  '  const auto load_keys = [&](int begin) {
+    load<Kind, D>(keys, k + head.key, begin, head.keys, head);
+    load<Kind, D>(values, v + head.key, begin, head.keys, head);
     __syncthreads();
-' '        softmax[r].take(score);
-      }
-    }
+' '  const auto load_keys = [&](int begin) {
+    load<Kind, D>(keys, k + head.key, begin, head.keys, head);
+    load<Kind, D>(values, v + head.key, begin, head.keys, head);
 '
+
+plant 'tiles are overwritten on the way back over the keys' attention_mma.cu 'attention*' \
+  '      __syncthreads();
+      load_keys(begin);' '      load_keys(begin);'
 
 plant 'a barrier that only some warps come to' attention.cu 'attention*' \
   '    __syncthreads();  // before the next tiles overwrite these' \
@@ -185,8 +189,44 @@ plant 'a pixel does not ask the last row of windows that see it' pool.cu '*pooli
 plant 'a lane counts the numbers that its piece has not' batch_norm.cu 'batch norm*' \
   'dbeta_sum += p.has(k) ? dy : real{0};' 'dbeta_sum += dy;'
 
-plant 'a query sees one key too many' attention.cu 'attention*' \
-  '    return u < len(t) ? product' '    return u <= len(t) ? product'
+plant 'a query sees one key too many' attention.h 'attention*' \
+  'return u < seen ? product' 'return u <= seen ? product'
+
+plant 'the rows of a fragment are exchanged' attention_mma.cu 'attention*' \
+  '{low[w + t], high[w + t], low[w + t + 4], high[w + t + 4]}' \
+  '{low[w + t], low[w + t + 4], high[w + t], high[w + t + 4]}'
+
+plant 'the wrong half of a word' attention_mma.cu 'attention of rounded*' \
+  'b[1][half] = first >> 16 | (second & 0xffff0000);' 'b[1][half] = (first & 0xffff) | (second & 0xffff0000);'
+
+plant 'weights in TF32 come in another order than values' attention_mma.cu 'attention in TF32*' \
+  'a[i] = to_tf32(c[product][i % 2 * 2 + i / 2]);' 'a[i] = to_tf32(c[product][i]);'
+
+plant 'the second 8 rows in TF32 are the first' attention_mma.cu 'attention in TF32*' \
+  'x.at[row + 8 * product + 2 * lane_in_row() + half]' 'x.at[row + 2 * lane_in_row() + half]'
+
+plant 'two lanes of a row do not hear of the other two' attention_mma.cu 'attention*' \
+  '  x = f(x, __shfl_xor_sync(0xffffffff, x, 1));
+  return f(x, __shfl_xor_sync(0xffffffff, x, 2));' '  return f(x, __shfl_xor_sync(0xffffffff, x, 1));'
+
+plant 'the last columns of unaligned rows are not 0' attention_mma.cu 'attention of rounded*' \
+  '(there > 1 ? std::uint32_t{x[1].bits} << 16 : 0u)' '(std::uint32_t{x[1].bits} << 16)'
+
+plant 'rows are read 16 bytes at a time, at any address' attention_mma.cu 'attention of rounded*' \
+  '  if (head.size % (4 * n) == 0 && Group<typename Kind::Number, 4 * n>::aligned(x)) {' \
+  '  if (head.size % (4 * n) == 0) {'
+
+plant 'four numbers are stored at once, beyond the last column' attention_mma.cu 'attention*' \
+  '    if (there >= n && aligned(at)) {
+      *' '    if (aligned(at)) {
+      *'
+
+plant 'the fifth block of random numbers is forgotten' attention_mma.cu 'attention*' \
+  '(t == r ? fifth << 16 : 0)' '(t == r ? fifth & 0 : 0)'
+
+plant 'dK and dV take the dropout of the next 16 keys' attention_mma.cu 'attention*' \
+  'kept_weights[head.kept(begin + i, first + of_warp)]' \
+  'kept_weights[head.kept(begin + i, min(first + of_warp + 16, head.keys - 1))]'
 
 plant 'the last queries give no gradient to the keys' attention.cu 'attention*' \
   'for (Index begin = 0; begin < head.queries; begin += tile)' \
@@ -246,11 +286,17 @@ plant 'bfloat16 is cut off, not rounded' products.cu 'rounding*' \
   'rounded.at[j] = to_bfloat16(four.at[j]);' \
   'rounded.at[j] = {static_cast<std::uint16_t>(math::detail::to_bits(static_cast<float>(four.at[j])) >> 16)};'
 
-plant 'weights of rounded operands are not rounded' attention.cu 'attention of rounded*' \
-  'pair = as_operand<bfloat16>(drop(dropout, head.weight(t, u), P));' 'pair = drop(dropout, head.weight(t, u), P);'
+plant 'weights of rounded operands are rounded twice' attention_mma.cu 'attention of rounded*' \
+  '          x = P * (kept[r] >> column & 1 ? keep : 0.0f);' \
+  '          x = to_float(to_bfloat16(P)) * (kept[r] >> column & 1 ? keep : 0.0f);'
 
-plant 'dS is rounded for dK, but not for dQ' attention.cu 'attention of rounded*' \
-  'pair = as_operand<T>(w.dS);' 'pair = w.dS;'
+plant 'the rounded weights do not belong to their sum' attention_mma.cu 'attention of rounded*' \
+  'return m + std::log(sum_of_row(largest == m ? total : total * std::exp(largest - m)));' \
+  'return m + std::log(sum_of_row(total));'
+
+plant 'TF32 is cut off, not rounded' attention_mma.cu 'attention in TF32*' \
+  'to.x[i] = to_tf32(static_cast<float>(from.x[i]));' \
+  'to.x[i] = math::detail::to_bits(static_cast<float>(from.x[i])) & 0xffffe000;'
 
 plant 'squares that single precision cannot hold' reduce.cu 'norm' \
   'return double{x} * x;' 'return x * x;'

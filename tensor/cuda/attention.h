@@ -1,0 +1,81 @@
+#pragma once
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "tensor/cuda/launch.h"
+
+/// What the kernels of attention.cu and of attention_mma.cu have in common.
+namespace bobbin::cuda {
+
+/// How many keys a query sees, and how many have a weight: the same but for a query that sees none, to which all count
+/// the same.
+struct Sight {
+  int seen = 0, weighed = 0;
+
+  /// The score of key u, of which the product is given.
+  template <class R>
+  __device__ R score(R product, int u) const {
+    return u < seen ? product : u < weighed ? R{0} : -std::numeric_limits<R>::infinity();
+  }
+};
+
+/// What a block works on: one image and head.
+struct Head {
+  Index query, key, row;  // where the head begins in Q and y (B, Tq, H·d), in K and V (B, Tk, H·d), in (B, H, Tq)
+  Index stride;           // H·d: how far rows lie apart
+  int size;               // d
+  int queries, keys;
+  real scale;       // 1/√d
+  const int* lens;  // of the image's queries, or null
+
+  __device__ Head(const int* lens, const AttentionSizes& s)
+      : stride(s.heads * s.head_size),
+        size(static_cast<int>(s.head_size)),
+        queries(static_cast<int>(s.queries)),
+        keys(static_cast<int>(s.keys)),
+        scale(1 / std::sqrt(static_cast<real>(s.head_size))) {
+    const Index b = blockIdx.x / s.heads, h = blockIdx.x % s.heads;
+    query = (b * s.queries * s.heads + h) * s.head_size;
+    key = (b * s.keys * s.heads + h) * s.head_size;
+    row = blockIdx.x * s.queries;
+    this->lens = lens ? lens + b * s.queries : nullptr;
+  }
+
+  /// What query t sees.
+  __device__ Sight sight(int t) const {
+    const int len = lens ? min(lens[t], keys) : keys;
+    return {max(len, 0), len > 0 ? len : keys};
+  }
+  /// The number of the weight of t and u among all (B, H, Tq, Tk).
+  __device__ Index weight(int t, int u) const { return (row + t) * keys + u; }
+  /// The number of the word with a bit for each weight of t and u ... u + 15, among all (B, H, Tq, ⌈Tk/16⌉).
+  __device__ Index kept(int t, int u) const { return (row + t) * ((keys + 15) / 16) + u / 16; }
+};
+
+/// Calls f with the number of columns, 32, 64 or 128, for which a kernel is made, as a constant. `most` says which of
+/// them there are.
+template <int most, class F>
+void with_columns(Index head_size, const F& f) {
+  check(head_size <= most, "attention", "on the GPU a head has at most ", most, " columns, got ", head_size);
+  if (head_size <= 32) return f(std::integral_constant<int, 32>{});
+  if constexpr (most >= 64)
+    if (head_size <= 64) return f(std::integral_constant<int, 64>{});
+  if constexpr (most >= 128) f(std::integral_constant<int, 128>{});
+}
+
+/// A block for each image and head, and for each `own` of the rows.
+inline dim3 attention_grid(Index rows, int own, const AttentionSizes& s) {
+  check(s.queries <= 65535 * 16 && s.keys <= 65535 * 16, "attention", "on the GPU there are at most ", 65535 * 16,
+        " tokens, got ", s.queries, " queries and ", s.keys, " keys");
+  return {blocks(s.batch * s.heads, 1), blocks(rows, own)};
+}
+
+/// attention() and attention_backward() of operands rounded to TF32, on tensor cores.
+void attention_tf32(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* log_sum_exp,
+                    real* y, const AttentionSizes& s);
+void attention_tf32_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
+                             const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* dK, real* dV,
+                             const AttentionSizes& s);
+
+}  // namespace bobbin::cuda

@@ -1,5 +1,6 @@
 #include "runtime.h"
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -10,9 +11,10 @@
 
 struct CUstream_st {};
 struct CUevent_st {
-  bool recorded = false, asked = false;
+  bool timed = false, recorded = false, asked = false;
   // How often the program had waited, and how many copies it had asked for, when the event was recorded.
   unsigned long waits = 0, copies = 0;
+  std::chrono::steady_clock::time_point at{};
 };
 
 namespace emulator {
@@ -121,6 +123,15 @@ void arrive() {
   std::vector<Arrival>& arrivals = runtime().arrivals;
   for (const Arrival& a : arrivals) std::memcpy(a.to, a.bytes.data(), a.bytes.size());
   arrivals.clear();
+}
+
+// All that was asked for before this event is done.
+void come(CUevent_st& event) {
+  if (event.recorded) {
+    make_copies(runtime().copies - event.copies);
+    arrive();
+  }
+  event.recorded = false;
 }
 
 // All that was asked for is done, as far as the program can tell.
@@ -316,11 +327,11 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return cudaSuccess;
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   const Call call("cudaEventCreateWithFlags");
   cudaError_t error{};
   if (refused(call, cudaErrorMemoryAllocation, error)) return error;
-  *event = new CUevent_st;
+  *event = new CUevent_st{.timed = (flags & cudaEventDisableTiming) == 0};
   return cudaSuccess;
 }
 
@@ -329,7 +340,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   cudaError_t error{};
   if (refused(call, cudaErrorInvalidResourceHandle, error)) return error;
   work_in(stream, call.name());
-  *event = {true, false, runtime().waits, runtime().copies};
+  *event = {event->timed, true, false, runtime().waits, runtime().copies, std::chrono::steady_clock::now()};
   return cudaSuccess;
 }
 
@@ -343,11 +354,25 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     event->asked = true;
     return result(cudaErrorNotReady);
   }
-  if (event->recorded) {
-    make_copies(r.copies - event->copies);
-    arrive();
-  }
-  event->recorded = false;
+  come(*event);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  const Call call("cudaEventSynchronize");
+  cudaError_t error{};
+  if (refused(call, cudaErrorLaunchFailure, error)) return error;
+  come(*event);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  const Call call("cudaEventElapsedTime");
+  cudaError_t error{};
+  if (refused(call, cudaErrorInvalidResourceHandle, error)) return error;
+  if (!begin->timed || !end->timed) return result(cudaErrorInvalidResourceHandle);
+  if (end->recorded) return result(cudaErrorNotReady);
+  *milliseconds = std::chrono::duration<float, std::milli>(end->at - begin->at).count();
   return cudaSuccess;
 }
 

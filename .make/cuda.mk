@@ -6,6 +6,8 @@
 #                     nvcc's code
 NVCC    := $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 CUDA_SRC = $(wildcard tensor/cuda/*.cu)
+# Kernels to read and to measure, in a program of their own and in the tests.
+LADDER   = $(wildcard tensor/cuda/ladder/*.cu) tensor/cuda/ladder/climb.cpp
 
 # --- Tests ----------------------------------------------------------------------------------------
 # Each kernel beside the processor's. The emulator has tests of its own, which run nowhere else.
@@ -54,16 +56,16 @@ emulated = $(patsubst %,$(B)/emulated/%.o,$(basename $(1)))
 either   = $(call emulated,$(filter tests/cuda/% $(NAMES_BACKEND),$(1))) \
            $(call object,float,$(filter-out tests/cuda/% $(NAMES_BACKEND),$(1)))
 
-EMULATED_TEST = $(CUDA_TEST) tests/cuda/step_test.cpp $(EMULATOR_TEST)
+EMULATED_TEST = $(CUDA_TEST) tests/cuda/step_test.cpp tests/cuda/ladder_test.cpp $(EMULATOR_TEST)
 FOR_EMULATOR  = $(EMULATED_TEST) $(EMULATOR_SRC) $(LIB_SRC) apps/common/products_of_step.cpp
 $(call emulated,$(call begun,$(EMULATED_TEST))): $(PRECOMPILED)
-$(B)/test_cuda: $(call either,$(FOR_EMULATOR)) $(call emulated,$(CUDA_SRC))
+$(B)/test_cuda: $(call either,$(FOR_EMULATOR)) $(call emulated,$(CUDA_SRC) $(LADDER))
 # The kernels and the tensors alone: quicker to build where everything is built for it, with a
 # sanitizer.
 $(B)/test_kernels: $(call either,$(KERNEL_TEST) $(EMULATOR_TEST) $(EMULATOR_SRC) \
                      $(filter tensor/%,$(LIB_SRC))) $(call emulated,$(CUDA_SRC))
 $(B)/test_cuda $(B)/test_kernels: LDFLAGS += -rdynamic
-$(B)/test_kernels:
+$(B)/test_kernels $(B)/ladder:
 	@echo "link $@"
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -91,7 +93,9 @@ ifneq ($(CUDA),)
   CPPFLAGS += -DBOBBIN_CUDA -I$(CUDA_HOME)/include
   LIBS     += -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcudart -lcublas -lcublasLt
 $(FLOAT): $(patsubst %.cu,$(B)/float/%.o,$(CUDA_SRC))
+programs: $(B)/ladder
 endif
+$(B)/ladder: $(patsubst %,$(B)/float/%.o,$(basename $(LADDER) tensor/cuda/ladder/main.cpp)) $(FLOAT)
 $(B)/float/%.o: %.cu $(B)/command
 	@echo "$< (nvcc)"; mkdir -p $(@D)
 	$(Q)$(NVCC) $(NVCC_FLAGS) $(GENCODE) -MMD -MP -c $< -o $@
@@ -135,6 +139,6 @@ $(foreach t,$(PTX_TARGETS),$(eval ptx-$(t): $(call ptx,$(t)) ; @:))
 check-cuda-plants: deps
 	@sh tests/cuda/plants/run.sh
 
--include $(patsubst %.o,%.d,$(call emulated,$(CUDA_SRC) $(FOR_EMULATOR)) \
-           $(patsubst %.cu,$(B)/float/%.o,$(CUDA_SRC))) \
+-include $(patsubst %.o,%.d,$(call emulated,$(CUDA_SRC) $(LADDER) $(FOR_EMULATOR)) \
+           $(patsubst %,$(B)/float/%.o,$(basename $(CUDA_SRC) $(LADDER)))) \
          $(foreach t,$(PTX_TARGETS),$(patsubst %.ptx,%.d,$(call ptx,$(t))))

@@ -4,6 +4,7 @@
 #   bits      two runs leave the same bits
 #   peers     d2l's model beside PyTorch, a few steps of each in turn; vit-b and resnet: ViT-B/16 and ResNet-18 likewise
 #   presets   d2l's ten epochs, whole programs, in each precision
+#   ladder    the ladders of tensor/cuda/ladder: a copy, a product and attention, by better and better kernels
 #   kernels   every kernel of a training step, under Nsight Compute
 # and by name alone: autotune, peers with torch.compile choosing kernels by measuring, which takes minutes.
 # The programs are those that pack.sh has packed, or else those of build/cuda. Results are in $OUT (/tmp/gpu_day):
@@ -12,7 +13,7 @@
 # Ends with 0 if nothing was found wrong, and with 1 otherwise.
 cd "$(dirname "$0")/../../.." || exit 1
 here=tests/cuda/gpu_day
-stages=${*:-tests bits peers presets kernels resnet vit-b}
+stages=${*:-tests bits ladder peers presets kernels resnet vit-b}
 most=${MOST_SECONDS:-535}  # of the whole day
 O=${OUT:-/tmp/gpu_day} L=$(mktemp -d)
 mkdir -p "$O" "$L/logs"
@@ -111,6 +112,13 @@ stage_bits() {
       fault "$precision: two runs of $steps steps differ, or one did not end"
     fi
   done
+}
+
+# --- The ladders --------------------------------------------------------------------------------------------
+stage_ladder() {
+  [ -n "$card" ] || { not_done 'ladder: no GPU'; return; }
+  within 40 $bin/ladder 2>&1 | put
+  [ "${PIPESTATUS[0]}" = 0 ] || fault 'a rung of the ladder is wrong, or it took too long'
 }
 
 # --- Beside PyTorch -----------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 # with .gpu/, and run gpu_day.sh. ARCHS: the GPUs that they are for (default: sm_90, the H100).
 cd "$(dirname "$0")/../../.."
 build=build/gpu_day data=${DATA:-/usr/share/datasets/fashion-mnist}
-programs="test_gpu bench train"
+programs="test_gpu bench train ladder"
 # The machine there may have another processor, and has no libraries for bfloat16 on it, WebP and TIFF.
 make -j"$(nproc)" $(printf "$build/%s " $programs) CUDA=1 B=$build CUDA_ARCHS="${ARCHS:-sm_90}" ARCH=x86-64-v3 \
   AUTO_DEPS=0 ONEDNN_LIBS= ONEDNN_CFLAGS= WEBP_LIBS= TIFF_LIBS=

@@ -69,6 +69,7 @@
 #include "nn/loss.h"
 #include "nn/models/any_model.h"
 #include "nn/models/attention_maps.h"
+#include "nn/models/convnet.h"
 #include "nn/models/lenet.h"
 #include "nn/models/mlp.h"
 #include "nn/models/resnet.h"

@@ -7,6 +7,7 @@
 
 #include "apps/common/command_line.h"
 #include "apps/common/model_flags.h"
+#include "apps/common/presets.h"
 #include "data/files/json.h"
 #include "data/files/read_file.h"
 #include "data/files/write_file.h"
@@ -24,57 +25,9 @@ namespace fs = std::filesystem;
 
 // --- Presets ----------------------------------------------------------------------------------------------
 
-// d2l.ai's numbers, exactly: those that a config has at first, and lr 0.1, batches of 128, 10 epochs.
-void d2l(Settings&) {}
-
-// A small model on images in their own size: shows learning in half a minute on two cores.
-void quick(Settings& s) {
-  s.model = ViTConfig{.img_size = 28,
-                      .patch_size = 7,
-                      .num_hiddens = 96,
-                      .mlp_num_hiddens = 192,
-                      .num_heads = 4,
-                      .emb_dropout = 0,
-                      .blk_dropout = 0};
-  s.optimizer = SGDOptions{.momentum = real(0.9)};
-  s.trainer.schedule.lr = 0.05;
-  s.trainer.epochs = 5;
-  s.trainer.batch_size = 64;
-}
-
-void lenet(Settings& s) { s.model = LeNetConfig(); }
-
-void mlp(Settings& s) {
-  s.model = MLPConfig();
-  s.trainer.batch_size = 256;
-}
-
-void resnet18(Settings& s) {
-  s.model = ResNetConfig<18>();
-  s.trainer.schedule.lr = 0.01;
-}
-
-void resnet34(Settings& s) {
-  s.model = ResNetConfig<34>();
-  s.trainer.schedule.lr = 0.01;
-}
-
-struct Preset {
-  const char *name, *help;
-  void (*apply)(Settings&);
-};
-constexpr Preset presets[] = {
-    {"d2l", "d2l.ai's ViT (accuracy .865, 55 minutes on two cores), or with --model its numbers for that", d2l},
-    {"quick", "a small ViT (.855, half a minute)", quick},
-    {"lenet", "d2l.ai's LeNet (.739, a minute)", lenet},
-    {"mlp", "d2l.ai's MLP (.852, 15 seconds)", mlp},
-    {"resnet18", "d2l.ai's ResNet-18 (.919, 45 minutes in bfloat16 with AMX)", resnet18},
-    {"resnet34", "the same with 34 layers", resnet34},
-};
-
 const std::string preset_help = [] {
   std::string help = "defaults of the other flags";
-  for (const Preset& p : presets) help += std::string(&p == presets ? ": " : "; ") + p.name + ", " + p.help;
+  for (const Preset& p : presets()) help += std::string(help.ends_with("flags") ? ": " : "; ") + p.name + ", " + p.help;
   return help;
 }();
 
@@ -82,8 +35,8 @@ Settings begin_with(const std::string& preset) {
   Settings s;
   s.preset = preset;
   s.trainer.schedule.lr = 0.1;
-  const auto known = std::find_if(std::begin(presets), std::end(presets), [&](auto& p) { return preset == p.name; });
-  if (known != std::end(presets))
+  const auto known = std::find_if(presets().begin(), presets().end(), [&](auto& p) { return preset == p.name; });
+  if (known != presets().end())
     known->apply(s);
   else  // a model without a preset begins with its config's own defaults
     s.model = AnyConfig::of(preset);
@@ -94,14 +47,14 @@ Settings begin_with(const std::string& preset) {
 
 // The first preset of a model, or of any if it is empty: d2l's numbers. A model that has none is its own.
 std::string preset_of(const std::string& model) {
-  for (const Preset& p : presets)
+  for (const Preset& p : presets())
     if (model.empty() || begin_with(p.name).model.name() == model) return p.name;
   return model;
 }
 
 std::vector<std::string> preset_names() {
   std::vector<std::string> names;
-  for (const Preset& p : presets) names.emplace_back(p.name);
+  for (const Preset& p : presets()) names.emplace_back(p.name);
   for (const std::string& model : AnyConfig::names())
     if (preset_of(model) == model && std::find(names.begin(), names.end(), model) == names.end())
       names.push_back(model);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/files/fields.h"
+#include "nn/models/convnet.h"
 #include "nn/models/lenet.h"
 #include "nn/models/mlp.h"
 #include "nn/models/resnet.h"
@@ -23,7 +24,7 @@
 namespace bobbin {
 
 /// All models, by their configs: to add one, write its file and name it here.
-using Configs = std::variant<ViTConfig, LeNetConfig, MLPConfig, ResNetConfig<18>, ResNetConfig<34>>;
+using Configs = std::variant<ViTConfig, LeNetConfig, MLPConfig, ResNetConfig<18>, ResNetConfig<34>, ConvNetConfig>;
 
 /// The config of any model.
 class AnyConfig {

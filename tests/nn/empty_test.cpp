@@ -82,6 +82,7 @@ TEST_CASE("an empty batch goes through every model, whose loss of it is NaN") {
   CHECK(std::isnan(binary_cross_entropy_with_logits(none, none).value().item()));
   check_model(MLPConfig{.img_size = 4, .num_hiddens = 5}, {0, 1, 4, 4});
   check_model(LeNetConfig{.img_size = 12}, {0, 1, 12, 12});
+  check_model(ConvNetConfig{.width = 2}, {0, 1, 28, 28});
   check_model(ResNetConfig<18>{.img_size = 32, .width = 8}, {0, 1, 32, 32});
   check_model(
       ViTConfig{

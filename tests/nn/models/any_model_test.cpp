@@ -74,6 +74,32 @@ TEST_CASE("MLP: d2l's, its names and its numbers") {
   CHECK(state_of(model).count_parameters() == 203530);
 }
 
+TEST_CASE("ConvNet: its names, its numbers, and that it is what its parts make") {
+  Rng rng(0);
+  ConvNet model({.width = 4, .num_channels = 3}, rng);
+  std::vector<std::string> names;
+  for (const auto& [name, parameter] : named_parameters(model)) names.push_back(name);
+  REQUIRE(names.size() == 20);
+  CHECK(names[0] == "blocks.0.conv1.weight");
+  CHECK(names[11] == "blocks.1.bn2.bias");
+  CHECK(names.back() == "head.bias");
+  // Convolutions 3-4-4-16-16-16-16, norms of their channels, 16-10.
+  CHECK(state_of(model).count_parameters() == 9 * (12 + 16 + 64 + 3 * 256) + 2 * (2 * 4 + 4 * 16) + 170);
+
+  const Tensor images = rng.normal({2, 3, 28, 27});
+  CHECK(fails([&] { model(images); }, {"[ConvNet]"}));
+  ConvNet wide({.img_size = {28, 27}, .width = 4, .num_channels = 3}, rng);
+  eval(wide);
+  Var X = images;
+  for (ConvBlock& b : wide.blocks) {
+    X = relu(b.bn1(max_pool2d(conv2d(X, b.conv1.weight, {}, {.padding = 1}), 2)));
+    X = relu(b.bn2(conv2d(X, b.conv2.weight, {}, {.padding = 1})));
+  }
+  CHECK(X.shape() == Shape{2, 16, 3, 3});
+  CHECK(wide(images).value().values() ==
+        linear(max(max(X, -1), -1), wide.head.weight, wide.head.bias).value().values());
+}
+
 TEST_CASE("LeNet: d2l's, its names, its numbers and how it begins") {
   Rng rng(0);
   LeNet model({}, rng);

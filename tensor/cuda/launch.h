@@ -63,7 +63,7 @@ __device__ void for_columns(Index n, const F& f) {
   if constexpr (held > 0) {
 #pragma unroll
     for (int k = 0; k < held / warp_size; ++k)
-      if (const int c = static_cast<int>(threadIdx.x) + k * warp_size; c < n) f(Index{c}, k);
+      if (const int c = static_cast<int>(threadIdx.x) + k * warp_size; c < static_cast<int>(n)) f(c, k);
   } else {
     int k = 0;
     for (Index c = threadIdx.x; c < n; c += warp_size) f(c, k++);

@@ -15,18 +15,20 @@ __global__ void dropout_kernel(F f, const real* x, Y* y, D* derivative, Index n,
   const Four<real> four = load4(x + i, n - i);
   const std::array<std::uint32_t, 4> word = words(dropout, i / 4);
   Four<Y> values;
-  Four<D> derivatives;
+  if (derivative) {
+    Four<D> derivatives;
 #pragma unroll
-  for (int j = 0; j < 4; ++j)
-    if (derivative) {
+    for (int j = 0; j < 4; ++j) {
       const auto at = f.with_derivative(four.at[j]);
       store(values.at[j], dropout(word[j], at.value));
       store(derivatives.at[j], dropout(word[j], at.derivative));
-    } else {
-      store(values.at[j], dropout(word[j], f(four.at[j])));
     }
+    store4(derivative + i, derivatives, n - i);
+  } else {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) store(values.at[j], dropout(word[j], f(four.at[j])));
+  }
   store4(y + i, values, n - i);
-  if (derivative) store4(derivative + i, derivatives, n - i);
 }
 
 template <class Y, class D, class F>

@@ -77,8 +77,10 @@ Tensor operator*(Tensor a, const Operand& b) {
   check(a.shape() == b.shape(), "mul", "the shapes ", a.shape(), " and ", b.shape(), " differ");
   Tensor y = in_place_of(a);
   if (y.empty()) return y;
-  const Timed timed("mul", elements(a, b, y));
-  backend::multiply_rounded(std::as_const(a).data(), b.rounded(), y.data(), a.size());
+  const Timed timed("mul", elements(a, b, y) + rounded_size * static_cast<double>(y.size()));
+  const real* const from = std::as_const(a).data();
+  const auto [exact, rounded] = y.data_and_rounded();
+  backend::multiply_rounded(from, b.rounded(), exact, rounded, a.size());
   return y;
 }
 Tensor operator/(Tensor a, Tensor b) { return binary(formula::Div{}, std::move(a), std::move(b)); }
@@ -169,7 +171,6 @@ Tensor relu_backward(const Tensor& x, Tensor dY) {
   check(x.shape() == dY.shape(), "relu_backward", "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");
   return binary(formula::ReluBackward{}, x, std::move(dY));
 }
-
 
 Tensor silu_backward(const Tensor& x, Tensor dY) {
   check(x.shape() == dY.shape(), "silu_backward", "x ", x.shape(), " and dY ", dY.shape(), " must have one shape");

@@ -128,8 +128,8 @@ template <class F>
 void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y);
 /// y = mask ? a : b, where the mask has y's shape, and 0 means no.
 void where(const Broadcast& walk, const real* mask, const real* a, const real* b, real* y);
-/// z = x ⊙ y, where y is rounded; z may be x.
-void multiply_rounded(const real* x, const bfloat16* y, real* z, Index n);
+/// z = x ⊙ y, where y is rounded; and z rounded, for the products that read it. z may be x.
+void multiply_rounded(const real* x, const bfloat16* y, real* z, bfloat16* rounded_z, Index n);
 
 // --- dropout -------------------------------------------------------------------------------------
 /// y = f(x) / (1-p) where the draw's word i is p·2^32 or more, else 0; and, unless null, derivative = f'(x) / (1-p)

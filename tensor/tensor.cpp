@@ -40,6 +40,13 @@ real* Tensor::data() {
   return result;
 }
 
+Tensor::Both Tensor::data_and_rounded() {
+  real* const exact = data();
+  const std::shared_ptr<bfloat16> made = memory::allocate_as<bfloat16>(numbers().size);
+  numbers().rounded.store(made);
+  return {exact, made.get() + offset_};
+}
+
 real* Tensor::exact() const {
   Numbers& all = numbers();
   std::shared_ptr<real> block = all.block.load();

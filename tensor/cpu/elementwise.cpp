@@ -118,10 +118,13 @@ void where(const Broadcast& walk, const real* mask, const real* a, const real* b
   for_each_run(walk, [=](Index at_a, Index at_b, Index at, Index n) { run(mask + at, a + at_a, b + at_b, y + at, n); });
 }
 
-void multiply_rounded(const real* x, const bfloat16* y, real* z, Index n) {
+void multiply_rounded(const real* x, const bfloat16* y, real* z, bfloat16* rounded_z, Index n) {
   parallel_for(n, grain, [=](Index begin, Index end) {
 #pragma omp simd
-    for (Index i = begin; i < end; ++i) z[i] = x[i] * to_float(y[i]);
+    for (Index i = begin; i < end; ++i) {
+      z[i] = x[i] * to_float(y[i]);
+      rounded_z[i] = to_bfloat16(z[i]);
+    }
   });
 }
 

@@ -223,8 +223,10 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
         Numbers products = widened(R.values());
         for (Index i = 0; i < n; ++i) products[count(i)] *= y[count(i)];
         OnDevice other(y), Z(n, offset);
-        cuda::multiply_rounded(other, R, Z, n);
+        RoundedOnDevice RZ(n, offset);
+        cuda::multiply_rounded(other, R, Z, RZ, n);
         check_each(Z.values(), products, 0);
+        check_each(widened(RZ.values()), widened(rounded(products)), 0);
       }
   });
 }

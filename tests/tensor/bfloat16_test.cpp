@@ -1,6 +1,7 @@
 // Rounding to bfloat16, and what a tensor remembers of it.
 #include "tensor/bfloat16.h"
 
+#include "tensor/storage.h"
 #include "tests/tensor/numbers.h"
 
 using namespace bobbin;
@@ -103,6 +104,27 @@ TEST_CASE("an optimizer's step rounds what was rounded before, in the same pass"
     CHECK(before.get()[0].bits != after.get()[0].bits);  // who holds the old ones keeps them
     adamw(other, dW, m, v, {0.1, 0.9, 0.999, 1e-8, 0.01, 1});
     CHECK(rounded_bits(other) == rounded_bits(other.clone()));
+  }
+}
+
+TEST_CASE("a product with a rounded operand comes with its rounded numbers, until it changes") {
+  const ProductsIn products_in(Precision::bfloat16);
+  Rng rng(3);
+  for (const Index part : {-1, 0, 1}) {  // of a tensor that nobody else holds, or all of it
+    Tensor x = rng.normal({2, 37});
+    if (part >= 0) x = x[part];
+    const Tensor other = rng.normal(x.shape());
+    const std::vector<real> xs = x.values(), others = Operand(other).tensor().values();
+    std::vector<real> want;
+    for (std::size_t i = 0; i < xs.size(); ++i) want.push_back(xs[i] * others[i]);
+    Tensor y = std::move(x) * Operand(other);
+    const memory::Stats before = memory::stats();
+    const std::vector<std::uint16_t> bits = rounded_bits(y);  // there already
+    CHECK(memory::stats().in_use == before.in_use);
+    CHECK(y.values() == want);
+    CHECK(bits == rounded_bits(Tensor(y.shape(), want)));
+    y.assign(other);
+    CHECK(rounded_bits(y) == rounded_bits(other));
   }
 }
 

@@ -290,6 +290,9 @@ plant 'weights of rounded operands are rounded twice' attention_mma.cu 'attentio
   '          x = P * (kept[r] >> column & 1 ? keep : 0.0f);' \
   '          x = to_float(to_bfloat16(P)) * (kept[r] >> column & 1 ? keep : 0.0f);'
 
+plant 'a product is rounded for those that follow as its operand was' elementwise.cu 'GELU*' \
+  'rounded.at[j] = to_bfloat16(four.at[j]);' 'rounded.at[j] = factors.at[j];'
+
 plant 'the rounded weights do not belong to their sum' attention_mma.cu 'attention of rounded*' \
   'return m + std::log(sum_of_row(largest == m ? total : total * std::exp(largest - m)));' \
   'return m + std::log(sum_of_row(total));'

@@ -91,7 +91,8 @@ __device__ void store(const real (&sum)[D / warp_size], real scale, real* y, con
     if (const int column = c * warp_size + threadIdx.x; column < head.size) y[column] = scale * sum[c];
 }
 
-// The softmax of a row while its scores go by: m and l of the derivation above.
+// The softmax of a row while its scores go by: m and l of the derivation above, l of this lane's scores alone until
+// all have come.
 struct Softmax {
   real largest = -std::numeric_limits<real>::infinity(), total = 0;
 
@@ -102,9 +103,11 @@ struct Softmax {
     const real kept = largest == next ? real{1} : std::exp(largest - next);
     score = score == -infinity ? real{0} : std::exp(score - next);
     largest = next;
-    total = total * kept + warp_sum(score);
+    total = total * kept + score;
     return kept;
   }
+  // No more scores come.
+  __device__ void finish() { total = warp_sum(total); }
   __device__ real log_sum_exp() const { return largest + std::log(total); }
 };
 
@@ -148,6 +151,7 @@ __global__ void __launch_bounds__(warp_size* warps, 2)
 #pragma unroll
   for (int r = 0; r < own; ++r)
     if (rows.there(r)) {
+      softmax[r].finish();
       store<D>(sum[r], 1 / softmax[r].total, y + rows.begin[r], head);
       if (threadIdx.x == 0) log_sum_exp[head.row + rows.index(r)] = softmax[r].log_sum_exp();
     }

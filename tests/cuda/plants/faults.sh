@@ -203,7 +203,7 @@ plant 'weights in TF32 come in another order than values' attention_mma.cu 'atte
   'a[i] = to_tf32(c[product][i % 2 * 2 + i / 2]);' 'a[i] = to_tf32(c[product][i]);'
 
 plant 'the second 8 rows in TF32 are the first' attention_mma.cu 'attention in TF32*' \
-  'x.at[row + 8 * product + 2 * lane_in_row() + half]' 'x.at[row + 2 * lane_in_row() + half]'
+  'x.at[row + 8 * product + 2 * lane_in_row() + half]' 'x.at[row + product / 2 + 2 * lane_in_row() + half]'
 
 plant 'two lanes of a row do not hear of the other two' attention_mma.cu 'attention*' \
   '  x = f(x, __shfl_xor_sync(0xffffffff, x, 1));

@@ -15,9 +15,9 @@
 namespace bobbin::cuda::ladder {
 namespace {
 
-// The arrays of a rung are taken in turn from three sets. With the sizes of main.cpp, more bytes than the L2 cache of
+// The arrays of a rung are taken in turn from four sets. With the sizes of main.cpp, more bytes than the L2 cache of
 // an H100 holds, 50 MB, go by before a set's turn comes again: so none finds its operands there.
-constexpr int sets = 3;
+constexpr int sets = 4;
 
 struct Event {
   cudaEvent_t event{};

@@ -69,7 +69,8 @@ constexpr std::pair<Index, Index> offsets[] = {{0, 0}, {1, 0}, {0, 1}, {3, 2}};
 TEST_CASE("cuda: functions of one number") {
   for_each(formula::Unary{}, [](const auto& f) {
     for (const Index n : some_sizes_in_fours)
-      for (const auto& [offset, offset_y] : offsets) {
+      for (const auto& pair : offsets) {
+        const Index offset = pair.first, offset_y = pair.second;
         CAPTURE(std::string(f.name));
         CAPTURE(n);
         CAPTURE(offset);
@@ -112,7 +113,8 @@ TEST_CASE("cuda: binary functions, broadcast") {
   for_each(formula::Binary{}, [&](const auto& f) {
     const double tolerance = std::string(f.name) == "pow" ? 8 * epsilon : 0;
     for (const Broadcast& walk : walks)
-      for (const auto& [offset, offset_y] : offsets) {
+      for (const auto& pair : offsets) {
+        const Index offset = pair.first, offset_y = pair.second;
         CAPTURE(std::string(f.name));
         CAPTURE(offset);
         CAPTURE(offset_y);
@@ -147,7 +149,8 @@ TEST_CASE("cuda: where, of operands that broadcast") {
        {Broadcast{1, {1003}, {1}, {1}}, Broadcast{1, {65}, {0}, {0}}, Broadcast{2, {31, 33}, {33, 1}, {0, 1}},
         Broadcast{3, {5, 7, 3}, {0, 1, 0}, {3, 0, 1}}, Broadcast{1, {1029}, {1}, {0}},
         Broadcast{2, {33, 32}, {0, 1}, {32, 1}}, Broadcast{2, {37, 12}, {1, 0}, {0, 1}}})
-    for (const auto& [offset, offset_y] : offsets) {
+    for (const auto& pair : offsets) {
+      const Index offset = pair.first, offset_y = pair.second;
       CAPTURE(walk.size[0]);
       CAPTURE(offset);
       CAPTURE(offset_y);
@@ -171,7 +174,8 @@ TEST_CASE("cuda: dropout keeps the same elements") {
         const Numbers x = random(n, 1, 1, 2);
         Numbers y(count(n));
         cpu::dropout<real, real>(formula::Identity{}, x.data(), y.data(), nullptr, n, p, draw);
-        for (const auto& [offset, offset_y] : offsets) {
+        for (const auto& pair : offsets) {
+          const Index offset = pair.first, offset_y = pair.second;
           OnDevice X(x, offset), Y(n, offset_y);
           cuda::dropout<real, real>(formula::Identity{}, X, Y, nullptr, n, p, draw);
           CHECK(Y.values() == y);
@@ -186,7 +190,9 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
     // Down to where their digits are right; those of the derivatives are down to 1/8 (tensor/math.h).
     const double floor = std::string(f.name) == "gelu_tanh" ? 0.125 : std::numeric_limits<real>::min();
     for (const Index n : some_sizes_in_fours)
-      for (const auto& [p, offset] : {std::pair<real, Index>{0, 0}, {0, 1}, {real(0.3), 0}, {real(0.3), 1}}) {
+      for (const auto& pair : {std::pair<real, Index>{0, 0}, {0, 1}, {real(0.3), 0}, {real(0.3), 1}}) {
+        const real p = pair.first;
+        const Index offset = pair.second;
         CAPTURE(std::string(f.name));
         CAPTURE(n);
         CAPTURE(p);
@@ -242,7 +248,8 @@ TEST_CASE("cuda: sums") {
     CAPTURE(n);
     CAPTURE(inner);
     Numbers x = random(outer * n * inner, 1), y(count(outer * inner));
-    for (const auto& [offset, offset_y] : offsets) {
+    for (const auto& pair : offsets) {
+      const Index offset = pair.first, offset_y = pair.second;
       OnDevice X(x, offset), Y(outer * inner, offset_y);
       cpu::sum(x.data(), y.data(), outer, n, inner);
       cuda::sum(X, Y, outer, n, inner);
@@ -1096,7 +1103,8 @@ TEST_CASE("cuda: rounding to bfloat16") {
   for (const bfloat16 v : N.values()) CHECK(std::isnan(to_float(v)));
 
   for (const Index n : some_sizes_in_fours)
-    for (const auto& [offset, offset_y] : offsets) {
+    for (const auto& pair : offsets) {
+      const Index offset = pair.first, offset_y = pair.second;
       CAPTURE(n);
       CAPTURE(offset);
       const Numbers numbers = random(n, 1);

@@ -44,7 +44,7 @@ struct Axis {
 
 inline Axis down(const Conv2dGeometry& g) {
   check(std::max(g.height * g.width, g.out_h() * g.out_w()) <= 0x7fffffff, "cuda", "images of ", g.height, " x ",
-        g.width, " pixels are more than a kernel can walk");
+        g.width, " pixels with padding ", g.padding_h, ", ", g.padding_w, " are more than a kernel can walk");
   return {g.height, g.out_h(), g.kernel_h, g.stride_h, g.padding_h, g.dilation_h};
 }
 inline Axis across(const Conv2dGeometry& g) {

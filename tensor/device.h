@@ -53,6 +53,11 @@ std::shared_ptr<real> to_device(std::shared_ptr<real> block, Index n);
 void to_host(const real* x, real* host, Index n);
 /// Waits until all that was begun is done.
 void wait();
+/// A moment after all that was begun before and ahead of all that is begun later: to the processor, now; to a GPU, when
+/// it gets there, and nobody waits for that.
+std::shared_ptr<void> moment();
+/// From one to a later one. Waits until that has come.
+double seconds_between(const std::shared_ptr<void>& begin, const std::shared_ptr<void>& end);
 /// A description of the hardware and libraries, for the first lines of a program: "OpenBLAS 0.3.21 (OpenMP), core type
 /// SkylakeX". With another build than the OpenMP one, which has threads of its own that fight with ours, it says so;
 /// and in bfloat16 by what such products are computed.
@@ -73,6 +78,8 @@ decltype(cpu::host_block) host_block;
 decltype(cpu::to_device) to_device;
 decltype(cpu::to_host) to_host;
 decltype(cpu::wait) wait;
+decltype(cpu::moment) moment;
+decltype(cpu::seconds_between) seconds_between;
 decltype(cpu::describe) describe;
 decltype(cpu::has) has;
 

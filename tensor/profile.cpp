@@ -1,6 +1,7 @@
 #include "tensor/profile.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <mutex>
 
@@ -16,6 +17,18 @@ std::mutex mutex;
 std::vector<Row> noted;
 Clock::time_point started, stopped;
 
+// Calls whose time is not asked for yet, since that waits for a GPU: each has its row.
+struct Span {
+  std::size_t row;
+  std::shared_ptr<void> begin, end;
+};
+std::vector<Span> spans;
+
+void ask_for_times() {
+  for (const Span& s : spans) noted[s.row].seconds += backend::seconds_between(s.begin, s.end);
+  spans.clear();
+}
+
 double seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
 
 }  // namespace
@@ -23,33 +36,38 @@ double seconds(Clock::duration d) { return std::chrono::duration<double>(d).coun
 void start() {
   const std::lock_guard lock(mutex);
   noted.clear();
+  spans.clear();
+  backend::wait();
   started = Clock::now();
   on = true;
 }
 
 void stop() {
   const std::lock_guard lock(mutex);
-  stopped = Clock::now();
   on = false;
+  backend::wait();
+  stopped = Clock::now();
 }
 
-void Timed::note() const {
-  try {
-    backend::wait();        // what a GPU was asked for
-  } catch (const Error&) {  // whoever reads the result will meet it again, where it can be thrown
-  }
-  const double spent = seconds(Clock::now() - begin_);
+void Timed::begin() { begin_ = backend::moment(); }
+
+void Timed::note() const try {
+  std::shared_ptr<void> end = backend::moment();
   const std::lock_guard lock(mutex);
   auto row = std::find_if(noted.begin(), noted.end(), [&](const Row& r) { return r.name == name_; });
   if (row == noted.end()) row = noted.insert(row, Row{.name = name_});
   ++row->calls;
-  row->seconds += spent;
   row->flops += flops_;
   row->bytes += elements_ * sizeof(real);
+  spans.push_back({static_cast<std::size_t>(row - noted.begin()), begin_, std::move(end)});
+  constexpr std::size_t most = 1024;  // so much may wait: a profile can last for hours
+  if (spans.size() == most) ask_for_times();
+} catch (const Error&) {  // whoever reads the result of a GPU's work will meet it again, where it can be thrown
 }
 
 std::vector<Row> rows() {
   const std::lock_guard lock(mutex);
+  ask_for_times();
   std::vector<Row> sorted = noted;
   std::sort(sorted.begin(), sorted.end(), [](const Row& a, const Row& b) { return a.seconds > b.seconds; });
   return sorted;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -55,6 +56,13 @@ std::shared_ptr<real> host_block(Index n) { return memory::allocate(n); }
 std::shared_ptr<real> to_device(std::shared_ptr<real> block, Index) { return block; }
 void to_host(const real* x, real* host, Index n) { std::copy_n(x, n, host); }
 void wait() {}
+
+using Clock = std::chrono::steady_clock;
+std::shared_ptr<void> moment() { return std::make_shared<Clock::time_point>(Clock::now()); }
+double seconds_between(const std::shared_ptr<void>& begin, const std::shared_ptr<void>& end) {
+  const auto at = [](const std::shared_ptr<void>& m) { return *static_cast<const Clock::time_point*>(m.get()); };
+  return std::chrono::duration<double>(at(end) - at(begin)).count();
+}
 
 std::string describe() {
   std::string name, version;  // the configuration begins with "OpenBLAS 0.3.21"

@@ -1,5 +1,7 @@
 #include "tensor/cuda/device.h"
 
+#include <vector>
+
 #include "tensor/text.h"
 
 namespace bobbin::cuda {
@@ -61,6 +63,28 @@ cublasHandle_t blas() {
 }
 
 void wait() { check_cuda(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }
+
+// Events are kept for the next, as they take longer to make than to record.
+std::shared_ptr<void> moment() {
+  static std::vector<cudaEvent_t>& idle = *new std::vector<cudaEvent_t>;
+  if (idle.empty()) {
+    cudaEvent_t event{};
+    check_cuda(cudaEventCreateWithFlags(&event, cudaEventDefault), "cudaEventCreateWithFlags");
+    idle.push_back(event);
+  }
+  check_cuda(cudaEventRecord(idle.back(), stream()), "cudaEventRecord");
+  const cudaEvent_t event = idle.back();
+  idle.pop_back();
+  return {event, [](cudaEvent_t past) { idle.push_back(past); }};
+}
+
+double seconds_between(const std::shared_ptr<void>& begin, const std::shared_ptr<void>& end) {
+  const auto event = [](const std::shared_ptr<void>& m) { return static_cast<cudaEvent_t>(m.get()); };
+  check_cuda(cudaEventSynchronize(event(end)), "cudaEventSynchronize");
+  float milliseconds = 0;
+  check_cuda(cudaEventElapsedTime(&milliseconds, event(begin), event(end)), "cudaEventElapsedTime");
+  return milliseconds / 1e3;
+}
 
 std::string describe() {
   const cudaDeviceProp& p = device().properties;

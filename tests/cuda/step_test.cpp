@@ -17,6 +17,7 @@
 #include "optim/training/step.h"
 #include "runtime.h"
 #include "tensor/backend.h"
+#include "tensor/profile.h"
 #include "tensor/storage.h"
 #include "tests/cuda/on_device.h"
 
@@ -159,6 +160,37 @@ TEST_CASE("cuda: where a convolution needs no columns it writes nothing but resu
     cuda::conv2d_backward_x(K, Y, X, s);
     CHECK(emulator::calls_of("cudaMalloc") == before);
   }
+}
+
+TEST_CASE("cuda: a profile does not wait for each function, and times each") {
+  TinyRun training;
+  training.step();
+  profile::start();
+  const unsigned long waits = emulator::calls_of("cudaStreamSynchronize");
+  for (int i = 0; i < 5; ++i) training.step();
+  CHECK(emulator::calls_of("cudaStreamSynchronize") - waits == 5);  // each reads its loss
+  profile::stop();
+  const std::vector<profile::Row> rows = profile::rows();
+  CHECK(rows.size() > 10);
+  double all = 0;
+  for (const profile::Row& row : rows) {
+    CAPTURE(row.name);
+    CHECK(row.calls % 5 == 0);
+    CHECK(row.seconds > 0);
+    all += row.seconds;
+  }
+  CHECK(all < 60);
+
+  // The end of a function that cannot be noted is left out.
+  const Tensor x = Tensor::ones({3});
+  profile::start();
+  {
+    const Plan plan("cudaEventRecord:2");
+    for (int i = 0; i < 5; ++i) sum(x);
+  }
+  profile::stop();
+  CHECK(profile::rows().at(0).calls == 4);
+  CHECK(std::isfinite(training.step()));
 }
 
 TEST_CASE("cuda: the products that bench runs alone are as few calls as there are heads, not images") {

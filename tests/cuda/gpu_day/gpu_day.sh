@@ -45,11 +45,17 @@ within() {
 
 # --- Where we are -------------------------------------------------------------------------------------------
 say machine
+python_libraries=${LD_LIBRARY_PATH-}  # PyTorch finds its own by itself
 card=$(nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.max.sm,power.limit --format=csv,noheader 2> /dev/null) || card=
 if [ -e .gpu/programs.tar.xz ]; then
   tar -C "$L" -xJf .gpu/programs.tar.xz
   bin=$L/bin
-  export LD_LIBRARY_PATH=$L/lib:$(find /usr/local/cuda/lib64/ -name 'libcublas.so.1[0-9]' -printf '%h' -quit 2> /dev/null):$LD_LIBRARY_PATH
+  LD_LIBRARY_PATH=$L/lib
+  for library in libcublas libcudart; do  # PyTorch's own only where CUDA's are not
+    folder=$(find /usr/local/cuda/lib64/ /usr/local/cuda/targets/ /opt/torch/ -name "$library.so.1[0-9]" -printf '%h' -quit 2> /dev/null)
+    LD_LIBRARY_PATH=$LD_LIBRARY_PATH${folder:+:$folder}
+  done
+  export LD_LIBRARY_PATH
 else
   bin=build/cuda
 fi
@@ -127,7 +133,8 @@ beside_pytorch() {  # SECONDS MODEL FLAG...
   shift 2
   python3 -c 'import torch' 2> /dev/null || { not_done 'python3 has no PyTorch'; return; }
   [ -n "$card" ] || small=(--eager --precision float32 bfloat16 --batch-size 1 --rounds 1 --steps 1)
-  within "$seconds" python3 $here/peers.py --bench $bin/bench --model "$model" "$@" "${small[@]}" \
+  within "$seconds" env LD_LIBRARY_PATH="$python_libraries" python3 $here/peers.py \
+    --bench "env LD_LIBRARY_PATH=${LD_LIBRARY_PATH-} $bin/bench" --model "$model" "$@" "${small[@]}" \
     2> "$logs/peers-$model.log" | put
   [ "${PIPESTATUS[0]}" = 0 ] || not_done "all of it in $seconds seconds: $(grep -a . "$logs/peers-$model.log" | tail -n 1)"
 }

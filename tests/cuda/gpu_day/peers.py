@@ -76,7 +76,8 @@ def peer(name, variant, batch_size):
     variant = variant.split(',')
     gpu = torch.cuda.is_available()
     device = 'cuda' if gpu else 'cpu'
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = 'float32' not in variant
+    torch.backends.cudnn.allow_tf32 = 'float32' not in variant
+    torch.set_float32_matmul_precision('highest' if 'float32' in variant else 'high')
     torch.backends.cudnn.benchmark = True
     torch.manual_seed(0)
     model, shape = make_model(name, variant)

@@ -151,7 +151,7 @@ stage_presets() {
     echo "$precision" | put
     { time within 60 $bin/train --preset d2l "${data[@]}" --precision $precision --output-dir "$L/d2l-$precision" 2>&1; } \
       > "$logs/d2l-$precision.log" 2>&1
-    sed -n '/^epoch/,$p' "$logs/d2l-$precision.log" | put
+    sed -n '/^train: /p; /^epoch/,$p' "$logs/d2l-$precision.log" | put
     cp "$L/d2l-$precision/metrics.csv" "$O/d2l-$precision.csv" || fault "d2l in $precision left no metrics.csv"
     cp "$L/d2l-$precision/losses.csv" "$logs/d2l-$precision-losses.csv"
   done

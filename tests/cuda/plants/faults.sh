@@ -229,8 +229,11 @@ plant 'dK and dV take the dropout of the next 16 keys' attention_mma.cu 'attenti
   'kept_weights[head.kept(begin + i, min(first + of_warp + 16, head.keys - 1))]'
 
 plant 'the last queries give no gradient to the keys' attention.cu 'attention*' \
-  'for (Index begin = 0; begin < head.queries; begin += tile)' \
-  'for (Index begin = 0; begin + tile <= head.queries; begin += tile)'
+  'for (int begin = 0; begin < head.queries; begin += tile)' \
+  'for (int begin = 0; begin + tile <= head.queries; begin += tile)'
+
+plant 'the last 16 queries give no gradient to the keys' attention_mma.cu 'attention*' \
+  'at < Rows::rows && begin + at < head.queries; at += 16)' 'at < Rows::rows && begin + at + 16 <= head.queries; at += 16)'
 
 plant 'the way back drops other weights' attention.cu 'attention*' \
   'weight = head.weight(t, u);' 'weight = head.weight(u, t);'

@@ -69,13 +69,13 @@ $(B)/test_kernels $(B)/ladder:
 	@echo "link $@"
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-EMULATED = -DBOBBIN_CUDA -Itests/cuda/emulator
+EMULATED = -DBOBBIN_CUDA -Itests/cuda/emulator -Wno-unknown-pragmas
 $(B)/emulated/%.o: %.cpp $(B)/command
 	@echo "$< (emulated)"; mkdir -p $(@D)
 	$(Q)$(COMPILE) $(COMPILED) $(EMULATED) -MMD -MP -c $< -o $@
 $(B)/emulated/%.o: %.cu $(B)/command
 	@echo "$< (emulated)"; mkdir -p $(@D)
-	$(Q)$(COMPILE) $(EMULATED) -Wno-unknown-pragmas -x c++ -MMD -MP -c $< -o $@
+	$(Q)$(COMPILE) $(EMULATED) -x c++ -MMD -MP -c $< -o $@
 
 # --- By nvcc --------------------------------------------------------------------------------------
 # For every GPU from Ampere on that this nvcc knows, and as PTX for those to come. A kernel whose

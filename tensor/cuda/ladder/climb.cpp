@@ -34,10 +34,10 @@ double microseconds(const std::function<void(int)>& run, int repetitions) {
   std::vector<Event> events(static_cast<std::size_t>(repetitions) + 1);
   events[0].record();
   for (int i = 0; i < repetitions; ++i) run(i % sets), events[static_cast<std::size_t>(i) + 1].record();
+  wait();
   std::vector<double> times;
   for (std::size_t i = 0; i + 1 < events.size(); ++i) {
     float milliseconds = 0;
-    check_cuda(cudaEventSynchronize(events[i + 1].event), "cudaEventSynchronize");
     check_cuda(cudaEventElapsedTime(&milliseconds, events[i].event, events[i + 1].event), "cudaEventElapsedTime");
     times.push_back(1e3 * milliseconds);
   }

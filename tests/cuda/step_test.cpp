@@ -203,9 +203,9 @@ TEST_CASE("cuda: the products that bench runs alone are as few calls as there ar
                          .whole_last_block = true};
   const auto calls = [&](Index batch) {
     const ProductsOfStep products(config, batch);
-    const unsigned long before = emulator::calls_of("cublasSgemmStridedBatched");
+    const unsigned long before = emulator::calls_of("cublasGemmStridedBatchedEx");
     products.run();
-    return emulator::calls_of("cublasSgemmStridedBatched") - before;
+    return emulator::calls_of("cublasGemmStridedBatchedEx") - before;
   };
   const auto of_attention = static_cast<unsigned long>(6 * config.num_heads * config.num_blks);
   CHECK(calls(7) >= of_attention);

@@ -371,7 +371,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEve
   cudaError_t error{};
   if (refused(call, cudaErrorInvalidResourceHandle, error)) return error;
   if (!begin->timed || !end->timed) return result(cudaErrorInvalidResourceHandle);
-  if (end->recorded) return result(cudaErrorNotReady);
+  if (end->recorded && runtime().waits == end->waits) return result(cudaErrorNotReady);
   *milliseconds = std::chrono::duration<float, std::milli>(end->at - begin->at).count();
   return cudaSuccess;
 }

@@ -8,268 +8,385 @@
 // and at the end y = o / l. Of all weights the logarithm of Σ exp(s), m + log l, is kept: exp(s - that) is the weight
 // again.
 //
-// All three kernels here have one form. A block of eight warps owns 32 rows of one image and head, each warp four of
-// them (queries in the forward pass and for dQ, keys for dK and dV), and walks over the other side, 32 rows at a time,
-// which lie in shared memory. A warp's lanes are first those 32 rows: each computes a score with the warp's own rows.
-// Then, with the weights handed round in shared memory, the lanes are columns of the head, and each sums up its own:
-// sum[r][c] is column 32·c + lane of the warp's row r.
+// All three kernels here have one form, for which ladder/attention.cu has the first sketch. A block owns rows of one
+// image and head (queries in the forward pass and for dQ, keys for dK and dV) and walks over the rows of the other
+// side, a tile of which lies in shared memory. An own row, and what is summed up for it, is in the registers of a few
+// neighbouring lanes; they add up their parts of a score by shuffles. The lanes of a warp read the
+// same row of the tile at the same time. Such a read takes as long for one address as for 32, so a lane uses it for two
+// own rows.
 //
 // Operands and all else are `real`. In bfloat16 and TF32 tensor cores compute the same: attention_mma.cu.
 #include "tensor/cuda/attention.h"
 
 #include "tensor/cuda/dropout.h"
+#include "tensor/cuda/four.h"
 
 namespace bobbin::cuda {
 
-constexpr int tile = 32;           // rows of the other side in shared memory: one for each lane
-constexpr int own = tile / warps;  // rows of a warp
+constexpr int own = 2;  // rows of a lane
 
-// Rows of one head in shared memory: D is its size rounded up to whole warps, and the column more keeps lanes that read
-// the same column of different rows from waiting for the same bank of the memory.
-template <int D>
-using Tile = real[tile][D + 1];
+// A lane's part of a row of D columns, so many bytes; it is 0 behind the last column. `lanes` neighbours have a row:
+// the first has the numbers 0 ... 3, 4·lanes ... 4·lanes + 3, and so on, so that they read neighbouring fours together.
+template <int D, int bytes>
+struct LanePart {
+  static constexpr int fours = bytes / sizeof(Four<real>), lanes = D / (4 * fours);
+  static constexpr int rows_of_warp = warp_size / lanes * own, most_warps = 256 / bytes;  // of a block
+  Four<real> at[fours] = {};
 
-// The rows of this warp: of `count` that begin at `at` and lie apart as the head says. Those behind the last are
-// computed as if they were the last one, and are not stored.
-struct OwnRows {
-  int first, count;
-  Index begin[own];
+  static __device__ int four(int i) { return static_cast<int>(threadIdx.x) % lanes + lanes * i; }
 
-  __device__ OwnRows(Index at, int count, const Head& head)
-      : first(blockIdx.y * tile + threadIdx.y * own), count(count) {
+  // Of a row of the head, or of a tile.
+  static __device__ LanePart of(const real* row, const Head& head) {
+    LanePart part;
 #pragma unroll
-    for (int r = 0; r < own; ++r) begin[r] = at + index(r) * head.stride;
+    for (int i = 0; i < fours; ++i) part.at[i] = load4(row + 4 * four(i), head.size - 4 * four(i));
+    return part;
   }
+  static __device__ LanePart of(const Four<real> (&row)[D / 4]) {
+    LanePart part;
+#pragma unroll
+    for (int i = 0; i < fours; ++i) part.at[i] = row[four(i)];
+    return part;
+  }
+  __device__ void store(real scale, real* row, const Head& head) const {
+#pragma unroll
+    for (int i = 0; i < fours; ++i) {
+      Four<real> scaled = at[i];
+      for (real& x : scaled.at) x *= scale;
+      store4(row + 4 * four(i), scaled, head.size - 4 * four(i));
+    }
+  }
+
+  // What this part gives to the product of two rows.
+  __device__ real times(const LanePart& other) const {
+    real sum = 0;
+#pragma unroll
+    for (int i = 0; i < fours; ++i)
+#pragma unroll
+      for (int j = 0; j < 4; ++j) sum += at[i].at[j] * other.at[i].at[j];
+    return sum;
+  }
+  __device__ void add(real factor, const LanePart& other) {
+#pragma unroll
+    for (int i = 0; i < fours; ++i)
+#pragma unroll
+      for (int j = 0; j < 4; ++j) at[i].at[j] += factor * other.at[i].at[j];
+  }
+  __device__ void scale(real factor) {
+#pragma unroll
+    for (Four<real>& four : at)
+#pragma unroll
+      for (real& x : four.at) x *= factor;
+  }
+};
+
+// More bytes mean fewer instructions for a row, but more registers, of which the way back needs more.
+template <int D>
+using ForwardPart = LanePart<D, 64>;
+template <int D>
+using BackwardPart = LanePart<D, 32>;
+
+// The sum, or f in place of it, of what the lanes of a row have, for each of them.
+template <class Part, class T, class F>
+__device__ T of_lanes(T x, const F& f) {
+#pragma unroll
+  for (int distance = 1; distance < Part::lanes; distance *= 2) x = f(x, __shfl_xor_sync(0xffffffff, x, distance));
+  return x;
+}
+template <class Part>
+__device__ real sum_of_lanes(real x) {
+  return of_lanes<Part>(x, [](real a, real b) { return a + b; });
+}
+
+// This lane's rows, of `count`. Those behind the last are computed as if they were the last one, and are not stored.
+template <class Part>
+struct OwnRows {
+  int of_warp, first, count;
+
+  __device__ explicit OwnRows(int count)
+      : of_warp(static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y) * Part::rows_of_warp),
+        first(of_warp + static_cast<int>(threadIdx.x) / Part::lanes * own),
+        count(count) {}
+  __device__ bool warp_has_one() const { return of_warp < count; }  // one that has none only helps to load
   __device__ bool there(int r) const { return first + r < count; }
   __device__ int index(int r) const { return min(first + r, count - 1); }
 };
 
-// Rows first ... first + 31 of a head, which begins at x; 0 behind the last row, and behind the last column.
+// Rows of one head in shared memory, 16 KB of them.
+template <int D>
+constexpr int tile = 16384 / (D * sizeof(real));
+template <int D>
+using Tile = Four<real>[tile<D>][D / 4];
+
+// Rows first ... of a head, which begins at x; 0 behind the last column, and up to a multiple of four rows behind the
+// last one. A thread reads four fours before it waits for the first.
 template <int D>
 __device__ void load(Tile<D>& to, const real* x, int first, int rows, const Head& head) {
-  for (int r = threadIdx.y; r < tile; r += warps)
-    for (int c = threadIdx.x; c < D; c += warp_size)
-      to[r][c] = first + r < rows && c < head.size ? x[(first + r) * head.stride + c] : real{0};
-}
-
-// What a warp's rows and the lanes' rows make with one another: for each row that the block owns, a number for each
-// lane.
-using Pairs = real[tile][tile];
-
-// pairs[r][this lane] = x_r·(the row of the tile that is this lane's), for the rows r of this warp, which begin at
-// first[r]. What a lane writes here it reads again itself.
-template <int D>
-__device__ void multiply(Pairs& pairs, const real* x, const Index (&first)[own], const Tile<D>& rows,
-                         const Head& head) {
-  real sums[own] = {};
-  for (int c = 0; c < head.size; ++c) {
-    const real y = rows[threadIdx.x][c];
+  constexpr int fours = D / 4, batch = 4;
+  const int threads = static_cast<int>(blockDim.y) * warp_size, thread = threadIdx.y * warp_size + threadIdx.x;
+  const int all = min(tile<D>, (rows - first + 3) / 4 * 4) * fours;
+  const auto copy = [&](const auto& read) {
+#pragma unroll 1
+    for (int begin = thread; begin < all; begin += batch * threads) {
+      Four<real> some[batch] = {};
 #pragma unroll
-    for (int r = 0; r < own; ++r) sums[r] += x[first[r] + c] * y;
-  }
+      for (int i = 0; i < batch; ++i) {
+        const int at = begin + i * threads, row = first + at / fours, left = head.size - at % fours * 4;
+        if (at < all && row < rows && left > 0) some[i] = read(x + row * head.stride + at % fours * 4, left);
+      }
 #pragma unroll
-  for (int r = 0; r < own; ++r) pairs[threadIdx.y * own + r][threadIdx.x] = sums[r];
-}
-
-// sum[r] += Σ_j factor[r][j]·rows[j], for the rows r of this warp and the columns of this lane.
-template <int D>
-__device__ void add_products(real (&sum)[own][D / warp_size], const Pairs& factor, const Tile<D>& rows) {
-  for (int j = 0; j < tile; ++j)
-#pragma unroll
-    for (int c = 0; c < D / warp_size; ++c) {
-      const real x = rows[j][c * warp_size + threadIdx.x];
-#pragma unroll
-      for (int r = 0; r < own; ++r) sum[r][c] += factor[threadIdx.y * own + r][j] * x;
+      for (int i = 0; i < batch; ++i)
+        if (const int at = begin + i * threads; at < all) to[at / fours][at % fours] = some[i];
     }
+  };
+  if (head.size % 4 == 0 && aligned(x))
+    copy([](const real* from, int) { return read<4>(from); });
+  else
+    copy([](const real* from, int left) { return load4(from, left); });
 }
 
-// Writes scale·sum to a row that begins at y.
-template <int D>
-__device__ void store(const real (&sum)[D / warp_size], real scale, real* y, const Head& head) {
+// Which weights a dropout keeps of 16 that follow one another in a row: bit i is that of number first + i. They lie in
+// five of its blocks of four words, as they need not begin with one. The lanes of the row draw for one another.
+template <class Part>
+__device__ unsigned draw_kept(const formula::Dropout& dropout, Index first) {
+  unsigned bits = 0;
+#pragma unroll 1
+  for (int block = Part::four(0); block < 5; block += Part::lanes) {
+    const std::array<std::uint32_t, 4> four = words(dropout, first / 4 + block);
 #pragma unroll
-  for (int c = 0; c < D / warp_size; ++c)
-    if (const int column = c * warp_size + threadIdx.x; column < head.size) y[column] = scale * sum[c];
+    for (int i = 0; i < 4; ++i) bits |= static_cast<unsigned>(four[i] >= dropout.drop_below) << (4 * block + i);
+  }
+  return of_lanes<Part>(bits, [](unsigned a, unsigned b) { return a | b; }) >> first % 4;
 }
 
-// The softmax of a row while its scores go by: m and l of the derivation above, l of this lane's scores alone until
-// all have come.
+// The softmax of a row while its scores go by: m and l of the derivation above.
 struct Softmax {
   real largest = -std::numeric_limits<real>::infinity(), total = 0;
 
-  // Takes a score of each lane, which becomes exp(score - m). Returns what has become of 1 before: exp(m - m').
-  __device__ real take(real& score) {
+  // Takes scores, which become exp(score - m). Returns what has become of 1 before: exp(m - m').
+  __device__ real take(real (&scores)[4]) {
     constexpr real infinity = std::numeric_limits<real>::infinity();
-    const real next = max(largest, warp_max(score));
-    const real kept = largest == next ? real{1} : std::exp(largest - next);
-    score = score == -infinity ? real{0} : std::exp(score - next);
+    real next = largest;
+#pragma unroll
+    for (const real score : scores) next = max(next, score);
+    const real from = next == -infinity ? real{0} : next;  // -∞ - -∞ would not be a number
+    const real kept = std::exp(largest - from);
     largest = next;
-    total = total * kept + score;
+    total *= kept;
+#pragma unroll
+    for (real& score : scores) total += score = std::exp(score - from);
     return kept;
   }
-  // No more scores come.
-  __device__ void finish() { total = warp_sum(total); }
   __device__ real log_sum_exp() const { return largest + std::log(total); }
 };
 
+// So many blocks a multiprocessor has at once, for its registers' sake.
+constexpr int blocks_forward = sizeof(real) == sizeof(float) ? 3 : 2;
+constexpr int blocks_backward = sizeof(real) == sizeof(float) ? 2 : 1;
+
 template <int D>
-__global__ void __launch_bounds__(warp_size* warps, 2)
+__global__ void __launch_bounds__(warp_size* ForwardPart<D>::most_warps, blocks_forward)
     attention_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
                      real* log_sum_exp, real* y, AttentionSizes s) {
-  SHARED(real[tile][D + 1], keys);
-  SHARED(real[tile][D + 1], values);
-  SHARED(real[tile][tile], weights);
+  using Part = ForwardPart<D>;
+  SHARED(Tile<D>, keys);
+  SHARED(Tile<D>, values);
   const Head head(lens, s);
-  const OwnRows rows(head.query, head.queries, head);
+  const OwnRows<Part> rows(head.queries);
+  Part query[own], sum[own];
   Softmax softmax[own];
-  real sum[own][D / warp_size] = {};
+  Sight sight[own];
+#pragma unroll
+  for (int r = 0; r < own; ++r) {
+    query[r] = Part::of(q + head.query + rows.index(r) * head.stride, head);
+    sight[r] = head.sight(rows.index(r));
+  }
 
-  for (int begin = 0; begin < head.keys; begin += tile) {
+  for (int begin = 0; begin < head.keys; begin += tile<D>) {
     load<D>(keys, k + head.key, begin, head.keys, head);
     load<D>(values, v + head.key, begin, head.keys, head);
     __syncthreads();
-    if (rows.there(0)) {  // a warp without a row only helps to load
-      const int u = begin + threadIdx.x;
-      multiply<D>(weights, q, rows.begin, keys, head);
+    const int count = rows.warp_has_one() ? min(tile<D>, head.keys - begin) : 0;
+    unsigned kept_weights[own];
+#pragma unroll 1
+    for (int u = 0; u < count; u += 4) {  // four keys at a time, so that a larger score makes sums smaller once for all
+      real weights[own][4];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const Part key = Part::of(keys[u + j]);
+#pragma unroll
+        for (int r = 0; r < own; ++r) weights[r][j] = query[r].times(key);
+      }
 #pragma unroll
       for (int r = 0; r < own; ++r) {
-        real& weight = weights[threadIdx.y * own + r][threadIdx.x];
-        weight = head.sight(rows.index(r)).score(weight * head.scale, u);
-        const real kept = softmax[r].take(weight);
-        for (real& x : sum[r]) x *= kept;
+#pragma unroll
+        for (int j = 0; j < 4; ++j)
+          weights[r][j] = sight[r].score(sum_of_lanes<Part>(weights[r][j]) * head.scale, begin + u + j);
+        sum[r].scale(softmax[r].take(weights[r]));
       }
       if (dropout.drop_below > 0)
-#pragma unroll 1
+#pragma unroll
         for (int r = 0; r < own; ++r) {
-          real& weight = weights[threadIdx.y * own + r][threadIdx.x];
-          weight = drop(dropout, head.weight(rows.index(r), u), weight);
+          if (u % 16 == 0) kept_weights[r] = draw_kept<Part>(dropout, head.weight(rows.index(r), begin + u));
+#pragma unroll
+          for (int j = 0; j < 4; ++j) weights[r][j] *= kept_weights[r] >> (u + j) % 16 & 1 ? dropout.scale : real{0};
         }
-      __syncwarp();
-      add_products<D>(sum, weights, values);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const Part value = Part::of(values[u + j]);
+#pragma unroll
+        for (int r = 0; r < own; ++r) sum[r].add(weights[r][j], value);
+      }
     }
     __syncthreads();  // before the next tiles overwrite these
   }
 #pragma unroll
   for (int r = 0; r < own; ++r)
     if (rows.there(r)) {
-      softmax[r].finish();
-      store<D>(sum[r], 1 / softmax[r].total, y + rows.begin[r], head);
-      if (threadIdx.x == 0) log_sum_exp[head.row + rows.index(r)] = softmax[r].log_sum_exp();
+      sum[r].store(1 / softmax[r].total, y + head.query + rows.index(r) * head.stride, head);
+      if (Part::four(0) == 0) log_sum_exp[head.row + rows.index(r)] = softmax[r].log_sum_exp();
     }
 }
 
 // In the forward pass this was S = Q·Kᵀ/√d, P = softmax(S), A = dropout(P), Y = A·V; so now
 //     dA = dY·Vᵀ,  dP = dropout(dA) with the same mask,  dV = Aᵀ·dY,
 //     dS = P ⊙ (dP - Σ P ⊙ dP),  dQ = dS·K/√d,  dK = dSᵀ·Q/√d.
-// The sum over the keys need not be formed from weights: Σ P ⊙ dP = Σ A ⊙ dA = dY·Y. The kernel for dQ leaves it, a
-// number for each query, to that for dK and dV.
+// The sum over the keys need not be formed from weights: Σ P ⊙ dP = Σ A ⊙ dA = dY·Y. The kernel for dQ leaves two
+// things to that for dK and dV: this sum, a number for each query, and which weights the dropout keeps, 16 to a word
+// (B, H, Tq, ⌈Tk/16⌉), since there a lane's weights are not neighbours.
 //
-// P and dS of query t and key u. Only what the query sees has a gradient.
-struct WeightAndGradient {
-  real P, dS;
+// What is known of a query. Only what it sees has a gradient.
+struct alignas(16) KnownQuery {
+  real log_sum_exp = 0, sum_P_dP = 0;
+  Sight sight;
 
-  __device__ WeightAndGradient(real product, real dP, real log_sum_exp, real sum_P_dP, int t, int u, const Head& head) {
-    const Sight sight = head.sight(t);
-    P = std::exp(sight.score(product * head.scale, u) - log_sum_exp);
-    dS = u < sight.seen ? P * (dP - sum_P_dP) : real{0};
-  }
+  __device__ real P(real score, int u) const { return std::exp(sight.score(score, u) - log_sum_exp); }
+  __device__ real dS(real P, real dP, int u) const { return u < sight.seen ? P * (dP - sum_P_dP) : real{0}; }
 };
 
 template <int D>
-__global__ void __launch_bounds__(warp_size* warps, 2)
+__global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, blocks_backward)
     attention_dq_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
                         const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* sum_P_dP,
-                        AttentionSizes s) {
-  SHARED(real[tile][D + 1], keys);
-  SHARED(real[tile][D + 1], values);
-  SHARED(real[tile][tile], dS);
-  SHARED(real[tile][tile], dA);
+                        std::uint16_t* kept_weights, AttentionSizes s) {
+  using Part = BackwardPart<D>;
+  SHARED(Tile<D>, keys);
+  SHARED(Tile<D>, values);
   const Head head(lens, s);
-  const OwnRows rows(head.query, head.queries, head);
-  real sum[own][D / warp_size] = {};
+  const OwnRows<Part> rows(head.queries);
+  Part query[own], dy[own], sum[own];
+  KnownQuery known[own];
+#pragma unroll
   for (int r = 0; r < own; ++r) {
-    real products = 0;
-    for (int c = threadIdx.x; c < head.size; c += warp_size) products += dY[rows.begin[r] + c] * y[rows.begin[r] + c];
-    products = warp_sum(products);
-    if (threadIdx.x == 0 && rows.there(r)) sum_P_dP[head.row + rows.index(r)] = products;
+    const Index at = head.query + rows.index(r) * head.stride, row = head.row + rows.index(r);
+    query[r] = Part::of(q + at, head);
+    dy[r] = Part::of(dY + at, head);
+    known[r] = {log_sum_exp[row], sum_of_lanes<Part>(dy[r].times(Part::of(y + at, head))), head.sight(rows.index(r))};
+    if (rows.there(r) && Part::four(0) == 0) sum_P_dP[row] = known[r].sum_P_dP;
   }
-  __syncwarp();  // the others read them, too
 
-  for (int begin = 0; begin < head.keys; begin += tile) {
+  for (int begin = 0; begin < head.keys; begin += tile<D>) {
+    if (begin > 0) __syncthreads();  // others may still read the tiles
     load<D>(keys, k + head.key, begin, head.keys, head);
     load<D>(values, v + head.key, begin, head.keys, head);
     __syncthreads();
-    if (rows.there(0)) {  // a warp without a row only helps to load
-      const int u = begin + threadIdx.x;
-      multiply<D>(dS, q, rows.begin, keys, head);
-      multiply<D>(dA, dY, rows.begin, values, head);
+    const int count = rows.warp_has_one() ? min(tile<D>, head.keys - begin) : 0;
+    unsigned kept[own];
 #pragma unroll 1
-      for (int r = 0; r < own; ++r) {
-        const int t = rows.index(r);
-        real& pair = dS[threadIdx.y * own + r][threadIdx.x];
-        const real dP = drop(dropout, head.weight(t, u), dA[threadIdx.y * own + r][threadIdx.x]);
-        pair = WeightAndGradient(pair, dP, log_sum_exp[head.row + t], sum_P_dP[head.row + t], t, u, head).dS;
+    for (int i = 0; i < count; ++i) {
+      const int u = begin + i;
+      if (dropout.drop_below == 0) {
+        for (unsigned& bits : kept) bits = 0xffff;
+      } else if (u % 16 == 0) {
+#pragma unroll
+        for (int r = 0; r < own; ++r) {
+          const int t = rows.index(r);
+          kept[r] = draw_kept<Part>(dropout, head.weight(t, u));
+          if (rows.there(r) && Part::four(0) == 0) kept_weights[head.kept(t, u)] = static_cast<std::uint16_t>(kept[r]);
+        }
       }
-      __syncwarp();
-      add_products<D>(sum, dS, keys);
+      const Part key = Part::of(keys[i]), value = Part::of(values[i]);
+#pragma unroll
+      for (int r = 0; r < own; ++r) {
+        const real P = known[r].P(sum_of_lanes<Part>(query[r].times(key)) * head.scale, u);
+        const real dA = sum_of_lanes<Part>(dy[r].times(value));
+        sum[r].add(known[r].dS(P, dA * (kept[r] >> u % 16 & 1 ? dropout.scale : real{0}), u), key);
+      }
     }
-    __syncthreads();
   }
 #pragma unroll
   for (int r = 0; r < own; ++r)
-    if (rows.there(r)) store<D>(sum[r], head.scale, dQ + rows.begin[r], head);
+    if (rows.there(r)) sum[r].store(head.scale, dQ + head.query + rows.index(r) * head.stride, head);
 }
 
 template <int D>
-__global__ void __launch_bounds__(warp_size* warps, 2)
+__global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, blocks_backward)
     attention_dkdv_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
-                          const real* log_sum_exp, const real* sum_P_dP, const real* dY, real* dK, real* dV,
-                          AttentionSizes s) {
-  SHARED(real[tile][D + 1], queries);
-  SHARED(real[tile][D + 1], dYs);
-  SHARED(real[tile][tile], A);
-  SHARED(real[tile][tile], dS);
+                          const real* log_sum_exp, const real* sum_P_dP, const std::uint16_t* kept_weights,
+                          const real* dY, real* dK, real* dV, AttentionSizes s) {
+  using Part = BackwardPart<D>;
+  SHARED(Tile<D>, queries);
+  SHARED(Tile<D>, dYs);
+  SHARED(KnownQuery[tile<D>], known);
   const Head head(lens, s);
-  const OwnRows rows(head.key, head.keys, head);
-  real sum_K[own][D / warp_size] = {}, sum_V[own][D / warp_size] = {};
+  const OwnRows<Part> rows(head.keys);
+  Part key[own], value[own], sum_K[own], sum_V[own];
+#pragma unroll
+  for (int r = 0; r < own; ++r) {
+    const Index at = head.key + rows.index(r) * head.stride;
+    key[r] = Part::of(k + at, head);
+    value[r] = Part::of(v + at, head);
+  }
 
-  for (int begin = 0; begin < head.queries; begin += tile) {
+  for (int begin = 0; begin < head.queries; begin += tile<D>) {
+    if (begin > 0) __syncthreads();  // others may still read the tiles
+    const int here = min(tile<D>, head.queries - begin);
+    for (int i = threadIdx.y * warp_size + threadIdx.x; i < here; i += static_cast<int>(blockDim.y) * warp_size) {
+      const Index row = head.row + begin + i;
+      known[i] = {log_sum_exp[row], sum_P_dP[row], head.sight(begin + i)};
+    }
     load<D>(queries, q + head.query, begin, head.queries, head);
     load<D>(dYs, dY + head.query, begin, head.queries, head);
     __syncthreads();
-    if (rows.there(0)) {  // a warp without a row only helps to load
-      const int next = begin + threadIdx.x, t = min(next, head.queries - 1);
-      const bool there = next < head.queries;
-      multiply<D>(A, k, rows.begin, queries, head);
-      multiply<D>(dS, v, rows.begin, dYs, head);
+    const int count = rows.warp_has_one() ? here : 0;
 #pragma unroll 1
+    for (int t = 0; t < count; ++t) {
+      const KnownQuery query = known[t];
+      unsigned kept = 0xffff;  // a word has the weights of both rows
+      if (dropout.drop_below > 0) kept = kept_weights[head.kept(begin + t, rows.index(0))];
+      const Part q_t = Part::of(queries[t]), dY_t = Part::of(dYs[t]);
+#pragma unroll
       for (int r = 0; r < own; ++r) {
         const int u = rows.index(r);
-        const Index weight = head.weight(t, u);
-        real &product = A[threadIdx.y * own + r][threadIdx.x], &dA = dS[threadIdx.y * own + r][threadIdx.x];
-        const WeightAndGradient w(product, drop(dropout, weight, dA), log_sum_exp[head.row + t], sum_P_dP[head.row + t],
-                                  t, u, head);
-        product = there ? drop(dropout, weight, w.P) : real{0};
-        dA = there ? w.dS : real{0};
+        const real factor = kept >> u % 16 & 1 ? dropout.scale : real{0};
+        const real P = query.P(sum_of_lanes<Part>(key[r].times(q_t)) * head.scale, u);
+        const real dA = sum_of_lanes<Part>(value[r].times(dY_t));
+        sum_V[r].add(P * factor, dY_t);
+        sum_K[r].add(query.dS(P, dA * factor, u), q_t);
       }
-      __syncwarp();
-      add_products<D>(sum_V, A, dYs);
-      add_products<D>(sum_K, dS, queries);
     }
-    __syncthreads();
   }
 #pragma unroll
   for (int r = 0; r < own; ++r)
     if (rows.there(r)) {
-      store<D>(sum_K[r], head.scale, dK + rows.begin[r], head);
-      store<D>(sum_V[r], 1, dV + rows.begin[r], head);
+      const Index at = head.key + rows.index(r) * head.stride;
+      sum_K[r].store(head.scale, dK + at, head);
+      sum_V[r].store(1, dV + at, head);
     }
 }
 
 namespace {
 
-constexpr int most_columns = sizeof(real) == sizeof(float) ? 128 : 32;  // of more, tiles do not fit into shared memory
-
 bool on_tensor_cores() { return sizeof(real) == sizeof(float) && ProductsIn::current() == Precision::tf32; }
+
+// Launches a kernel that owns `rows` rows of each image and head, with no more warps than these need.
+template <class Part, class... P>
+void launch_for(const char* name, Index rows, const AttentionSizes& s, void (*kernel)(P...),
+                std::type_identity_t<P>... args) {
+  const Index warps = std::min(Index{Part::most_warps}, (rows + Part::rows_of_warp - 1) / Part::rows_of_warp);
+  launch(name, kernel, attention_grid(rows, static_cast<int>(warps) * Part::rows_of_warp, s),
+         dim3(warp_size, static_cast<unsigned>(warps)), args...);
+}
 
 }  // namespace
 
@@ -281,9 +398,9 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
                real* y, const AttentionSizes& s) {
   if (on_tensor_cores()) return attention_tf32(q, k, v, lens, p, draw, log_sum_exp, y, s);
   const auto device_lens = ints(lens, s.batch * s.queries);
-  with_columns<most_columns>(s.head_size, [&](auto columns) {
-    launch("attention", attention_kernel<columns>, attention_grid(s.queries, tile, s), block_of_warps, q, k, v,
-           device_lens.get(), formula::Dropout(p, draw), log_sum_exp, y, s);
+  with_columns<128>(s.head_size, [&](auto columns) {
+    launch_for<ForwardPart<columns>>("attention", s.queries, s, attention_kernel<columns>, q, k, v, device_lens.get(),
+                                     formula::Dropout(p, draw), log_sum_exp, y, s);
   });
 }
 
@@ -292,13 +409,17 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
                         const AttentionSizes& s) {
   if (on_tensor_cores()) return attention_tf32_backward(q, k, v, lens, p, draw, log_sum_exp, y, dY, dQ, dK, dV, s);
   const auto device_lens = ints(lens, s.batch * s.queries);
-  const auto sum_P_dP = scratch<real>(s.batch * s.heads * s.queries);
+  const Index rows = s.batch * s.heads * s.queries;
+  const auto sum_P_dP = scratch<real>(rows);
+  const auto kept = p > 0 ? scratch<std::uint16_t>(rows * ((s.keys + 15) / 16)) : nullptr;
   const formula::Dropout dropout(p, draw);
-  with_columns<most_columns>(s.head_size, [&](auto columns) {
-    launch("attention_dq", attention_dq_kernel<columns>, attention_grid(s.queries, tile, s), block_of_warps, q, k, v,
-           device_lens.get(), dropout, log_sum_exp, y, dY, dQ, sum_P_dP.get(), s);
-    launch("attention_dkdv", attention_dkdv_kernel<columns>, attention_grid(s.keys, tile, s), block_of_warps, q, k, v,
-           device_lens.get(), dropout, log_sum_exp, sum_P_dP.get(), dY, dK, dV, s);
+  with_columns<128>(s.head_size, [&](auto columns) {
+    launch_for<BackwardPart<columns>>("attention_dq", s.queries, s, attention_dq_kernel<columns>, q, k, v,
+                                      device_lens.get(), dropout, log_sum_exp, y, dY, dQ, sum_P_dP.get(), kept.get(),
+                                      s);
+    launch_for<BackwardPart<columns>>("attention_dkdv", s.keys, s, attention_dkdv_kernel<columns>, q, k, v,
+                                      device_lens.get(), dropout, log_sum_exp, sum_P_dP.get(), kept.get(), dY, dK, dV,
+                                      s);
   });
 }
 

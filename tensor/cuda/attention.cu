@@ -203,11 +203,12 @@ __global__ void __launch_bounds__(warp_size* ForwardPart<D>::most_warps, blocks_
   }
 
   for (int begin = 0; begin < head.keys; begin += tile<D>) {
+    if (begin > 0) __syncthreads();  // others may still read the tiles
     load<D>(keys, k + head.key, begin, head.keys, head);
     load<D>(values, v + head.key, begin, head.keys, head);
     __syncthreads();
     const int count = rows.warp_has_one() ? min(tile<D>, head.keys - begin) : 0;
-    unsigned kept_weights[own];
+    unsigned kept[own] = {};
 #pragma unroll 1
     for (int u = 0; u < count; u += 4) {  // four keys at a time, so that a larger score makes sums smaller once for all
       real weights[own][4];
@@ -227,9 +228,9 @@ __global__ void __launch_bounds__(warp_size* ForwardPart<D>::most_warps, blocks_
       if (dropout.drop_below > 0)
 #pragma unroll
         for (int r = 0; r < own; ++r) {
-          if (u % 16 == 0) kept_weights[r] = draw_kept<Part>(dropout, head.weight(rows.index(r), begin + u));
+          if (u % 16 == 0) kept[r] = draw_kept<Part>(dropout, head.weight(rows.index(r), begin + u));
 #pragma unroll
-          for (int j = 0; j < 4; ++j) weights[r][j] *= kept_weights[r] >> (u + j) % 16 & 1 ? dropout.scale : real{0};
+          for (int j = 0; j < 4; ++j) weights[r][j] *= kept[r] >> (u + j) % 16 & 1 ? dropout.scale : real{0};
         }
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
@@ -238,7 +239,6 @@ __global__ void __launch_bounds__(warp_size* ForwardPart<D>::most_warps, blocks_
         for (int r = 0; r < own; ++r) sum[r].add(weights[r][j], value);
       }
     }
-    __syncthreads();  // before the next tiles overwrite these
   }
 #pragma unroll
   for (int r = 0; r < own; ++r)
@@ -291,13 +291,11 @@ __global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, blocks
     load<D>(values, v + head.key, begin, head.keys, head);
     __syncthreads();
     const int count = rows.warp_has_one() ? min(tile<D>, head.keys - begin) : 0;
-    unsigned kept[own];
+    unsigned kept[own] = {0xffff, 0xffff};
 #pragma unroll 1
     for (int i = 0; i < count; ++i) {
       const int u = begin + i;
-      if (dropout.drop_below == 0) {
-        for (unsigned& bits : kept) bits = 0xffff;
-      } else if (u % 16 == 0) {
+      if (dropout.drop_below > 0 && u % 16 == 0) {
 #pragma unroll
         for (int r = 0; r < own; ++r) {
           const int t = rows.index(r);
@@ -398,7 +396,7 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
                real* y, const AttentionSizes& s) {
   if (on_tensor_cores()) return attention_tf32(q, k, v, lens, p, draw, log_sum_exp, y, s);
   const auto device_lens = ints(lens, s.batch * s.queries);
-  with_columns<128>(s.head_size, [&](auto columns) {
+  with_columns(s.head_size, [&](auto columns) {
     launch_for<ForwardPart<columns>>("attention", s.queries, s, attention_kernel<columns>, q, k, v, device_lens.get(),
                                      formula::Dropout(p, draw), log_sum_exp, y, s);
   });
@@ -413,7 +411,7 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
   const auto sum_P_dP = scratch<real>(rows);
   const auto kept = p > 0 ? scratch<std::uint16_t>(rows * ((s.keys + 15) / 16)) : nullptr;
   const formula::Dropout dropout(p, draw);
-  with_columns<128>(s.head_size, [&](auto columns) {
+  with_columns(s.head_size, [&](auto columns) {
     launch_for<BackwardPart<columns>>("attention_dq", s.queries, s, attention_dq_kernel<columns>, q, k, v,
                                       device_lens.get(), dropout, log_sum_exp, y, dY, dQ, sum_P_dP.get(), kept.get(),
                                       s);

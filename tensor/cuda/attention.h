@@ -53,15 +53,13 @@ struct Head {
   __device__ Index kept(int t, int u) const { return (row + t) * ((keys + 15) / 16) + u / 16; }
 };
 
-/// Calls f with the number of columns, 32, 64 or 128, for which a kernel is made, as a constant. `most` says which of
-/// them there are.
-template <int most, class F>
+/// Calls f with the number of columns, 32, 64 or 128, for which a kernel is made, as a constant.
+template <class F>
 void with_columns(Index head_size, const F& f) {
-  check(head_size <= most, "attention", "on the GPU a head has at most ", most, " columns, got ", head_size);
+  check(head_size <= 128, "attention", "on the GPU a head has at most 128 columns, got ", head_size);
   if (head_size <= 32) return f(std::integral_constant<int, 32>{});
-  if constexpr (most >= 64)
-    if (head_size <= 64) return f(std::integral_constant<int, 64>{});
-  if constexpr (most >= 128) f(std::integral_constant<int, 128>{});
+  if (head_size <= 64) return f(std::integral_constant<int, 64>{});
+  f(std::integral_constant<int, 128>{});
 }
 
 /// A block for each image and head, and for each `own` of the rows.

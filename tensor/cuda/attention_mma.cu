@@ -514,7 +514,7 @@ template <class Kind, class Y>
 void forward(const typename Kind::Number* q, const typename Kind::Number* k, const typename Kind::Number* v,
              const int* lens, real p, Draw draw, real* log_sum_exp, Y* y, const AttentionSizes& s) {
   const auto device_lens = ints(lens, s.batch * s.queries);
-  with_columns<128>(s.head_size, [&](auto columns) {
+  with_columns(s.head_size, [&](auto columns) {
     using Rows = Tile<Kind, columns>;
     launch("attention", attention_mma_kernel<Kind, columns, Y>, attention_grid(s.queries, Rows::rows, s),
            dim3(warp_size, Rows::warps), q, k, v, device_lens.get(), formula::Dropout(p, draw), log_sum_exp, y, s);
@@ -530,7 +530,7 @@ void backward(const typename Kind::Number* q, const typename Kind::Number* k, co
   const auto sum_P_dP = scratch<real>(rows);
   const auto kept = p > 0 ? scratch<std::uint16_t>(rows * ((s.keys + 15) / 16)) : nullptr;
   const formula::Dropout dropout(p, draw);
-  with_columns<128>(s.head_size, [&](auto columns) {
+  with_columns(s.head_size, [&](auto columns) {
     using Rows = Tile<Kind, columns>;
     launch("attention_dq", attention_dq_mma_kernel<Kind, columns>, attention_grid(s.queries, Rows::rows, s),
            dim3(warp_size, Rows::warps), q, k, v, device_lens.get(), dropout, log_sum_exp, y, dY, dQ, sum_P_dP.get(),

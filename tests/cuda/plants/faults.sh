@@ -6,19 +6,14 @@
 
 # --- barriers ---------------------------------------------------------------------------------------------
 plant 'a tile is overwritten while others still read it' attention.cu 'attention*' \
-  '    __syncthreads();  // before the next tiles overwrite these
-' ''
+  '    if (begin > 0) __syncthreads();  // others may still read the tiles
+    const int here' '    const int here'
 
 plant 'a tile is read before it is loaded' attention.cu 'attention*' \
   '    load<D>(dYs, dY + head.query, begin, head.queries, head);
     __syncthreads();
 ' '    load<D>(dYs, dY + head.query, begin, head.queries, head);
 '
-
-plant 'lanes read weights that others are still writing' attention.cu 'attention*' \
-  '      __syncwarp();
-      add_products<D>(sum, weights, values);' \
-  '      add_products<D>(sum, weights, values);'
 
 plant 'a sum of columns does not wait for the other warps' columns.h sums \
   '  sums[threadIdx.y][threadIdx.x] = sum;
@@ -41,8 +36,10 @@ plant 'tiles are overwritten on the way back over the keys' attention_mma.cu 'at
       load_keys(begin);' '      load_keys(begin);'
 
 plant 'a barrier that only some warps come to' attention.cu 'attention*' \
-  '    __syncthreads();  // before the next tiles overwrite these' \
-  '    if (rows.there(0)) __syncthreads();'
+  '    if (begin > 0) __syncthreads();  // others may still read the tiles
+    const int here' \
+  '    if (begin > 0 && rows.warp_has_one()) __syncthreads();
+    const int here'
 
 plant 'threads return before a barrier' layer_norm.cu 'layer norm*' \
   '  x += column;
@@ -229,14 +226,23 @@ plant 'dK and dV take the dropout of the next 16 keys' attention_mma.cu 'attenti
   'kept_weights[head.kept(begin + i, min(first + of_warp + 16, head.keys - 1))]'
 
 plant 'the last queries give no gradient to the keys' attention.cu 'attention*' \
-  'for (int begin = 0; begin < head.queries; begin += tile)' \
-  'for (int begin = 0; begin + tile <= head.queries; begin += tile)'
+  'for (int begin = 0; begin < head.queries; begin += tile<D>)' \
+  'for (int begin = 0; begin + tile<D> <= head.queries; begin += tile<D>)'
 
 plant 'the last 16 queries give no gradient to the keys' attention_mma.cu 'attention*' \
   'at < Rows::rows && begin + at < head.queries; at += 16)' 'at < Rows::rows && begin + at + 16 <= head.queries; at += 16)'
 
 plant 'the way back drops other weights' attention.cu 'attention*' \
-  'weight = head.weight(t, u);' 'weight = head.weight(u, t);'
+  'kept_weights[head.kept(begin + t, rows.index(0))]' 'kept_weights[head.kept(begin + t, 0)]'
+
+plant 'the lanes of a row forget the fifth block of random numbers' attention.cu 'attention*' \
+  'block < 5' 'block < 4'
+
+plant 'half of the lanes of a row do not hear of the others' attention.cu 'attention*' \
+  'distance < Part::lanes' '2 * distance < Part::lanes'
+
+plant 'keys behind the last are what shared memory held' attention.cu 'attention*' \
+  '(rows - first + 3) / 4 * 4' 'rows - first'
 
 plant 'four random words in the wrong order' dropout.cu 'GELU*' \
   'dropout(word[j], at.derivative)' \

@@ -57,18 +57,21 @@ Attended attention(Operand queries, Operand keys, Operand values, int num_heads,
     return {y, Tensor(backend::attention_keeps(s)), y};
   }
   round_alike(queries, keys, values);
-  if (backend::attention_keeps_y() || !queries.is_rounded()) readers = ReadBy::anyone;
-  Attended attended{result(queries.shape(), readers), Tensor(backend::attention_keeps(s)), Tensor()};
+  const bool rounded = queries.is_rounded() && rounds(readers), exact = !rounded || backend::attention_keeps_y();
+  Attended attended{exact ? Tensor(queries.shape()) : Tensor::of_rounded(queries.shape()),
+                    Tensor(backend::attention_keeps(s)), Tensor()};
   const Timed timed("attention", elements(queries, keys, values, attended.kept, attended.y), flops_of_attention(s));
   const std::vector<int> lens = for_each_query(valid_lens, s);
-  if (queries.is_rounded())
-    write(attended.y, [&](auto* y) {
-      backend::attention_rounded(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
-                                 attended.kept.data(), y, s);
-    });
-  else
+  if (queries.is_rounded()) {
+    const Both y = !exact    ? Both{nullptr, attended.y.rounded_data()}
+                   : rounded ? attended.y.data_and_rounded()
+                             : Both{attended.y.data(), nullptr};
+    backend::attention_rounded(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
+                               attended.kept.data(), y, s);
+  } else {
     backend::attention(queries.exact().data(), keys.exact().data(), values.exact().data(), pointer(lens), p, draw,
                        attended.kept.data(), attended.y.data(), s);
+  }
   if (backend::attention_keeps_y()) attended.kept_y = attended.y;
   return attended;
 }
@@ -91,10 +94,10 @@ AttentionGradients attention_backward(Operand queries, Operand keys, Operand val
                     2 * flops_of_attention(s));
   const std::vector<int> lens = for_each_query(valid_lens, s);
   const real* const y = backend::attention_keeps_y() ? forward.kept_y.data() : nullptr;
-  if (queries.is_rounded())
+  if (queries.is_rounded())  // then products made these, and read their gradients rounded
     backend::attention_rounded_backward(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
-                                        forward.kept.data(), y, dY.rounded(), result.dqueries.data(),
-                                        result.dkeys.data(), result.dvalues.data(), s);
+                                        forward.kept.data(), y, dY.rounded(), result.dqueries.data_and_rounded(),
+                                        result.dkeys.data_and_rounded(), result.dvalues.data_and_rounded(), s);
   else
     backend::attention_backward(queries.exact().data(), keys.exact().data(), values.exact().data(), pointer(lens), p,
                                 draw, forward.kept.data(), y, dY.exact().data(), result.dqueries.data(),

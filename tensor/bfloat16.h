@@ -1,5 +1,6 @@
 #pragma once
 #include "tensor/math.h"
+#include "tensor/real.h"
 
 namespace bobbin {
 
@@ -25,5 +26,11 @@ BOBBIN_HD inline void store(double& at, double x) { at = x; }
 BOBBIN_HD inline void store(bfloat16& at, auto x) { at = to_bfloat16(x); }
 
 BOBBIN_HD inline float to_float(bfloat16 x) { return math::detail::from_bits(std::uint32_t{x.bits} << 16); }
+
+/// Where a kernel writes numbers as they are, and where the same ones rounded, for the products that read them.
+struct Both {
+  real* exact;
+  bfloat16* rounded;
+};
 
 }  // namespace bobbin

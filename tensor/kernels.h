@@ -215,13 +215,12 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
                         const real* kept, const real* y, const real* dY, real* dQ, real* dK, real* dV,
                         const AttentionSizes& s);
 /// The same of rounded operands, in Precision::bfloat16. The weights are rounded where they are multiplied, and so is
-/// dS. Y is `real` or bfloat16.
-template <class Y>
+/// dS. Of y either place may be null, of the gradients the rounded one.
 void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
-                       real* kept, Y* y, const AttentionSizes& s);
+                       real* kept, Both y, const AttentionSizes& s);
 void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
-                                Draw draw, const real* kept, const real* y, const bfloat16* dY, real* dQ, real* dK,
-                                real* dV, const AttentionSizes& s);
+                                Draw draw, const real* kept, const real* y, const bfloat16* dY, Both dQ, Both dK,
+                                Both dV, const AttentionSizes& s);
 
 // --- conv2d --------------------------------------------------------------------------------------
 /// x (batch, C, H, W) and W (out, C/groups, kernel_h, kernel_w) -> y (batch, out, out_h, out_w). `bias` is null, or

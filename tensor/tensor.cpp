@@ -40,7 +40,7 @@ real* Tensor::data() {
   return result;
 }
 
-Tensor::Both Tensor::data_and_rounded() {
+Both Tensor::data_and_rounded() {
   real* const exact = data();
   const std::shared_ptr<bfloat16> made = memory::allocate_as<bfloat16>(numbers().size);
   numbers().rounded.store(made);

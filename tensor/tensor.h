@@ -63,10 +63,6 @@ class Tensor {
   bfloat16* rounded_data() { return const_cast<bfloat16*>(rounded().get()); }
   /// Where both begin, for a kernel that writes each number as it is and rounded: rounded() then needs no pass of its
   /// own. For a tensor that was unique().
-  struct Both {
-    real* exact;
-    bfloat16* rounded;
-  };
   Both data_and_rounded();
   /// True if no other tensor shares these numbers, so that overwriting them is nobody's business.
   bool unique() const { return numbers_.use_count() == 1; }

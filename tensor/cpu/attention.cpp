@@ -49,6 +49,17 @@ void drop_weights(DropoutMask& mask, Index first, const real* x, T* y, Index n) 
   });
 }
 
+// The products of all heads of an image, written to the `size` numbers from `first` on in rows of D, while these are in
+// the cache also rounded.
+void multiply_into(const Both& y, Index first, Index size, const Product& p, const RoundedMatrix& a,
+                   const RoundedMatrix& b, Index D) {
+  if (!y.exact) return gemm_rounded(p, a, b, {y.rounded + first, D, p.n});
+  gemm_rounded(p, a, b, {y.exact + first, D, p.n});
+  if (y.rounded)
+#pragma omp simd
+    for (Index i = first; i < first + size; ++i) y.rounded[i] = to_bfloat16(y.exact[i]);
+}
+
 }  // namespace
 
 Shape attention_keeps(const AttentionSizes& s) { return {s.batch, s.heads, s.queries, s.keys}; }
@@ -110,9 +121,8 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
 
 // Of rounded operands oneDNN multiplies those of all heads of an image together, several times faster than one by one.
 // So an image is a task. Its weights, A, and dS, have to be rounded.
-template <class Y>
 void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
-                       real* weights, Y* y, const AttentionSizes& s) {
+                       real* weights, Both y, const AttentionSizes& s) {
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d, n = Tq * Tk;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
   Workspace<bfloat16> workspace(s.heads * n);
@@ -126,18 +136,14 @@ void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, 
       gemm_rounded({Tq, Tk, d, scale, s.heads}, {Q, D, false, d}, {K, D, true, d}, {w, Tk, n});
       softmax_rows(w, w, s.heads * Tq, Tk, [&](Index row) { return lens ? lens[b * Tq + row % Tq] : Tk; });
       drop_weights(mask, first, w, A, s.heads * n);
-      gemm_rounded({Tq, d, Tk, 1, s.heads}, {A, Tk, false, n}, {V, D, false, d}, {y + b * Tq * D, D, d});
+      multiply_into(y, b * Tq * D, Tq * D, {Tq, d, Tk, 1, s.heads}, {A, Tk, false, n}, {V, D, false, d}, D);
     }
   });
 }
-template void attention_rounded(const bfloat16*, const bfloat16*, const bfloat16*, const int*, real, Draw, real*, real*,
-                                const AttentionSizes&);
-template void attention_rounded(const bfloat16*, const bfloat16*, const bfloat16*, const int*, real, Draw, real*,
-                                bfloat16*, const AttentionSizes&);
 
 void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
-                                Draw draw, const real* weights, const real*, const bfloat16* dY, real* dQ, real* dK,
-                                real* dV, const AttentionSizes& s) {
+                                Draw draw, const real* weights, const real*, const bfloat16* dY, Both dQ, Both dK,
+                                Both dV, const AttentionSizes& s) {
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d, n = Tq * Tk;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
   Workspace<bfloat16> rounded(s.heads * n);
@@ -151,15 +157,15 @@ void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bflo
       const Index first = b * s.heads * n;
       const real* w = weights + first;
       drop_weights(mask, first, w, A, s.heads * n);
-      gemm_rounded({Tk, d, Tq, 1, s.heads}, {A, Tk, true, n}, {G, D, false, d}, {dV + b * Tk * D, D, d});
+      multiply_into(dV, b * Tk * D, Tk * D, {Tk, d, Tq, 1, s.heads}, {A, Tk, true, n}, {G, D, false, d}, D);
       gemm_rounded({Tq, Tk, d, 1, s.heads}, {G, D, false, d}, {V, D, true, d}, {dS, Tk, n});
       if (p > 0) drop_weights(mask, first, dS, dS, s.heads * n);
       for (Index row = 0; row < s.heads * Tq; ++row)
         softmax_row_backward(w + row * Tk, dS + row * Tk, dS + row * Tk, lens ? lens[b * Tq + row % Tq] : Tk, Tk);
 #pragma omp simd
       for (Index i = 0; i < s.heads * n; ++i) A[i] = to_bfloat16(dS[i]);
-      gemm_rounded({Tq, d, Tk, scale, s.heads}, {A, Tk, false, n}, {K, D, false, d}, {dQ + b * Tq * D, D, d});
-      gemm_rounded({Tk, d, Tq, scale, s.heads}, {A, Tk, true, n}, {Q, D, false, d}, {dK + b * Tk * D, D, d});
+      multiply_into(dQ, b * Tq * D, Tq * D, {Tq, d, Tk, scale, s.heads}, {A, Tk, false, n}, {K, D, false, d}, D);
+      multiply_into(dK, b * Tk * D, Tk * D, {Tk, d, Tq, scale, s.heads}, {A, Tk, true, n}, {Q, D, false, d}, D);
     }
   });
 }

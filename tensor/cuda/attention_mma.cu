@@ -201,19 +201,27 @@ __device__ void multiply_columns(Sums<D>& sum, const float (&c)[2][4], const Til
   }
 }
 
-// Writes scale·sum to the rows first + g and first + g + 8 of a head, which begins at y.
-template <int D, class Y>
-__device__ void store(const Sums<D>& sum, float scale, Y* y, int first, int rows, const Head& head) {
+// Writes scale·sum to the rows first + g and first + g + 8 of a head, which begins with number `begin` of y, and the
+// same rounded. Either may be null.
+template <int D>
+__device__ void store(const Sums<D>& sum, float scale, real* y, bfloat16* rounded_y, Index begin, int first, int rows,
+                      const Head& head) {
 #pragma unroll
   for (int r = 0; r < 2; ++r)
     if (const int row = first + lane_row() + 8 * r; row < rows)
 #pragma unroll
       for (int m = 0; m < D / 16; ++m) {
         const int column = 16 * m + 4 * lane_in_row();
-        Group<Y, 4> four;
+        const Index at = begin + row * head.stride + column;
+        Group<real, 4> four;
+        Group<bfloat16, 4> rounded;
 #pragma unroll
-        for (int i = 0; i < 4; ++i) bobbin::store(four.x[i], scale * sum[m][i % 2][2 * r + i / 2]);
-        four.write(y + row * head.stride + column, head.size - column);
+        for (int i = 0; i < 4; ++i) {
+          four.x[i] = scale * sum[m][i % 2][2 * r + i / 2];
+          rounded.x[i] = to_bfloat16(four.x[i]);
+        }
+        if (y) four.write(y + at, head.size - column);
+        if (rounded_y) rounded.write(rounded_y + at, head.size - column);
       }
 }
 
@@ -269,10 +277,11 @@ inline __device__ void draw_kept(unsigned (&kept)[2], const formula::Dropout& dr
   }
 }
 
-template <class Kind, int D, class Y>
+template <class Kind, int D>
 __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>::blocks)
     attention_mma_kernel(const typename Kind::Number* q, const typename Kind::Number* k, const typename Kind::Number* v,
-                         const int* lens, formula::Dropout dropout, real* log_sum_exp, Y* y, AttentionSizes s) {
+                         const int* lens, formula::Dropout dropout, real* log_sum_exp, real* y, bfloat16* rounded_y,
+                         AttentionSizes s) {
   using Rows = Tile<Kind, D>;
   SHARED(Rows, queries);
   SHARED(Rows, keys);
@@ -346,7 +355,7 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
         multiply_columns<Kind, D>(sum, product, values, at);
       }
   }
-  if (there) store<D>(sum, 1, y + head.query, first + of_warp, head.queries, head);
+  if (there) store<D>(sum, 1, y, rounded_y, head.query, first + of_warp, head.queries, head);
 }
 
 // The way back, as in attention.cu: P, dA = dY·Vᵀ, dP, dS = P ⊙ (dP - Σ P ⊙ dP), dQ = dS·K/√d, and with queries for
@@ -373,7 +382,7 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
     attention_dq_mma_kernel(const typename Kind::Number* q, const typename Kind::Number* k,
                             const typename Kind::Number* v, const int* lens, formula::Dropout dropout,
                             const real* log_sum_exp, const real* y, const typename Kind::Number* dY, real* dQ,
-                            real* sum_P_dP, std::uint16_t* kept_weights, AttentionSizes s) {
+                            bfloat16* rounded_dQ, real* sum_P_dP, std::uint16_t* kept_weights, AttentionSizes s) {
   using Rows = Tile<Kind, D>;
   SHARED(Rows, queries);
   SHARED(Rows, dYs);
@@ -438,7 +447,7 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
         multiply_columns<Kind, D>(sum, product, keys, at);
       }
   }
-  if (there) store<D>(sum, scale, dQ + head.query, first + of_warp, head.queries, head);
+  if (there) store<D>(sum, scale, dQ, rounded_dQ, head.query, first + of_warp, head.queries, head);
 }
 
 template <class Kind, int D>
@@ -446,7 +455,8 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
     attention_dkdv_mma_kernel(const typename Kind::Number* q, const typename Kind::Number* k,
                               const typename Kind::Number* v, const int* lens, formula::Dropout dropout,
                               const real* log_sum_exp, const real* sum_P_dP, const std::uint16_t* kept_weights,
-                              const typename Kind::Number* dY, real* dK, real* dV, AttentionSizes s) {
+                              const typename Kind::Number* dY, real* dK, bfloat16* rounded_dK, real* dV,
+                              bfloat16* rounded_dV, AttentionSizes s) {
   using Rows = Tile<Kind, D>;
   SHARED(Rows, keys);
   SHARED(Rows, values);
@@ -503,28 +513,29 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
       }
   }
   if (there) {
-    store<D>(sum_K, scale, dK + head.key, first + of_warp, head.keys, head);
-    store<D>(sum_V, 1, dV + head.key, first + of_warp, head.keys, head);
+    store<D>(sum_K, scale, dK, rounded_dK, head.key, first + of_warp, head.keys, head);
+    store<D>(sum_V, 1, dV, rounded_dV, head.key, first + of_warp, head.keys, head);
   }
 }
 
 namespace {
 
-template <class Kind, class Y>
+template <class Kind>
 void forward(const typename Kind::Number* q, const typename Kind::Number* k, const typename Kind::Number* v,
-             const int* lens, real p, Draw draw, real* log_sum_exp, Y* y, const AttentionSizes& s) {
+             const int* lens, real p, Draw draw, real* log_sum_exp, Both y, const AttentionSizes& s) {
   const auto device_lens = ints(lens, s.batch * s.queries);
   with_columns(s.head_size, [&](auto columns) {
     using Rows = Tile<Kind, columns>;
-    launch("attention", attention_mma_kernel<Kind, columns, Y>, attention_grid(s.queries, Rows::rows, s),
-           dim3(warp_size, Rows::warps), q, k, v, device_lens.get(), formula::Dropout(p, draw), log_sum_exp, y, s);
+    launch("attention", attention_mma_kernel<Kind, columns>, attention_grid(s.queries, Rows::rows, s),
+           dim3(warp_size, Rows::warps), q, k, v, device_lens.get(), formula::Dropout(p, draw), log_sum_exp, y.exact,
+           y.rounded, s);
   });
 }
 
 template <class Kind>
 void backward(const typename Kind::Number* q, const typename Kind::Number* k, const typename Kind::Number* v,
               const int* lens, real p, Draw draw, const real* log_sum_exp, const real* y,
-              const typename Kind::Number* dY, real* dQ, real* dK, real* dV, const AttentionSizes& s) {
+              const typename Kind::Number* dY, Both dQ, Both dK, Both dV, const AttentionSizes& s) {
   const auto device_lens = ints(lens, s.batch * s.queries);
   const Index rows = s.batch * s.heads * s.queries;
   const auto sum_P_dP = scratch<real>(rows);
@@ -533,39 +544,34 @@ void backward(const typename Kind::Number* q, const typename Kind::Number* k, co
   with_columns(s.head_size, [&](auto columns) {
     using Rows = Tile<Kind, columns>;
     launch("attention_dq", attention_dq_mma_kernel<Kind, columns>, attention_grid(s.queries, Rows::rows, s),
-           dim3(warp_size, Rows::warps), q, k, v, device_lens.get(), dropout, log_sum_exp, y, dY, dQ, sum_P_dP.get(),
-           kept.get(), s);
+           dim3(warp_size, Rows::warps), q, k, v, device_lens.get(), dropout, log_sum_exp, y, dY, dQ.exact, dQ.rounded,
+           sum_P_dP.get(), kept.get(), s);
     launch("attention_dkdv", attention_dkdv_mma_kernel<Kind, columns>, attention_grid(s.keys, Rows::rows, s),
            dim3(warp_size, Rows::warps), q, k, v, device_lens.get(), dropout, log_sum_exp, sum_P_dP.get(), kept.get(),
-           dY, dK, dV, s);
+           dY, dK.exact, dK.rounded, dV.exact, dV.rounded, s);
   });
 }
 
 }  // namespace
 
-template <class Y>
 void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
-                       real* log_sum_exp, Y* y, const AttentionSizes& s) {
+                       real* log_sum_exp, Both y, const AttentionSizes& s) {
   forward<InBfloat16>(q, k, v, lens, p, draw, log_sum_exp, y, s);
 }
-template void attention_rounded(const bfloat16*, const bfloat16*, const bfloat16*, const int*, real, Draw, real*, real*,
-                                const AttentionSizes&);
-template void attention_rounded(const bfloat16*, const bfloat16*, const bfloat16*, const int*, real, Draw, real*,
-                                bfloat16*, const AttentionSizes&);
 void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
-                                Draw draw, const real* log_sum_exp, const real* y, const bfloat16* dY, real* dQ,
-                                real* dK, real* dV, const AttentionSizes& s) {
+                                Draw draw, const real* log_sum_exp, const real* y, const bfloat16* dY, Both dQ, Both dK,
+                                Both dV, const AttentionSizes& s) {
   backward<InBfloat16>(q, k, v, lens, p, draw, log_sum_exp, y, dY, dQ, dK, dV, s);
 }
 
 void attention_tf32(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* log_sum_exp,
                     real* y, const AttentionSizes& s) {
-  forward<InTf32>(q, k, v, lens, p, draw, log_sum_exp, y, s);
+  forward<InTf32>(q, k, v, lens, p, draw, log_sum_exp, {y, nullptr}, s);
 }
 void attention_tf32_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
                              const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* dK, real* dV,
                              const AttentionSizes& s) {
-  backward<InTf32>(q, k, v, lens, p, draw, log_sum_exp, y, dY, dQ, dK, dV, s);
+  backward<InTf32>(q, k, v, lens, p, draw, log_sum_exp, y, dY, {dQ, nullptr}, {dK, nullptr}, {dV, nullptr}, s);
 }
 
 }  // namespace bobbin::cuda

@@ -50,9 +50,7 @@ decltype(cpu::attention_keeps) attention_keeps;
 decltype(cpu::attention_keeps_y) attention_keeps_y;
 decltype(cpu::attention) attention;
 decltype(cpu::attention_backward) attention_backward;
-template <class Y>
-void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
-                       real* kept, Y* y, const AttentionSizes& s);
+decltype(cpu::attention_rounded) attention_rounded;
 decltype(cpu::attention_rounded_backward) attention_rounded_backward;
 decltype(cpu::conv2d) conv2d;
 decltype(cpu::conv2d_backward_x) conv2d_backward_x;

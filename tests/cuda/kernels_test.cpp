@@ -1229,36 +1229,50 @@ TEST_CASE("cuda: attention of rounded operands and its way back") {
     const Draw draw{5, 6};
     const real drop = static_cast<real>(c.p);
     Numbers weights(count(cpu::attention_keeps(s).size())), y(q.size()), dQ(q.size()), dK(k.size()), dV(v.size());
-    cpu::attention_rounded(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), y.data(), s);
+    cpu::attention_rounded(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), {y.data(), nullptr}, s);
     cpu::attention_rounded_backward(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), y.data(), dY.data(),
-                                    dQ.data(), dK.data(), dV.data(), s);
+                                    {dQ.data(), nullptr}, {dK.data(), nullptr}, {dV.data(), nullptr}, s);
 
     RoundedOnDevice Q(q, offset), K(k), V(v, offset), DY(dY, offset);
     OnDevice Y(of_queries, offset), DQ(of_queries), DK(of_keys, offset), DV(of_keys);
     OnDevice kept(cuda::attention_keeps(s).size());
-    cuda::attention_rounded<real>(Q, K, V, l, drop, draw, kept, Y, s);
+    cuda::attention_rounded(Q, K, V, l, drop, draw, kept, {Y, nullptr}, s);
     check_rounded(Y.values(), y);
-    RoundedOnDevice rounded_Y(of_queries, offset);
-    cuda::attention_rounded<bfloat16>(Q, K, V, l, drop, draw, kept, rounded_Y, s);
+    // Also rounded, or only that.
+    RoundedOnDevice only_rounded_Y(of_queries, offset), rounded_Y(of_queries, offset);
+    OnDevice same_Y(of_queries, 1);
+    cuda::attention_rounded(Q, K, V, l, drop, draw, kept, {nullptr, only_rounded_Y}, s);
+    cuda::attention_rounded(Q, K, V, l, drop, draw, kept, {same_Y, rounded_Y}, s);
+    CHECK(same_Y.values() == Y.values());
     CHECK(bits(rounded_Y.values()) == bits(rounded(Y.values())));
+    CHECK(bits(only_rounded_Y.values()) == bits(rounded(Y.values())));
 
     // With the y that weights as they are would have made, dY·y is the processor's Σ P ⊙ dP.
     Numbers exact_y(q.size());
     cpu::attention(widened(q).data(), widened(k).data(), widened(v).data(), l, drop, draw, weights.data(),
                    exact_y.data(), s);
     OnDevice exact_Y(exact_y);
-    cuda::attention_rounded_backward(Q, K, V, l, drop, draw, kept, exact_Y, DY, DQ, DK, DV, s);
+    RoundedOnDevice rounded_DQ(of_queries, offset), rounded_DK(of_keys), rounded_DV(of_keys, offset);
+    cuda::attention_rounded_backward(Q, K, V, l, drop, draw, kept, exact_Y, DY, {DQ, rounded_DQ}, {DK, rounded_DK},
+                                     {DV, rounded_DV}, s);
+    CHECK(bits(rounded_DQ.values()) == bits(rounded(DQ.values())));
+    CHECK(bits(rounded_DK.values()) == bits(rounded(DK.values())));
+    CHECK(bits(rounded_DV.values()) == bits(rounded(DV.values())));
     check_rounded(DQ.values(), dQ);
     check_rounded(DK.values(), dK);
     check_rounded(DV.values(), dV);
 
     // With the y that there is, it is off by the rounding of weights, and so many dS are rounded another way.
-    cuda::attention_rounded_backward(Q, K, V, l, drop, draw, kept, Y, DY, DQ, DK, DV, s);
+    const auto backward = [&] {
+      cuda::attention_rounded_backward(Q, K, V, l, drop, draw, kept, Y, DY, {DQ, nullptr}, {DK, nullptr}, {DV, nullptr},
+                                       s);
+    };
+    backward();
     check_same(DQ.values(), dQ, step_of_bfloat16);
     check_same(DK.values(), dK, step_of_bfloat16);
     check_rounded(DV.values(), dV);
     const Numbers first = DK.values();
-    cuda::attention_rounded_backward(Q, K, V, l, drop, draw, kept, Y, DY, DQ, DK, DV, s);
+    backward();
     CHECK(DK.values() == first);
   });
 }
@@ -1347,8 +1361,9 @@ TEST_CASE("cuda: attention of rounded operands with large scores, and with one t
     Numbers weights(80), y(8);
     RoundedOnDevice Q(rounded(q)), K(k), V(v);
     OnDevice Y(8), kept(2);
-    cpu::attention_rounded(rounded(q).data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), s);
-    cuda::attention_rounded<real>(Q, K, V, nullptr, 0, {}, kept, Y, s);
+    cpu::attention_rounded(rounded(q).data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), {y.data(), nullptr},
+                           s);
+    cuda::attention_rounded(Q, K, V, nullptr, 0, {}, kept, {Y, nullptr}, s);
     CHECK(std::isnan(y[0]) == bad);
     check_same(Y.values(), y, 1e-2);
   }

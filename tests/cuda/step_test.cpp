@@ -113,6 +113,16 @@ TEST_CASE_TEMPLATE("cuda: a step of training waits once, to read the loss, and t
   }
 }
 
+TEST_CASE("cuda: a step in bfloat16 has so many launches of kernels, and no more") {
+  if (sizeof(real) != 4) return;
+  const ProductsIn products(Precision::bfloat16);
+  TinyRun training;
+  training.step();
+  const unsigned long before = emulator::calls_of("cudaLaunchKernel");
+  training.step();
+  CHECK(emulator::calls_of("cudaLaunchKernel") - before <= 97);
+}
+
 TEST_CASE("cuda: in TF32 not one product is left in float32") {
   if (sizeof(real) != 4) return;
   const ProductsIn products(Precision::tf32);

@@ -137,10 +137,7 @@ TEST_CASE("a step in bfloat16 writes no rounded number out, and evaluation round
   evaluation();  // rounds the weights
   counts = calls(evaluation);
   CHECK(counts["to_float"] == 0);
-  // The patches, and the class token for the head; on a GPU what attention keeps for the way back, too.
-  const Tensor x = Tensor::ones({1, 2, 3});
-  const bool keeps_y = attention(x, x, x, 1, {}, 0, {}).kept_y.defined();
-  CHECK(counts["to_bfloat16"] == 2 + (keeps_y ? config.num_blks : 0));
+  CHECK(counts["to_bfloat16"] == 2);  // the patches, and the class token for the head
 }
 
 TEST_CASE("in bfloat16 the loss after 20 steps of a small ViT with dropout is float32's") {

@@ -1,6 +1,9 @@
 // Rounding to bfloat16, and what a tensor remembers of it.
 #include "tensor/bfloat16.h"
 
+#include "tensor/functions.h"
+#include "tensor/kernels.h"
+#include "tensor/profile.h"
 #include "tensor/storage.h"
 #include "tests/tensor/numbers.h"
 
@@ -126,6 +129,36 @@ TEST_CASE("a product with a rounded operand comes with its rounded numbers, unti
     y.assign(other);
     CHECK(rounded_bits(y) == rounded_bits(other));
   }
+}
+
+TEST_CASE("the gradients of attention come with their rounded numbers, and so does a y of which both are kept") {
+  if (sizeof(real) != 4) return;
+  const ProductsIn products(Precision::bfloat16);
+  Rng rng(1);
+  const Tensor q = rng.normal({2, 5, 12}), k = rng.normal({2, 7, 12}), v = rng.normal({2, 7, 12});
+  const Tensor dY = rng.normal({2, 5, 12});
+  const Attended forward = attention(Operand(q), Operand(k), Operand(v), 3, {}, 0, {}, ReadBy::products);
+  const auto [dQ, dK, dV] = attention_backward(Operand(q), Operand(k), Operand(v), 3, {}, 0, {}, forward, Operand(dY));
+  for (const Tensor& x : {dQ, dK, dV}) {
+    profile::start();
+    const std::vector<std::uint16_t> bits = rounded_bits(x);
+    profile::stop();
+    CHECK(profile::rows().empty());  // they were there already
+    CHECK(bits == rounded_bits(x.clone()));
+  }
+  // The kernel writes exact numbers, rounded ones, or both, the same each time.
+  const AttentionSizes s{2, 3, 5, 7, 4};
+  Tensor weights(cpu::attention_keeps(s)), exact(q.shape()), both(q.shape()), rounded = Tensor::of_rounded(q.shape());
+  const auto attend = [&](Both y) {
+    cpu::attention_rounded(q.rounded().get(), k.rounded().get(), v.rounded().get(), nullptr, 0, {}, weights.data(), y,
+                           s);
+  };
+  attend({exact.data(), nullptr});
+  attend({nullptr, rounded.rounded_data()});
+  attend(both.data_and_rounded());
+  CHECK(both.values() == exact.values());
+  CHECK(rounded_bits(both) == rounded_bits(exact));
+  CHECK(rounded_bits(rounded) == rounded_bits(exact));
 }
 
 TEST_CASE("a tensor of rounded numbers alone gives them to products, and written out to anyone else") {

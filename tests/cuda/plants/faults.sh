@@ -302,6 +302,9 @@ plant 'weights of rounded operands are rounded twice' attention_mma.cu 'attentio
 plant 'a product is rounded for those that follow as its operand was' elementwise.cu 'GELU*' \
   'rounded.at[j] = to_bfloat16(four.at[j]);' 'rounded.at[j] = factors.at[j];'
 
+plant 'what attention rounds for products is not what it stores' attention_mma.cu 'attention of rounded*' \
+  'rounded.x[i] = to_bfloat16(four.x[i]);' 'rounded.x[i] = to_bfloat16(sum[m][i % 2][2 * r + i / 2]);'
+
 plant 'the rounded weights do not belong to their sum' attention_mma.cu 'attention of rounded*' \
   'return m + std::log(sum_of_row(largest == m ? total : total * std::exp(largest - m)));' \
   'return m + std::log(sum_of_row(total));'

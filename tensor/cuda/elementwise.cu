@@ -70,6 +70,18 @@ __global__ void binary_kernel(F f, Broadcast walk, int elements, const real* a, 
   store4(y + i, as, left);
 }
 
+// The same of operands that are walked as one row, side by side: no place is to be computed.
+template <class F>
+__global__ void same_shape_kernel(F f, const real* a, const real* b, real* y, Index n) {
+  const Index i = four_of_thread();
+  if (i >= n) return;
+  Four<real> as = load4(a + i, n - i);
+  const Four<real> bs = load4(b + i, n - i);
+#pragma unroll
+  for (int j = 0; j < 4; ++j) as.at[j] = f(as.at[j], bs.at[j]);
+  store4(y + i, as, n - i);
+}
+
 __global__ void where_kernel(Broadcast walk, int elements, const real* mask, const real* a, const real* b, real* y,
                              Index n) {
   const Index i = elements * thread_number(), left = min(n - i, Index{elements});
@@ -106,6 +118,8 @@ void unary(const F& f, const real* x, real* y, Index n) {
 template <class F>
 void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y) {
   const Index n = size_of(walk);
+  if (walk.rank == 1 && walk.stride_a[0] == 1 && walk.stride_b[0] == 1)
+    return launch(F::name, same_shape_kernel<F>, blocks_of_fours(n), block_size, f, a, b, y, n);
   const int elements = elements_of_thread(walk);
   launch(F::name, binary_kernel<F>, blocks(n, elements * block_size), block_size, f, walk, elements, a, b, y, n);
 }

@@ -244,6 +244,10 @@ plant 'half of the lanes of a row do not hear of the others' attention.cu 'atten
 plant 'keys behind the last are what shared memory held' attention.cu 'attention*' \
   '(rows - first + 3) / 4 * 4' 'rows - first'
 
+plant 'operands of one shape are exchanged' elementwise.cu 'binary*' \
+  'for (int j = 0; j < 4; ++j) as.at[j] = f(as.at[j], bs.at[j]);' \
+  'for (int j = 0; j < 4; ++j) as.at[j] = f(bs.at[j], as.at[j]);'
+
 plant 'four random words in the wrong order' dropout.cu 'GELU*' \
   'dropout(word[j], at.derivative)' \
   'dropout(word[3 - j], at.derivative)'

@@ -31,6 +31,8 @@ template <int D, int bytes>
 struct LanePart {
   static constexpr int fours = bytes / sizeof(Four<real>), lanes = D / (4 * fours);
   static constexpr int rows_of_warp = warp_size / lanes * own, most_warps = 256 / bytes;  // of a block
+  // So many blocks a multiprocessor has at once, for its registers' sake.
+  static constexpr int blocks = (bytes > 32 ? 3 : 2) - (sizeof(real) == sizeof(double));
   Four<real> at[fours] = {};
 
   static __device__ int four(int i) { return static_cast<int>(threadIdx.x) % lanes + lanes * i; }
@@ -180,12 +182,8 @@ struct Softmax {
   __device__ real log_sum_exp() const { return largest + std::log(total); }
 };
 
-// So many blocks a multiprocessor has at once, for its registers' sake.
-constexpr int blocks_forward = sizeof(real) == sizeof(float) ? 3 : 2;
-constexpr int blocks_backward = sizeof(real) == sizeof(float) ? 2 : 1;
-
 template <int D>
-__global__ void __launch_bounds__(warp_size* ForwardPart<D>::most_warps, blocks_forward)
+__global__ void __launch_bounds__(warp_size* ForwardPart<D>::most_warps, ForwardPart<D>::blocks)
     attention_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
                      real* log_sum_exp, real* y, AttentionSizes s) {
   using Part = ForwardPart<D>;
@@ -265,7 +263,7 @@ struct alignas(16) KnownQuery {
 };
 
 template <int D>
-__global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, blocks_backward)
+__global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, BackwardPart<D>::blocks)
     attention_dq_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
                         const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* sum_P_dP,
                         std::uint16_t* kept_weights, AttentionSizes s) {
@@ -318,7 +316,7 @@ __global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, blocks
 }
 
 template <int D>
-__global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, blocks_backward)
+__global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, BackwardPart<D>::blocks)
     attention_dkdv_kernel(const real* q, const real* k, const real* v, const int* lens, formula::Dropout dropout,
                           const real* log_sum_exp, const real* sum_P_dP, const std::uint16_t* kept_weights,
                           const real* dY, real* dK, real* dV, AttentionSizes s) {

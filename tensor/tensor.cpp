@@ -72,10 +72,12 @@ std::shared_ptr<const bfloat16> Tensor::rounded() const {
 }
 
 void Tensor::rewrite(const std::function<void(real*, bfloat16*)>& write) {
-  const bool whole = size() == numbers().size;
-  std::shared_ptr<bfloat16> rounded;
-  if (whole && numbers().rounded.load()) rounded = memory::allocate_as<bfloat16>(size());
-  write(data(), rounded.get());
+  real* const at = exact() + offset_;  // which may be made of the rounded ones
+  std::shared_ptr<const bfloat16> rounded = numbers().rounded.exchange(nullptr);
+  if (rounded && size() != numbers().size) rounded = nullptr;  // a part alone
+  if (rounded && rounded.use_count() > 1)
+    rounded = memory::allocate_as<bfloat16>(size());  // who holds the old keeps it
+  write(at, const_cast<bfloat16*>(rounded.get()));
   numbers().rounded.store(rounded);
 }
 

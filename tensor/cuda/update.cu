@@ -3,7 +3,12 @@
 // A model has many parameters, most of them small, and to launch a kernel takes longer than to update a thousand
 // numbers. So updates wait until there are `most`, or until anything else is to be put into the stream, which asks for
 // it with stream(); then one kernel makes all of them. Each has as many blocks as it needs, one behind the other.
+//
+// Memory that is let go may be had again at once, since what is put into the stream later comes later. Updates that go
+// together do not: so one that writes where another that waits still reads, its gradient for example, begins the next
+// launch.
 #include <array>
+#include <functional>
 #include <tuple>
 
 #include "tensor/cuda/launch.h"
@@ -75,10 +80,22 @@ struct Waiting {
 
 void (*launch_waiting)() = [] {};
 
+// Whether an update that waits reads what is to be written.
+template <class Step, int kept_count>
+bool reads(const Updates<Step, kept_count>& waiting, const bfloat16* rounded, Index n) {
+  const auto in = [&](const real* numbers, Index count) {
+    return std::less<const void*>()(rounded, numbers + count) && std::less<const void*>()(numbers, rounded + n);
+  };
+  for (int k = 0; k < waiting.count; ++k)
+    if (in(waiting.of[k].dW, waiting.of[k].n)) return true;
+  return false;
+}
+
 template <class Step, class... Kept>
 void update(const Step& step, Index n, real* w, bfloat16* rounded, const real* dW, Kept*... kept) {
   using All = Waiting<Step, sizeof...(kept)>;
-  if (launch_waiting != All::launch || All::updates.count == most) launch_waiting();
+  if (launch_waiting != All::launch || All::updates.count == most || (rounded && reads(All::updates, rounded, n)))
+    launch_waiting();
   launch_waiting = All::launch;
   All::updates.of[All::updates.count++] = {step, n, All::blocks, w, rounded, dW, {kept...}};
   All::blocks += blocks(n, each * block_size);

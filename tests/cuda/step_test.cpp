@@ -123,6 +123,30 @@ TEST_CASE("cuda: a step in bfloat16 has so many launches of kernels, and no more
   CHECK(emulator::calls_of("cudaLaunchKernel") - before <= 97);
 }
 
+TEST_CASE("cuda: updates go together, but for one that writes where another still reads") {
+  const auto launches = [] { return emulator::calls_of("cudaLaunchKernel"); };
+  const Numbers numbers(600, 1);
+  OnDevice w1(numbers), w2(numbers), dW1(Numbers(602, 1)), dW2(numbers);
+  RoundedOnDevice rounded(600);
+  const formula::Sgd step{.lr = real(0.5)};
+  cuda::wait();
+  const unsigned long before = launches();
+  cuda::sgd(step, w1, nullptr, dW1, nullptr, 600);
+  cuda::sgd(step, w2, rounded, dW2, nullptr, 600);
+  cuda::wait();
+  CHECK(launches() == before + 1);
+  // As it happens: the gradient of the first is let go, and its memory is asked for again.
+  auto* const again = reinterpret_cast<bfloat16*>(static_cast<real*>(dW1));
+  bfloat16* const end = again + 600 * sizeof(real) / sizeof(bfloat16);
+  for (bfloat16* const at : {again, end - 1, end}) {
+    const unsigned long now = launches();
+    cuda::sgd(step, w1, nullptr, dW1, nullptr, 600);
+    cuda::sgd(step, w2, at, dW2, nullptr, at == again ? 600 : 1);
+    cuda::wait();
+    CHECK(launches() == now + (at == end ? 1 : 2));
+  }
+}
+
 TEST_CASE("cuda: in TF32 not one product is left in float32") {
   if (sizeof(real) != 4) return;
   const ProductsIn products(Precision::tf32);

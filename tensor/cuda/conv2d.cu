@@ -3,8 +3,8 @@
 //     y = W·columns,   dcolumns = Wᵀ·dY,   dW = Σ dY·columnsᵀ over all images,
 //
 // and dX adds up those of dcolumns that show the same pixel. In memory columns hold each pixel h·w times, so they are
-// made of a piece of the images at a time, as many as the L2 holds (bytes_of_columns). To products that are too small
-// by the image, of 3 x 3 places for example, the images of a piece lie side by side:
+// made of a piece of the images at a time (bytes_of_columns). For products that are too small by the image, of 3 x 3
+// places for example, the images of a piece lie side by side:
 //
 //     columns (C·h·w, images·places)   y, dY (out, images·places)
 //
@@ -23,7 +23,7 @@
 //     4  3x3 of 256, then 512      3 x 3     2.7, 5.4     11, 21 MB      2.4 MB
 //
 // That is 80 GFLOP for y, as many for dX and for dW: 5.7 ms where cuBLAS reaches 42 TFLOP/s. The columns, 1.25 GB each
-// time, are written and read within the L2, in some 0.5 ms each time; y and dY, laid side by side, are a sixth of that.
+// time, are written and read in less than 1 ms each time; y and dY, laid side by side, are a sixth of that.
 //
 // Kernels of one pixel, without stride and groups, need no columns for y and dX. And where each kernel sees one channel
 // of several (depthwise convolution) a product would have one row: there each number has a thread of its own.

@@ -128,6 +128,8 @@ Tensor centered(Tensor x, const Axes& axes = {});
 Tensor sum_to(const Tensor& x, const Shape& shape);
 /// The Euclidean norm of all elements, summed in double: no square overflows or vanishes.
 double norm(const Tensor& x);
+/// That of each tensor: on a GPU the program waits once for all of them.
+std::vector<double> norms(const std::vector<Tensor>& tensors);
 /// The largest and the smallest number along some axes, or of all. NaN is larger, and smaller, than all numbers, as in
 /// PyTorch. Throws Error for those of no numbers.
 Tensor amax(const Tensor& x, const Axes& axes = {}, bool keepdim = false);

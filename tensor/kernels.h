@@ -1,4 +1,6 @@
 #pragma once
+#include <vector>
+
 #include "tensor/bfloat16.h"
 #include "tensor/draw.h"
 #include "tensor/formulas.h"
@@ -141,8 +143,8 @@ void dropout(const F& f, const real* x, Y* y, D* derivative, Index n, real p, Dr
 // --- reduce --------------------------------------------------------------------------------------
 /// x (outer, n, inner) -> y (outer, inner), summed over n. The same result for any number of threads.
 void sum(const real* x, real* y, Index outer, Index n, Index inner);
-/// The square root of the sum of squares; in double.
-double norm(const real* x, Index n);
+/// y[i] is the square root of the sum of the squares of x[i][0] ... x[i][n[i]-1]; in double.
+void norms(const std::vector<const real*>& x, const std::vector<Index>& n, double* y);
 /// For each row of (rows, cols) the column of the first largest number; a NaN is larger than all.
 void argmax(const real* x, int* y, Index rows, Index cols);
 Range range(const real* x, Index n);

@@ -66,10 +66,21 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   return y.reshape(shape);
 }
 
-double norm(const Tensor& x) {
-  const Timed timed("norm", elements(x));
-  return x.empty() ? 0 : backend::norm(x.data(), x.size());
+std::vector<double> norms(const std::vector<Tensor>& tensors) {
+  double moved = 0;
+  std::vector<const real*> at;
+  std::vector<Index> sizes;
+  for (const Tensor& x : tensors)
+    if (!x.empty()) at.push_back(x.data()), sizes.push_back(x.size()), moved += elements(x);
+  const Timed timed("norm", moved);
+  std::vector<double> result(at.size());
+  if (!at.empty()) backend::norms(at, sizes, result.data());
+  for (std::size_t i = 0; i < tensors.size(); ++i)
+    if (tensors[i].empty()) result.insert(result.begin() + static_cast<std::ptrdiff_t>(i), 0);
+  return result;
 }
+
+double norm(const Tensor& x) { return norms({x})[0]; }
 
 Labels argmax(const Tensor& x, int axis) {
   const Tensor rows = as_rows("argmax", x, axis);

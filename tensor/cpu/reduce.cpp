@@ -88,8 +88,9 @@ void sum(const real* x, real* y, Index outer, Index n, Index inner) {
   }
 }
 
-double norm(const real* x, Index n) {
-  return std::sqrt(add_up(0, n, [=](Index i) { return double{x[i]} * x[i]; }));
+void norms(const std::vector<const real*>& x, const std::vector<Index>& n, double* y) {
+  for (std::size_t k = 0; k < x.size(); ++k)
+    y[k] = std::sqrt(add_up(0, n[k], [at = x[k]](Index i) { return double{at[i]} * at[i]; }));
 }
 
 // The largest is found by vectors, then where it stands.

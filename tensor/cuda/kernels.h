@@ -5,7 +5,7 @@
 /// tensor/device.h asks of a GPU is there); only where the numbers lie is another matter. A `real*` points to memory of
 /// the GPU, an `int*` to the program's own.
 ///
-/// Each call puts its work into one stream and returns at once. What a result is read by, that is to_host(), norm(),
+/// Each call puts its work into one stream and returns at once. What a result is read by, that is to_host(), norms(),
 /// argmax() and range(), waits for it. One thread calls them at a time. Each throws NoDevice if there is no GPU, and
 /// Error, with the name of the call, if CUDA or cuBLAS reports one.
 namespace bobbin::cuda {
@@ -19,7 +19,7 @@ void dropout(const F& f, const real* x, Y* y, D* derivative, Index n, real p, Dr
 decltype(cpu::where) where;
 decltype(cpu::multiply_rounded) multiply_rounded;
 decltype(cpu::sum) sum;
-decltype(cpu::norm) norm;
+decltype(cpu::norms) norms;
 decltype(cpu::argmax) argmax;
 decltype(cpu::range) range;
 decltype(cpu::gemm) gemm;

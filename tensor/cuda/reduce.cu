@@ -151,12 +151,11 @@ void sum(const real* x, real* y, Index outer, Index n, Index inner) {
   if (pieces > 1) sum(partial.get(), y, outer, pieces, inner);
 }
 
-double norm(const real* x, Index n) {
-  const auto squares = scratch<double>(1);
-  sum_rows(Square{}, x, squares.get(), 1, n);
-  double result = 0;
-  download(squares.get(), &result, 1);
-  return std::sqrt(result);
+void norms(const std::vector<const real*>& x, const std::vector<Index>& n, double* y) {
+  const auto squares = scratch<double>(static_cast<Index>(x.size()));
+  for (std::size_t k = 0; k < x.size(); ++k) sum_rows(Square{}, x[k], squares.get() + k, 1, n[k]);
+  download(squares.get(), y, static_cast<Index>(x.size()));
+  for (std::size_t k = 0; k < x.size(); ++k) y[k] = std::sqrt(y[k]);
 }
 
 void argmax(const real* x, int* y, Index rows, Index cols) {

@@ -267,12 +267,21 @@ TEST_CASE("cuda: sums") {
 }
 
 TEST_CASE("cuda: norm") {
-  for (const Index n : {1, 31, 32, 33, 1003, 1025, 5000})
-    for (const real largest : {real(1), real(1e25)}) {  // whose square is more than a float can hold
-      const Numbers x = random(n, 1, -largest, largest);
-      OnDevice X(x, 1);
-      CHECK(cuda::norm(X, n) == doctest::Approx(cpu::norm(x.data(), n)).epsilon(1e-12));
+  const std::vector<Index> sizes{1, 31, 32, 33, 1003, 1025, 5000, 1025 * 1024};
+  for (const real largest : {real(1), real(1e25)}) {  // whose square is more than a float can hold
+    std::vector<Numbers> x;
+    std::vector<std::unique_ptr<OnDevice>> X;
+    std::vector<const real*> at, on_device;
+    for (const Index n : sizes) {
+      x.push_back(random(n, static_cast<std::uint64_t>(n), -largest, largest));
+      X.push_back(std::make_unique<OnDevice>(x.back(), 1));
+      at.push_back(x.back().data()), on_device.push_back(static_cast<real*>(*X.back()));
     }
+    std::vector<double> want(sizes.size()), got(sizes.size());
+    cpu::norms(at, sizes, want.data());
+    cuda::norms(on_device, sizes, got.data());
+    for (std::size_t i = 0; i < want.size(); ++i) CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-12));
+  }
 }
 
 TEST_CASE("cuda: argmax finds the first of the largest, of NaN if there is one") {

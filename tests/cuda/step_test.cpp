@@ -147,6 +147,18 @@ TEST_CASE("cuda: updates go together, but for one that writes where another stil
   }
 }
 
+TEST_CASE("cuda: a step that clips the gradients waits once for all their norms, and once for the loss") {
+  TinyRun training;
+  const auto step = [&] {
+    return training_step(training.model, training.sgd, CrossEntropy(), training.rng.normal({4, 1, 8, 8}),
+                         Labels{0, 1, 2, 0}, 0.1, {.clip_grad = 1e-3});
+  };
+  step();
+  const unsigned long before = emulator::calls_of("cudaStreamSynchronize");
+  step();
+  CHECK(emulator::calls_of("cudaStreamSynchronize") - before == 2);
+}
+
 TEST_CASE("cuda: in TF32 not one product is left in float32") {
   if (sizeof(real) != 4) return;
   const ProductsIn products(Precision::tf32);

@@ -176,6 +176,9 @@ TEST_CASE("the norm is computed in double: it neither overflows nor vanishes") {
   CHECK(norm(Tensor::full({4}, real{1e25})) == doctest::Approx(2e25));
   CHECK(norm(Tensor::full({4}, real{1e-30})) == doctest::Approx(2e-30));
   CHECK(norm(Tensor::zeros({3})) == 0);
+  CHECK(norms({}).empty());
+  CHECK(norms({Tensor::zeros({0}), Tensor({2}, {3, 4}), Tensor::zeros({2, 0}), Tensor({1}, {-2}),
+               Tensor::zeros({0})}) == std::vector<double>{0, 5, 0, 2, 0});
   CHECK(std::isnan(norm(Tensor({3}, {1, not_a_number, 1}))));
   CHECK(norm(Tensor({3}, {1, -infinity, 1})) == inf);
 }

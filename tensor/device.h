@@ -13,7 +13,7 @@ namespace bobbin {
 /// `real`.
 enum class Precision {
   float32,  ///< none: as they are
-  tf32,     ///< 10 bits of mantissa, which NVIDIA's GPUs multiply several times faster
+  tf32,     ///< 10 bits of mantissa, which NVIDIA's GPUs multiply several times faster; attention stays in float32
   bfloat16  ///< 7 bits of mantissa, which GPUs and newer processors multiply several times faster; see Operand
 };
 

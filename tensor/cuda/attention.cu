@@ -11,11 +11,11 @@
 // All three kernels here have one form, for which ladder/attention.cu has the first sketch. A block owns rows of one
 // image and head (queries in the forward pass and for dQ, keys for dK and dV) and walks over the rows of the other
 // side, a tile of which lies in shared memory. An own row, and what is summed up for it, is in the registers of a few
-// neighbouring lanes; they add up their parts of a score by shuffles. The lanes of a warp read the
-// same row of the tile at the same time. Such a read takes as long for one address as for 32, so a lane uses it for two
-// own rows.
+// neighbouring lanes; they add up their parts of a score by shuffles. The lanes of a warp read the same row of the tile
+// at the same time. Such a read takes as long for one address as for 32, so a lane uses it for two own rows.
 //
-// Operands and all else are `real`. In bfloat16 and TF32 tensor cores compute the same: attention_mma.cu.
+// Operands and all else are `real`, also in Precision::tf32: tensor cores took 1.7 times as long in TF32, and are less
+// exact. In bfloat16 they are faster: attention_mma.cu.
 #include "tensor/cuda/attention.h"
 
 #include "tensor/cuda/dropout.h"
@@ -373,8 +373,6 @@ __global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, Backwa
 
 namespace {
 
-bool on_tensor_cores() { return sizeof(real) == sizeof(float) && ProductsIn::current() == Precision::tf32; }
-
 // Launches a kernel that owns `rows` rows of each image and head, with no more warps than these need.
 template <class Part, class... P>
 void launch_for(const char* name, Index rows, const AttentionSizes& s, void (*kernel)(P...),
@@ -392,7 +390,6 @@ bool attention_keeps_y() { return true; }
 
 void attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* log_sum_exp,
                real* y, const AttentionSizes& s) {
-  if (on_tensor_cores()) return attention_tf32(q, k, v, lens, p, draw, log_sum_exp, y, s);
   const auto device_lens = ints(lens, s.batch * s.queries);
   with_columns(s.head_size, [&](auto columns) {
     launch_for<ForwardPart<columns>>("attention", s.queries, s, attention_kernel<columns>, q, k, v, device_lens.get(),
@@ -403,7 +400,6 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
 void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
                         const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* dK, real* dV,
                         const AttentionSizes& s) {
-  if (on_tensor_cores()) return attention_tf32_backward(q, k, v, lens, p, draw, log_sum_exp, y, dY, dQ, dK, dV, s);
   const auto device_lens = ints(lens, s.batch * s.queries);
   const Index rows = s.batch * s.heads * s.queries;
   const auto sum_P_dP = scratch<real>(rows);

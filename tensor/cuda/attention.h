@@ -69,11 +69,4 @@ inline dim3 attention_grid(Index rows, int own, const AttentionSizes& s) {
   return {blocks(s.batch * s.heads, 1), blocks(rows, own)};
 }
 
-/// attention() and attention_backward() of operands rounded to TF32, on tensor cores.
-void attention_tf32(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* log_sum_exp,
-                    real* y, const AttentionSizes& s);
-void attention_tf32_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
-                             const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* dK, real* dV,
-                             const AttentionSizes& s);
-
 }  // namespace bobbin::cuda

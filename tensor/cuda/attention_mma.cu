@@ -1,8 +1,7 @@
-// Attention on tensor cores, of operands in bfloat16 or TF32: FlashAttention-2 (Dao, 2023). What is computed,
-// attention.cu says; here is who holds what. A block owns `rows` rows of one image and head (queries in the forward
+// Attention on tensor cores, of operands in bfloat16: FlashAttention-2 (Dao, 2023). What is computed, attention.cu
+// says; here is who holds what. A block owns 64 rows of one image and head, or 32 wide ones (queries in the forward
 // pass and for dQ, keys for dK and dV), each of its warps 16, and walks over the other side, as many rows at a time.
-// Own rows and others lie in shared memory as the words that tensor cores read: two numbers of bfloat16, or one of
-// TF32.
+// Own rows and others lie in shared memory as the words that tensor cores read, two numbers each.
 //
 // A warp takes 16 rows of the other side at once, which makes 16 x 16 scores, two C of mma.h side by side. Lane 4·g + t
 // holds of them
@@ -12,9 +11,8 @@
 //
 // so that four lanes share a row. Made into weights, or into dS, these very registers are the left operand of the next
 // product, whose right one are the 16 rows of the other side, column by column. Its result, 16 own rows by d columns,
-// is summed up in pairs of C: C number p of pair m has columns 16m + p, 16m + p + 2, ... Then two words of bfloat16
-// hold what both need, and a lane ends up with four neighbouring columns, 16m + 4t ... 16m + 4t + 3, which it stores at
-// once.
+// is summed up in pairs of C: C number p of pair m has columns 16m + p, 16m + p + 2, ... Then two words hold what both
+// need, and a lane ends up with four neighbouring columns, 16m + 4t ... 16m + 4t + 3, which it stores at once.
 //
 // Operands of the products are rounded, hence also the weights and dS; all else, and all sums, are float.
 #include "tensor/cuda/attention.h"
@@ -56,126 +54,61 @@ struct alignas(n * sizeof(T)) Group {
 
 // Rows of one head in shared memory, of D columns. Those four words more put the words that a warp reads together, of
 // eight rows, into 32 different banks.
-template <class Kind, int D>
-struct alignas(16) Tile {
-  static constexpr int words = D / Kind::per_word;                // of a row
-  static constexpr int rows = words < 32 ? 64 : 64 * 32 / words;  // of 8 KB at most
-  static constexpr int warps = rows / 16;                         // of a block
-  static constexpr int blocks = D > 64 ? 4 : warps > 2 ? 4 : 6;  // of a multiprocessor at once, for its registers' sake
-  std::uint32_t at[rows][words + 4];
+template <int D>
+struct alignas(16) Rows {
+  static constexpr int words = D / 2;              // of a row
+  static constexpr int count = D <= 64 ? 64 : 32;  // of 8 KB at most
+  static constexpr int warps = count / 16;         // of a block
+  static constexpr int blocks = 4;                 // of a multiprocessor at once, for its registers' sake
+  std::uint32_t at[count][words + 4];
 };
 
 using Words = Group<std::uint32_t, 4>;
 
-// The two kinds of operands: how numbers become words, and how 16 rows are multiplied by their columns, in so many
-// products.
-struct InBfloat16 {
-  using Number = bfloat16;
-  static constexpr int per_word = 2, products = 1;
-
-  // Four words of the numbers at x, which are aligned; one, of which `there` numbers are, and 0 for the others.
-  static __device__ Words words(const bfloat16* x) { return *reinterpret_cast<const Words*>(x); }
-  static __device__ std::uint32_t word(const bfloat16* x, int there) {
-    return (there > 0 ? x[0].bits : 0u) | (there > 1 ? std::uint32_t{x[1].bits} << 16 : 0u);
-  }
-  static __device__ void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
-    multiply_add_bfloat16(c, a, b);
-  }
-  // The left operand of product 0, of two C.
-  static __device__ void left(std::uint32_t (&a)[4], const float (&c)[2][4], int) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) a[i] = to_bfloat16s(c[i / 2][i % 2 * 2], c[i / 2][i % 2 * 2 + 1]);
-  }
-  // The right operands for the pair m of C, of the rows that begin with `row`.
-  template <int D>
-  static __device__ void right(std::uint32_t (&b)[2][2], const Tile<InBfloat16, D>& x, int row, int, int m) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int from = row + 8 * half + 2 * lane_in_row();
-      const std::uint32_t first = x.at[from][8 * m + lane_row()], second = x.at[from + 1][8 * m + lane_row()];
-      b[0][half] = (first & 0xffff) | second << 16;
-      b[1][half] = first >> 16 | (second & 0xffff0000);
-    }
-  }
-};
-
-struct InTf32 {
-  using Number = real;
-  static constexpr int per_word = 1, products = 2;  // of 8 rows each
-
-  static __device__ Words words(const real* x) {
-    const auto from = *reinterpret_cast<const Group<real, 4>*>(x);
-    Words to;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) to.x[i] = to_tf32(static_cast<float>(from.x[i]));
-    return to;
-  }
-  static __device__ std::uint32_t word(const real* x, int there) {
-    return there > 0 ? to_tf32(static_cast<float>(*x)) : 0;
-  }
-  static __device__ void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
-    multiply_add_tf32(c, a, b);
-  }
-  // A lane has columns 2t and 2t + 1 of a C, and is asked for t and t + 4 of an A. A sum may be taken in any order: so
-  // these are those, if the rows on the right come in the same order.
-  static __device__ void left(std::uint32_t (&a)[4], const float (&c)[2][4], int product) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) a[i] = to_tf32(c[product][i % 2 * 2 + i / 2]);
-  }
-  template <int D>
-  static __device__ void right(std::uint32_t (&b)[2][2], const Tile<InTf32, D>& x, int row, int product, int m) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half)
-#pragma unroll
-      for (int p = 0; p < 2; ++p)
-        b[p][half] = x.at[row + 8 * product + 2 * lane_in_row() + half][16 * m + 2 * lane_row() + p];
-  }
-};
-
 // Rows first ... of `rows` of a head, which begins at x; 0 behind the last row, and behind the last column.
-template <class Kind, int D>
-__device__ void load(Tile<Kind, D>& to, const typename Kind::Number* x, int first, int rows, const Head& head) {
-  using Rows = Tile<Kind, D>;
-  constexpr int threads = warp_size * Rows::warps, n = Kind::per_word;
+template <int D>
+__device__ void load(Rows<D>& to, const bfloat16* x, int first, int rows, const Head& head) {
+  constexpr int threads = warp_size * Rows<D>::warps;
   const int thread = threadIdx.y * warp_size + threadIdx.x;
-  if (head.size % (4 * n) == 0 && Group<typename Kind::Number, 4 * n>::aligned(x)) {
+  if (head.size % 8 == 0 && Group<bfloat16, 8>::aligned(x)) {
     // A thread has the same four words of some rows, and reads those of a few before it waits for any.
-    constexpr int fours = Rows::words / 4, step = threads / fours, batch = Rows::rows / step < 4 ? 2 : 4;
+    constexpr int fours = Rows<D>::words / 4, step = threads / fours, batch = std::min(4, Rows<D>::count / step);
     const int four = thread % fours;
-    const bool there = four * 4 * n < head.size;
+    const bool there = four * 8 < head.size;
 #pragma unroll 1
-    for (int row = thread / fours; row < Rows::rows; row += batch * step) {
+    for (int row = thread / fours; row < Rows<D>::count; row += batch * step) {
       Words words[batch] = {};
 #pragma unroll
       for (int i = 0; i < batch; ++i)
         if (const int at = first + row + i * step; at < rows && there)
-          words[i] = Kind::words(x + at * head.stride + four * 4 * n);
+          words[i] = *reinterpret_cast<const Words*>(x + at * head.stride + four * 8);
 #pragma unroll
       for (int i = 0; i < batch; ++i) *reinterpret_cast<Words*>(&to.at[row + i * step][4 * four]) = words[i];
     }
   } else {
 #pragma unroll 1
-    for (int i = thread; i < Rows::rows * Rows::words; i += threads) {
-      const int row = i / Rows::words, word = i % Rows::words, there = first + row < rows ? head.size - word * n : 0;
-      to.at[row][word] = Kind::word(x + (first + row) * head.stride + word * n, there);
+    for (int i = thread; i < Rows<D>::count * Rows<D>::words; i += threads) {
+      const int row = i / Rows<D>::words, word = i % Rows<D>::words;
+      const int there = first + row < rows ? head.size - word * 2 : 0;
+      const bfloat16* const two = x + (first + row) * head.stride + word * 2;
+      to.at[row][word] = (there > 0 ? two[0].bits : 0u) | (there > 1 ? std::uint32_t{two[1].bits} << 16 : 0u);
     }
   }
 }
 
 // c += a·bᵀ of 16 rows of a tile and 16 of another.
-template <class Kind, int D>
-__device__ void multiply_rows(float (&c)[2][4], const Tile<Kind, D>& a, int row_of_a, const Tile<Kind, D>& b,
-                              int row_of_b) {
+template <int D>
+__device__ void multiply_rows(float (&c)[2][4], const Rows<D>& a, int row_of_a, const Rows<D>& b, int row_of_b) {
   const int g = lane_row(), t = lane_in_row();
 #pragma unroll 2
-  for (int w = 0; w < Tile<Kind, D>::words; w += 8) {
+  for (int w = 0; w < Rows<D>::words; w += 8) {
     const auto &low = a.at[row_of_a + g], &high = a.at[row_of_a + g + 8];
     const std::uint32_t left[4] = {low[w + t], high[w + t], low[w + t + 4], high[w + t + 4]};
 #pragma unroll
     for (int n = 0; n < 2; ++n) {
       const auto& row = b.at[row_of_b + 8 * n + g];
       const std::uint32_t right[2] = {row[w + t], row[w + t + 4]};
-      Kind::multiply_add(c[n], left, right);
+      multiply_add_bfloat16(c[n], left, right);
     }
   }
 }
@@ -185,19 +118,23 @@ template <int D>
 using Sums = float[D / 16][2][4];
 
 // sum += c·x, of 16 rows of x.
-template <class Kind, int D>
-__device__ void multiply_columns(Sums<D>& sum, const float (&c)[2][4], const Tile<Kind, D>& x, int row) {
+template <int D>
+__device__ void multiply_columns(Sums<D>& sum, const float (&c)[2][4], const Rows<D>& x, int row) {
+  std::uint32_t left[4];
 #pragma unroll
-  for (int product = 0; product < Kind::products; ++product) {
-    std::uint32_t left[4];
-    Kind::left(left, c, product);
+  for (int i = 0; i < 4; ++i) left[i] = to_bfloat16s(c[i / 2][i % 2 * 2], c[i / 2][i % 2 * 2 + 1]);
 #pragma unroll
-    for (int m = 0; m < D / 16; ++m) {
-      std::uint32_t right[2][2];
-      Kind::right(right, x, row, product, m);
+  for (int m = 0; m < D / 16; ++m) {
+    std::uint32_t right[2][2];
 #pragma unroll
-      for (int p = 0; p < 2; ++p) Kind::multiply_add(sum[m][p], left, right[p]);
+    for (int half = 0; half < 2; ++half) {
+      const int from = row + 8 * half + 2 * lane_in_row(), word = 8 * m + lane_row();
+      const std::uint32_t first = x.at[from][word], second = x.at[from + 1][word];
+      right[0][half] = (first & 0xffff) | second << 16;
+      right[1][half] = first >> 16 | (second & 0xffff0000);
     }
+#pragma unroll
+    for (int p = 0; p < 2; ++p) multiply_add_bfloat16(sum[m][p], left, right[p]);
   }
 }
 
@@ -277,17 +214,15 @@ inline __device__ void draw_kept(unsigned (&kept)[2], const formula::Dropout& dr
   }
 }
 
-template <class Kind, int D>
-__global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>::blocks)
-    attention_mma_kernel(const typename Kind::Number* q, const typename Kind::Number* k, const typename Kind::Number* v,
-                         const int* lens, formula::Dropout dropout, real* log_sum_exp, real* y, bfloat16* rounded_y,
-                         AttentionSizes s) {
-  using Rows = Tile<Kind, D>;
-  SHARED(Rows, queries);
-  SHARED(Rows, keys);
-  SHARED(Rows, values);
+template <int D>
+__global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks)
+    attention_mma_kernel(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens,
+                         formula::Dropout dropout, real* log_sum_exp, real* y, bfloat16* rounded_y, AttentionSizes s) {
+  SHARED(Rows<D>, queries);
+  SHARED(Rows<D>, keys);
+  SHARED(Rows<D>, values);
   const Head head(lens, s);
-  const int first = static_cast<int>(blockIdx.y) * Rows::rows, of_warp = static_cast<int>(threadIdx.y) * 16;
+  const int first = static_cast<int>(blockIdx.y) * Rows<D>::count, of_warp = static_cast<int>(threadIdx.y) * 16;
   const float scale = static_cast<float>(head.scale), keep = static_cast<float>(dropout.scale);
   const bool there = first + of_warp < head.queries;  // a warp without a row only helps to load
   Sight sight[2];
@@ -298,22 +233,22 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
   }
   // A weight can only be rounded when it is known, and so is its sum. So the block walks over the keys twice: first for
   // the sums, then, beginning with the tiles that are still there, back for y.
-  load<Kind, D>(queries, q + head.query, first, head.queries, head);
+  load<D>(queries, q + head.query, first, head.queries, head);
   LaneSoftmax softmax[2];
-  const int last = (head.keys - 1) / Rows::rows * Rows::rows;
+  const int last = (head.keys - 1) / Rows<D>::count * Rows<D>::count;
   const auto load_keys = [&](int begin) {
-    load<Kind, D>(keys, k + head.key, begin, head.keys, head);
-    load<Kind, D>(values, v + head.key, begin, head.keys, head);
+    load<D>(keys, k + head.key, begin, head.keys, head);
+    load<D>(values, v + head.key, begin, head.keys, head);
     __syncthreads();
   };
-  for (int begin = 0; begin <= last; begin += Rows::rows) {
+  for (int begin = 0; begin <= last; begin += Rows<D>::count) {
     if (begin > 0) __syncthreads();  // others may still read the tiles
     load_keys(begin);
     if (there)
 #pragma unroll 1
-      for (int at = 0; at < Rows::rows && begin + at < head.keys; at += 16) {
+      for (int at = 0; at < Rows<D>::count && begin + at < head.keys; at += 16) {
         float product[2][4] = {};
-        multiply_rows<Kind, D>(product, queries, of_warp, keys, at);
+        multiply_rows<D>(product, queries, of_warp, keys, at);
 #pragma unroll
         for (int r = 0; r < 2; ++r) {
           float scores[4];
@@ -333,16 +268,16 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
   }
 
   Sums<D> sum = {};
-  for (int begin = last; begin >= 0; begin -= Rows::rows) {
+  for (int begin = last; begin >= 0; begin -= Rows<D>::count) {
     if (begin < last) {
       __syncthreads();
       load_keys(begin);
     }
     if (there)
 #pragma unroll 1
-      for (int at = 0; at < Rows::rows && begin + at < head.keys; at += 16) {
+      for (int at = 0; at < Rows<D>::count && begin + at < head.keys; at += 16) {
         float product[2][4] = {};
-        multiply_rows<Kind, D>(product, queries, of_warp, keys, at);
+        multiply_rows<D>(product, queries, of_warp, keys, at);
         unsigned kept[2] = {0xffff, 0xffff};
         if (dropout.drop_below > 0) draw_kept(kept, dropout, weights + begin + at, 8 * Index{head.keys});
 #pragma unroll
@@ -352,7 +287,7 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
           const float P = std::exp(sight[r].score(scale * x, begin + at + column) - log_sum[r]);
           x = P * (kept[r] >> column & 1 ? keep : 0.0f);
         }
-        multiply_columns<Kind, D>(sum, product, values, at);
+        multiply_columns<D>(sum, product, values, at);
       }
   }
   if (there) store<D>(sum, 1, y, rounded_y, head.query, first + of_warp, head.queries, head);
@@ -363,7 +298,7 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
 // kernel for dQ leaves two things to that for dK and dV: Σ P ⊙ dP = dY·y of each query, and which weights the dropout
 // keeps, 16 to a word (B, H, Tq, ⌈Tk/16⌉), since there a lane's weights are not neighbours.
 //
-// y was made of weights that were rounded, in bfloat16 each by 2^-9 of itself at most, and so is that sum; the
+// y was made of weights that were rounded, each by 2^-9 of itself at most, and so is that sum; the
 // processor, which keeps all P, adds up P ⊙ dP. Hence dS, dQ and dK are the processor's to a step of bfloat16 only,
 // 2^-7 of the largest number; all else is to the rounding of sums.
 
@@ -377,23 +312,22 @@ struct alignas(16) Query {
   __device__ float dS(float P, float dP, int u) const { return u < sight.seen ? P * (dP - sum_P_dP) : 0; }
 };
 
-template <class Kind, int D>
-__global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>::blocks)
-    attention_dq_mma_kernel(const typename Kind::Number* q, const typename Kind::Number* k,
-                            const typename Kind::Number* v, const int* lens, formula::Dropout dropout,
-                            const real* log_sum_exp, const real* y, const typename Kind::Number* dY, real* dQ,
-                            bfloat16* rounded_dQ, real* sum_P_dP, std::uint16_t* kept_weights, AttentionSizes s) {
-  using Rows = Tile<Kind, D>;
-  SHARED(Rows, queries);
-  SHARED(Rows, dYs);
-  SHARED(Rows, keys);
-  SHARED(Rows, values);
+template <int D>
+__global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks)
+    attention_dq_mma_kernel(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens,
+                            formula::Dropout dropout, const real* log_sum_exp, const real* y, const bfloat16* dY,
+                            real* dQ, bfloat16* rounded_dQ, real* sum_P_dP, std::uint16_t* kept_weights,
+                            AttentionSizes s) {
+  SHARED(Rows<D>, queries);
+  SHARED(Rows<D>, dYs);
+  SHARED(Rows<D>, keys);
+  SHARED(Rows<D>, values);
   const Head head(lens, s);
-  const int first = static_cast<int>(blockIdx.y) * Rows::rows, of_warp = static_cast<int>(threadIdx.y) * 16;
+  const int first = static_cast<int>(blockIdx.y) * Rows<D>::count, of_warp = static_cast<int>(threadIdx.y) * 16;
   const float scale = static_cast<float>(head.scale), keep = static_cast<float>(dropout.scale);
   const bool there = first + of_warp < head.queries;  // a warp without a row only helps to load
-  load<Kind, D>(queries, q + head.query, first, head.queries, head);
-  load<Kind, D>(dYs, dY + head.query, first, head.queries, head);
+  load<D>(queries, q + head.query, first, head.queries, head);
+  load<D>(dYs, dY + head.query, first, head.queries, head);
 
   Query query[2];
   const Index weights = head.weight(first + of_warp + lane_row(), 0);  // the number of the first one of row g
@@ -407,7 +341,7 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
         const int column = 16 * m + 4 * lane_in_row();
         const Index at = head.query + row * head.stride + column;
         const auto four = Group<real, 4>::read(y + at, head.size - column);
-        const auto d = Group<typename Kind::Number, 4>::read(dY + at, head.size - column);
+        const auto d = Group<bfloat16, 4>::read(dY + at, head.size - column);
 #pragma unroll
         for (int i = 0; i < 4; ++i) products += static_cast<float>(widen(d.x[i]) * four.x[i]);
       }
@@ -419,17 +353,17 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
   }
 
   Sums<D> sum = {};
-  for (int begin = 0; begin < head.keys; begin += Rows::rows) {
+  for (int begin = 0; begin < head.keys; begin += Rows<D>::count) {
     if (begin > 0) __syncthreads();  // others may still read the tiles
-    load<Kind, D>(keys, k + head.key, begin, head.keys, head);
-    load<Kind, D>(values, v + head.key, begin, head.keys, head);
+    load<D>(keys, k + head.key, begin, head.keys, head);
+    load<D>(values, v + head.key, begin, head.keys, head);
     __syncthreads();
     if (there)
 #pragma unroll 1
-      for (int at = 0; at < Rows::rows && begin + at < head.keys; at += 16) {
+      for (int at = 0; at < Rows<D>::count && begin + at < head.keys; at += 16) {
         float product[2][4] = {}, dA[2][4] = {};
-        multiply_rows<Kind, D>(product, queries, of_warp, keys, at);
-        multiply_rows<Kind, D>(dA, dYs, of_warp, values, at);
+        multiply_rows<D>(product, queries, of_warp, keys, at);
+        multiply_rows<D>(dA, dYs, of_warp, values, at);
         unsigned kept[2] = {0xffff, 0xffff};
         if (dropout.drop_below > 0) {
           draw_kept(kept, dropout, weights + begin + at, 8 * Index{head.keys});
@@ -444,55 +378,53 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
           const float dP = dA[i / 4][i % 4] * (kept[r] >> column & 1 ? keep : 0.0f);
           x = query[r].dS(query[r].weight(scale * x, u), dP, u);
         }
-        multiply_columns<Kind, D>(sum, product, keys, at);
+        multiply_columns<D>(sum, product, keys, at);
       }
   }
   if (there) store<D>(sum, scale, dQ, rounded_dQ, head.query, first + of_warp, head.queries, head);
 }
 
-template <class Kind, int D>
-__global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>::blocks - 1)  // it has twice the sums
-    attention_dkdv_mma_kernel(const typename Kind::Number* q, const typename Kind::Number* k,
-                              const typename Kind::Number* v, const int* lens, formula::Dropout dropout,
-                              const real* log_sum_exp, const real* sum_P_dP, const std::uint16_t* kept_weights,
-                              const typename Kind::Number* dY, real* dK, bfloat16* rounded_dK, real* dV,
-                              bfloat16* rounded_dV, AttentionSizes s) {
-  using Rows = Tile<Kind, D>;
-  SHARED(Rows, keys);
-  SHARED(Rows, values);
-  SHARED(Rows, queries);
-  SHARED(Rows, dYs);
-  SHARED(Query[Rows::rows], known);                      // of the queries in the tile
-  SHARED(std::uint16_t[Rows::warps][Rows::rows], kept);  // and of the weights of each warp's 16 keys
+template <int D>
+__global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks - 1)  // it has twice the sums
+    attention_dkdv_mma_kernel(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens,
+                              formula::Dropout dropout, const real* log_sum_exp, const real* sum_P_dP,
+                              const std::uint16_t* kept_weights, const bfloat16* dY, real* dK, bfloat16* rounded_dK,
+                              real* dV, bfloat16* rounded_dV, AttentionSizes s) {
+  SHARED(Rows<D>, keys);
+  SHARED(Rows<D>, values);
+  SHARED(Rows<D>, queries);
+  SHARED(Rows<D>, dYs);
+  SHARED(Query[Rows<D>::count], known);                         // of the queries in the tile
+  SHARED(std::uint16_t[Rows<D>::warps][Rows<D>::count], kept);  // and of the weights of each warp's 16 keys
   const Head head(lens, s);
-  const int first = static_cast<int>(blockIdx.y) * Rows::rows, of_warp = static_cast<int>(threadIdx.y) * 16;
+  const int first = static_cast<int>(blockIdx.y) * Rows<D>::count, of_warp = static_cast<int>(threadIdx.y) * 16;
   const float scale = static_cast<float>(head.scale), keep = static_cast<float>(dropout.scale);
   const bool there = first + of_warp < head.keys;  // a warp without a row only helps to load
-  load<Kind, D>(keys, k + head.key, first, head.keys, head);
-  load<Kind, D>(values, v + head.key, first, head.keys, head);
+  load<D>(keys, k + head.key, first, head.keys, head);
+  load<D>(values, v + head.key, first, head.keys, head);
 
   Sums<D> sum_K = {}, sum_V = {};
-  for (int begin = 0; begin < head.queries; begin += Rows::rows) {
+  for (int begin = 0; begin < head.queries; begin += Rows<D>::count) {
     if (begin > 0) __syncthreads();  // others may still read the tiles
-    load<Kind, D>(queries, q + head.query, begin, head.queries, head);
-    load<Kind, D>(dYs, dY + head.query, begin, head.queries, head);
-    if (const int i = static_cast<int>(threadIdx.y * warp_size + threadIdx.x); i < Rows::rows) {
+    load<D>(queries, q + head.query, begin, head.queries, head);
+    load<D>(dYs, dY + head.query, begin, head.queries, head);
+    if (const int i = static_cast<int>(threadIdx.y * warp_size + threadIdx.x); i < Rows<D>::count) {
       const Index row = head.row + begin + i;
       known[i] = begin + i < head.queries ? Query{static_cast<float>(log_sum_exp[row]),
                                                   static_cast<float>(sum_P_dP[row]), head.sight(begin + i)}
                                           : Query{};
     }
     if (there)
-      for (int i = threadIdx.x; i < Rows::rows && begin + i < head.queries; i += warp_size)
+      for (int i = threadIdx.x; i < Rows<D>::count && begin + i < head.queries; i += warp_size)
         kept[threadIdx.y][i] =
             dropout.drop_below > 0 ? kept_weights[head.kept(begin + i, first + of_warp)] : std::uint16_t{0xffff};
     __syncthreads();
     if (there)
 #pragma unroll 1
-      for (int at = 0; at < Rows::rows && begin + at < head.queries; at += 16) {
+      for (int at = 0; at < Rows<D>::count && begin + at < head.queries; at += 16) {
         float product[2][4] = {}, dA[2][4] = {};
-        multiply_rows<Kind, D>(product, keys, of_warp, queries, at);
-        multiply_rows<Kind, D>(dA, values, of_warp, dYs, at);
+        multiply_rows<D>(product, keys, of_warp, queries, at);
+        multiply_rows<D>(dA, values, of_warp, dYs, at);
 #pragma unroll
         for (int j = 0; j < 4; ++j) {  // this lane's queries
           const int n = j / 2, t = at + 8 * n + 2 * lane_in_row() + j % 2;
@@ -508,8 +440,8 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
             d = query.dS(P, d * factor, u);
           }
         }
-        multiply_columns<Kind, D>(sum_V, product, dYs, at);
-        multiply_columns<Kind, D>(sum_K, dA, queries, at);
+        multiply_columns<D>(sum_V, product, dYs, at);
+        multiply_columns<D>(sum_K, dA, queries, at);
       }
   }
   if (there) {
@@ -518,60 +450,34 @@ __global__ void __launch_bounds__(warp_size* Tile<Kind, D>::warps, Tile<Kind, D>
   }
 }
 
-namespace {
-
-template <class Kind>
-void forward(const typename Kind::Number* q, const typename Kind::Number* k, const typename Kind::Number* v,
-             const int* lens, real p, Draw draw, real* log_sum_exp, Both y, const AttentionSizes& s) {
+void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
+                       real* log_sum_exp, Both y, const AttentionSizes& s) {
   const auto device_lens = ints(lens, s.batch * s.queries);
   with_columns(s.head_size, [&](auto columns) {
-    using Rows = Tile<Kind, columns>;
-    launch("attention", attention_mma_kernel<Kind, columns>, attention_grid(s.queries, Rows::rows, s),
-           dim3(warp_size, Rows::warps), q, k, v, device_lens.get(), formula::Dropout(p, draw), log_sum_exp, y.exact,
+    using Own = Rows<columns>;
+    launch("attention", attention_mma_kernel<columns>, attention_grid(s.queries, Own::count, s),
+           dim3(warp_size, Own::warps), q, k, v, device_lens.get(), formula::Dropout(p, draw), log_sum_exp, y.exact,
            y.rounded, s);
   });
 }
 
-template <class Kind>
-void backward(const typename Kind::Number* q, const typename Kind::Number* k, const typename Kind::Number* v,
-              const int* lens, real p, Draw draw, const real* log_sum_exp, const real* y,
-              const typename Kind::Number* dY, Both dQ, Both dK, Both dV, const AttentionSizes& s) {
+void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
+                                Draw draw, const real* log_sum_exp, const real* y, const bfloat16* dY, Both dQ, Both dK,
+                                Both dV, const AttentionSizes& s) {
   const auto device_lens = ints(lens, s.batch * s.queries);
   const Index rows = s.batch * s.heads * s.queries;
   const auto sum_P_dP = scratch<real>(rows);
   const auto kept = p > 0 ? scratch<std::uint16_t>(rows * ((s.keys + 15) / 16)) : nullptr;
   const formula::Dropout dropout(p, draw);
   with_columns(s.head_size, [&](auto columns) {
-    using Rows = Tile<Kind, columns>;
-    launch("attention_dq", attention_dq_mma_kernel<Kind, columns>, attention_grid(s.queries, Rows::rows, s),
-           dim3(warp_size, Rows::warps), q, k, v, device_lens.get(), dropout, log_sum_exp, y, dY, dQ.exact, dQ.rounded,
+    using Own = Rows<columns>;
+    launch("attention_dq", attention_dq_mma_kernel<columns>, attention_grid(s.queries, Own::count, s),
+           dim3(warp_size, Own::warps), q, k, v, device_lens.get(), dropout, log_sum_exp, y, dY, dQ.exact, dQ.rounded,
            sum_P_dP.get(), kept.get(), s);
-    launch("attention_dkdv", attention_dkdv_mma_kernel<Kind, columns>, attention_grid(s.keys, Rows::rows, s),
-           dim3(warp_size, Rows::warps), q, k, v, device_lens.get(), dropout, log_sum_exp, sum_P_dP.get(), kept.get(),
+    launch("attention_dkdv", attention_dkdv_mma_kernel<columns>, attention_grid(s.keys, Own::count, s),
+           dim3(warp_size, Own::warps), q, k, v, device_lens.get(), dropout, log_sum_exp, sum_P_dP.get(), kept.get(),
            dY, dK.exact, dK.rounded, dV.exact, dV.rounded, s);
   });
-}
-
-}  // namespace
-
-void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
-                       real* log_sum_exp, Both y, const AttentionSizes& s) {
-  forward<InBfloat16>(q, k, v, lens, p, draw, log_sum_exp, y, s);
-}
-void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
-                                Draw draw, const real* log_sum_exp, const real* y, const bfloat16* dY, Both dQ, Both dK,
-                                Both dV, const AttentionSizes& s) {
-  backward<InBfloat16>(q, k, v, lens, p, draw, log_sum_exp, y, dY, dQ, dK, dV, s);
-}
-
-void attention_tf32(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* log_sum_exp,
-                    real* y, const AttentionSizes& s) {
-  forward<InTf32>(q, k, v, lens, p, draw, log_sum_exp, {y, nullptr}, s);
-}
-void attention_tf32_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
-                             const real* log_sum_exp, const real* y, const real* dY, real* dQ, real* dK, real* dV,
-                             const AttentionSizes& s) {
-  backward<InTf32>(q, k, v, lens, p, draw, log_sum_exp, y, dY, {dQ, nullptr}, {dK, nullptr}, {dV, nullptr}, s);
 }
 
 }  // namespace bobbin::cuda

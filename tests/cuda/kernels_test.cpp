@@ -1286,56 +1286,18 @@ TEST_CASE("cuda: attention of rounded operands and its way back") {
   });
 }
 
-namespace {
-
-// Each x as TF32 has it: ten bits behind the point, halves away from zero.
-Numbers in_tf32(const Numbers& x) {
-  Numbers y;
-  for (const real v : x)
-    y.push_back(math::detail::from_bits((math::detail::to_bits(static_cast<float>(v)) + 0x1000) & 0xffffe000));
-  return y;
-}
-
-}  // namespace
-
-// Of operands that are in TF32 as they are, only the weights and dS are rounded, each by 2^-11 of itself at most. Y is
-// the mean of V by these weights, and so off by that much of the largest V at most; but for a dropout that scales them.
-// Gradients are sums of numbers of both signs; the roundings of up to 197 hardly add up to more than twice that of one.
-TEST_CASE("cuda: attention in TF32 and its way back") {
-  const ProductsIn products(Precision::tf32);
-  for_each_attention([](const AttentionCase& c) {
-    const AttentionSizes& s = c.sizes;
-    const Index offset = s.queries % 2;  // 1: rows begin anywhere, and are not read 16 bytes at a time
-    const Numbers q = in_tf32(c.queries(1)), k = in_tf32(c.keys(2)), v = in_tf32(c.keys(3)), dY = in_tf32(c.queries(4));
-    const Index of_queries = static_cast<Index>(q.size()), of_keys = static_cast<Index>(k.size());
-    const std::vector<int> lens = c.lens();
-    const int* const l = c.with_lens ? lens.data() : nullptr;
-    const Draw draw{5, 6};
-    const real drop = static_cast<real>(c.p);
-    Numbers weights(count(cpu::attention_keeps(s).size())), y(q.size()), dQ(q.size()), dK(k.size()), dV(v.size());
-    cpu::attention(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), y.data(), s);
-    cpu::attention_backward(q.data(), k.data(), v.data(), l, drop, draw, weights.data(), y.data(), dY.data(), dQ.data(),
-                            dK.data(), dV.data(), s);
-
-    OnDevice Q(q, offset), K(k), V(v, offset), DY(dY, offset), Y(of_queries, offset);
-    OnDevice DQ(of_queries), DK(of_keys, offset), DV(of_keys), kept(cuda::attention_keeps(s).size());
-    constexpr double tolerance = 0x1p-11;
-    cuda::attention(Q, K, V, l, drop, draw, kept, Y, s);
-    check_same(Y.values(), y, tolerance, 1 / (1 - c.p));
-    cuda::attention_backward(Q, K, V, l, drop, draw, kept, Y, DY, DQ, DK, DV, s);
-    check_same(DQ.values(), dQ, 2 * tolerance, 1);
-    check_same(DK.values(), dK, 2 * tolerance, 1);
-    check_same(DV.values(), dV, 2 * tolerance, 1);
-    const Numbers first = DK.values();
-    cuda::attention_backward(Q, K, V, l, drop, draw, kept, Y, DY, DQ, DK, DV, s);
-    CHECK(DK.values() == first);
-    if (sizeof(real) == sizeof(double)) return;  // which knows no TF32
-
-    // Numbers that are not in TF32 are rounded to it first.
-    OnDevice exact_Q(c.queries(1)), exact_K(c.keys(2)), exact_V(c.keys(3)), rounded_Y(of_queries);
-    cuda::attention(exact_Q, exact_K, exact_V, l, drop, draw, kept, rounded_Y, s);
-    CHECK(rounded_Y.values() == Y.values());
-  });
+TEST_CASE("cuda: attention in TF32 and its way back have the bits of float32") {
+  const AttentionSizes s{2, 2, 17, 37, 64};
+  const Index of_queries = 2 * 17 * 2 * 64, of_keys = 2 * 37 * 2 * 64;
+  OnDevice Q(random(of_queries, 1)), K(random(of_keys, 2)), V(random(of_keys, 3)), DY(random(of_queries, 4));
+  const auto all = [&](Precision precision) {
+    const ProductsIn products(precision);
+    OnDevice kept(cuda::attention_keeps(s).size()), Y(of_queries), DQ(of_queries), DK(of_keys), DV(of_keys);
+    cuda::attention(Q, K, V, nullptr, real(0.1), {5, 6}, kept, Y, s);
+    cuda::attention_backward(Q, K, V, nullptr, real(0.1), {5, 6}, kept, Y, DY, DQ, DK, DV, s);
+    return std::vector{kept.values(), Y.values(), DQ.values(), DK.values(), DV.values()};
+  };
+  CHECK(all(Precision::tf32) == all(Precision::float32));
 }
 
 TEST_CASE("cuda: attention refuses heads that do not fit into shared memory") {
@@ -1346,19 +1308,17 @@ TEST_CASE("cuda: attention refuses heads that do not fit into shared memory") {
 
 TEST_CASE("cuda: attention of large scores, and of one that is not a number") {
   const AttentionSizes s{1, 1, 2, 40, 4};
-  const Numbers k = in_tf32(random(160, 2, -100, 100)), v = random(160, 3);
-  for (const Precision precision : {Precision::float32, Precision::tf32})
-    for (const bool bad : {false, true}) {
-      const ProductsIn products(precision);
-      Numbers q = in_tf32(random(8, 1, 50, 100));
-      if (bad) q[0] = not_a_number;
-      Numbers weights(80), y(8);
-      OnDevice Q(q), K(k), V(v), Y(8), kept(2);
-      cpu::attention(q.data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), s);
-      cuda::attention(Q, K, V, nullptr, 0, {}, kept, Y, s);
-      CHECK(std::isnan(y[0]) == bad);
-      check_same(Y.values(), y, 1e-2);  // scores of ten thousand have rounding errors of a thousandth
-    }
+  const Numbers k = random(160, 2, -100, 100), v = random(160, 3);
+  for (const bool bad : {false, true}) {
+    Numbers q = random(8, 1, 50, 100);
+    if (bad) q[0] = not_a_number;
+    Numbers weights(80), y(8);
+    OnDevice Q(q), K(k), V(v), Y(8), kept(2);
+    cpu::attention(q.data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), s);
+    cuda::attention(Q, K, V, nullptr, 0, {}, kept, Y, s);
+    CHECK(std::isnan(y[0]) == bad);
+    check_same(Y.values(), y, 1e-2);  // scores of ten thousand have rounding errors of a thousandth
+  }
 }
 
 TEST_CASE("cuda: attention of rounded operands with large scores, and with one that is not a number") {
@@ -1380,24 +1340,18 @@ TEST_CASE("cuda: attention of rounded operands with large scores, and with one t
 
 TEST_CASE("cuda: attention of scores whose exponentials are no floats, and its way back") {
   const AttentionSizes s{1, 1, 3, 40, 4};
-  const Numbers q = in_tf32(random(12, 1, 10, 11)), k = in_tf32(random(160, 2, 5, real(5.5)));  // of a hundred and more
-  const Numbers v = in_tf32(random(160, 3)), dY = in_tf32(random(12, 4));
+  const Numbers q = random(12, 1, 10, 11), k = random(160, 2, 5, real(5.5));  // of a hundred and more
+  const Numbers v = random(160, 3), dY = random(12, 4);
   Numbers weights(120), y(12), dQ(12), dK(160), dV(160);
   OnDevice Q(q), K(k), V(v), DY(dY), Y(12), kept(3), DQ(12), DK(160), DV(160);
   cpu::attention(q.data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), s);
   cpu::attention_backward(q.data(), k.data(), v.data(), nullptr, 0, {}, weights.data(), y.data(), dY.data(), dQ.data(),
                           dK.data(), dV.data(), s);
-  for (const Precision precision : {Precision::float32, Precision::tf32}) {
-    const ProductsIn products(precision);
-    cuda::attention(Q, K, V, nullptr, 0, {}, kept, Y, s);
-    cuda::attention_backward(Q, K, V, nullptr, 0, {}, kept, Y, DY, DQ, DK, DV, s);
-    // A rounding of a score of a hundred; or one of a weight, and of dS, which are 0 in sum, so that of dS·K little
-    // stays.
-    const bool tf32 = precision == Precision::tf32;
-    const double tolerance = tf32 ? 0x1p-11 : 1000 * epsilon, scale = tf32 ? 5 : 0;
-    check_same(Y.values(), y, tolerance);
-    check_same(DQ.values(), dQ, tolerance, scale);
-    check_same(DK.values(), dK, tolerance, scale);
-    check_same(DV.values(), dV, tolerance);
-  }
+  cuda::attention(Q, K, V, nullptr, 0, {}, kept, Y, s);
+  cuda::attention_backward(Q, K, V, nullptr, 0, {}, kept, Y, DY, DQ, DK, DV, s);
+  // A rounding of a score of a hundred.
+  check_same(Y.values(), y, 1000 * epsilon);
+  check_same(DQ.values(), dQ, 1000 * epsilon);
+  check_same(DK.values(), dK, 1000 * epsilon);
+  check_same(DV.values(), dV, 1000 * epsilon);
 }

@@ -159,7 +159,7 @@ TEST_CASE("cuda: a step that clips the gradients waits once for all their norms,
   CHECK(emulator::calls_of("cudaStreamSynchronize") - before == 2);
 }
 
-TEST_CASE("cuda: in TF32 not one product is left in float32") {
+TEST_CASE("cuda: in TF32 not one product of cuBLAS is left in float32") {
   if (sizeof(real) != 4) return;
   const ProductsIn products(Precision::tf32);
   const auto of = [](cublasComputeType_t sums) { return emulator::products_of(CUDA_R_32F, sums); };

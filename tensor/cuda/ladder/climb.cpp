@@ -216,14 +216,10 @@ Climbed climb_attention(const AttentionSizes& s, int repetitions) {
     const bool rounded = precision == Precision::bfloat16;
     ladder.climb(name, precision, (n + 2 * of_keys) * (rounded ? half : word) + n * word, run);
   };
-  const auto library = [&](int i) { attention(q[i], k[i], v[i], nullptr, 0, Draw{}, kept[i], y[i], s); };
   climb("a thread for each query", Precision::float32, [&](int i) { attention_naive(q[i], k[i], v[i], y[i], s); });
   climb("tiles in shared memory", Precision::float32, [&](int i) { attention_tiled(q[i], k[i], v[i], y[i], s); });
-  climb("the library, float32", Precision::float32, library);
-  climb("the library, TF32", Precision::tf32, [&](int i) {
-    const ProductsIn precision(Precision::tf32);
-    library(i);
-  });
+  climb("the library, float32", Precision::float32,
+        [&](int i) { attention(q[i], k[i], v[i], nullptr, 0, Draw{}, kept[i], y[i], s); });
   climb("the library, bfloat16", Precision::bfloat16, [&](int i) {
     attention_rounded(rounded_q[i], rounded_k[i], rounded_v[i], nullptr, 0, Draw{}, kept[i], {y[i], nullptr}, s);
   });

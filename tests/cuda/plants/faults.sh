@@ -23,12 +23,12 @@ plant 'a sum of columns does not wait for the other warps' columns.h sums \
 
 plant 'tensor cores read a tile that others still overwrite' attention_mma.cu 'attention*' \
   '  const auto load_keys = [&](int begin) {
-    load<Kind, D>(keys, k + head.key, begin, head.keys, head);
-    load<Kind, D>(values, v + head.key, begin, head.keys, head);
+    load<D>(keys, k + head.key, begin, head.keys, head);
+    load<D>(values, v + head.key, begin, head.keys, head);
     __syncthreads();
 ' '  const auto load_keys = [&](int begin) {
-    load<Kind, D>(keys, k + head.key, begin, head.keys, head);
-    load<Kind, D>(values, v + head.key, begin, head.keys, head);
+    load<D>(keys, k + head.key, begin, head.keys, head);
+    load<D>(values, v + head.key, begin, head.keys, head);
 '
 
 plant 'tiles are overwritten on the way back over the keys' attention_mma.cu 'attention*' \
@@ -194,24 +194,17 @@ plant 'the rows of a fragment are exchanged' attention_mma.cu 'attention*' \
   '{low[w + t], low[w + t + 4], high[w + t], high[w + t + 4]}'
 
 plant 'the wrong half of a word' attention_mma.cu 'attention of rounded*' \
-  'b[1][half] = first >> 16 | (second & 0xffff0000);' 'b[1][half] = (first & 0xffff) | (second & 0xffff0000);'
-
-plant 'weights in TF32 come in another order than values' attention_mma.cu 'attention in TF32*' \
-  'a[i] = to_tf32(c[product][i % 2 * 2 + i / 2]);' 'a[i] = to_tf32(c[product][i]);'
-
-plant 'the second 8 rows in TF32 are the first' attention_mma.cu 'attention in TF32*' \
-  'x.at[row + 8 * product + 2 * lane_in_row() + half]' 'x.at[row + product / 2 + 2 * lane_in_row() + half]'
+  'right[1][half] = first >> 16 | (second & 0xffff0000);' 'right[1][half] = (first & 0xffff) | (second & 0xffff0000);'
 
 plant 'two lanes of a row do not hear of the other two' attention_mma.cu 'attention*' \
   '  x = f(x, __shfl_xor_sync(0xffffffff, x, 1));
   return f(x, __shfl_xor_sync(0xffffffff, x, 2));' '  return f(x, __shfl_xor_sync(0xffffffff, x, 1));'
 
 plant 'the last columns of unaligned rows are not 0' attention_mma.cu 'attention of rounded*' \
-  '(there > 1 ? std::uint32_t{x[1].bits} << 16 : 0u)' '(std::uint32_t{x[1].bits} << 16)'
+  '(there > 1 ? std::uint32_t{two[1].bits} << 16 : 0u)' '(std::uint32_t{two[1].bits} << 16)'
 
 plant 'rows are read 16 bytes at a time, at any address' attention_mma.cu 'attention of rounded*' \
-  '  if (head.size % (4 * n) == 0 && Group<typename Kind::Number, 4 * n>::aligned(x)) {' \
-  '  if (head.size % (4 * n) == 0) {'
+  'if (head.size % 8 == 0 && Group<bfloat16, 8>::aligned(x)) {' 'if (head.size % 8 == 0) {'
 
 plant 'four numbers are stored at once, beyond the last column' attention_mma.cu 'attention*' \
   '    if (there >= n && aligned(at)) {
@@ -230,7 +223,7 @@ plant 'the last queries give no gradient to the keys' attention.cu 'attention*' 
   'for (int begin = 0; begin + tile<D> <= head.queries; begin += tile<D>)'
 
 plant 'the last 16 queries give no gradient to the keys' attention_mma.cu 'attention*' \
-  'at < Rows::rows && begin + at < head.queries; at += 16)' 'at < Rows::rows && begin + at + 16 <= head.queries; at += 16)'
+  'begin + at < head.queries; at += 16)' 'begin + at + 16 <= head.queries; at += 16)'
 
 plant 'the way back drops other weights' attention.cu 'attention*' \
   'kept_weights[head.kept(begin + t, rows.index(0))]' 'kept_weights[head.kept(begin + t, 0)]'
@@ -312,10 +305,6 @@ plant 'what attention rounds for products is not what it stores' attention_mma.c
 plant 'the rounded weights do not belong to their sum' attention_mma.cu 'attention of rounded*' \
   'return m + std::log(sum_of_row(largest == m ? total : total * std::exp(largest - m)));' \
   'return m + std::log(sum_of_row(total));'
-
-plant 'TF32 is cut off, not rounded' attention_mma.cu 'attention in TF32*' \
-  'to.x[i] = to_tf32(static_cast<float>(from.x[i]));' \
-  'to.x[i] = math::detail::to_bits(static_cast<float>(from.x[i])) & 0xffffe000;'
 
 plant 'squares that single precision cannot hold' reduce.cu 'norm' \
   'return double{x} * x;' 'return x * x;'

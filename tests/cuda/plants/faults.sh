@@ -106,7 +106,7 @@ plant 'a row of shared memory is too short' columns.h sums \
   'SHARED(Sum[warps][warp_size - 1], sums);'
 
 plant 'four numbers are written at once, at any address' four.h 'moved*' \
-  '  if (left >= 4 && aligned(y)) {' '  if (left >= 4) {'
+  '  if (left >= 4 && aligned(y)) return write(y, four);' '  if (left >= 4) return write(y, four);'
 
 plant 'four columns are read at once, at any address' reduce.cu sums \
   'inner % 4 == 0 && aligned(x) && aligned(y);' 'inner % 4 == 0;'
@@ -262,8 +262,10 @@ plant 'a parameter begins where the blocks of the one before end but one' update
   'All::blocks += blocks(n, each * block_size);' 'All::blocks += n / (each * block_size);'
 
 plant 'the 32 updates that wait are forgotten' update.cu 'steps of many*' \
-  'if (launch_waiting != All::launch || All::updates.count == most) launch_waiting();' \
-  'if (launch_waiting != All::launch) launch_waiting(); if (All::updates.count == most) All::updates.count = 0;'
+  '    launch_waiting();
+  launch_waiting = All::launch;' \
+  '    All::updates.count = 0;
+  launch_waiting = All::launch;'
 
 plant 'what an update rounds is the number before' update.cu 'steps of many*' \
   'if (u.rounded) u.rounded[i] = to_bfloat16(u.w[i]);' 'if (u.rounded) u.rounded[i] = to_bfloat16(u.dW[i]);'

@@ -34,9 +34,8 @@ void adamw(Tensor& w, const Tensor& dW, Tensor& m, Tensor& v, const formula::Ada
   begin_as_zeros("adamw", v, w);
   if (w.empty()) return;
   const Timed timed("adamw", 7 * elements(w));
-  w.rewrite([&](real* at, bfloat16* rounded) {
-    backend::adamw(step, at, rounded, dW.data(), m.data(), v.data(), w.size());
-  });
+  w.rewrite(
+      [&](real* at, bfloat16* rounded) { backend::adamw(step, at, rounded, dW.data(), m.data(), v.data(), w.size()); });
 }
 
 }  // namespace bobbin

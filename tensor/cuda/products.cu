@@ -9,9 +9,9 @@
 #include <map>
 #include <type_traits>
 
+#include "tensor/cuda/four.h"
 #include "tensor/cuda/launch.h"
 #include "tensor/cuda/products.h"
-#include "tensor/cuda/four.h"
 
 namespace bobbin::cuda {
 

@@ -9,7 +9,6 @@
 // launch.
 #include <array>
 #include <functional>
-#include <tuple>
 
 #include "tensor/cuda/launch.h"
 #include "tensor/formulas.h"
@@ -17,7 +16,7 @@
 namespace bobbin::cuda {
 
 constexpr int most = 32;  // the arguments of a kernel are at most 4 KB
-constexpr int each = 4;   // numbers of a thread: so many reads are under way at once
+constexpr int each = 4;   // numbers of a thread
 
 // What a block is told of its parameter, and of which of its blocks is the first. `kept` may be as many as Step has.
 template <class Step, int kept_count>

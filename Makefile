@@ -77,7 +77,7 @@ SANITIZE =
 CXXFLAGS = -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN) $(SANITIZE)
 optimise = $(if $(filter tensor/% data/% tests/cuda/emulator/%,$(1)),$(OPT),$\
              $(if $(filter tests/% .make/%,$(1)),$(TEST_OPT),$(REST_OPT)))
-COMPILE  = $(CXX) $(CXXFLAGS) $(call optimise,$<) -I. $(BLAS_CFLAGS) $(CPPFLAGS) \
+COMPILE  = $(CXX) $(CXXFLAGS) $(call optimise,$<) -I. -Iapps/include $(BLAS_CFLAGS) $(CPPFLAGS) \
            $(if $(filter data/codecs/% data/images/codec.cpp,$<),$(PICTURE_CFLAGS)) \
            $(if $(filter tensor/cpu/onednn%,$<),$(ONEDNN_CFLAGS)) \
            $(if $(filter apps/common/run_config.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
@@ -216,12 +216,12 @@ deps:
 
 SOURCES = $(LIB_SRC) $(APP_SRC) $(EXAMPLE_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC)
 format:
-	@find bobbin.h $(FOLDERS) apps tests -name '*.cpp' -o -name '*.h' -o -name '*.cu' | xargs clang-format -i
+	@find $(FOLDERS) apps tests -name '*.cpp' -o -name '*.h' -o -name '*.cu' | xargs clang-format -i
 tidy:
-	clang-tidy --quiet $(SOURCES) -- $(CXXFLAGS) -I. $(BLAS_CFLAGS) $(PICTURE_CFLAGS)
+	clang-tidy --quiet $(SOURCES) -- $(CXXFLAGS) -I. -Iapps/include $(BLAS_CFLAGS) $(PICTURE_CFLAGS)
 
-# bobbin.h and what it reaches, for the compiler to say; the rest is nobody else's.
-PUBLIC = $(filter %.h,$(shell $(CXX) -std=c++20 -fopenmp -I. -MM bobbin.h))
+# The header for programs and what it reaches, for the compiler to say; the rest is nobody else's.
+PUBLIC = $(filter %.h,$(shell $(CXX) -std=c++20 -fopenmp -I. -MM apps/include/bobbin.h))
 install:
 	@sh .make/deps.sh show
 	@$(BUILD) lay-down

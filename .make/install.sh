@@ -19,7 +19,7 @@ escaped=$(printf %s "$prefix" | sed 's/[^A-Za-z0-9_.,:=@%+/-]/\\&/g')
 mkdir -p "$root/include/bobbin" "$root/lib/pkgconfig"
 for header; do
   case $header in
-    bobbin.h) to=$root/include/$header ;;
+    apps/include/bobbin.h) to=$root/include/bobbin.h ;;
     *) to=$root/include/bobbin/$header ;;
   esac
   mkdir -p "${to%/*}"

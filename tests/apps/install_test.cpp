@@ -107,7 +107,7 @@ TEST_CASE("install: the program of README.md is compiled by the lines below it, 
 
 TEST_CASE("install: bobbin.h has every header but those that are of no use elsewhere") {
   const Result r =
-      run("reached=$(${CXX:-g++} -std=c++20 -fopenmp -I. -MM bobbin.h | tr '\\\\\\n' '  ');"
+      run("reached=$(${CXX:-g++} -std=c++20 -fopenmp -I. -MM apps/include/bobbin.h | tr '\\\\\\n' '  ');"
           "for h in $(find tensor data autograd nn optim -name '*.h' | grep -vE '/(cpu|cuda|codecs|pretrained)/' | "
           "sort); do "
           "  case $reached in *\" $h \"*) ;; *) echo $h ;; esac;"

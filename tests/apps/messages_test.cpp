@@ -72,7 +72,7 @@ TEST_CASE("messages: what is written by mistake is one error of the compiler, wi
   std::ofstream(folder / "mistakes.cpp") << code;
   const char* compiler = std::getenv("CXX");
   const Result r = run(std::string("LC_ALL=C ") + (compiler && *compiler ? compiler : "g++") +
-                       " -std=c++20 -fopenmp -I. -fsyntax-only '" + (folder / "mistakes.cpp").string() + "'");
+                       " -std=c++20 -fopenmp -I. -Iapps/include -fsyntax-only '" + (folder / "mistakes.cpp").string() + "'");
   CHECK(r.status != 0);
   for (const auto& mistake : mistakes) CHECK_MESSAGE(contains(r.output, mistake.sentence), mistake.code);
   const std::regex error("[^\n]* error: [^\n]*");

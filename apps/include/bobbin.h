@@ -1,6 +1,7 @@
 #pragma once
-// All that a program of yours may use, in the order of the folders. In this folder, `-I.` finds it; `make install` lays
-// it and the headers that it reaches where compilers look, as <bobbin.h> and <bobbin/tensor/tensor.h>.
+// All that a program of yours may use, in the order of the folders. In the repository `-I. -Iapps/include` finds it;
+// `make install` lays it and the headers that it reaches where compilers look, as <bobbin.h> and
+// <bobbin/tensor/tensor.h>.
 
 // tensor: numbers, shapes, memory, random numbers, threads
 #include "tensor/check.h"

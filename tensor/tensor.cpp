@@ -71,14 +71,13 @@ std::shared_ptr<const bfloat16> Tensor::rounded() const {
   return {result, result.get() + offset_};
 }
 
-void Tensor::rewrite(const std::function<void(real*, bfloat16*)>& write) {
+Both Tensor::rewrite() {
   real* const at = exact() + offset_;  // which may be made of the rounded ones
   std::shared_ptr<const bfloat16> rounded = numbers().rounded.exchange(nullptr);
-  if (rounded && size() != numbers().size) rounded = nullptr;  // a part alone
-  if (rounded && rounded.use_count() > 1)
-    rounded = memory::allocate_as<bfloat16>(size());  // who holds the old keeps it
-  write(at, const_cast<bfloat16*>(rounded.get()));
+  if (!rounded || size() != numbers().size) return {at, nullptr};
+  if (rounded.use_count() > 1) rounded = memory::allocate_as<bfloat16>(size());  // who holds the old keeps it
   numbers().rounded.store(rounded);
+  return {at, const_cast<bfloat16*>(rounded.get())};
 }
 
 real Tensor::item() const {

@@ -1,7 +1,6 @@
 // The tensor, a handle: shared numbers, an offset, a shape. The labels of a batch.
 #pragma once
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -55,9 +54,9 @@ class Tensor {
   /// The numbers rounded to bfloat16, for products. All tensors that share the numbers share them, too: the first that
   /// asks has them made, and whoever writes, by data() or assign(), lets them be forgotten.
   std::shared_ptr<const bfloat16> rounded() const;
-  /// Has `write(numbers, rounded)` change the numbers. What products have read rounded until now they will read rounded
-  /// again: then `rounded` is memory for all of that, which `write` fills as well, in the same pass; else it is null.
-  void rewrite(const std::function<void(real*, bfloat16*)>& write);
+  /// Where the numbers begin, for a kernel that changes all of them. What products have read rounded until now they
+  /// will read rounded again: then the kernel writes that, too, in the same pass; else `rounded` is null.
+  Both rewrite();
   /// Whether there are no others than these, and where they begin, to write.
   bool is_rounded() const { return !numbers().block.load(); }
   bfloat16* rounded_data() { return const_cast<bfloat16*>(rounded().get()); }

@@ -23,9 +23,8 @@ void sgd(Tensor& w, const Tensor& dW, Tensor& velocity, const formula::Sgd& step
   if (keeps) begin_as_zeros("sgd", velocity, w);
   if (w.empty()) return;
   const Timed timed("sgd", (keeps ? 5 : 3) * elements(w));
-  w.rewrite([&](real* at, bfloat16* rounded) {
-    backend::sgd(step, at, rounded, dW.data(), keeps ? velocity.data() : nullptr, w.size());
-  });
+  const auto [at, rounded] = w.rewrite();
+  backend::sgd(step, at, rounded, dW.data(), keeps ? velocity.data() : nullptr, w.size());
 }
 
 void adamw(Tensor& w, const Tensor& dW, Tensor& m, Tensor& v, const formula::AdamW& step) {
@@ -34,8 +33,8 @@ void adamw(Tensor& w, const Tensor& dW, Tensor& m, Tensor& v, const formula::Ada
   begin_as_zeros("adamw", v, w);
   if (w.empty()) return;
   const Timed timed("adamw", 7 * elements(w));
-  w.rewrite(
-      [&](real* at, bfloat16* rounded) { backend::adamw(step, at, rounded, dW.data(), m.data(), v.data(), w.size()); });
+  const auto [at, rounded] = w.rewrite();
+  backend::adamw(step, at, rounded, dW.data(), m.data(), v.data(), w.size());
 }
 
 }  // namespace bobbin

@@ -15,24 +15,15 @@
 
 namespace bobbin::cuda {
 
-__global__ void round_kernel(const real* x, bfloat16* y, Index n) {
+template <class X, class Y>
+__global__ void convert_kernel(const X* x, Y* y, Index n) {
   const Index i = four_of_thread();
   if (i >= n) return;
-  const Four<real> four = load4(x + i, n - i);
-  Four<bfloat16> rounded;
+  const Four<X> from = load4(x + i, n - i);
+  Four<Y> to;
 #pragma unroll
-  for (int j = 0; j < 4; ++j) rounded.at[j] = to_bfloat16(four.at[j]);
-  store4(y + i, rounded, n - i);
-}
-
-__global__ void widen_kernel(const bfloat16* x, real* y, Index n) {
-  const Index i = four_of_thread();
-  if (i >= n) return;
-  const Four<bfloat16> four = load4(x + i, n - i);
-  Four<real> wide;
-#pragma unroll
-  for (int j = 0; j < 4; ++j) wide.at[j] = to_float(four.at[j]);
-  store4(y + i, wide, n - i);
+  for (int j = 0; j < 4; ++j) store(to.at[j], widen(from.at[j]));
+  store4(y + i, to, n - i);
 }
 
 // x (batch, m, n) into matrices of m x n.
@@ -233,11 +224,11 @@ void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix&
 }
 
 void round_to_bfloat16(const real* x, bfloat16* y, Index n) {
-  launch("round_to_bfloat16", round_kernel, blocks_of_fours(n), block_size, x, y, n);
+  launch("round_to_bfloat16", convert_kernel<real, bfloat16>, blocks_of_fours(n), block_size, x, y, n);
 }
 
 void widen(const bfloat16* x, real* y, Index n) {
-  launch("widen", widen_kernel, blocks_of_fours(n), block_size, x, y, n);
+  launch("widen", convert_kernel<bfloat16, real>, blocks_of_fours(n), block_size, x, y, n);
 }
 
 }  // namespace bobbin::cuda

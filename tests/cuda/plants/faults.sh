@@ -291,8 +291,11 @@ plant 'the variance as a difference of large numbers' layer_norm.cu 'layer norm*
   }) - m * m;'
 
 plant 'bfloat16 is cut off, not rounded' products.cu 'rounding*' \
-  'rounded.at[j] = to_bfloat16(four.at[j]);' \
-  'rounded.at[j] = {static_cast<std::uint16_t>(math::detail::to_bits(static_cast<float>(four.at[j])) >> 16)};'
+  'store(to.at[j], widen(from.at[j]));' \
+  'if constexpr (std::is_same_v<Y, bfloat16>)
+      to.at[j] = {static_cast<std::uint16_t>(math::detail::to_bits(static_cast<float>(from.at[j])) >> 16)};
+    else
+      store(to.at[j], widen(from.at[j]));'
 
 plant 'weights of rounded operands are rounded twice' attention_mma.cu 'attention of rounded*' \
   '          x = P * (kept[r] >> column & 1 ? keep : 0.0f);' \

@@ -4,11 +4,12 @@
 // numbers. So updates wait until there are `most`, or until anything else is to be put into the stream, which asks for
 // it with stream(); then one kernel makes all of them. Each has as many blocks as it needs, one behind the other.
 //
-// Memory that is let go may be had again at once, since what is put into the stream later comes later. Updates that go
-// together do not: so one that writes where another that waits still reads, its gradient for example, begins the next
-// launch.
+// Memory that is let go may be had again at once, since what is put into the stream later comes later. Among updates
+// that go together nothing comes later. So one that writes what another that waits reads or writes, or reads what that
+// one writes, begins the next launch: such as a second update of the same parameter, or one whose rounded numbers lie
+// where the gradient of another was.
 #include <array>
-#include <functional>
+#include <cstdint>
 
 #include "tensor/cuda/launch.h"
 #include "tensor/formulas.h"
@@ -79,24 +80,38 @@ struct Waiting {
 
 void (*launch_waiting)() = [] {};
 
-// Whether an update that waits reads what is to be written.
+// Calls see(begin, end, written) for each array of an update.
 template <class Step, int kept_count>
-bool reads(const Updates<Step, kept_count>& waiting, const bfloat16* rounded, Index n) {
-  const auto in = [&](const real* numbers, Index count) {
-    return std::less<const void*>()(rounded, numbers + count) && std::less<const void*>()(numbers, rounded + n);
+void each_array(const Update<Step, kept_count>& u, const auto& see) {
+  const auto array = [&](const auto* x, bool written) {
+    if (x) see(reinterpret_cast<std::uintptr_t>(x), reinterpret_cast<std::uintptr_t>(x + u.n), written);
   };
-  for (int k = 0; k < waiting.count; ++k)
-    if (in(waiting.of[k].dW, waiting.of[k].n)) return true;
-  return false;
+  array(u.w, true), array(u.rounded, true), array(u.dW, false);
+  for (const real* const kept : u.kept) array(kept, true);
+}
+
+// Whether two updates must not be made at the same time.
+template <class Step, int kept_count>
+bool collide(const Update<Step, kept_count>& a, const Update<Step, kept_count>& b) {
+  bool found = false;
+  each_array(a, [&](std::uintptr_t begin_a, std::uintptr_t end_a, bool written_a) {
+    each_array(b, [&](std::uintptr_t begin_b, std::uintptr_t end_b, bool written_b) {
+      found = found || ((written_a || written_b) && begin_a < end_b && begin_b < end_a);
+    });
+  });
+  return found;
 }
 
 template <class Step, class... Kept>
 void update(const Step& step, Index n, real* w, bfloat16* rounded, const real* dW, Kept*... kept) {
   using All = Waiting<Step, sizeof...(kept)>;
-  if (launch_waiting != All::launch || All::updates.count == most || (rounded && reads(All::updates, rounded, n)))
-    launch_waiting();
+  if (launch_waiting != All::launch || All::updates.count == most) launch_waiting();
+  Update<Step, sizeof...(kept)> next{step, n, 0, w, rounded, dW, {kept...}};
+  for (int k = 0; k < All::updates.count; ++k)
+    if (collide(All::updates.of[k], next)) launch_waiting();  // and there are none left
   launch_waiting = All::launch;
-  All::updates.of[All::updates.count++] = {step, n, All::blocks, w, rounded, dW, {kept...}};
+  next.first_block = All::blocks;
+  All::updates.of[All::updates.count++] = next;
   All::blocks += blocks(n, each * block_size);
 }
 

@@ -145,6 +145,21 @@ TEST_CASE("cuda: updates go together, but for one that writes where another stil
     cuda::wait();
     CHECK(launches() == now + (at == end ? 1 : 2));
   }
+  // Two steps of one parameter; a gradient that is another's weight; what is kept by both.
+  OnDevice kept(numbers);
+  const auto apart = [&](real* w, const real* dW, real* velocity) {
+    const unsigned long now = launches();
+    cuda::sgd(step, w1, nullptr, dW2, kept, 600);
+    cuda::sgd(step, w, nullptr, dW, velocity, 600);
+    cuda::wait();
+    return launches() - now == 2;
+  };
+  OnDevice other(numbers);
+  CHECK(apart(w1, dW2, other));
+  CHECK(apart(w2, w1, other));
+  CHECK(apart(w2, dW2, kept));
+  CHECK(apart(dW2, w2, other));
+  CHECK(!apart(w2, dW2, other));
 }
 
 TEST_CASE("cuda: a step that clips the gradients waits once for all their norms, and once for the loss") {

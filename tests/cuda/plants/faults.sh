@@ -262,10 +262,9 @@ plant 'a parameter begins where the blocks of the one before end but one' update
   'All::blocks += blocks(n, each * block_size);' 'All::blocks += n / (each * block_size);'
 
 plant 'the 32 updates that wait are forgotten' update.cu 'steps of many*' \
-  '    launch_waiting();
-  launch_waiting = All::launch;' \
-  '    All::updates.count = 0;
-  launch_waiting = All::launch;'
+  '|| All::updates.count == most) launch_waiting();' \
+  ') launch_waiting();
+  if (All::updates.count == most) All::updates.count = 0;'
 
 plant 'what an update rounds is the number before' update.cu 'steps of many*' \
   'if (u.rounded) u.rounded[i] = to_bfloat16(u.w[i]);' 'if (u.rounded) u.rounded[i] = to_bfloat16(u.dW[i]);'

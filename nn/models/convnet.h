@@ -54,9 +54,9 @@ struct ConvBlock {
         conv2(out, out, 3, rng, {.padding = 1}, false),
         bn2(out) {}
 
-  Var operator()(const Var& X) {
+  Var operator()(const Var& X, ReadBy readers = ReadBy::anyone) {
     const Var Y = bn1(max_pool2d(conv1(X), 2, 2), Then::relu, ReadBy::products);
-    return bn2(conv2(Y), Then::relu);
+    return bn2(conv2(Y), Then::relu, readers);
   }
   void visit(auto&& v) { v("conv1", conv1), v("bn1", bn1), v("conv2", conv2), v("bn2", bn2); }
 };
@@ -78,7 +78,7 @@ struct ConvNet {
   Var operator()(const Var& images) {
     check_images("ConvNet", images, config);
     Var X = images;
-    for (ConvBlock& block : blocks) X = block(X);
+    for (ConvBlock& block : blocks) X = block(X, &block == &blocks.back() ? ReadBy::anyone : ReadBy::products);
     return head(flatten(max_pool2d(X, config.map_size(), config.map_size()), 1));
   }
   void visit(auto&& v) { v("blocks", blocks), v("head", head); }

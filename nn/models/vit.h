@@ -34,7 +34,8 @@ struct ConvStem {
   }
 
   Var operator()(Var X) {
-    for (Stage& stage : stages) X = stage.bn(stage.conv(X), Then::relu);
+    for (Stage& stage : stages)
+      X = stage.bn(stage.conv(X), Then::relu, &stage == &stages.back() ? ReadBy::anyone : ReadBy::products);
     return X;
   }
   void visit(auto&& v) { v("stages", stages); }

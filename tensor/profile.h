@@ -8,8 +8,8 @@
 
 /// A profiler. While a profile is on, every function of tensor/functions.h that runs a loop notes how long it
 /// took, and the least that it had to do: its floating-point operations, and the bytes of its operands and results.
-/// Off, as it is at first, it costs a few nanoseconds a call. Nobody waits for a GPU while it is on: functions are
-/// timed where the GPU computes them, with the time in which it had nothing else to do.
+/// Off, as it is at first, it costs a few nanoseconds a call. A GPU is waited for at every 1024th function
+/// only: they are timed where the GPU computes them, with the time in which it had nothing else to do.
 ///
 ///     profile::start();
 ///     ...                                        // some steps of training

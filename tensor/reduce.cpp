@@ -73,10 +73,11 @@ std::vector<double> norms(const std::vector<Tensor>& tensors) {
   for (const Tensor& x : tensors)
     if (!x.empty()) at.push_back(x.data()), sizes.push_back(x.size()), moved += elements(x);
   const Timed timed("norm", moved);
-  std::vector<double> result(at.size());
-  if (!at.empty()) backend::norms(at, sizes, result.data());
-  for (std::size_t i = 0; i < tensors.size(); ++i)
-    if (tensors[i].empty()) result.insert(result.begin() + static_cast<std::ptrdiff_t>(i), 0);
+  std::vector<double> found(at.size());
+  if (!at.empty()) backend::norms(at, sizes, found.data());
+  std::vector<double> result;
+  auto next = found.begin();
+  for (const Tensor& x : tensors) result.push_back(x.empty() ? 0 : *next++);
   return result;
 }
 

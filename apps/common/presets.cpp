@@ -101,7 +101,7 @@ const std::vector<Preset>& presets() {
       {"resnet34", "the same with 34 layers", resnet34},
       {"fast", "a small ViT with a stem of convolutions (.863, 11 seconds)", fast},
       {"minute", "the same for longer (.906, a minute)", minute},
-      {"convnet", "a small convolutional network (.933, 5 minutes)", convnet},
+      {"convnet", "a small convolutional network (.932, 5 to 7 minutes)", convnet},
   };
   return all;
 }

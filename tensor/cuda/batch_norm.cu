@@ -15,12 +15,12 @@ __host__ __device__ Index pieces_of(const BatchNormSizes& s) { return (s.batch *
 // What a warp works on: `count` numbers of a channel, image after image. A lane has every 32nd of them, and at(k) says
 // where its k-th lies in x. One that has fewer reads the first instead, so that all reads can be under way at once: a
 // late layer, 3 x 3 pixels of 512 channels, has only a thousand pieces, and would wait for memory nearly all the time.
-struct Piece {
+struct ChannelPiece {
   BatchNormSizes s;
   Divisor of_image;
   Index channel, begin, count;
 
-  __device__ Piece(const BatchNormSizes& s, Divisor of_image)
+  __device__ ChannelPiece(const BatchNormSizes& s, Divisor of_image)
       : s(s),
         of_image(of_image),
         channel(warp_number() / pieces_of(s)),
@@ -36,7 +36,7 @@ struct Piece {
 };
 
 // The mean of a piece, of which a lane holds some: as warp_mean().
-__device__ real mean_of(const Piece& p, const real (&x)[per_lane]) {
+__device__ real mean_of(const ChannelPiece& p, const real (&x)[per_lane]) {
   const real share = 1 / static_cast<real>(p.count);
   real first = 0, lacking = 0;
 #pragma unroll
@@ -50,7 +50,7 @@ __device__ real mean_of(const Piece& p, const real (&x)[per_lane]) {
 // The mean of each piece, and the mean of the squared differences from it; (channels, pieces) each.
 __global__ void batch_norm_pieces_kernel(const real* x, real* means, real* variances, BatchNormSizes s,
                                          Divisor of_image) {
-  const Piece p(s, of_image);
+  const ChannelPiece p(s, of_image);
   if (p.channel >= s.channels) return;  // the whole warp
   real numbers[per_lane];
 #pragma unroll
@@ -107,7 +107,7 @@ __global__ void batch_norm_kernel(const real* x, const real* gamma, const real* 
 __global__ void batch_norm_parameters_kernel(const real* x, const real* gamma, const real* beta, const real* mean,
                                              const real* rstd, const real* dY, real* dgamma, real* dbeta,
                                              BatchNormSizes s, Divisor of_image) {
-  const Piece p(s, of_image);
+  const ChannelPiece p(s, of_image);
   if (p.channel >= s.channels) return;
   const real m = mean[p.channel], r = rstd[p.channel];
   const Normalise f{m, r * gamma[p.channel], beta[p.channel], s.relu};

@@ -219,6 +219,7 @@ void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix&
   const Index n = p.batch * p.m * p.n;
   const auto exact = scratch<real>(n);
   gemm_rounded(p, a, b, ResultMatrix{exact.get(), p.n, p.m * p.n});
+  if (c.ld == p.n && (p.batch == 1 || c.stride == p.m * p.n)) return round_to_bfloat16(exact.get(), c.at, n);
   launch("round_result", round_result_kernel, blocks(n, block_size), block_size, exact.get(), c.at, c.ld, c.stride, p.m,
          p.n, p.batch);
 }

@@ -16,7 +16,6 @@
 #define __global__
 #define __device__
 #define __host__
-#define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __grid_constant__
 
@@ -33,10 +32,6 @@
 
 using std::max;
 using std::min;
-template <class T>
-T rsqrt(T x) {
-  return 1 / std::sqrt(x);
-}
 
 // --- barriers and exchanges -------------------------------------------------------------------------------
 #define EMULATOR_TEXT_OF(x) #x
@@ -104,8 +99,6 @@ struct cudaDeviceProp {
 
 cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
-cudaError_t cudaDriverGetVersion(int* version);
-cudaError_t cudaRuntimeGetVersion(int* version);
 
 cudaError_t cudaMalloc(void** memory, std::size_t bytes);
 cudaError_t cudaFree(void* memory);

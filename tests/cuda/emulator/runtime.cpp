@@ -198,22 +198,6 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   return cudaSuccess;
 }
 
-cudaError_t cudaDriverGetVersion(int* version) {
-  const Call call("cudaDriverGetVersion");
-  cudaError_t error{};
-  if (!call.no_device() && refused(call, cudaErrorInvalidValue, error)) return error;
-  *version = call.no_device() ? 0 : 13000;  // 0: no driver
-  return cudaSuccess;
-}
-
-cudaError_t cudaRuntimeGetVersion(int* version) {
-  const Call call("cudaRuntimeGetVersion");
-  cudaError_t error{};
-  if (!call.no_device() && refused(call, cudaErrorInvalidValue, error)) return error;
-  *version = 13000;
-  return cudaSuccess;
-}
-
 // --- memory -----------------------------------------------------------------------------------------------
 
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {

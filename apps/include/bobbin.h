@@ -65,6 +65,7 @@
 // nn: layers, models, and the weights of others
 #include "nn/attention.h"
 #include "nn/conv.h"
+#include "nn/encoder.h"
 #include "nn/init.h"
 #include "nn/layers.h"
 #include "nn/loss.h"

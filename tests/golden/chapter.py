@@ -2,6 +2,7 @@
 
 Names are the chapter's own, so state_dict keys are too. Two things are added to ViT: `pool='avg'` (exercise 2) and
 `last_block_cls_only` (the same function with less work: the head with pool='token' reads only the class token).
+At the end, from the section before: the block of the original Transformer's encoder.
 """
 import math
 
@@ -154,3 +155,37 @@ class ViT(nn.Module):
         for i, blk in enumerate(self.blks):
             X = blk.forward_cls(X) if self.last_block_cls_only and i == last else blk(X)
         return self.head(X[:, 1:].mean(1) if self.pool == 'avg' else X[:, 0])
+
+
+class PositionWiseFFN(nn.Module):
+    def __init__(self, num_hiddens, ffn_num_hiddens, ffn_num_outputs):
+        super().__init__()
+        self.dense1 = nn.Linear(num_hiddens, ffn_num_hiddens)
+        self.relu = nn.ReLU()
+        self.dense2 = nn.Linear(ffn_num_hiddens, ffn_num_outputs)
+
+    def forward(self, X):
+        return self.dense2(self.relu(self.dense1(X)))
+
+
+class AddNorm(nn.Module):
+    def __init__(self, norm_shape, dropout):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.ln = nn.LayerNorm(norm_shape)
+
+    def forward(self, X, Y):
+        return self.ln(self.dropout(Y) + X)
+
+
+class TransformerEncoderBlock(nn.Module):
+    def __init__(self, num_hiddens, ffn_num_hiddens, num_heads, dropout, use_bias=False):
+        super().__init__()
+        self.attention = MultiHeadAttention(num_hiddens, num_heads, dropout, use_bias)
+        self.addnorm1 = AddNorm(num_hiddens, dropout)
+        self.ffn = PositionWiseFFN(num_hiddens, ffn_num_hiddens, num_hiddens)
+        self.addnorm2 = AddNorm(num_hiddens, dropout)
+
+    def forward(self, X, valid_lens=None):
+        Y = self.addnorm1(X, self.attention(X, X, X, valid_lens))
+        return self.addnorm2(Y, self.ffn(Y))

@@ -11,30 +11,11 @@
 #include "nn/models/vit.h"
 #include "optim/clip.h"
 #include "optim/sgd.h"
+#include "tests/golden/module.h"
 
 using namespace bobbin;
 
 namespace {
-
-// Puts the file's weights in place of the module's own.
-template <class Module>
-void load(Module& module, const Golden& golden, const std::string& prefix) {
-  for (auto& [name, parameter] : named_parameters(module)) {
-    const Tensor weight = golden.tensor(prefix + name);
-    REQUIRE(weight.shape() == parameter.shape());
-    parameter.mutable_value().assign(weight);
-  }
-}
-
-// Takes each parameter's gradient and compares it with the file's. A gradient that is 0 in exact arithmetic
-// (that of W_k.bias, for softmax does not see a shift) is rounding error and compared absolutely.
-template <class Module>
-void check_gradients(Module& module, const Golden& golden, const std::string& prefix) {
-  for (auto& [name, parameter] : named_parameters(module)) {
-    REQUIRE(parameter.grad().defined());
-    check_golden(prefix + name, parameter.take_grad(), golden.tensor(prefix + name));
-  }
-}
 
 Size2 size2(const std::string& text) {
   Index height = 0, width = 0;

@@ -14,7 +14,7 @@ inline std::vector<Tensor> attention_maps(ViT& model, const Tensor& images) {
   std::vector<Tensor> maps;
   Var X = model.tokens(images);
   for (ViTBlock& blk : model.blks) {
-    const Var Z = blk.ln1(X);
+    const Var Z = blk.before(blk.ln1, X);
     MultiHeadAttention& attention = blk.attention;
     maps.push_back(plain::attention_weights(attention.W_q(Z), attention.W_k(Z), attention.num_heads).value());
     X = blk(X);

@@ -99,7 +99,12 @@ struct ViTMLP {
   void visit(auto&& v) { v("dense1", dense1), v("dropout1", dropout1), v("dense2", dense2), v("dropout2", dropout2); }
 };
 
-/// Attention among the tokens, then the MLP for each, both normalised before and added to what came in, as far as
+/// Where a block normalises: what attention and the MLP are given; or each sum of what came in and what they found, as
+/// in the original Transformer, which needs a warm-up or a small learning rate (Xiong et al., 2020: "On layer
+/// normalization in the Transformer architecture").
+enum class Norm { pre, post };
+
+/// Attention among the tokens, then the MLP for each, both normalised (see Norm) and added to what came in, as far as
 /// LayerScale and DropPath, where there are any, let them.
 struct ViTBlock {
   LayerNorm ln1;
@@ -108,9 +113,11 @@ struct ViTBlock {
   ViTMLP mlp;
   LayerScale ls1, ls2;
   DropPath drop_path1, drop_path2;
+  Norm norm;
 
   ViTBlock(Index num_hiddens, Index norm_shape, Index mlp_num_hiddens, int num_heads, real dropout, bool use_bias,
-           Rng& rng, real layer_norm_eps = real(1e-5), GELU gelu = {}, real layer_scale = 0, real drop_path = 0)
+           Rng& rng, real layer_norm_eps = real(1e-5), GELU gelu = {}, real layer_scale = 0, real drop_path = 0,
+           Norm norm = Norm::pre)
       : ln1(norm_shape, layer_norm_eps),
         attention(num_hiddens, num_heads, dropout, use_bias, rng),
         ln2(norm_shape, layer_norm_eps),
@@ -118,23 +125,30 @@ struct ViTBlock {
         ls1(num_hiddens, layer_scale),
         ls2(num_hiddens, layer_scale),
         drop_path1(drop_path, rng),
-        drop_path2(drop_path, rng) {}
+        drop_path2(drop_path, rng),
+        norm(norm) {}
 
   /// (B, T, num_hiddens) -> the same shape. For valid_lens see MultiHeadAttention.
   Var operator()(const Var& X, const std::vector<int>& valid_lens = {}) {
-    const Var Z = ln1(X, ReadBy::products);
-    const Var Y = X + drop_path1(ls1(attention(Z, Z, Z, valid_lens)));
-    return Y + drop_path2(ls2(mlp(ln2(Y, ReadBy::products))));
+    const Var Z = before(ln1, X);
+    const Var Y = after(ln1, X + drop_path1(ls1(attention(Z, Z, Z, valid_lens))));
+    return after(ln2, Y + drop_path2(ls2(mlp(before(ln2, Y)))));
   }
   /// The first tokens of what operator() gives, (B, count, num_hiddens), for little more than the keys and values of
   /// all tokens: only the first ask, and only they go through the MLP.
   Var first_tokens(const Var& X, Index count) {
-    const Var Z = ln1(X);
+    const Var Z = before(ln1, X, ReadBy::anyone);
     // Named: C++ may compute either side of a + first.
     const Var attended = drop_path1(ls1(attention(slice(Z, 1, 0, count), Z, Z)));
-    const Var Y = slice(X, 1, 0, count) + attended;
-    return Y + drop_path2(ls2(mlp(ln2(Y, ReadBy::products))));
+    const Var Y = after(ln1, slice(X, 1, 0, count) + attended);
+    return after(ln2, Y + drop_path2(ls2(mlp(before(ln2, Y)))));
   }
+  /// What attention is given, with ln1, or the MLP, with ln2.
+  Var before(LayerNorm& ln, const Var& X, ReadBy readers = ReadBy::products) {
+    return norm == Norm::pre ? ln(X, readers) : X;
+  }
+  /// What becomes of the sum of that which came in and what they found.
+  Var after(LayerNorm& ln, Var sum) { return norm == Norm::post ? ln(sum) : std::move(sum); }
   void visit(auto&& v) {
     v("ln1", ln1), v("attention", attention), v("ln2", ln2), v("mlp", mlp), v("ls1", ls1), v("ls2", ls2),
         v("drop_path1", drop_path1), v("drop_path2", drop_path2);
@@ -190,6 +204,7 @@ struct ViTConfig {
   Index num_channels = 1;
   Pool pool = Pool::token;
   Positions positions = Positions::learned;
+  Norm norm = Norm::pre;
   real layer_norm_eps = real(1e-5);
   Activation activation = Activation::gelu;
   /// A second token with a head of its own, which learns from a teacher (DeiT, Touvron et al., 2021).
@@ -255,6 +270,12 @@ struct ViTConfig {
        .flag = "pos-embed",
        .fixed = true,
        .may_lack = true});
+    f("norm", norm,
+      {.help = "normalize before attention and MLP: pre; or after each sum, as the original Transformer: post, which "
+               "needs --warmup-epochs or a small --lr",
+       .choices = {"pre", "post"},
+       .fixed = true,
+       .may_lack = true});
     f("layer_norm_eps", layer_norm_eps,
       {.help = "eps of LayerNorm, added to the variance", .low = 1e-20, .high = 1, .fixed = true});
     f("activation", activation,
@@ -315,7 +336,8 @@ struct ViT {
     for (int i = 0; i < c.num_blks; ++i)
       blks.emplace_back(c.num_hiddens, c.num_hiddens, c.mlp_num_hiddens, c.num_heads, c.blk_dropout, c.use_bias, rng,
                         c.layer_norm_eps, GELU{c.activation == Activation::gelu_tanh}, c.layer_scale,
-                        c.drop_path * real(i) / real(std::max(c.num_blks - 1, 1)));  // torch.linspace(0, drop_path)
+                        c.drop_path * real(i) / real(std::max(c.num_blks - 1, 1)),  // torch.linspace(0, drop_path)
+                        c.norm);
     if (c.pool == Pool::seq) attention_pool.emplace(c.num_hiddens, 1, rng);
     if (!c.distilled) return;
     dist_token = Var::parameter(Tensor::zeros({1, 1, c.num_hiddens}));

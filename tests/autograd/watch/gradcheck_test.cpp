@@ -7,6 +7,7 @@
 #include <set>
 
 #include "autograd/ops.h"
+#include "nn/encoder.h"
 #include "nn/models/vit.h"
 #include "tests/helpers.h"
 
@@ -348,6 +349,9 @@ TEST_CASE("gradcheck: every layer, with respect to its input and its parameters"
   check_layer("ViTBlock", ViTBlock(6, 6, 9, 2, 0, true, rng), {x}, on_x);
   check_layer("ViTBlock, class token", ViTBlock(6, 6, 9, 2, 0, true, rng), {x},
               [&](ViTBlock& block) { return block.first_tokens(x, 1); });
+  check_layer("ViTBlock, post-norm", ViTBlock(6, 6, 9, 2, 0, true, rng, real(1e-5), {}, 0, 0, Norm::post), {x}, on_x);
+  if (sizeof(real) == 8)  // in single precision the finite differences cross the kinks of its ReLU
+    check_layer("TransformerEncoderBlock", TransformerEncoderBlock(6, 9, 2, 0, true, rng), {x}, on_x);
   check_layer("LayerScale", LayerScale(6, real(0.3)), {x}, on_x);
   check_layer("DropPath", DropPath(real(0.4), rng), {x}, [&](DropPath& layer) {
     layer.dropout->rng = Rng(5);

@@ -22,26 +22,30 @@ ViTConfig small() {
 }  // namespace
 
 TEST_CASE("attention maps: what the blocks do, seen from their weights") {
-  Rng rng(1);
-  ViT model(small(), rng);
-  eval(model);
-  const Tensor images = rng.normal({2, 2, 8, 12});
-  const std::vector<Tensor> maps = attention_maps(model, images);
-  REQUIRE(maps.size() == 3);
-  Var X = model.tokens(images);
-  for (std::size_t i = 0; i < 3; ++i) {
-    REQUIRE(maps[i].shape() == Shape{2, 3, 7, 7});
-    for (const real row : sum(maps[i], 3).values()) CHECK(row == doctest::Approx(1));
-    // The weights times the values, projected, are what the model's own attention gives.
-    ViTBlock& blk = model.blks[i];
-    const Var Z = blk.ln1(X);
-    const Var V = transpose(reshape(blk.attention.W_v(Z), {2, 7, 3, 4}), 1, 2);
-    const Var Y = blk.attention.W_o(reshape(transpose(matmul(Var(maps[i]), V), 1, 2), {2, 7, 12}));
-    CHECK(error(Y.value(), [&] {
-            const auto own = blk.attention(Z, Z, Z).value().values();
-            return std::vector<double>(own.begin(), own.end());
-          }()) < 1e-5);
-    X = blk(X);
+  for (const Norm norm : {Norm::pre, Norm::post}) {
+    Rng rng(1);
+    ViTConfig c = small();
+    c.norm = norm;
+    ViT model(c, rng);
+    eval(model);
+    const Tensor images = rng.normal({2, 2, 8, 12});
+    const std::vector<Tensor> maps = attention_maps(model, images);
+    REQUIRE(maps.size() == 3);
+    Var X = model.tokens(images);
+    for (std::size_t i = 0; i < 3; ++i) {
+      REQUIRE(maps[i].shape() == Shape{2, 3, 7, 7});
+      for (const real row : sum(maps[i], 3).values()) CHECK(row == doctest::Approx(1));
+      // The weights times the values, projected, are what the model's own attention gives.
+      ViTBlock& blk = model.blks[i];
+      const Var Z = norm == Norm::pre ? blk.ln1(X) : X;
+      const Var V = transpose(reshape(blk.attention.W_v(Z), {2, 7, 3, 4}), 1, 2);
+      const Var Y = blk.attention.W_o(reshape(transpose(matmul(Var(maps[i]), V), 1, 2), {2, 7, 12}));
+      CHECK(error(Y.value(), [&] {
+              const auto own = blk.attention(Z, Z, Z).value().values();
+              return std::vector<double>(own.begin(), own.end());
+            }()) < 1e-5);
+      X = blk(X);
+    }
   }
 }
 

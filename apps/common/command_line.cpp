@@ -67,11 +67,12 @@ std::string type_of(const Field& field) {
   return is(text) ? "TEXT" : is(single, twice, several) ? "FLOAT" : "INT";
 }
 
-// Height and width, or a number for each of three channels.
+// Height and width, a number for each of three channels, or for each of the stages of a model.
 int most_words(const Field& field) {
-  return std::holds_alternative<Size2*>(field.place())               ? 2
-         : std::holds_alternative<std::vector<real>*>(field.place()) ? 3
-                                                                     : 1;
+  return std::holds_alternative<Size2*>(field.place())                ? 2
+         : std::holds_alternative<std::vector<real>*>(field.place())  ? 3
+         : std::holds_alternative<std::vector<Index>*>(field.place()) ? 8
+                                                                      : 1;
 }
 
 }  // namespace

@@ -89,6 +89,27 @@ void convnet(Settings& s) {
   s.loss.label_smoothing = real(0.1);
 }
 
+// A Swin Transformer for images of 28 to 32 pixels: patches of 2, so 14 x 14 tokens, then 7 x 7.
+void swin(Settings& s) {
+  s.model = SwinConfig{.img_size = 28,
+                       .patch_size = 2,
+                       .embed_dim = 48,
+                       .depths = {2, 4},
+                       .num_heads = {3, 6},
+                       .mlp_ratio = 2,
+                       .drop_path = real(0.1)};
+  s.optimizer = AdamWOptions{.weight_decay = real(0.05)};
+  TrainerOptions& t = s.trainer;
+  t.epochs = 20;
+  t.clip_grad = 5;
+  t.schedule = {.sched = "cosine", .lr = 1e-3, .warmup_epochs = 2, .min_lr = 1e-5, .warmup_prefix = true};
+  t.augmentation.hflip = 0.5;
+  t.augmentation.hflip_mode = FlipMode::alternate;
+  s.preprocess.mean = {real(0.286)};
+  s.preprocess.std = {real(0.353)};
+  s.loss.label_smoothing = real(0.1);
+}
+
 }  // namespace
 
 const std::vector<Preset>& presets() {
@@ -101,6 +122,7 @@ const std::vector<Preset>& presets() {
       {"resnet34", "the same with 34 layers", resnet34},
       {"fast", "a small ViT with a stem of convolutions (.863, 11 seconds)", fast},
       {"minute", "the same for longer (.906, a minute)", minute},
+      {"swin", "a small Swin Transformer", swin},
       {"convnet", "a small convolutional network (.932, 5 to 7 minutes)", convnet},
   };
   return all;

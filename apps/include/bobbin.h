@@ -75,6 +75,7 @@
 #include "nn/models/lenet.h"
 #include "nn/models/mlp.h"
 #include "nn/models/resnet.h"
+#include "nn/models/swin.h"
 #include "nn/models/vit.h"
 #include "nn/module.h"
 #include "nn/norm.h"

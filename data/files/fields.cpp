@@ -116,6 +116,7 @@ json Field::value() const {
                           for (const real n : *numbers) all.push_back(shortest(n));
                           return all;
                         },
+                        [](const std::vector<Index>* numbers) { return json(*numbers); },
                         [&](const Choice& choice) { return json(about_.choices.at(choice.get())); },
                         [](const auto* number) { return shortest(*number); },
                     },
@@ -134,12 +135,12 @@ void Field::set(const json& value, const std::string& where) const {
                    *size = value.is_array() ? Size2(read.number<Index>(value[0]), read.number<Index>(value[1]))
                                             : Size2(read.number<Index>(value));
                  },
-                 [&](std::vector<real>* numbers) {
-                   std::vector<real> all;
+                 [&]<class T>(std::vector<T>* numbers) {
+                   std::vector<T> all;
                    if (value.is_array())
-                     for (const json& one : value) all.push_back(read.number<real>(one));
+                     for (const json& one : value) all.push_back(read.number<T>(one));
                    else
-                     all.push_back(read.number<real>(value));
+                     all.push_back(read.number<T>(value));
                    *numbers = all;
                  },
                  [&](const Choice& choice) { choice.set(read.choice(value)); },
@@ -159,6 +160,7 @@ void Field::parse(const std::vector<std::string>& words, const std::string& wher
             [&](const int*) { return number_of<Index>(word); },
             [&](const Index*) { return number_of<Index>(word); },
             [&](const Size2*) { return number_of<Index>(word); },
+            [&](const std::vector<Index>*) { return number_of<Index>(word); },
             [&](const auto*) { return number_of<double>(word); },
         },
         place_);

@@ -47,7 +47,7 @@ class Field {
     std::function<void(std::size_t)> set;
   };
   using Place = std::variant<bool*, int*, Index*, std::uint64_t*, float*, double*, std::string*, Size2*,
-                             std::vector<real>*, Choice>;
+                             std::vector<real>*, std::vector<Index>*, Choice>;
 
   Field(std::string name, Place place, About about);
 

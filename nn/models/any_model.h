@@ -11,6 +11,7 @@
 #include "nn/models/lenet.h"
 #include "nn/models/mlp.h"
 #include "nn/models/resnet.h"
+#include "nn/models/swin.h"
 #include "nn/models/vit.h"
 #include "nn/module.h"
 
@@ -24,7 +25,8 @@
 namespace bobbin {
 
 /// All models, by their configs: to add one, write its file and name it here.
-using Configs = std::variant<ViTConfig, LeNetConfig, MLPConfig, ResNetConfig<18>, ResNetConfig<34>, ConvNetConfig>;
+using Configs =
+    std::variant<ViTConfig, LeNetConfig, MLPConfig, ResNetConfig<18>, ResNetConfig<34>, ConvNetConfig, SwinConfig>;
 
 /// The config of any model.
 class AnyConfig {

@@ -38,7 +38,7 @@ def by_formula(model):
     begin, state = 0, model.state_dict()
     for name in sorted(state):
         tensor = state[name]
-        if tensor.dim() == 0:
+        if tensor.dim() == 0 or not tensor.is_floating_point():
             continue
         x = formula(begin, tensor.numel())
         begin += tensor.numel()

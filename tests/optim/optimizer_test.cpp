@@ -137,7 +137,9 @@ TEST_CASE("optimizer: what decays") {
   CHECK(!decay_matrices("blks.0.ln1.weight", row));
   CHECK(!decay_matrices("scale", {}));
   CHECK(!decay_matrices("blks.0.mlp.dense1.bias", matrix));
-  for (const char* name : {"pos_embedding", "cls_token", "vit.dist_token"}) CHECK(!decay_matrices(name, tokens));
+  for (const char* name :
+       {"pos_embedding", "cls_token", "vit.dist_token", "layers.0.blocks.0.attn.relative_position_bias_table"})
+    CHECK(!decay_matrices(name, tokens));
   CHECK(decay_matrices("my_cls_token", tokens));
 
   // A gradient of zero leaves weight decay alone.

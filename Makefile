@@ -6,7 +6,9 @@
 
 ARCH   ?= native
 PREFIX ?= /usr/local
-B       = build$(if $(CUDA),/cuda)
+B       = build
+# Where programs and libraries go that compute on the processor, or with CUDA=1 on a GPU.
+BIN     = $(B)$(if $(CUDA),/cuda)
 export AUTO_DEPS ?= 1
 export FASHION_MNIST_URL ?= http://fashion-mnist.s3-website.eu-central-1.amazonaws.com
 
@@ -104,12 +106,15 @@ TEST_SRC = $(filter-out $(FUZZ_SRC) tests/cuda/%,\
 DOUBLE_TEST_SRC = $(filter-out tests/apps/% tests/data/% tests/fuzz/% tests/tensor/math_test.cpp,\
                     $(TEST_SRC))
 
-FLOAT    = $(B)/float/libbobbin.a
+SOURCES  = $(LIB_SRC) $(APP_SRC) $(EXAMPLE_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC)
+
+BACKEND  = $(if $(CUDA),cuda,float)
+FLOAT    = $(B)/$(BACKEND)/libbobbin.a
 DOUBLE   = $(B)/double/libbobbin.a
-COMMON   = $(B)/float/libcommon.a
-PROGRAMS = $(APP_SRC:apps/%.cpp=$(B)/%)
-EXAMPLES = $(EXAMPLE_SRC:apps/%.cpp=$(B)/%)
-TESTS    = $(if $(CUDA),$(B)/test_gpu,$(B)/test_float $(B)/test_double $(B)/test_cuda)
+COMMON   = $(B)/$(BACKEND)/libcommon.a
+PROGRAMS = $(APP_SRC:apps/%.cpp=$(BIN)/%)
+EXAMPLES = $(EXAMPLE_SRC:apps/%.cpp=$(BIN)/%)
+TESTS    = $(if $(CUDA),$(BIN)/test_gpu,$(B)/test_float $(B)/test_double $(B)/test_cuda)
 
 # --- Some of the tests ----------------------------------------------------------------------------
 # make test T=WORDS: the files that have WORDS in their paths, all of each, and of the others the
@@ -123,13 +128,13 @@ ifneq ($(if $(filter command,$(origin T)),$(T)),)
   ifeq ($(whole)$(part),)
     $(error T="$(T)" is in no test's name, and in no path of a file in tests/)
   endif
-  CHOSEN = $(B)/test_chosen $(if $(filter tests/apps/%,$(whole) $(part)),programs) \
+  CHOSEN = $(BIN)/test_chosen $(if $(filter tests/apps/%,$(whole) $(part)),programs) \
            $(if $(filter tests/apps/examples%,$(whole) $(part)),$(EXAMPLES))
-  RUNS   = $(if $(whole),'$(B)/test_chosen -sf=$(files)') \
-           $(if $(part),'$(B)/test_chosen -tc="$$NAMES" $(if $(whole),-sfe=$(files))')
+  RUNS   = $(if $(whole),'$(BIN)/test_chosen -sf=$(files)') \
+           $(if $(part),'$(BIN)/test_chosen -tc="$$NAMES" $(if $(whole),-sfe=$(files))')
   export NAMES := *$(subst $(comma),*$(comma)*,$(T))*
 # Others may have been chosen the last time.
-.PHONY: $(B)/test_chosen
+.PHONY: $(BIN)/test_chosen
 else
   RUNS   = $(if $(CUDA),,$(B)/test_float $(B)/test_double) $(CUDA_RUNS)
 endif
@@ -173,22 +178,22 @@ help:
 # Each builds in a make of its own, because what deps installs changes what the Makefile finds.
 run: deps
 	@$(BUILD) programs
-	@$(B)/train $(ARGS)
+	@$(BIN)/train $(ARGS)
 
 examples: deps
 	@$(BUILD) $(EXAMPLES)
 
 bench: deps
 	@$(BUILD) programs
-	@$(B)/bench $(ARGS)
+	@$(BIN)/bench $(ARGS)
 
 bench-peers: deps
 	@$(BUILD) programs
-	@BOBBIN_BUILD=$(B) python3 apps/peers/bench_peers.py $(ARGS)
+	@BOBBIN_BUILD=$(BIN) python3 apps/peers/bench_peers.py $(ARGS)
 
 test: deps
 	@$(BUILD) $(or $(CHOSEN),programs $(EXAMPLES) tests)
-	@BOBBIN_BUILD=$(B) sh tests/run.sh $(RUNS)
+	@BOBBIN_BUILD=$(BIN) sh tests/run.sh $(RUNS)
 
 test-quick: deps
 	@$(BUILD) $(B)/test_float $(B)/test_double
@@ -214,7 +219,6 @@ data:
 deps:
 	@sh .make/deps.sh
 
-SOURCES = $(LIB_SRC) $(APP_SRC) $(EXAMPLE_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC)
 format:
 	@find $(FOLDERS) apps tests -name '*.cpp' -o -name '*.h' -o -name '*.cu' | xargs clang-format -i
 tidy:
@@ -236,32 +240,42 @@ clean:
 programs: $(PROGRAMS) ; @:
 tests: $(TESTS) ; @:
 
-object = $(2:%.cpp=$(B)/$(1)/%.o)
+# What names the backend is compiled once more for a GPU, and for the emulator of one; all else is the
+# same with any, and is taken from build/float.
+NAMES_BACKEND := $(shell grep -l '"tensor/backend.h"' $(SOURCES))
+object = $(patsubst %,$(B)/$(1)/%.o,$(basename $(2)))
+once_more = tests/cuda/% tensor/cuda/% $(NAMES_BACKEND)
+linked = $(call object,$(1),$(filter $(once_more),$(2))) $(call object,float,$(filter-out $(once_more),$(2)))
 
-$(FLOAT): $(call object,float,$(LIB_SRC))
+$(FLOAT): $(call linked,$(BACKEND),$(LIB_SRC))
 $(DOUBLE): $(call object,double,$(LIB_SRC))
-$(COMMON): $(call object,float,$(COMMON_SRC))
-$(PROGRAMS): $(B)/%: $(B)/float/apps/%.o $(COMMON) $(FLOAT)
-$(EXAMPLES): $(B)/%: $(B)/float/apps/%.o $(FLOAT)
+$(COMMON): $(call linked,$(BACKEND),$(COMMON_SRC))
+$(foreach p,$(APP_SRC) $(EXAMPLE_SRC),$(eval $(p:apps/%.cpp=$(BIN)/%): $(call linked,$(BACKEND),$(p))))
+$(PROGRAMS): $(COMMON) $(FLOAT)
+$(EXAMPLES): $(FLOAT)
 $(B)/test_float: $(call object,float,$(TEST_SRC)) $(COMMON) $(FLOAT)
 $(B)/test_double: $(call object,double,$(DOUBLE_TEST_SRC)) $(DOUBLE)
-$(B)/test_chosen: $(call object,float,$(whole) $(part) $(other)) $(COMMON) $(FLOAT)
+$(BIN)/test_chosen: $(call linked,$(BACKEND),$(whole) $(part) $(other)) $(COMMON) $(FLOAT)
 $(B)/fuzz: $(call object,float,$(FUZZ_SRC)) $(FLOAT)
 $(B)/fuzz: LDFLAGS += -fsanitize=fuzzer
 
 $(FLOAT) $(DOUBLE) $(COMMON):
 	$(Q)mkdir -p $(@D); rm -f $@ && ar rcs $@ $^
 
-$(PROGRAMS) $(EXAMPLES) $(TESTS) $(B)/test_chosen $(B)/fuzz:
+$(PROGRAMS) $(EXAMPLES) $(TESTS) $(BIN)/test_chosen $(B)/fuzz:
 	@echo "link $@"; mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/float/%.o: %.cpp $(B)/command
-	@echo "$<"; mkdir -p $(@D)
-	$(Q)$(COMPILE) $(COMPILED) -MMD -MP -c $< -o $@
-$(B)/double/%.o: %.cpp $(B)/command
-	@echo "$< (double)"; mkdir -p $(@D)
-	$(Q)$(COMPILE) $(COMPILED) -DBOBBIN_REAL=double -MMD -MP -c $< -o $@
+# compile FOLDER WORDS FLAGS: the objects of build/FOLDER.
+define compile
+$(B)/$(1)/%.o: %.cpp $(B)/command
+	@echo "$$<$(2)"; mkdir -p $$(@D)
+	$$(Q)$$(COMPILE) $$(COMPILED) $(3) -MMD -MP -c $$< -o $$@
+endef
+$(eval $(call compile,float))
+$(eval $(call compile,double, (double),-DBOBBIN_REAL=double))
+$(eval $(call compile,cuda, (CUDA),-DBOBBIN_CUDA -I$$(CUDA_HOME)/include))
+$(eval $(call compile,emulated, (emulated),$$(EMULATED)))
 
 # The headers of doctest and of the standard library are a third of what it takes to compile a test.
 # They are compiled once, and an object that depends on the result begins with it. The library's own
@@ -273,7 +287,7 @@ $(PRECOMPILED): .make/precompiled.h $(B)/command
 	$(Q)$(COMPILE) -MD -MP -x c++-header -c $< -o $@
 # The main functions hold doctest itself, which they ask for before they include it.
 begun = $(filter-out %/main.cpp,$(1))
-$(call object,float,$(call begun,$(TEST_SRC))): $(PRECOMPILED)
+$(foreach k,float cuda,$(call object,$(k),$(call begun,$(TEST_SRC)))): $(PRECOMPILED)
 $(call object,double,$(call begun,$(DOUBLE_TEST_SRC))): $(PRECOMPILED)
 # ccache takes part only if it is told that no test asks for the time of its compilation.
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
@@ -283,11 +297,12 @@ COMMAND = $(COMPILE) $(PICTURE_CFLAGS) $(ONEDNN_CFLAGS) $(OPT) $(TEST_OPT) $(she
 $(B)/command: FORCE
 	@mkdir -p $(B); echo '$(COMMAND)' | cmp -s - $@ || echo '$(COMMAND)' > $@
 
-$(B)/float/apps/common/run_config.o: $(B)/commit
+$(B)/float/apps/common/run_config.o $(B)/cuda/apps/common/run_config.o: $(B)/commit
 $(B)/commit: FORCE
 	@mkdir -p $(B); echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
 
 include .make/cuda.mk
 
 -include $(PRECOMPILED:.gch=.d) $(patsubst %.o,%.d,\
-  $(call object,float,$(SOURCES)) $(call object,double,$(LIB_SRC) $(DOUBLE_TEST_SRC)))
+  $(call object,float,$(SOURCES)) $(call object,double,$(LIB_SRC) $(DOUBLE_TEST_SRC)) \
+  $(call object,cuda,$(NAMES_BACKEND)))

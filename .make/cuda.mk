@@ -27,9 +27,9 @@ ifeq ($(CUDA),)
                $(foreach s,1 2 3,"CUDA_EMULATOR_SEED=$(s) $(B)/test_cuda $(KERNELS_ONLY)") \
                $(foreach t,$(PTX_TARGETS),$(call ptx_run,$(t)))
 else
-  CUDA_RUNS  = "$(WITH_GPU) $(B)/test_gpu" \
+  CUDA_RUNS  = "$(WITH_GPU) $(BIN)/test_gpu" \
                $(if $(SANITIZER),$(foreach t,memcheck racecheck synccheck initcheck,\
-                 "$(SANITIZER) --tool $(t) $(SANITIZED) $(B)/test_gpu $(KERNELS_ONLY) $(NOT_$(t))"))
+                 "$(SANITIZER) --tool $(t) $(SANITIZED) $(BIN)/test_gpu $(KERNELS_ONLY) $(NOT_$(t))"))
 endif
 # Where there is a card, tests that see none have failed, and are not skipped.
 WITH_GPU     = $(if $(shell nvidia-smi -L 2>/dev/null | grep GPU),GPU=required)
@@ -49,30 +49,20 @@ else
 endif
 
 # --- For the emulator -----------------------------------------------------------------------------
-# What names the backend is compiled once more; all else is the same with either, and is taken from
-# build/float.
-NAMES_BACKEND := $(shell grep -l '"tensor/backend.h"' $(LIB_SRC) $(COMMON_SRC))
-emulated = $(patsubst %,$(B)/emulated/%.o,$(basename $(1)))
-either   = $(call emulated,$(filter tests/cuda/% $(NAMES_BACKEND),$(1))) \
-           $(call object,float,$(filter-out tests/cuda/% $(NAMES_BACKEND),$(1)))
-
 EMULATED_TEST = $(CUDA_TEST) tests/cuda/step_test.cpp tests/cuda/ladder_test.cpp $(EMULATOR_TEST)
 FOR_EMULATOR  = $(EMULATED_TEST) $(EMULATOR_SRC) $(LIB_SRC) apps/common/products_of_step.cpp
-$(call emulated,$(call begun,$(EMULATED_TEST))): $(PRECOMPILED)
-$(B)/test_cuda: $(call either,$(FOR_EMULATOR)) $(call emulated,$(CUDA_SRC) $(LADDER))
+$(call object,emulated,$(call begun,$(EMULATED_TEST))): $(PRECOMPILED)
+$(B)/test_cuda: $(call linked,emulated,$(FOR_EMULATOR) $(CUDA_SRC) $(LADDER))
 # The kernels and the tensors alone: quicker to build where everything is built for it, with a
 # sanitizer.
-$(B)/test_kernels: $(call either,$(KERNEL_TEST) $(EMULATOR_TEST) $(EMULATOR_SRC) \
-                     $(filter tensor/%,$(LIB_SRC))) $(call emulated,$(CUDA_SRC))
+$(B)/test_kernels: $(call linked,emulated,$(KERNEL_TEST) $(EMULATOR_TEST) $(EMULATOR_SRC) \
+                     $(filter tensor/%,$(LIB_SRC)) $(CUDA_SRC))
 $(B)/test_cuda $(B)/test_kernels: LDFLAGS += -rdynamic
-$(B)/test_kernels $(B)/ladder:
+$(B)/test_kernels $(BIN)/ladder:
 	@echo "link $@"
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 EMULATED = -DBOBBIN_CUDA -Itests/cuda/emulator -Wno-unknown-pragmas
-$(B)/emulated/%.o: %.cpp $(B)/command
-	@echo "$< (emulated)"; mkdir -p $(@D)
-	$(Q)$(COMPILE) $(COMPILED) $(EMULATED) -MMD -MP -c $< -o $@
 $(B)/emulated/%.o: %.cu $(B)/command
 	@echo "$< (emulated)"; mkdir -p $(@D)
 	$(Q)$(COMPILE) $(EMULATED) -x c++ -MMD -MP -c $< -o $@
@@ -90,16 +80,16 @@ ifneq ($(CUDA),)
   ifeq ($(NVCC),)
     $(error CUDA=1 needs nvcc, of CUDA 12 or later, in /usr/local/cuda/bin or in the PATH)
   endif
-  CPPFLAGS += -DBOBBIN_CUDA -I$(CUDA_HOME)/include
-  LIBS     += -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcudart -lcublas -lcublasLt
-$(FLOAT): $(patsubst %.cu,$(B)/float/%.o,$(CUDA_SRC))
-programs: $(B)/ladder
+  LIBS += -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcudart -lcublas -lcublasLt
+$(FLOAT): $(call object,cuda,$(CUDA_SRC))
+programs: $(BIN)/ladder
+$(call object,cuda,$(call begun,$(KERNEL_TEST))): $(PRECOMPILED)
 endif
-$(B)/ladder: $(patsubst %,$(B)/float/%.o,$(basename $(LADDER) tensor/cuda/ladder/main.cpp)) $(FLOAT)
-$(B)/float/%.o: %.cu $(B)/command
+$(BIN)/ladder: $(call object,cuda,$(LADDER) tensor/cuda/ladder/main.cpp) $(FLOAT)
+$(BIN)/test_gpu: $(call linked,cuda,$(CUDA_TEST)) $(FLOAT)
+$(B)/cuda/%.o: %.cu $(B)/command
 	@echo "$< (nvcc)"; mkdir -p $(@D)
 	$(Q)$(NVCC) $(NVCC_FLAGS) $(GENCODE) -MMD -MP -c $< -o $@
-$(B)/test_gpu: $(call object,float,$(CUDA_TEST)) $(FLOAT)
 
 # The PTX of two generations, in whose place the emulator steps.
 ptx = $(patsubst tensor/cuda/%.cu,$(B)/ptx/$(1)/%.ptx,$(CUDA_SRC))
@@ -139,6 +129,6 @@ $(foreach t,$(PTX_TARGETS),$(eval ptx-$(t): $(call ptx,$(t)) ; @:))
 check-cuda-plants: deps
 	@sh tests/cuda/plants/run.sh
 
--include $(patsubst %.o,%.d,$(call emulated,$(CUDA_SRC) $(LADDER) $(FOR_EMULATOR)) \
-           $(patsubst %,$(B)/float/%.o,$(basename $(CUDA_SRC) $(LADDER)))) \
+-include $(patsubst %.o,%.d,$(call object,emulated,$(CUDA_SRC) $(LADDER) $(FOR_EMULATOR)) \
+           $(call object,cuda,$(CUDA_SRC) $(LADDER) tensor/cuda/ladder/main.cpp $(KERNEL_TEST))) \
          $(foreach t,$(PTX_TARGETS),$(patsubst %.ptx,%.d,$(call ptx,$(t))))

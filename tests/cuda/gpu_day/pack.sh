@@ -3,15 +3,15 @@
 # GPU lacks: them, the libraries beside glibc and CUDA that they want, and Fashion-MNIST. Then copy the repository there
 # with .gpu/, and run gpu_day.sh. ARCHS: the GPUs that they are for (default: sm_90, the H100).
 cd "$(dirname "$0")/../../.."
-build=build/gpu_day data=${DATA:-/usr/share/datasets/fashion-mnist}
+build=build/gpu_day bin=build/gpu_day/cuda data=${DATA:-/usr/share/datasets/fashion-mnist}
 programs="test_gpu bench train ladder"
 # The machine there may have another processor, and has no libraries for bfloat16 on it, WebP and TIFF.
-make -j"$(nproc)" $(printf "$build/%s " $programs) CUDA=1 B=$build CUDA_ARCHS="${ARCHS:-sm_90}" ARCH=x86-64-v3 \
+make -j"$(nproc)" $(printf "$bin/%s " $programs) CUDA=1 B=$build CUDA_ARCHS="${ARCHS:-sm_90}" ARCH=x86-64-v3 \
   AUTO_DEPS=0 ONEDNN_LIBS= ONEDNN_CFLAGS= WEBP_LIBS= TIFF_LIBS=
 
 rm -rf .gpu
 mkdir -p .gpu/bin .gpu/lib .gpu/data
-for program in $programs; do strip -o .gpu/bin/$program $build/$program; done
+for program in $programs; do strip -o .gpu/bin/$program $bin/$program; done
 ldd .gpu/bin/test_gpu | awk '$2 == "=>" && $3 ~ "^/" { print $3 }' |
   grep -Ev '/(libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s|libgomp|libcuda|libcudart|libcublas|libcublasLt)\.so' |
   xargs -I{} cp -L {} .gpu/lib

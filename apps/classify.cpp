@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "apps/common/command_line.h"
+#include "apps/common/features.h"
 #include "apps/common/model_flags.h"
+#include "data/files/write_file.h"
 #include "data/images/codec.h"
 #include "data/sets/check_pictures.h"
 #include "data/sets/find_files.h"
@@ -30,7 +32,7 @@ struct Settings {
   ModelFileOptions options;
   std::vector<std::string> pictures;
   int top_k = 5, threads = default_threads();
-  std::string format = "table";
+  std::string format = "table", features;
   Precision precision = Precision::float32;
   bool logits = false, skip_bad = false;
 };
@@ -45,11 +47,16 @@ Settings parse_command_line(int argc, char** argv) {
   app.add_option("-k,--top-k", s.top_k, "number of classes to print per image")->check(command_line::within(1, 1e6));
   command_line::choose_from({"table", "csv", "json"}, app.add_option("--format", s.format, "output format"));
   app.add_flag("--logits", s.logits, "print the logits of all classes, in the model's order");
+  app.add_option("--features", s.features,
+                 "write what the model's head sees of each image into this file instead, .safetensors or .csv: for "
+                 "build/knn, and for whatever learns from numbers; the model needs no head")
+      ->check(command_line::ends_in({".safetensors", ".csv"}));
   app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
   command_line::add_precision(app, s.precision);
   app.add_flag("--skip-bad", s.skip_bad,
                "end with exit code 0 though images cannot be read, which are listed either way");
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
+  s.options.features = !s.features.empty();
   return s;
 }
 
@@ -80,9 +87,13 @@ struct Answer {
   double value;
 };
 
-std::vector<Answer> classify(Classifier& classifier, const std::filesystem::path& picture, const Settings& s) {
+Tensor pixels(const Classifier& classifier, const std::filesystem::path& picture) {
   const Image image = read_image(picture, classifier.model.config().num_channels(), !classifier.preprocess.no_exif);
-  const Tensor logits = classifier.model(to_tensor(image, classifier.preprocess)).value();  // (1, num_classes)
+  return to_tensor(image, classifier.preprocess);
+}
+
+std::vector<Answer> classify(Classifier& classifier, const std::filesystem::path& picture, const Settings& s) {
+  const Tensor logits = classifier.model(pixels(classifier, picture)).value();  // (1, num_classes)
   const std::vector<real> values = s.logits ? logits.values() : classifier.probabilities(logits).values();
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -93,14 +104,6 @@ std::vector<Answer> classify(Classifier& classifier, const std::filesystem::path
   std::vector<Answer> answers;
   for (const std::size_t i : order) answers.push_back({classifier.class_names[i], values[i]});
   return answers;
-}
-
-// Quoted if it must be, as RFC 4180 says.
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + '"';
 }
 
 class Printer {
@@ -148,6 +151,7 @@ int main(int argc, char** argv) try {
   command_line::use_threads(s.threads);
   const ProductsIn precision(s.precision);
   if (s.precision != Precision::float32) std::fprintf(stderr, "classify: %s\n", backend::describe().c_str());
+  if (!s.features.empty()) check_can_write(s.features);  // before the work
   Classifier classifier = command_line::read_model("classify", s.model, s.options);
   std::vector<std::filesystem::path> pictures = list_pictures(s.pictures);
   const std::vector<BadPicture> bad = find_bad_pictures(pictures);
@@ -159,16 +163,36 @@ int main(int argc, char** argv) try {
     std::erase_if(pictures, [&](const auto& picture) { return files.contains(picture); });
   }
 
+  std::size_t unreadable = bad.size();
+  // One at a time, so that a logit depends on its picture alone.
+  const auto for_each = [&](const auto& f) {
+    for (const auto& picture : pictures) try {
+        f(picture);
+      } catch (const Error& error) {
+        std::fprintf(stderr, "classify: %s\n", error.what());
+        ++unreadable;
+      }
+  };
+  if (!s.features.empty()) {
+    Features features;
+    std::vector<Tensor> rows;
+    for_each([&](const auto& picture) {
+      rows.push_back(classifier.model.features(pixels(classifier, picture)).value());  // (1, num_features)
+      features.pictures.push_back(picture.string());
+    });
+    check(!rows.empty(), "classify", "no image could be read, so there are no features to write");
+    features.rows = concat(rows, 0);
+    write_features(s.features, features);
+    std::printf("%s: features of %s images, %s numbers each\n", s.features.c_str(),
+                with_commas(features.rows.shape()[0]).c_str(), with_commas(features.rows.shape()[1]).c_str());
+    command_line::check_printed();
+    return unreadable > 0 && !s.skip_bad;
+  }
+
   std::size_t widest = 0;
   for (const std::string& name : classifier.class_names) widest = std::max(widest, letters(name));
   Printer printer(s, widest);
-  std::size_t unreadable = bad.size();
-  for (const auto& picture : pictures) try {  // one at a time, so that a logit depends on its picture alone
-      printer.print(picture.string(), classify(classifier, picture, s));
-    } catch (const Error& error) {
-      std::fprintf(stderr, "classify: %s\n", error.what());
-      ++unreadable;
-    }
+  for_each([&](const auto& picture) { printer.print(picture.string(), classify(classifier, picture, s)); });
   printer.end();
   command_line::check_printed();
   return unreadable > 0 && !s.skip_bad;

@@ -116,10 +116,15 @@ struct LayerScale {
 
 struct GELU {
   bool by_tanh = false;  ///< PyTorch's approximate='tanh'
+  bool quick = false;    ///< x·sigmoid(1.702·x), as in CLIP (Hendrycks and Gimpel, 2016)
 
-  Var operator()(Var x) { return by_tanh ? gelu_tanh(std::move(x)) : gelu(std::move(x)); }
+  Var operator()(Var x) {
+    if (quick) return silu(std::move(x) * real(1.702)) / real(1.702);
+    return by_tanh ? gelu_tanh(std::move(x)) : gelu(std::move(x));
+  }
   /// after(gelu(x)), in one pass.
   Var operator()(Var x, Dropout& after, ReadBy readers = ReadBy::anyone) {
+    if (quick) return after((*this)(std::move(x)));
     const bool drops = after.active();
     const real p = drops ? after.p : 0;
     const Draw draw = drops ? after.rng.draw() : Draw();

@@ -12,7 +12,7 @@ bool decay_all(const std::string&, const Shape&) { return true; }
 bool decay_matrices(const std::string& name, const Shape& shape) {
   const std::string last = name.substr(name.rfind('.') + 1);
   return shape.rank() > 1 && last != "bias" && last != "pos_embedding" && last != "cls_token" && last != "dist_token" &&
-         last != "relative_position_bias_table";
+         last != "reg_token" && last != "relative_position_bias_table";
 }
 
 Optimizer::Optimizer(std::vector<NamedParameter> parameters, const Decays& decays, std::vector<std::string> names,

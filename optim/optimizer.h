@@ -26,7 +26,7 @@ using Decays = std::function<bool(const std::string& name, const Shape& shape)>;
 /// All of them, as torch.optim does.
 bool decay_all(const std::string& name, const Shape& shape);
 /// timm's grouping: not those of rank 0 and 1 (the scales and shifts of norms), not NAME.bias, and neither positions
-/// nor tokens (pos_embedding, cls_token, dist_token, relative_position_bias_table).
+/// nor tokens (pos_embedding, cls_token, dist_token, reg_token, relative_position_bias_table).
 bool decay_matrices(const std::string& name, const Shape& shape);
 
 /// An optimizer: updates parameters by their gradients. SGD and AdamW derive from it and implement the update of one

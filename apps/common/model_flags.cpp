@@ -62,8 +62,8 @@ void add_model(CLI::App& app, std::string& path, ModelFileOptions& options) {
   app.add_option_function<double>(
          "--layer-norm-eps", [&](double eps) { options.layer_norm_eps = static_cast<real>(eps); }, "eps of LayerNorm")
       ->check(within(1e-20, 1));
-  add_choice(app, "--act", {"gelu", "gelu_tanh"}, options.activation,
-             "activation of a ViT's MLPs: GELU by erf, or its approximation by tanh");
+  add_choice(app, "--act", {"gelu", "gelu_tanh", "quick_gelu"}, options.activation,
+             "activation of a ViT's MLPs: GELU by erf, its approximation by tanh, or CLIP's by a sigmoid");
   add_choice(app, "--interpolation", {"bilinear", "bicubic"}, options.interpolation,
              "interpolation when images are resized");
   app.add_option_function<double>(

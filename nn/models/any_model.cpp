@@ -78,6 +78,17 @@ Var AnyModel::operator()(const Var& images) {
   return std::visit([&](auto& model) { return model(images); }, model_);
 }
 
+Var AnyModel::features(const Var& images) {
+  return std::visit(
+      [&](auto& model) -> Var {
+        if constexpr (requires { model.features(images); })
+          return model.features(images);
+        else
+          fail("features", "a ", model.config.title, " gives none: a ViT and a ResNet do");
+      },
+      model_);
+}
+
 void check_size(const AnyConfig& config, const std::map<std::string, Tensor>& tensors) {
   double given = 0;
   for (const auto& [name, tensor] : tensors) given += static_cast<double>(tensor.size());

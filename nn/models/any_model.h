@@ -77,6 +77,9 @@ class AnyModel {
   AnyConfig config() const;
   /// Images (B, num_channels, H, W) -> logits (B, num_classes).
   Var operator()(const Var& images);
+  /// What the head sees: (B, num_channels, H, W) -> (B, numbers). Throws Error for a model that does not say it: a ViT
+  /// and a ResNet do.
+  Var features(const Var& images);
   void visit(auto&& v) {
     std::visit([&](auto& model) { model.visit(v); }, model_);
   }

@@ -142,12 +142,14 @@ struct ResNet {
         xavier_uniform(parameter, rng);
   }
 
-  Var operator()(const Var& X) {
+  Var operator()(const Var& X) { return fc(features(X)); }
+  /// What the head sees: (B, num_channels, H, W) -> (B, 8·width).
+  Var features(const Var& X) {
     check_images(config.title, X, config);
     Var Y = maxpool(bn1(conv1(X), Then::relu));  // (B, width, H/4, W/4)
     for (auto& stage : stages)
       for (Residual& block : stage) Y = block(Y);  // (B, 8·width, H/32, W/32)
-    return fc(flatten(avgpool(Y), 1));
+    return flatten(avgpool(Y), 1);
   }
   void visit(auto&& v) {
     const bool d2l = config.form == ResNetForm::d2l;

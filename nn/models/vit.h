@@ -155,10 +155,36 @@ struct ViTBlock {
   }
 };
 
-/// Input of the head: the class token; the mean over the patches (d2l's second exercise); or a weighted mean over them,
+/// Input of the head: the class token; the mean over the patches (d2l's second exercise); a weighted mean over them,
 /// by weights that are learned (sequence pooling: Hassani et al., 2021, "Escaping the big data paradigm with compact
-/// transformers").
-enum class Pool { token, avg, seq };
+/// transformers"); what a MapPool finds in them; or the class token and beside it the mean (DINOv2's linear probe).
+enum class Pool { token, avg, seq, map, token_and_avg };
+
+/// A learned query that looks at all tokens, and an MLP for what it found (multihead attention pooling: Zhai et al.,
+/// 2022, "Scaling vision transformers"; SigLIP's head). (B, T, num_hiddens) -> (B, num_hiddens).
+struct MapPool {
+  Var latent;  // (1, 1, num_hiddens)
+  MultiHeadAttention attention;
+  LayerNorm norm;
+  ViTMLP mlp;
+
+  MapPool(Index num_hiddens, Index mlp_num_hiddens, int num_heads, Rng& rng, real layer_norm_eps, GELU gelu)
+      : latent(Var::parameter(rng.normal({1, 1, num_hiddens}) / std::sqrt(static_cast<real>(num_hiddens)))),
+        attention(num_hiddens, num_heads, 0, /*use_bias=*/true, rng),
+        norm(num_hiddens, layer_norm_eps),
+        mlp(num_hiddens, mlp_num_hiddens, num_hiddens, 0, rng, gelu) {}
+
+  Var operator()(const Var& X) {
+    const Var query = broadcast_to(latent, {X.shape()[0], 1, X.shape()[2]});
+    const Var found = attention(query, X, X);
+    return select(found + mlp(norm(found)), 1, 0);
+  }
+  void visit(auto&& v) { v("latent", latent), v("attention", attention), v("norm", norm), v("mlp", mlp); }
+};
+
+/// What the norm before the head sees: what was pooled; or the tokens, before they are pooled, which differs for a mean
+/// of them, and is so for all pools but token and avg; or there is none.
+enum class HeadNorm { pooled, tokens, none };
 
 /// How the model knows where a patch is: a vector of each place, learned, or by sines and cosines (sincos_positions());
 /// or not at all.
@@ -182,8 +208,8 @@ inline Tensor sincos_positions(Size2 grid, Index width) {
   return {{1, grid.height * grid.width, width}, all};
 }
 
-/// Of the MLPs: GELU by erf, or its approximation by tanh.
-enum class Activation { gelu, gelu_tanh };
+/// Of the MLPs: GELU by erf, its approximation by tanh, or the one by a sigmoid that CLIP has.
+enum class Activation { gelu, gelu_tanh, quick_gelu };
 
 /// Hyperparameters of a ViT. The defaults are d2l's.
 struct ViTConfig {
@@ -205,6 +231,12 @@ struct ViTConfig {
   Pool pool = Pool::token;
   Positions positions = Positions::learned;
   Norm norm = Norm::pre;
+  bool class_token = true;      ///< before the patches; without it Pool::token has nothing to see
+  Index reg_tokens = 0;         ///< registers beside it (Darcet et al., 2024: "Vision transformers need registers")
+  bool no_embed_class = false;  ///< learned positions are those of the patches alone, not of the tokens before them
+  bool pre_norm = false;        ///< a norm before the first block, as in CLIP (Radford et al., 2021)
+  HeadNorm head_norm = HeadNorm::pooled;
+  bool pool_include_prefix = false;  ///< avg and map see the tokens before the patches, too
   real layer_norm_eps = real(1e-5);
   Activation activation = Activation::gelu;
   /// A second token with a head of its own, which learns from a teacher (DeiT, Touvron et al., 2021).
@@ -255,13 +287,13 @@ struct ViTConfig {
        .fixed = true,
        .may_lack = true});
     f("use_bias", use_bias, {.help = "biases in the query, key, value and output projections", .fixed = true});
-    f("num_classes", num_classes, {.low = 1, .high = most, .flag = ""});
+    f("num_classes", num_classes, {.low = 0, .high = most, .flag = ""});  // 0: features, there is no head
     f("num_channels", num_channels, {.low = 1, .high = most, .flag = ""});
     f("pool", pool,
       {.help =
            "input of the head: token, the class token; avg, the mean of the patch tokens; seq, their mean by weights "
-           "that are learned",
-       .choices = {"token", "avg", "seq"},
+           "that are learned; map, an attention with a learned query; token_and_avg, both side by side",
+       .choices = {"token", "avg", "seq", "map", "token_and_avg"},
        .flag = "global-pool",
        .fixed = true});
     f("positions", positions,
@@ -276,11 +308,26 @@ struct ViTConfig {
        .choices = {"pre", "post"},
        .fixed = true,
        .may_lack = true});
+    const auto option = [&](const char* name, auto& member, About about) {
+      about.fixed = about.may_lack = true;
+      f(name, member, std::move(about));
+    };
+    option("class_token", class_token, {.flag = ""});
+    option("reg_tokens", reg_tokens,
+           {.help = "registers, tokens beside the class token that no head sees", .low = 0, .high = 1024});
+    option("no_embed_class", no_embed_class,
+           {.help = "learned positions for the patches alone, not for the class token and registers"});
+    option("pre_norm", pre_norm, {.help = "a norm before the first block, as in CLIP"});
+    option("head_norm", head_norm,
+           {.help = "what the norm before the head sees: pooled; tokens, before they are pooled; none",
+            .choices = {"pooled", "tokens", "none"}});
+    option("pool_include_prefix", pool_include_prefix, {.flag = ""});
     f("layer_norm_eps", layer_norm_eps,
       {.help = "eps of LayerNorm, added to the variance", .low = 1e-20, .high = 1, .fixed = true});
     f("activation", activation,
-      {.help = "activation of the MLPs: gelu, by erf; gelu_tanh, PyTorch's approximation by tanh",
-       .choices = {"gelu", "gelu_tanh"},
+      {.help = "activation of the MLPs: gelu, by erf; gelu_tanh, PyTorch's approximation by tanh; quick_gelu, CLIP's, "
+               "x sigmoid(1.702 x)",
+       .choices = {"gelu", "gelu_tanh", "quick_gelu"},
        .flag = "act",
        .fixed = true,
        .may_lack = true});
@@ -293,6 +340,11 @@ struct ViTConfig {
   Size2 grid() const { return {map_size().height / patch_size.height, map_size().width / patch_size.width}; }
   /// What is cut into them: the image, or what the stem makes of it.
   Size2 map_size() const { return ConvStem::size(stem_stages, img_size); }
+  /// The tokens before the patches: class token, distillation token, registers.
+  Index prefix_tokens() const { return Index{class_token} + Index{distilled} + reg_tokens; }
+  /// The width of what the head sees.
+  Index num_features() const { return pool == Pool::token_and_avg ? 2 * num_hiddens : num_hiddens; }
+  GELU gelu() const { return {activation == Activation::gelu_tanh, activation == Activation::quick_gelu}; }
   Index map_channels() const { return ConvStem::channels(stem_stages, stem_width, num_channels); }
   double weights() const {
     const auto D = static_cast<double>(num_hiddens), M = static_cast<double>(mlp_num_hiddens);
@@ -306,86 +358,120 @@ struct ViTConfig {
   }
 };
 
-/// Images (B, num_channels, H, W) -> logits (B, num_classes): if distilled, the mean of both heads.
+/// Images (B, num_channels, H, W) -> logits (B, num_classes): if distilled, the mean of both heads. Where there are no
+/// classes, (B, num_features): what a head would see.
 struct ViT {
   ViTConfig config;
   ConvStem stem;
   PatchEmbedding patch_embedding;
-  Var cls_token, dist_token;  // (1, 1, num_hiddens); dist_token is undefined unless distilled
-  Var pos_embedding;       // (1, T, num_hiddens) for T tokens: one or two, then the patches; undefined unless learned
-  Tensor fixed_positions;  // of the patches, if they are fixed
+  Var cls_token, dist_token;  // (1, 1, num_hiddens); undefined without one, dist_token unless distilled
+  Var reg_token;              // (1, reg_tokens, num_hiddens); undefined without registers
+  Var pos_embedding;          // (1, T, num_hiddens) for T tokens: the prefix, unless no_embed_class, then the patches
+  Tensor fixed_positions;     // of the patches, if they are fixed
   Dropout dropout;
   std::vector<ViTBlock> blks;
   Sequential<LayerNorm, Linear> head;
   std::optional<Linear> head_dist, attention_pool;  // the latter: num_hiddens -> 1, for Pool::seq
+  std::optional<LayerNorm> norm_pre;
+  std::optional<MapPool> attn_pool;  // for Pool::map
 
-  /// Throws Error where sizes do not divide: the image by the patch, the width by the heads; and if distilled with
-  /// another pool than the token's.
+  /// Throws Error where sizes do not divide: the image by the patch, the width by the heads; if distilled with
+  /// another pool than the token's; and for a pool that sees a class token where there is none.
   ViT(const ViTConfig& c, Rng& rng)
       : config(c),
         stem(c.stem_stages, c.stem_width, c.num_channels, rng),
         patch_embedding(c.map_size(), c.patch_size, c.num_hiddens, c.map_channels(), rng),
-        cls_token(Var::parameter(Tensor::zeros({1, 1, c.num_hiddens}))),
+        cls_token(c.class_token ? Var::parameter(Tensor::zeros({1, 1, c.num_hiddens})) : Var()),
         pos_embedding(c.positions == Positions::learned
-                          ? Var::parameter(rng.normal({1, head_tokens() + patch_embedding.num_patches, c.num_hiddens}))
+                          ? Var::parameter(rng.normal({1, embedded_tokens(), c.num_hiddens}))
                           : Var()),
         fixed_positions(c.positions == Positions::sincos ? sincos_positions(c.grid(), c.num_hiddens) : Tensor()),
         dropout(c.emb_dropout, rng),
-        head(LayerNorm(c.num_hiddens, c.layer_norm_eps), Linear(c.num_hiddens, c.num_classes, rng)) {
-    check(!c.distilled || c.pool == Pool::token, "ViT", "distilled has two heads, each for a token: needs Pool::token");
+        head(LayerNorm(c.num_hiddens, c.layer_norm_eps), Linear(c.num_features(), c.num_classes, rng)) {
+    check(!c.distilled || (c.pool == Pool::token && c.class_token), "ViT",
+          "distilled has two heads, each for a token: needs Pool::token and a class token");
+    check(c.class_token || (c.pool != Pool::token && c.pool != Pool::token_and_avg), "ViT",
+          "without a class token the head needs another pool");
     for (int i = 0; i < c.num_blks; ++i)
       blks.emplace_back(c.num_hiddens, c.num_hiddens, c.mlp_num_hiddens, c.num_heads, c.blk_dropout, c.use_bias, rng,
-                        c.layer_norm_eps, GELU{c.activation == Activation::gelu_tanh}, c.layer_scale,
+                        c.layer_norm_eps, c.gelu(), c.layer_scale,
                         c.drop_path * real(i) / real(std::max(c.num_blks - 1, 1)),  // torch.linspace(0, drop_path)
                         c.norm);
     if (c.pool == Pool::seq) attention_pool.emplace(c.num_hiddens, 1, rng);
+    if (c.pool == Pool::map)
+      attn_pool.emplace(c.num_hiddens, c.mlp_num_hiddens, c.num_heads, rng, c.layer_norm_eps, c.gelu());
+    if (c.pre_norm) norm_pre.emplace(c.num_hiddens, c.layer_norm_eps);
+    if (c.reg_tokens > 0) reg_token = Var::parameter(rng.normal({1, c.reg_tokens, c.num_hiddens}) * real(1e-6));
+    auto& [norm, linear] = head.layers;
+    if (c.head_norm == HeadNorm::none) norm.weight = norm.bias = Var();
+    if (c.num_classes == 0) linear.weight = linear.bias = Var();
     if (!c.distilled) return;
     dist_token = Var::parameter(Tensor::zeros({1, 1, c.num_hiddens}));
-    head_dist.emplace(c.num_hiddens, c.num_classes, rng);
+    if (c.num_classes > 0) head_dist.emplace(c.num_hiddens, c.num_classes, rng);
   }
 
   Var operator()(const Var& images) {
-    Var X = tokens(images);
-    // Where the head sees only the first tokens, the last block computes only these.
-    const bool only_first = config.pool == Pool::token && !config.whole_last_block && !blks.empty();
-    const std::size_t whole = blks.size() - only_first;
-    for (std::size_t i = 0; i < whole; ++i) X = blks[i](X);
-    if (only_first) X = blks.back().first_tokens(X, head_tokens());
-    return classify(X);
+    const Var X = encode(images);
+    auto& linear = std::get<1>(head.layers);
+    if (!linear.weight.defined()) return pool(X);
+    if (!config.distilled) return linear(pool(X));
+    return (linear(normalised(select(X, 1, 0))) + (*head_dist)(normalised(select(X, 1, 1)))) / 2;
   }
+  /// What the head sees: (B, num_channels, H, W) -> (B, num_features); if distilled, the mean of what both see.
+  Var features(const Var& images) { return pool(encode(images)); }
+
   /// The input of the first block: (B, num_channels, H, W) -> (B, T, num_hiddens).
   Var tokens(const Var& images) {
     check_images("ViT", images, config);
-    const Index B = images.shape()[0];
-    const auto repeated = [&](const Var& token) { return broadcast_to(token, {B, 1, config.num_hiddens}); };
     Var X = patch_embedding(stem(images));  // (B, number of patches, C)
     if (fixed_positions.defined()) X = std::move(X) + fixed_positions;
-    X = config.distilled ? concat({repeated(cls_token), repeated(dist_token), X}, 1)
-                         : concat({repeated(cls_token), X}, 1);  // (B, T, C)
-    return dropout(pos_embedding.defined() ? std::move(X) + pos_embedding : std::move(X));
+    if (pos_embedding.defined() && config.no_embed_class) X = std::move(X) + pos_embedding;
+    std::vector<Var> all;
+    for (const Var& token : {cls_token, dist_token, reg_token})
+      if (token.defined()) all.push_back(broadcast_to(token, token.shape().with(0, images.shape()[0])));
+    if (!all.empty()) all.push_back(std::move(X)), X = concat(all, 1);  // (B, T, C)
+    if (pos_embedding.defined() && !config.no_embed_class) X = std::move(X) + pos_embedding;
+    X = dropout(std::move(X));
+    return norm_pre ? (*norm_pre)(X) : X;
   }
   /// The number of tokens before the patches.
-  Index head_tokens() const { return config.distilled ? 2 : 1; }
+  Index head_tokens() const { return config.prefix_tokens(); }
   void visit(auto&& v) {
-    v("cls_token", cls_token), v("dist_token", dist_token), v("pos_embedding", pos_embedding), v("stem", stem),
-        v("patch_embedding", patch_embedding), v("dropout", dropout), v("blks", blks), v("head", head),
-        v("head_dist", head_dist), v("attention_pool", attention_pool);
+    v("cls_token", cls_token), v("dist_token", dist_token), v("reg_token", reg_token);
+    v("pos_embedding", pos_embedding), v("stem", stem), v("patch_embedding", patch_embedding), v("dropout", dropout);
+    v("norm_pre", norm_pre), v("blks", blks), v("head", head), v("head_dist", head_dist);
+    v("attention_pool", attention_pool), v("attn_pool", attn_pool);
   }
 
  private:
-  // (B, T, C) -> (B, num_classes).
-  Var classify(const Var& X) {
-    if (config.pool == Pool::avg) return head(mean(slice(X, 1, 1, X.shape()[1]), 1));
-    if (config.pool == Pool::seq) {
-      auto& [norm, linear] = head.layers;
-      const Var Z = norm(slice(X, 1, 1, X.shape()[1]));                    // (B, P, C)
-      const Var weights = softmax(transpose((*attention_pool)(Z), 1, 2));  // (B, 1, P)
-      return linear(select(matmul(weights, Z), 1, 0));
-    }
-    if (!config.distilled) return head(select(X, 1, 0));
-    auto& [norm, linear] = head.layers;  // the norm is common to both heads
-    const Var from_class = linear(norm(select(X, 1, 0)));
-    return (from_class + (*head_dist)(norm(select(X, 1, 1)))) / 2;
+  Index embedded_tokens() const {
+    return (config.no_embed_class ? 0 : config.prefix_tokens()) + patch_embedding.num_patches;
+  }
+  // What comes out of the last block: (B, num_channels, H, W) -> (B, T, num_hiddens). Where the head sees only the
+  // first tokens, the last block computes only these.
+  Var encode(const Var& images) {
+    Var X = tokens(images);
+    const bool only_first = config.pool == Pool::token && !config.whole_last_block && !blks.empty();
+    const std::size_t whole = blks.size() - only_first;
+    for (std::size_t i = 0; i < whole; ++i) X = blks[i](X);
+    return only_first ? blks.back().first_tokens(X, config.distilled ? 2 : 1) : X;
+  }
+  Var normalised(const Var& X) {
+    LayerNorm& norm = std::get<0>(head.layers);
+    return norm.weight.defined() ? norm(X) : X;
+  }
+  // What the head sees of the tokens: (B, T, C) -> (B, num_features).
+  Var pool(const Var& X) {
+    if (config.pool == Pool::token)
+      return config.distilled ? mean(normalised(slice(X, 1, 0, 2)), 1) : normalised(select(X, 1, 0));
+    const Var rest = slice(X, 1, config.pool_include_prefix ? 0 : head_tokens(), X.shape()[1]);
+    if (config.pool == Pool::avg && config.head_norm == HeadNorm::pooled) return normalised(mean(rest, 1));
+    const Var Z = normalised(rest);  // (B, P, C)
+    if (config.pool == Pool::avg) return mean(Z, 1);
+    if (config.pool == Pool::map) return (*attn_pool)(Z);
+    if (config.pool == Pool::token_and_avg) return concat({normalised(select(X, 1, 0)), mean(Z, 1)}, 1);
+    const Var weights = softmax(transpose((*attention_pool)(Z), 1, 2));  // (B, 1, P)
+    return select(matmul(weights, Z), 1, 0);
   }
 };
 

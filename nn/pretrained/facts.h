@@ -45,6 +45,7 @@ struct Facts {
   Fact<real> layer_norm_eps;
   Fact<Activation> activation;
   Fact<Size2> trained_size;
+  Fact<bool> no_embed_class, pool_include_prefix;
   Fact<Interpolation> interpolation;
   Fact<Crop> crop;
   Fact<std::vector<real>> mean, std;  ///< empty: numbers stay from 0 to 1
@@ -108,6 +109,8 @@ void say(const Preprocess& prepared, const std::string& where, Facts& facts);
 /// Throws Error where the weights are not those of a model `said`: "WHERE says num_hiddens 768, but the weights have
 /// 192".
 void check_shapes(const std::string& where, const ViTConfig& said, const VitWeights& weights);
+/// The same of the parts that a ViT may have: class token, registers, LayerScale, a norm before the blocks.
+void check_parts(const std::string& where, const ViTConfig& said, const VitWeights& weights);
 void check_shape(const std::string& where, const char* what, Index said, Index weights);
 
 /// Throws Error, which names it, for a key that is in neither list and not null.

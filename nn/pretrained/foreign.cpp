@@ -26,6 +26,9 @@ const char* name_of(VitOrigin origin) {
   return names[static_cast<int>(origin)];
 }
 
+constexpr const char *pools[] = {"token", "avg", "seq", "map", "token_and_avg"},
+                     *activations[] = {"gelu", "gelu_tanh", "quick_gelu"};
+
 std::string text(Size2 size) { return std::to_string(size.height) + " x " + std::to_string(size.width); }
 
 // The sizes of images that these patches can be cut from: "96 x 96, 64 x 144, ...", the squarest first.
@@ -41,8 +44,6 @@ std::string grids(const VitWeights& weights) {
   }
   return all;
 }
-
-Index all_positions(const VitWeights& weights) { return weights.num_patches + 1 + weights.config.distilled; }
 
 bool is_square(Index n) {
   const auto side = static_cast<Index>(std::lround(std::sqrt(static_cast<double>(n))));
@@ -63,11 +64,15 @@ void check_complete(const Facts& facts, const VitWeights& weights, const ModelFi
        "the size of the images it was trained on (" +
            (options.img_size ? "--img-size " + text(*options.img_size) + " does not fit: " : "--img-size: ") +
            std::to_string(weights.num_patches) + " patches are " + grids(weights) +
-           (is_square(all_positions(weights)) ? "; as there are " + std::to_string(all_positions(weights)) +
-                                                    " positions, a square, there may be none for the class token, "
-                                                    "timm's no_embed_class, which is not supported"
-                                              : "") +
+           (weights.config.prefix_tokens() > 0 && is_square(weights.num_positions())
+                ? "; as there are " + std::to_string(weights.num_positions()) +
+                      " positions, a square, there may be none for the tokens before the patches, timm's no_embed_class"
+                : "") +
            ")");
+  if (facts.pool.value == Pool::map && weights.config.prefix_tokens() > 0)
+    need(facts.pool_include_prefix,
+         "whether the pooling sees the tokens before the patches (pool_include_prefix in a "
+         "config.json)");
   list_missing(facts, open);
   if (open.empty()) return;
   std::string names;
@@ -93,9 +98,11 @@ std::string account(const Facts& facts, const VitWeights& weights, Size2 trained
   eps << "eps " << c.layer_norm_eps;
   Account account(folder);
   account.add(std::to_string(c.num_heads) + " heads", facts.num_heads.from);
-  account.add(c.pool == Pool::avg ? "pool avg" : "pool token", facts.pool.from);
+  account.add(std::string("pool ") + pools[static_cast<int>(c.pool)], facts.pool.from);
   account.add(eps.str(), facts.layer_norm_eps.from);
-  account.add(c.activation == Activation::gelu ? "gelu" : "gelu_tanh", facts.activation.from);
+  account.add(activations[static_cast<int>(c.activation)], facts.activation.from);
+  if (c.no_embed_class && facts.no_embed_class.value)
+    account.add("positions of the patches alone", facts.no_embed_class.from);
   account.add(text(trained), facts.trained_size.from);
   if (c.img_size != trained) account.add("positions resized for " + text(c.img_size), "--img-size");
   account.add(facts, preprocess);
@@ -114,12 +121,24 @@ void check_shapes(const std::string& where, const ViTConfig& said, const VitWeig
   check_shape(where, "distillation tokens", said.distilled, has.distilled);
 }
 
+void check_parts(const std::string& where, const ViTConfig& said, const VitWeights& weights) {
+  const ViTConfig& has = weights.config;
+  check_shape(where, "class tokens", said.class_token, has.class_token);
+  check_shape(where, "registers", said.reg_tokens, has.reg_tokens);
+  check_shape(where, "norms before the first block", said.pre_norm, has.pre_norm);
+  check_shape(where, "LayerScales", said.layer_scale != 0, has.layer_scale != 0);
+}
+
 void say(const Published& model, const std::string& where, Facts& facts) {
   facts.num_heads.say(model.config.num_heads, where);
   facts.pool.say(model.config.pool, where);
   facts.layer_norm_eps.say(model.config.layer_norm_eps, where);
   facts.activation.say(model.config.activation, where);
   facts.trained_size.say(model.config.img_size, where);
+  if (model.origin == VitOrigin::timm) {
+    facts.no_embed_class.say(model.config.no_embed_class, where);
+    facts.pool_include_prefix.say(model.config.pool_include_prefix, where);
+  }
   if (model.preprocess) say(*model.preprocess, where, facts);
 }
 
@@ -140,10 +159,15 @@ void read_name(const fs::path& path, const ModelFileOptions& options, bool knows
              : "torchvision's, such as ViT_B_16_Weights.IMAGENET1K_V1",
         ", that is supported, got ", Quoted{name});
   if (!knows_config) check_shapes(where, model->config, weights);
-  if (timm && !facts.pool.value)
-    check((model->config.pool == Pool::avg) == weights.fc_norm, "read_model_file", where, " pools ",
+  if (timm && !knows_config) check_parts(where, model->config, weights);
+  if (timm && !facts.pool.value) {
+    const bool fc_norm = model->config.pool == Pool::avg && model->config.head_norm == HeadNorm::pooled;
+    check(fc_norm == weights.fc_norm, "read_model_file", where, " pools ",
           weights.fc_norm ? "tokens, but there is an fc_norm" : "by the mean, but there is no fc_norm",
           " among the weights");
+    check((model->config.head_norm != HeadNorm::none) == weights.tensors.contains("head.0.weight"), "read_model_file",
+          where, " does not fit: of it and of the weights one alone has a norm before the head");
+  }
   say(*model, where, facts);
 }
 
@@ -172,9 +196,9 @@ void read_code(const VitWeights& weights, Facts& facts) {
 }  // namespace
 
 void check_head(Index num_classes, const ModelFileOptions& options, const std::string& note) {
-  check(num_classes > 0 || options.new_head, "read_model_file", "these weights have no head, so they have learned no ",
-        "classes", note.empty() ? "" : " (" + note + ")", ": train --finetune gives them one, for the classes of your ",
-        "pictures");
+  check(num_classes > 0 || options.new_head || options.features, "read_model_file",
+        "these weights have no head, so they have learned no ", "classes", note.empty() ? "" : " (" + note + ")",
+        ": train --finetune gives them one, for the classes of your ", "pictures, and classify --features needs none");
 }
 
 ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const ModelFileOptions& options,
@@ -200,12 +224,14 @@ ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const 
                ? size.height / vit.patch_size.height * (size.width / vit.patch_size.width)
                : 0;
   };
-  if (options.img_size && patches(*options.img_size) == weights.num_patches)
+  if (options.img_size && (patches(*options.img_size) == weights.num_patches ||
+                           (timm && patches(*options.img_size) == weights.num_positions())))
     facts.trained_size.say(*options.img_size, "--img-size");
   if (weights.num_patches == 1) facts.trained_size.say(vit.patch_size, "its one patch");
-  check(!facts.trained_size.value || patches(*facts.trained_size.value) != all_positions(weights), "read_model_file",
-        "position embeddings of patches alone, with none for the class token (timm's no_embed_class), are not ",
-        "supported: there are ", all_positions(weights));
+  // Whether the tokens before the patches have positions: who does not say it knows the size of the images.
+  if (timm && facts.trained_size.value && patches(*facts.trained_size.value) == weights.num_positions())
+    facts.no_embed_class.say(vit.prefix_tokens() > 0, facts.trained_size.from);
+  if (timm && facts.no_embed_class.value) weights.set_no_embed_class(*facts.no_embed_class.value);
   check_complete(facts, weights, options);
   const Size2 trained = *facts.trained_size.value;
   check(patches(trained) == weights.num_patches, "read_model_file", facts.trained_size.from, " says images of ",
@@ -216,12 +242,10 @@ ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const 
         text(trained), ", as ", facts.trained_size.from, " says; --img-size decides");
 
   set_hints(weights, {facts.num_heads.value, facts.pool.value, facts.layer_norm_eps.value, facts.activation.value,
-                      facts.trained_size.value});
+                      facts.trained_size.value, facts.pool_include_prefix.value.value_or(false)});
   if (options.img_size) set_img_size(weights.config, weights.tensors, *options.img_size);
-  if (vit.num_classes == 0) {  // until the new head's classes are known
-    vit.num_classes = 1;
-    facts.class_names.clear();
-  }
+  if (vit.num_classes == 0) facts.class_names.clear();
+  if (vit.num_classes == 0 && options.new_head) vit.num_classes = 1;  // until its classes are known
   ModelFile file{
       vit, {}, std::move(facts.class_names), preprocess_of(facts, vit.img_size, vit.num_channels), facts.scores};
   file.taken = account(facts, weights, trained, file.preprocess, path.parent_path());

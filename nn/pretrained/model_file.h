@@ -61,6 +61,7 @@ struct ModelFileOptions {
   std::optional<Activation> activation{};
   std::string weights{};
   bool new_head = false;  ///< of these: their head is not used, and need not be there; without one there is one class
+  bool features = false;  ///< of these: they need no head; without one there are no classes
 };
 
 /// The text of a description, which our files have under the key "bobbin" of their metadata: JSON with `model`, the

@@ -1,7 +1,6 @@
 // From the sources of timm 1.0.31 and torchvision 0.29; tests/golden/make_published.py writes what the tests compare.
 #include "nn/pretrained/published.h"
 
-#include <cstdio>
 #include <sstream>
 
 #include "nn/pretrained/facts.h"
@@ -9,9 +8,7 @@
 namespace bobbin {
 namespace {
 
-constexpr real zeros[] = {0, 0, 0}, ones[] = {1, 1, 1}, half[] = {real(0.5), real(0.5), real(0.5)},
-               clip_mean[] = {real(0.48145466), real(0.4578275), real(0.40821073)},
-               clip_std[] = {real(0.26862954), real(0.26130258), real(0.27577711)};
+constexpr real zeros[] = {0, 0, 0}, ones[] = {1, 1, 1}, half[] = {real(0.5), real(0.5), real(0.5)};
 
 Preprocess prepared(Size2 size, Interpolation interpolation, double crop_pct, const real (&mean)[3],
                     const real (&std)[3]) {
@@ -20,31 +17,34 @@ Preprocess prepared(Size2 size, Interpolation interpolation, double crop_pct, co
 
 // --- timm -------------------------------------------------------------------------------------------------
 
-// The architectures FAMILY_patchVARIANT. All take eps 1e-6 and GELU by erf; eva_large averages, the others take the
-// class token.
+// The architectures FAMILY_patchVARIANT. A variant begins with the size of patches and ends in that of images, or in
+// :SIZE where the name does not have it; = stands for one that is not part of the name at all. All take eps 1e-6, GELU
+// by erf and the class token, but for what the options say.
 struct Family {
   const char* name;
   Index num_hiddens, mlp_num_hiddens;
   int num_blks, num_heads;
-  const char* variants;
+  const char *options, *variants;
 };
 constexpr Family families[] = {
-    {"vit_tiny", 192, 768, 12, 3, "16_224 16_384"},
-    {"vit_small", 384, 1536, 12, 6, "8_224 16_224 16_384 32_224 32_384"},
-    {"vit_base", 768, 3072, 12, 12, "8_224 16_224 16_224_miil 16_384 32_224 32_384"},
-    {"vit_large", 1024, 4096, 24, 16, "14_224 16_224 16_384 32_224 32_384"},
-    {"vit_huge", 1280, 5120, 32, 16, "14_224"},
-    {"vit_giant", 1408, 6144, 40, 16, "14_224"},
-    {"vit_gigantic", 1664, 8192, 48, 16, "14_224"},
-    {"deit_tiny", 192, 768, 12, 3, "16_224"},
-    {"deit_small", 384, 1536, 12, 6, "16_224"},
-    {"deit_base", 768, 3072, 12, 12, "16_224 16_384"},
-    {"deit_tiny_distilled", 192, 768, 12, 3, "16_224"},
-    {"deit_small_distilled", 384, 1536, 12, 6, "16_224"},
-    {"deit_base_distilled", 768, 3072, 12, 12, "16_224 16_384"},
-    {"eva_large", 1024, 4096, 24, 16, "14_196 14_336"},
-    {"test_vit", 64, 192, 6, 2, "16_160"},  // has no patch size in its name
+
 };
+
+void take(const std::string& option, ViTConfig& c) {
+  if (option == "clip") c.pre_norm = true, c.layer_norm_eps = real(1e-5);
+  if (option == "gelu_tanh") c.activation = Activation::gelu_tanh;
+  if (option == "quick_gelu") c.activation = Activation::quick_gelu;
+  if (option == "distilled") c.distilled = true;
+  if (option == "no_class") c.class_token = false;
+  if (option == "avg") c.pool = Pool::avg;
+  if (option == "map") c.pool = Pool::map;
+  if (option == "map" || option == "norm_first") c.head_norm = HeadNorm::tokens;
+  if (option == "include_prefix") c.pool_include_prefix = true;
+  if (option == "no_norm") c.head_norm = HeadNorm::none;
+  if (option.starts_with("reg")) c.reg_tokens = option[3] - '0';
+  if (option == "no_embed_class") c.no_embed_class = true;
+  if (option == "layer_scale") c.layer_scale = 1;
+}
 
 // The tags of weights, each for the architectures whose names begin so. A crop_pct of 0 stands for 1 where images have
 // 384 pixels, and for 0.9 where they have fewer.
@@ -79,10 +79,11 @@ std::optional<Published> timms(const std::string& name) {
     const std::string family = f.name;
     std::istringstream variants(f.variants);
     for (std::string variant; variants >> variant;) {
-      if (architecture != (family == "test_vit" ? family : family + "_patch" + variant)) continue;
-      int patch = 0, size = 0;
-      std::sscanf(variant.c_str(), "%d_%d", &patch, &size);
-      const bool averages = family == "eva_large", distilled = family.ends_with("_distilled");
+      const std::string part = variant.substr(0, variant.find(':'));
+      if (architecture != (part[0] == '=' ? family : family + "_patch" + part)) continue;
+      const int patch = std::stoi(part.substr(part[0] == '='));
+      const int size = std::stoi(variant.substr(variant.find_last_of("_:") + 1));
+      const bool averages = family == "eva_large";
       Published model{name,
                       VitOrigin::timm,
                       {.img_size = size,
@@ -91,9 +92,9 @@ std::optional<Published> timms(const std::string& name) {
                        .mlp_num_hiddens = f.mlp_num_hiddens,
                        .num_heads = f.num_heads,
                        .num_blks = f.num_blks,
-                       .pool = averages ? Pool::avg : Pool::token,
-                       .layer_norm_eps = real(1e-6),
-                       .distilled = distilled}};
+                       .layer_norm_eps = real(1e-6)}};
+      std::istringstream options(f.options);
+      for (std::string option; options >> option;) take(option, model.config);
       for (const Tag& t : tags) {
         if (!architecture.starts_with(t.architecture) || tag != std::string(".") + t.name) continue;
         const double crop_pct = t.crop_pct != 0 ? t.crop_pct : size == 384 ? 1 : 0.9;

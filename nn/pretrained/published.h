@@ -11,12 +11,15 @@ namespace bobbin {
 /// Mean and deviation of ImageNet's pixels, from 0 to 1: red, green, blue.
 inline constexpr real imagenet_mean[] = {real(0.485), real(0.456), real(0.406)},
                       imagenet_std[] = {real(0.229), real(0.224), real(0.225)};
+/// Those that CLIP was trained with.
+inline constexpr real clip_mean[] = {real(0.48145466), real(0.4578275), real(0.40821073)},
+                      clip_std[] = {real(0.26862954), real(0.26130258), real(0.27577711)};
 
 /// What the name of a published Vision Transformer says.
 struct Published {
   std::string name;
   VitOrigin origin;
-  ViTConfig config;                        ///< but for channels, classes and biases, which the weights say
+  ViTConfig config;  ///< but for channels, classes and biases, which the weights say; any LayerScale is 1
   std::optional<Preprocess> preprocess{};  ///< nothing: the name stands for several, prepared in different ways
 };
 

@@ -28,22 +28,21 @@ void read_model_args(const JsonObject& args, const VitWeights& weights, ViTConfi
              {"drop_rate", "pos_drop_rate", "patch_drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate",
               "weight_init", "fix_init"});
   check_values(args, {{"norm_layer", "layernorm"},
-                      {"class_token", true},
                       {"qk_norm", false},
                       {"scale_attn_norm", false},
                       {"scale_mlp_norm", false},
-                      {"proj_bias", true},
                       {"pos_embed", "learn"},
-                      {"no_embed_class", false},
-                      {"reg_tokens", 0},
-                      {"pre_norm", false},
-                      {"final_norm", true},
-                      {"pool_include_prefix", false},
-                      {"dynamic_img_size", false},
                       {"dynamic_img_pad", false},
                       {"strict_img_size", true}});
-  if (args.has("init_values")) args.expect(false, "init_values", "null, as LayerScale is not supported");
-  if (args.has("qkv_bias")) args.boolean("qkv_bias");  // the weights show it
+  for (const char* key : {"qkv_bias", "proj_bias", "dynamic_img_size"})
+    if (args.has(key)) args.boolean(key);  // the weights show the former; images have one size here
+  if (args.has("norm_layer")) facts.layer_norm_eps.say(real(1e-6), where);
+  if (args.has("init_values")) said.layer_scale = args.number("init_values", -1e6, 1e6) == 0 ? 0 : 1;
+  if (args.has("class_token")) said.class_token = args.boolean("class_token");
+  if (args.has("reg_tokens")) said.reg_tokens = args.integer("reg_tokens", 0, 1024);
+  if (args.has("pre_norm")) said.pre_norm = args.boolean("pre_norm");
+  if (args.has("no_embed_class")) facts.no_embed_class.say(args.boolean("no_embed_class"), where);
+  if (args.has("pool_include_prefix")) facts.pool_include_prefix.say(args.boolean("pool_include_prefix"), where);
   if (args.has("in_chans")) check_shape(where, "in_chans", args.integer("in_chans"), weights.config.num_channels);
   const double mlp_ratio = static_cast<double>(said.mlp_num_hiddens) / static_cast<double>(said.num_hiddens);
   if (args.has("embed_dim")) said.num_hiddens = args.integer("embed_dim");
@@ -56,15 +55,22 @@ void read_model_args(const JsonObject& args, const VitWeights& weights, ViTConfi
   if (args.has("num_heads")) facts.num_heads.say(static_cast<int>(args.integer("num_heads", 1, 65536)), where);
   if (!args.has("act_layer")) return;
   const std::string name = args.text("act_layer");
-  args.expect(name == "gelu" || name == "gelu_tanh", "act_layer", "gelu or gelu_tanh, as all else is not supported");
-  facts.activation.say(name == "gelu" ? Activation::gelu : Activation::gelu_tanh, where);
+  args.expect(name == "gelu" || name == "gelu_tanh" || name == "quick_gelu", "act_layer",
+              "gelu, gelu_tanh or quick_gelu, as all else is not supported");
+  facts.activation.say(name == "gelu"        ? Activation::gelu
+                       : name == "gelu_tanh" ? Activation::gelu_tanh
+                                             : Activation::quick_gelu,
+                       where);
 }
+
+const char* name_of(Pool pool) { return pool == Pool::avg ? "avg" : pool == Pool::map ? "map" : "token"; }
 
 std::optional<Pool> pool_of(const JsonObject& from) {
   if (!from.has("global_pool")) return {};
   const std::string name = from.text("global_pool");
-  from.expect(name == "token" || name == "avg", "global_pool", "token or avg, as all else is not supported");
-  return name == "avg" ? Pool::avg : Pool::token;
+  from.expect(name == "token" || name == "avg" || name == "map", "global_pool",
+              "token, avg or map, as all else is not supported");
+  return name == "avg" ? Pool::avg : name == "map" ? Pool::map : Pool::token;
 }
 
 // How pictures are prepared: resolve_data_config().
@@ -185,6 +191,7 @@ bool read_timm(const JsonObject& config, const std::string& name, const VitWeigh
   const JsonObject args(parts.given, config.place() + ".model_args");
   read_model_args(args, weights, said, facts);
   check_shapes(where, said, weights);
+  check_parts(where, said, weights);
   parts.read_pictures(args, weights.config.num_channels, weights.config.num_classes, facts);
 
   // The config's own global_pool is a remark that timm does not read.
@@ -199,10 +206,17 @@ bool read_timm(const JsonObject& config, const std::string& name, const VitWeigh
   }
   if (!pool && model) pool = said.pool;
   if (pool) {
-    const bool fc_norm = args.has("fc_norm") ? args.boolean("fc_norm") : *pool == Pool::avg;
-    check(fc_norm == weights.fc_norm, "read_model_file", config.place(), " says that the pooling is ",
-          *pool == Pool::avg ? "avg" : "token", " and so that there is ", fc_norm ? "an" : "no",
-          " fc_norm among the weights, but there is ", weights.fc_norm ? "one" : "none");
+    const bool before = model && said.pool == Pool::avg && said.head_norm == HeadNorm::tokens;
+    const bool has_norm = weights.tensors.contains("head.0.weight"), fc = *pool == Pool::avg && !before;
+    const bool norm = args.has("final_norm") ? args.boolean("final_norm") : !model || said.head_norm != HeadNorm::none;
+    const bool fc_norm = norm && (args.has("fc_norm") ? args.boolean("fc_norm") : fc);
+    check(fc_norm == weights.fc_norm, "read_model_file", config.place(), " says that the pooling is ", name_of(*pool),
+          " and so that there is ", fc_norm ? "an" : "no", " fc_norm among the weights, but there is ",
+          weights.fc_norm ? "one" : "none");
+    check(has_norm == norm, "read_model_file", config.place(), " says that there is ", norm ? "a" : "no",
+          " norm before the head, but among the weights there is ", has_norm ? "one" : "none");
+    check((*pool == Pool::map) == weights.tensors.contains("attn_pool.latent"), "read_model_file", config.place(),
+          " says that the pooling is ", name_of(*pool), ", which does not fit the weights");
   }
   if (model) say(*model, where, facts);
   return model.has_value();

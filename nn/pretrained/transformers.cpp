@@ -9,12 +9,13 @@
 namespace bobbin {
 namespace {
 
-Activation activation_of(const JsonObject& config) {
-  const std::string name = config.has("hidden_act") ? config.text("hidden_act") : "gelu";
+Activation activation_of(const JsonObject& config, const char* otherwise) {
+  const std::string name = config.has("hidden_act") ? config.text("hidden_act") : otherwise;
+  if (name == "quick_gelu") return Activation::quick_gelu;
   if (name == "gelu" || name == "gelu_python") return Activation::gelu;
   for (const char* by_tanh : {"gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"})
     if (name == by_tanh) return Activation::gelu_tanh;
-  config.expect(false, "hidden_act", "gelu, gelu_new or gelu_pytorch_tanh, as all else is not supported");
+  config.expect(false, "hidden_act", "gelu, gelu_new, gelu_pytorch_tanh or quick_gelu, as all else is not supported");
   return {};
 }
 
@@ -63,18 +64,115 @@ const std::vector<const char*> no_matter{"_name_or_path",
                                          "cross_attention_hidden_size",
                                          "loss_type"};
 
+// What may be there beside: what a training sees, a decoder, or parts that are not asked for.
+const std::vector<const char*> no_matter_in_vits{"decoder_hidden_size",
+                                                 "decoder_intermediate_size",
+                                                 "decoder_num_attention_heads",
+                                                 "decoder_num_hidden_layers",
+                                                 "mask_ratio",
+                                                 "norm_pix_loss",
+                                                 "drop_path_rate",
+                                                 "layerscale_value",
+                                                 "use_mask_token",
+                                                 "apply_layernorm",
+                                                 "reshape_hidden_states",
+                                                 "stage_names",
+                                                 "out_features",
+                                                 "out_indices",
+                                                 "attention_dropout",
+                                                 "dropout",
+                                                 "initializer_factor",
+                                                 "projection_dim",
+                                                 "vision_use_head",
+                                                 "logit_scale_init_value",
+                                                 "text_config",
+                                                 "text_config_dict",
+                                                 "vision_config_dict",
+                                                 "bos_token_id",
+                                                 "eos_token_id",
+                                                 "pad_token_id"};
+
+std::vector<const char*> joined(std::vector<const char*> a, const std::vector<const char*>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+// A class of models: the names that its config may have, and its defaults.
+struct Family {
+  std::vector<const char*> types;
+  double layer_norm_eps;
+  const char *hidden_act = "gelu", *heads = "num_attention_heads";
+};
+
+// The class that has such weights, and among those that do the one that the config names.
+Family family_of(const JsonObject& config, const VitWeights& weights) {
+  const ViTConfig& has = weights.config;
+  std::vector<Family> families;
+  if (weights.clip && has.class_token)
+    families = {{{"clip", "clip_vision_model"}, 1e-5, "quick_gelu"}};
+  else if (weights.clip)
+    families = {{{"siglip", "siglip_vision_model"}, 1e-6, "gelu_pytorch_tanh"}};
+  else if (has.distilled)
+    families = {{{"deit"}, 1e-12}};
+  else if (!has.class_token)
+    families = {{{"ijepa"}, 1e-12}};
+  else if (has.layer_scale != 0)
+    families = {{{has.reg_tokens > 0 ? "dinov2_with_registers" : "dinov2"}, 1e-6}};
+  else
+    families = {{{"vit"}, 1e-12}, {{"vit_mae"}, 1e-12}, {{"vit_msn"}, 1e-6}};
+  if (!config.has("model_type")) return families.front();
+  std::string known;
+  for (const Family& family : families)
+    for (const char* type : family.types) {
+      if (config.text("model_type") == type) return family;
+      known += (known.empty() ? "" : " or ") + std::string(type);
+    }
+  config.expect(false, "model_type", known + ", as its weights are");
+  return {};
+}
+
 }  // namespace
 
-void read_transformers(const JsonObject& config, const VitWeights& weights, Facts& facts) {
-  const std::string& where = config.place();
+void read_transformers(const JsonObject& whole, const VitWeights& weights, Facts& facts) {
   const ViTConfig& has = weights.config;
-  check_keys(config,
-             {"model_type", "hidden_act", "layer_norm_eps", "image_size", "patch_size", "num_channels", "qkv_bias",
-              "num_attention_heads", "num_hidden_layers", "hidden_size", "intermediate_size", "head_dim",
-              "problem_type", "id2label", "num_labels", "pruned_heads"},
-             no_matter);
-  const char* type = has.distilled ? "deit" : "vit";
-  if (config.has("model_type")) config.expect(config.text("model_type") == type, "model_type", type);
+  std::vector<const char*> followed{"model_type",
+                                    "hidden_act",
+                                    "layer_norm_eps",
+                                    "image_size",
+                                    "patch_size",
+                                    "num_channels",
+                                    "qkv_bias",
+                                    "num_labels",
+                                    "num_attention_heads",
+                                    "num_hidden_layers",
+                                    "hidden_size",
+                                    "pruned_heads",
+                                    "intermediate_size",
+                                    "head_dim",
+                                    "problem_type",
+                                    "id2label",
+                                    "mlp_ratio",
+                                    "use_swiglu_ffn",
+                                    "num_register_tokens",
+                                    "vision_config"};
+  check_keys(whole, followed, joined(no_matter, no_matter_in_vits));
+  const Family family = family_of(whole, weights);
+  if (whole.has("vision_config") != whole.has("text_config") && !whole.has("vision_config"))
+    whole.expect(false, "vision_config", "there, as the weights are of the part that sees");
+  const bool nested = whole.has("vision_config");
+  const JsonObject config = nested ? whole.object("vision_config") : whole;
+  const std::string& where = config.place();
+  if (nested) check_keys(config, followed, joined(no_matter, no_matter_in_vits));
+  if (nested && config.has("model_type"))
+    config.expect(config.text("model_type") == family.types.back(), "model_type", family.types.back());
+  if (config.has("mlp_ratio"))
+    check_shape(where, "mlp_ratio * hidden_size",
+                static_cast<Index>(config.number("mlp_ratio", 0, 1000) * static_cast<double>(has.num_hiddens)),
+                has.mlp_num_hiddens);
+  if (config.has("use_swiglu_ffn"))
+    config.expect(!config.boolean("use_swiglu_ffn"), "use_swiglu_ffn", "false, as all else is not supported");
+  if (config.has("num_register_tokens"))
+    check_shape(where, "num_register_tokens", config.integer("num_register_tokens", 0), has.reg_tokens);
   if (config.has("pruned_heads")) config.expect(config.at("pruned_heads").empty(), "pruned_heads", "empty");
   if (config.has("hidden_size")) check_shape(where, "hidden_size", config.integer("hidden_size"), has.num_hiddens);
   if (config.has("intermediate_size"))
@@ -82,8 +180,8 @@ void read_transformers(const JsonObject& config, const VitWeights& weights, Fact
   if (config.has("num_hidden_layers"))
     check_shape(where, "num_hidden_layers", config.integer("num_hidden_layers", 0), has.num_blks);
   if (config.has("num_channels")) check_shape(where, "num_channels", config.integer("num_channels"), has.num_channels);
-  if (config.has("num_labels") && has.num_classes > 0)
-    check_shape(where, "num_labels", config.integer("num_labels"), has.num_classes);
+  if (whole.has("num_labels") && has.num_classes > 0)
+    check_shape(whole.place(), "num_labels", whole.integer("num_labels"), has.num_classes);
   if (config.has("patch_size"))
     config.expect(config.size("patch_size") == has.patch_size, "patch_size", "that of the weights' projection");
   if (config.has("qkv_bias")) config.boolean("qkv_bias");  // the weights show it
@@ -93,12 +191,13 @@ void read_transformers(const JsonObject& config, const VitWeights& weights, Fact
   if (config.has("head_dim"))
     config.expect(config.integer("head_dim") * heads == has.num_hiddens, "head_dim",
                   "hidden_size / num_attention_heads");
-  facts.layer_norm_eps.say(
-      static_cast<real>(config.has("layer_norm_eps") ? config.number("layer_norm_eps", 1e-20, 1) : 1e-12), where);
-  facts.activation.say(activation_of(config), where);
+  facts.layer_norm_eps.say(static_cast<real>(config.has("layer_norm_eps") ? config.number("layer_norm_eps", 1e-20, 1)
+                                                                          : family.layer_norm_eps),
+                           where);
+  facts.activation.say(activation_of(config, family.hidden_act), where);
   facts.trained_size.say(config.has("image_size") ? config.size("image_size") : Size2(224), where);
-  facts.scores = scores_of(config, has.num_classes);
-  if (config.has("id2label")) facts.class_names = config.names("id2label");
+  facts.scores = scores_of(whole, has.num_classes);
+  if (whole.has("id2label")) facts.class_names = whole.names("id2label");
 }
 
 void read_transformers(const JsonObject& config, const ResNetWeights& weights, Facts& facts) {
@@ -146,18 +245,22 @@ void read_convnext(const JsonObject& config, Facts& facts) {
 
 void read_preprocessor(const JsonObject& config, bool resnet, Facts& facts) {
   const std::string& where = config.place();
-  bool deit = false, convnext = resnet;
+  bool deit = false, convnext = resnet, siglip = false, clip = false;
   for (const char* key : {"feature_extractor_type", "image_processor_type"})  // the second counts, if both are there
     if (config.has(key)) {
       const std::string type = config.text(key);
       deit = type.starts_with("DeiT");
+      siglip = type.starts_with("SiglipImageProcessor");
+      clip = type.starts_with("CLIP") || type.starts_with("BitImageProcessor");
       convnext = type.starts_with("ConvNext");
-      config.expect(type.starts_with("ViTImageProcessor") || type.starts_with("DeiTImageProcessor") ||
-                        type.starts_with("ConvNextImageProcessor") || type == "ViTFeatureExtractor" ||
-                        type == "DeiTFeatureExtractor" || type == "ConvNextFeatureExtractor",
+      config.expect(siglip || type.starts_with("CLIPImageProcessor") || type == "CLIPFeatureExtractor" ||
+                        type.starts_with("BitImageProcessor") || type.starts_with("ViTImageProcessor") ||
+                        type.starts_with("DeiTImageProcessor") || type.starts_with("ConvNextImageProcessor") ||
+                        type == "ViTFeatureExtractor" || type == "DeiTFeatureExtractor" ||
+                        type == "ConvNextFeatureExtractor",
                     key,
-                    "ViTImageProcessor or DeiTImageProcessor, or a ResNet's ConvNextImageProcessor, as all else is not "
-                    "supported");
+                    "the ImageProcessor of ViT, DeiT, CLIP, Siglip, Bit (DINOv2) or, of a ResNet, ConvNext, as all "
+                    "else is not supported");
     }
   std::vector<const char*> followed{"do_resize",
                                     "size",
@@ -183,19 +286,24 @@ void read_preprocessor(const JsonObject& config, bool resnet, Facts& facts) {
               "disable_grouping", "image_seq_length", "_valid_processor_keys", "valid_processor_keys"});
   const auto flag = [&](const char* key, bool otherwise) { return config.has(key) ? config.boolean(key) : otherwise; };
   for (const char* step : {"do_resize", "do_rescale", "default_to_square"})
-    if (!flag(step, true) && !(convnext && step == std::string("default_to_square")))
+    if (!flag(step, true) && !((convnext || clip) && step == std::string("default_to_square")))
       config.expect(false, step, "true, as all else is not supported");
   for (const char* step : {"do_convert_grayscale", "do_pad", "rescale_offset", "do_reduce_labels"})
     if (flag(step, false)) config.expect(false, step, "false, as all else is not supported");
   if (config.has("rescale_factor"))
     config.expect(std::abs(config.number("rescale_factor", 0, 1) * 255 - 1) < 1e-6, "rescale_factor", "1 / 255");
 
-  const Index filter = config.has("resample") ? config.integer("resample", 0) : deit || convnext ? 3 : 2;
+  const Index filter = config.has("resample")               ? config.integer("resample", 0)
+                       : deit || clip || siglip || convnext ? 3
+                                                            : 2;
   if (config.has("resample")) config.expect(filter == 2 || filter == 3, "resample", "2, bilinear, or 3, bicubic");
   facts.interpolation.say(filter == 3 ? Interpolation::bicubic : Interpolation::bilinear, where);
   const auto numbers = [&](const char* key) {
     if (!flag("do_normalize", true)) return std::vector<real>{};
-    return config.has(key) ? config.numbers(key) : std::vector<real>{real(0.5)};
+    if (config.has(key)) return config.numbers(key);
+    return !clip                              ? std::vector<real>{real(0.5)}
+           : key == std::string("image_mean") ? std::vector<real>(std::begin(clip_mean), std::end(clip_mean))
+                                              : std::vector<real>(std::begin(clip_std), std::end(clip_std));
   };
   facts.mean.say(numbers("image_mean"), where);
   facts.std.say(numbers("image_std"), where);
@@ -206,13 +314,16 @@ void read_preprocessor(const JsonObject& config, bool resnet, Facts& facts) {
   }
   // A picture becomes `size`, squashed; or its shorter side becomes `shortest_edge`; then crop_size is cut out of the
   // middle.
-  const bool crops = flag("do_center_crop", deit), has_size = config.has("size");
-  const bool covers = config.is_object("size") && config.object("size").has("shortest_edge");
+  // CLIP's and DINOv2's size is one number, the shortest edge.
+  const bool crops = flag("do_center_crop", deit || clip), has_size = config.has("size");
+  const bool edge = clip && (!has_size || !config.is_object("size"));
+  const bool covers = edge || (config.is_object("size") && config.object("size").has("shortest_edge"));
   if (config.is_object("size"))
     check_keys(config.object("size"),
                covers ? std::vector<const char*>{"shortest_edge"} : std::vector<const char*>{"height", "width"}, {});
   if (covers) config.expect(crops, "size", "height and width where nothing is cropped");
-  const Size2 size = covers     ? Size2(config.object("size").integer("shortest_edge"))
+  const Size2 size = edge       ? Size2(has_size ? config.integer("size") : 224)
+                     : covers   ? Size2(config.object("size").integer("shortest_edge"))
                      : has_size ? config.size("size")
                                 : Size2(deit ? 256 : 224);
   const Size2 seen = !crops ? size : config.has("crop_size") ? config.size("crop_size") : Size2(224);

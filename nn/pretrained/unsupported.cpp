@@ -15,25 +15,19 @@ struct Part {
   const char* what;
 };
 
-constexpr const char *layer_scale = "LayerScale", *registers = "register tokens",
-                     *norm_pre = "a norm before the first block", *qk_norm = "norms of queries and keys",
-                     *gated = "a gated MLP (SwiGLU)", *rotary = "rotary position embeddings",
-                     *relative = "relative position biases", *decoder = "a MAE decoder", *inner = "inner norms",
-                     *patch_norm = "a patch norm", *quantized = "quantized weights", *pruned = "pruned weights";
+constexpr const char *layer_scale = "LayerScale under this name", *registers = "register tokens under this name",
+                     *norm_pre = "a norm before the first block under this name",
+                     *qk_norm = "norms of queries and keys", *gated = "a gated MLP (SwiGLU)",
+                     *rotary = "rotary position embeddings", *relative = "relative position biases",
+                     *inner = "inner norms", *patch_norm = "a patch norm", *quantized = "quantized weights",
+                     *pruned = "pruned weights";
 
 constexpr Part parts[] = {
-    {"ls1.", layer_scale},
-    {"ls2.", layer_scale},
-    {"layer_scale", layer_scale},
     {"lambda_1", layer_scale},
     {"lambda_2", layer_scale},
     {"gamma_1", layer_scale},
     {"gamma_2", layer_scale},
-    {"reg_token", registers},
-    {"register_tokens", registers},
     {"storage_tokens", registers},
-    {"norm_pre.", norm_pre},
-    {"pre_layrnorm.", norm_pre},
     {"ln_pre.", norm_pre},
     {"q_norm.", qk_norm},
     {"k_norm.", qk_norm},
@@ -44,7 +38,6 @@ constexpr Part parts[] = {
     {"fc1_g.", gated},
     {"gate_proj.", gated},
     {"weights_in.", gated},
-    {"attn_pool.", "attention pooling"},
     {"relative_position_bias", relative},
     {"rel_pos", relative},
     {"rope", rotary},
@@ -52,10 +45,6 @@ constexpr Part parts[] = {
     {"inv_freq", rotary},
     {"freqs", rotary},
     {"pre_logits.", "a layer before the head"},
-    {"decoder_embed", decoder},
-    {"decoder_blocks.", decoder},
-    {"decoder_layers.", decoder},
-    {"decoder_pos_embed", decoder},
     {"detection_tokens", "detection tokens"},
     {"patch_embed.backbone.", "a convolutional stem"},
     {"patch_embed.norm.", patch_norm},
@@ -111,16 +100,18 @@ std::vector<UnsupportedPart> unsupported_parts(const NamedTensors& tensors, cons
     add(gated, fc1);
   if (tensors.contains("norm.weight") && tensors.contains("fc_norm.weight"))
     add("a second norm before the head", "fc_norm.weight");
-  // The class token stands beside the first layer.
-  constexpr std::pair<std::string_view, const char*> class_tokens[] = {
-      {"patch_embedding.conv.weight", "cls_token"},
-      {"patch_embed.proj.weight", "cls_token"},
-      {"conv_proj.weight", "class_token"},
-      {"embeddings.patch_embeddings.projection.weight", "embeddings.cls_token"}};
+  for (const char* norm : {"norm.weight", "blocks.0.norm1.weight"})
+    if (tensors.contains(norm) && !tensors.contains(std::string(norm).replace(std::string(norm).size() - 6, 6, "bias")))
+      add("RMSNorm, a norm without a bias,", norm);
+  if (first.ends_with("embeddings.patch_embedding.weight") && shape(first.c_str()).rank() == 2)
+    add("a model for any number of patches (NaFlex)", first);
+  // The class token stands beside the first layer, where there must be one.
+  constexpr std::pair<std::string_view, const char*> class_tokens[] = {{"patch_embedding.conv.weight", "cls_token"},
+                                                                       {"conv_proj.weight", "class_token"}};
+  if (shape(first.c_str()).rank() == 5) add("a video model", first);
   for (const auto& [layer, token] : class_tokens) {
     if (!first.ends_with(layer)) continue;
     const std::string there = first.substr(0, first.size() - layer.size()) + token;
-    if (shape(first.c_str()).rank() == 5) add("a video model", first);
     if (!tensors.contains(there)) add("a model without a class token", "there is no " + there);
   }
   return found;
@@ -128,9 +119,8 @@ std::vector<UnsupportedPart> unsupported_parts(const NamedTensors& tensors, cons
 
 std::string known_other_model(const ReadableTensors& content) {
   constexpr Part others[] = {
-      {"embeddings.patch_embedding.", "CLIP or SigLIP"},
-      {"visual.conv1.", "CLIP"},
-      {"visual.class_embedding", "CLIP"},
+      {"visual.conv1.", "OpenAI's or OpenCLIP's CLIP under its own names (timm and transformers have it under theirs)"},
+      {"visual.class_embedding", "CLIP under its own names"},
       {"patch_embed.projection.", "a model of OpenMMLab"},
       {"patch_embed.proj.0.", "XCiT or another model that cuts patches by several convolutions"},
       {"word_embeddings.", "a model of text"},

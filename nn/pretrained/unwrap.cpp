@@ -15,14 +15,16 @@
 namespace bobbin {
 namespace {
 
-// By their first layers the models are known: d2l's ViT, timm's, torchvision's, transformers'; d2l's ResNet,
-// torchvision's and timm's, transformers'.
+// By their first layers the models are known: d2l's ViT, timm's, torchvision's, transformers' and its CLIP and SigLIP;
+// d2l's ResNet, torchvision's and timm's, transformers'.
 constexpr std::string_view vit = "embeddings.patch_embeddings.projection.weight",
+                           vision = "embeddings.patch_embedding.weight",
                            resnet = "encoder.stages.0.layers.0.layer.0.convolution.weight";
 constexpr std::string_view first_layers[] = {"patch_embedding.conv.weight",
                                              "patch_embed.proj.weight",
                                              "conv_proj.weight",
                                              vit,
+                                             vision,
                                              "net.b2.0.conv1.weight",
                                              "layer1.0.conv1.weight",
                                              resnet};
@@ -55,7 +57,10 @@ std::map<std::string, Value> without_wrappers(const std::map<std::string, Value>
 }
 
 // A model's place in a file: what stands before its names, and whether it is one of transformers' of this kind, which
-// begins with "vit." or "resnet." unless it has no head.
+// begins with "vit.", "vision_model." or "resnet." unless it has no head.
+constexpr const char* bodies[] = {"vit.",   "deit.",         "dinov2.", "dinov2_with_registers.",
+                                  "ijepa.", "vision_model.", "resnet."};
+
 struct Place {
   std::string prefix, first;
   const char* body = nullptr;
@@ -64,10 +69,10 @@ struct Place {
 
 Place place_of(const std::string& name, std::string_view first) {
   Place place{name.substr(0, name.size() - first.size()), name};
-  if (first != vit && first != resnet) return place;
-  place.body = first == vit ? "vit." : "resnet.";
+  if (first != vit && first != vision && first != resnet) return place;
+  place.body = first == vit ? "vit." : first == vision ? "vision_model." : "resnet.";
   place.bare = true;
-  for (const std::string body : {"vit.", "deit.", "resnet."})
+  for (const std::string body : bodies)
     if (place.bare && ends_in(place.prefix, body)) {
       place.prefix.resize(place.prefix.size() - body.size());
       place.bare = false;
@@ -75,23 +80,33 @@ Place place_of(const std::string& name, std::string_view first) {
   return place;
 }
 
-// transformers' names under one prefix: vit. or resnet., for deit. and for nothing.
+// transformers' names under one prefix: vit., vision_model. or resnet., for the others and for nothing.
 std::string canonical(std::string name, const Place& place) {
   if (!place.body) return name;
-  if (name.starts_with("deit.")) return "vit." + name.substr(5);
+  for (const std::string body : bodies)
+    if (name.starts_with(body)) return place.body + name.substr(body.size());
   for (const char* head : {"classifier.", "cls_classifier.", "distillation_classifier."})
     if (name.starts_with(head)) return name;
-  return place.bare ? place.body + name : name;
+  // transformers 5 forgets the prefix of ViTMSNForImageClassification's blocks.
+  return place.bare || name.starts_with("encoder.layer.") ? place.body + name : name;
+}
+
+// What stands beside the part that sees pictures, and what it is called: of CLIP and SigLIP the part that reads and
+// what compares the two, of a MAE the decoder.
+const char* other_half(const std::string& name, const Place& place) {
+  if (place.body && place.body == std::string("vision_model."))
+    for (const char* part : {"text_model.", "text_projection.", "visual_projection.", "logit_scale", "logit_bias"})
+      if (name.starts_with(part)) return "text model and projections";
+  if (place.body && place.body == std::string("vit.") && name.starts_with("decoder.")) return "decoder";
+  const bool timm = place.first.ends_with("patch_embed.proj.weight");
+  return timm && name.starts_with("decoder_") ? "decoder" : nullptr;
 }
 
 // Models of transformers' whose patches are named like a ViT's.
 const char* other_family(const std::string& prefix) {
   constexpr std::pair<std::string_view, const char*> families[] = {
-      {"dinov2.", "DINOv2"},
-      {"dinov2_with_registers.", "DINOv2"},
       {"beit.", "BEiT"},
       {"data2vec_vision.", "Data2Vec"},
-      {"ijepa.", "I-JEPA"},
       {"dpt.", "DPT"},
       {"vivit.", "ViViT"},
       {"videomae.", "VideoMAE"},
@@ -105,8 +120,7 @@ const char* other_family(const std::string& prefix) {
 bool matters_not(const std::string& name) {
   constexpr std::string_view anywhere[] = {"mask_token", "pooler.", "position_ids", "relative_position_index",
                                            "n_averaged"},
-                             first[] = {"criterion.", "loss.", "loss_fn.", "loss_function.", "decoder.0."};
-  // decoder.0: what transformers' masked image models make pixels of tokens with.
+                             first[] = {"criterion.", "loss.", "loss_fn.", "loss_function."};
   return std::any_of(std::begin(anywhere), std::end(anywhere),
                      [&](std::string_view part) { return name.find(part) != std::string::npos; }) ||
          std::any_of(std::begin(first), std::end(first), [&](std::string_view part) { return name.starts_with(part); });
@@ -156,7 +170,8 @@ Unwrapped unwrap(ReadableTensors content) {
   if (places.empty()) {
     const std::string other = known_other_model(content);
     check(other.empty(), "unwrap", "these are weights of ", other,
-          ", which is not supported: ViT, DeiT, ResNet-18 and ", "ResNet-34 are");
+          ", which is not supported: ViT, DeiT, DINOv2, CLIP's and SigLIP's vision towers, ResNet-18 and ",
+          "ResNet-34 are");
     return {tensors};  // whoever reads them says what is missing
   }
   std::vector<std::string> prefixes;
@@ -168,6 +183,7 @@ Unwrapped unwrap(ReadableTensors content) {
   Unwrapped result;
   NamedTensors model;  // under the names in the file, without the prefix
   std::vector<std::string> outside;
+  std::set<std::string> halves;
   for (const std::string& name : names) {
     if (!name.starts_with(place.prefix)) {
       check(!changes_pictures(name), "unwrap", Quoted{name}, ", outside the model under ", place.prefix,
@@ -178,6 +194,10 @@ Unwrapped unwrap(ReadableTensors content) {
       continue;
     }
     const std::string in_file = name.substr(place.prefix.size()), own = canonical(in_file, place);
+    if (const char* half = other_half(in_file, place)) {
+      halves.insert(half);
+      continue;
+    }
     const bool weight = is_vit_weight(own) || is_resnet_weight(own);
     if (const auto why = unread.find(name); why != unread.end())
       check(!weight, "unwrap", "the model needs the tensor ", Quoted{name}, " ", weight ? why->second : "");
@@ -192,6 +212,8 @@ Unwrapped unwrap(ReadableTensors content) {
   refuse(parts);
   if (!place.prefix.empty()) result.note = "under " + place.prefix;
   if (!outside.empty()) result.note += ", without " + some(outside);
+  for (const std::string& half : halves)
+    result.note += (result.note.empty() ? "without its " : ", without its ") + half;
   return result;
 }
 

@@ -24,11 +24,15 @@ struct Name {
 constexpr Name timm_names[] = {
     {"cls_token", "cls_token"},
     {"dist_token", "dist_token"},
+    {"reg_token", "reg_token"},
     {"pos_embedding", "pos_embed"},
     {"patch_embedding.conv", "patch_embed.proj"},
+    {"norm_pre", "norm_pre"},
     {"blks.#.ln1", "blocks.#.norm1"},
     {"blks.#.attention.W_qkv", "blocks.#.attn.qkv"},
     {"blks.#.attention.W_o", "blocks.#.attn.proj"},
+    {"blks.#.ls1.gamma", "blocks.#.ls1.gamma"},
+    {"blks.#.ls2.gamma", "blocks.#.ls2.gamma"},
     {"blks.#.ln2", "blocks.#.norm2"},
     {"blks.#.mlp.dense1", "blocks.#.mlp.fc1"},
     {"blks.#.mlp.dense2", "blocks.#.mlp.fc2"},
@@ -36,6 +40,13 @@ constexpr Name timm_names[] = {
     {"head.0", "fc_norm"},  // with global_pool="avg", in place of norm
     {"head.1", "head"},
     {"head_dist", "head_dist"},
+    {"attn_pool.latent", "attn_pool.latent"},
+    {"attn_pool.attention.W_q", "attn_pool.q"},
+    {"attn_pool.attention.W_kv", "attn_pool.kv"},
+    {"attn_pool.attention.W_o", "attn_pool.proj"},
+    {"attn_pool.norm", "attn_pool.norm"},
+    {"attn_pool.mlp.dense1", "attn_pool.mlp.fc1"},
+    {"attn_pool.mlp.dense2", "attn_pool.mlp.fc2"},
 };
 
 constexpr Name torchvision_names[] = {
@@ -81,6 +92,39 @@ constexpr Name hugging_face_names[] = {
     {"head.1", "classifier"},
     {"head.1", "cls_classifier"},  // of DeiT with a teacher
     {"head_dist", "distillation_classifier"},
+    // DINOv2, where it is not named as a ViT.
+    {"reg_token", "vit.embeddings.register_tokens"},
+    {"blks.#.ln1", "vit.encoder.layer.#.norm1"},
+    {"blks.#.attention.W_q", "vit.encoder.layer.#.attention.q_proj"},
+    {"blks.#.attention.W_k", "vit.encoder.layer.#.attention.k_proj"},
+    {"blks.#.attention.W_v", "vit.encoder.layer.#.attention.v_proj"},
+    {"blks.#.attention.W_o", "vit.encoder.layer.#.attention.o_proj"},
+    {"blks.#.ls1.gamma", "vit.encoder.layer.#.layer_scale1.lambda1"},
+    {"blks.#.ln2", "vit.encoder.layer.#.norm2"},
+    {"blks.#.mlp.dense1", "vit.encoder.layer.#.mlp.fc1"},
+    {"blks.#.mlp.dense2", "vit.encoder.layer.#.mlp.fc2"},
+    {"blks.#.ls2.gamma", "vit.encoder.layer.#.layer_scale2.lambda1"},
+    // The vision towers of CLIP and SigLIP.
+    {"cls_token", "vision_model.embeddings.class_embedding"},
+    {"pos_embedding", "vision_model.embeddings.position_embedding.weight"},
+    {"patch_embedding.conv", "vision_model.embeddings.patch_embedding"},
+    {"norm_pre", "vision_model.pre_layrnorm"},
+    {"blks.#.ln1", "vision_model.encoder.layers.#.layer_norm1"},
+    {"blks.#.attention.W_q", "vision_model.encoder.layers.#.self_attn.q_proj"},
+    {"blks.#.attention.W_k", "vision_model.encoder.layers.#.self_attn.k_proj"},
+    {"blks.#.attention.W_v", "vision_model.encoder.layers.#.self_attn.v_proj"},
+    {"blks.#.attention.W_o", "vision_model.encoder.layers.#.self_attn.out_proj"},
+    {"blks.#.ln2", "vision_model.encoder.layers.#.layer_norm2"},
+    {"blks.#.mlp.dense1", "vision_model.encoder.layers.#.mlp.fc1"},
+    {"blks.#.mlp.dense2", "vision_model.encoder.layers.#.mlp.fc2"},
+    {"head.0", "vision_model.post_layernorm"},
+    {"attn_pool.latent", "vision_model.head.probe"},
+    {"attn_pool.attention.W_qkv.weight", "vision_model.head.attention.in_proj_weight"},
+    {"attn_pool.attention.W_qkv.bias", "vision_model.head.attention.in_proj_bias"},
+    {"attn_pool.attention.W_o", "vision_model.head.attention.out_proj"},
+    {"attn_pool.norm", "vision_model.head.layernorm"},
+    {"attn_pool.mlp.dense1", "vision_model.head.mlp.fc1"},
+    {"attn_pool.mlp.dense2", "vision_model.head.mlp.fc2"},
 };
 
 // What stands in place of the #, and what follows the pattern; nothing if the name does not begin with it.
@@ -131,22 +175,26 @@ std::string translated(const std::string& name, VitOrigin origin) {
   }
 }
 
-// Adds (3·D, ...) as three of (D, ...), and everything else as it is.
+// Adds (3·D, ...) as three of (D, ...), (2·D, ...) as two, and everything else as it is.
 void add(Tensors& tensors, const std::string& name, const Tensor& tensor) {
   const auto insert = [&](const std::string& as, const Tensor& what) {
     check(tensors.emplace(as, what).second, "vit_weights", "two tensors are the ", Quoted{as}, " of the model");
   };
-  const auto at = name.find("W_qkv");
-  if (at == std::string::npos) return insert(name, tensor);
-  const Shape& shape = tensor.shape();
-  check(tensor.rank() >= 1 && shape[0] % 3 == 0, "vit_weights", "queries, keys and values should have one size, but ",
-        Quoted{name}, " of shape ", shape, " cannot be cut in three");
-  std::vector<Index> parts{3, shape[0] / 3};
-  parts.insert(parts.end(), shape.begin() + 1, shape.end());
-  const Tensor cut = tensor.reshape(Shape(parts.data(), static_cast<int>(parts.size())));
-  insert(std::string(name).replace(at, 5, "W_q"), cut[0]);
-  insert(std::string(name).replace(at, 5, "W_k"), cut[1]);
-  insert(std::string(name).replace(at, 5, "W_v"), cut[2]);
+  for (const std::string all : {"qkv", "kv"}) {
+    const auto at = name.find("W_" + all);
+    if (at == std::string::npos) continue;
+    const auto count = static_cast<Index>(all.size());
+    const Shape& shape = tensor.shape();
+    check(tensor.rank() >= 1 && shape[0] % count == 0, "vit_weights", "queries, keys and values should have one size, ",
+          "but ", Quoted{name}, " of shape ", shape, " cannot be cut in ", count == 3 ? "three" : "two");
+    std::vector<Index> parts{count, shape[0] / count};
+    parts.insert(parts.end(), shape.begin() + 1, shape.end());
+    const Tensor cut = tensor.reshape(Shape(parts.data(), static_cast<int>(parts.size())));
+    for (Index i = 0; i < count; ++i)
+      insert(std::string(name).replace(at, all.size() + 2, {'W', '_', all[static_cast<std::size_t>(i)]}), cut[i]);
+    return;
+  }
+  insert(name, tensor);
 }
 
 const Tensor& need(const Tensors& tensors, const std::string& name, int rank) {
@@ -159,14 +207,45 @@ const Tensor& need(const Tensors& tensors, const std::string& name, int rank) {
 
 std::string block(int i) { return "blks." + std::to_string(i) + "."; }
 
-// Where W_o has a bias and none of queries, keys and values has one (timm's qkv_bias=False), theirs are zeros.
-void add_zero_biases(Tensors& tensors, const ViTConfig& config) {
-  for (int i = 0; i < config.num_blks; ++i) {
-    const std::string at = block(i) + "attention.";
-    const std::vector<std::string> biases{at + "W_q.bias", at + "W_k.bias", at + "W_v.bias"};
-    if (std::none_of(biases.begin(), biases.end(), [&](const std::string& name) { return tensors.contains(name); }))
-      for (const std::string& name : biases) tensors.emplace(name, Tensor::zeros({config.num_hiddens}));
-  }
+// The biases of projections in the blocks.
+constexpr const char* attention_biases[] = {"attention.W_q.bias", "attention.W_k.bias", "attention.W_v.bias",
+                                            "attention.W_o.bias"};
+
+// Whether a block has it.
+bool any_has(const Tensors& tensors, const std::string& name) {
+  for (int i = 0; tensors.contains(block(i) + "ln1.weight"); ++i)
+    if (tensors.contains(block(i) + name)) return true;
+  return false;
+}
+
+// Biases that no block has are zeros: those of queries, keys and values in timm's qkv_bias=False, in its
+// proj_bias=False the others; and the patches' before a norm, as in CLIP.
+void add_zero_biases(Tensors& tensors, const ViTConfig& config, bool timm) {
+  const auto add = [&](const char* name, Index width) {
+    if (!any_has(tensors, name))
+      for (int i = 0; i < config.num_blks; ++i) tensors.emplace(block(i) + name, Tensor::zeros({width}));
+  };
+  if (config.use_bias)
+    for (const char* name : attention_biases)
+      if (timm || name != attention_biases[3]) add(name, config.num_hiddens);
+  if (timm) add("mlp.dense1.bias", config.mlp_num_hiddens), add("mlp.dense2.bias", config.num_hiddens);
+  if (config.pre_norm) tensors.emplace("patch_embedding.conv.bias", Tensor::zeros({config.num_hiddens}));
+}
+
+// CLIP's and SigLIP's class token (D) and positions (T, D), and DINOv2's class token with registers, which alone of the
+// tokens before the patches has a position.
+void shape_tokens(Tensors& tensors) {
+  const auto cls = tensors.find("cls_token"), positions = tensors.find("pos_embedding");
+  if (cls != tensors.end() && cls->second.rank() == 1) cls->second = cls->second.reshape({1, 1, cls->second.size()});
+  if (positions == tensors.end()) return;
+  if (positions->second.rank() == 2)
+    positions->second = positions->second.reshape({1, positions->second.shape()[0], positions->second.shape()[1]});
+  if (!tensors.contains("reg_token") || cls == tensors.end()) return;
+  const Shape& all = need(tensors, "pos_embedding", 3).shape();
+  check(all[1] >= 1 && cls->second.size() == all[2], "vit_weights", "the class token of shape ", cls->second.shape(),
+        " does not fit the position embeddings of shape ", all);
+  cls->second = cls->second + slice(positions->second, 1, 0, 1);
+  positions->second = slice(positions->second, 1, 1, all[1]);
 }
 
 // Of two heads the logits are the mean. Where a distilled model has one head, that gives them alone as the mean of
@@ -191,11 +270,16 @@ ViTConfig config_of(const Tensors& tensors) {
                    .num_blks = 0,
                    .emb_dropout = 0,
                    .blk_dropout = 0,
-                   .use_bias = tensors.contains("blks.0.attention.W_o.bias"),
+                   .layer_scale = any_has(tensors, "ls1.gamma") ? real(1) : 0,
+                   .use_bias = std::any_of(std::begin(attention_biases), std::end(attention_biases),
+                                           [&](const char* name) { return any_has(tensors, name); }),
                    .num_classes = tensors.contains("head.1.weight") || tensors.contains("head_dist.weight")
                                       ? need(tensors, "head.1.weight", 2).shape()[0]
                                       : 0,
                    .num_channels = patch[1],
+                   .class_token = tensors.contains("cls_token"),
+                   .reg_tokens = tensors.contains("reg_token") ? need(tensors, "reg_token", 3).shape()[1] : 0,
+                   .pre_norm = tensors.contains("norm_pre.weight"),
                    .distilled = tensors.contains("dist_token")};
   while (tensors.contains(block(config.num_blks) + "ln1.weight")) ++config.num_blks;
   return config;
@@ -232,7 +316,9 @@ VitOrigin vit_origin(const Tensors& tensors) {
   if (tensors.contains("patch_embedding.conv.weight")) return VitOrigin::d2l;
   if (tensors.contains("patch_embed.proj.weight")) return VitOrigin::timm;
   if (tensors.contains("conv_proj.weight")) return VitOrigin::torchvision;
-  if (tensors.contains("vit.embeddings.patch_embeddings.projection.weight")) return VitOrigin::hugging_face;
+  if (tensors.contains("vit.embeddings.patch_embeddings.projection.weight") ||
+      tensors.contains("vision_model.embeddings.patch_embedding.weight"))
+    return VitOrigin::hugging_face;
   fail("vit_weights", "these are not weights of a Vision Transformer or a ResNet with the names of d2l.ai, timm, ",
        "torchvision or transformers: among ", tensors.size(), " tensors ",
        "there is no patch_embedding.conv.weight, patch_embed.proj.weight, conv_proj.weight, ",
@@ -242,23 +328,34 @@ VitOrigin vit_origin(const Tensors& tensors) {
 VitWeights name_weights(const Tensors& tensors) {
   VitWeights weights{vit_origin(tensors), {}, {}, 0, tensors.contains("fc_norm.weight")};
   for (const auto& [name, tensor] : tensors) add(weights.tensors, translated(name, weights.origin), tensor);
+  const bool hugging_face = weights.origin == VitOrigin::hugging_face;
+  weights.clip = tensors.contains("vision_model.embeddings.patch_embedding.weight");
+  if (hugging_face) shape_tokens(weights.tensors);
   weights.config = config_of(weights.tensors);
-  weights.num_patches =
-      need(weights.tensors, "pos_embedding", 3).shape()[1] - 1 - static_cast<Index>(weights.config.distilled);
+  weights.config.no_embed_class = hugging_face && weights.config.reg_tokens > 0;
+  weights.num_patches = need(weights.tensors, "pos_embedding", 3).shape()[1] -
+                        (weights.config.no_embed_class ? 0 : weights.config.prefix_tokens());
   check(weights.num_patches >= 1, "vit_weights", "there are no position embeddings of patches: pos_embedding is ",
         weights.tensors.at("pos_embedding").shape());
-  if (weights.config.use_bias) add_zero_biases(weights.tensors, weights.config);
-  if (weights.origin == VitOrigin::hugging_face && weights.config.distilled &&
-      !weights.tensors.contains("head_dist.weight"))
+  add_zero_biases(weights.tensors, weights.config, weights.origin == VitOrigin::timm);
+  if (hugging_face && weights.config.distilled && !weights.tensors.contains("head_dist.weight"))
     add_zero_head(weights.tensors);
   return weights;
 }
 
 VitHints fixed_by_code(const VitWeights& weights) {
   VitHints hints;
+  const bool attention = weights.tensors.contains("attn_pool.latent"), head = weights.config.num_classes > 0;
+  if (weights.origin == VitOrigin::timm && attention) hints.pool = Pool::map;
   if (weights.origin == VitOrigin::timm) return hints;
   hints.pool = Pool::token;
-  if (weights.origin == VitOrigin::hugging_face) return hints;
+  if (weights.origin == VitOrigin::hugging_face) {
+    const bool wide = head && need(weights.tensors, "head.1.weight", 2).shape()[1] == 2 * weights.config.num_hiddens;
+    if (!weights.config.class_token) hints.pool = attention && !head ? Pool::map : Pool::avg;
+    if (weights.config.pre_norm && head) hints.pool = Pool::avg;
+    if (wide) hints.pool = Pool::token_and_avg;
+    return hints;
+  }
   hints.layer_norm_eps = weights.origin == VitOrigin::d2l ? real(1e-5) : real(1e-6);
   hints.activation = Activation::gelu;
   if (weights.origin == VitOrigin::d2l) return hints;
@@ -275,15 +372,24 @@ void set_hints(VitWeights& weights, const VitHints& hints) {
         "these weights do not say the model's number of heads, pooling, eps of LayerNorm, activation or image size: ",
         "all of them must be given");
   check(*hints.num_heads >= 1, "vit_weights", "num_heads must be 1 or more, got ", *hints.num_heads);
-  check(weights.origin != VitOrigin::timm || *hints.pool == Pool::token || weights.fc_norm, "vit_weights",
-        "without an fc_norm among its weights timm normalises the tokens and averages them then, which is not ",
-        "supported: here the mean is normalised");
   ViTConfig& config = weights.config;
   config.num_heads = *hints.num_heads;
   config.pool = *hints.pool;
   config.layer_norm_eps = *hints.layer_norm_eps;
   config.activation = *hints.activation;
   config.img_size = *hints.trained_size;
+  config.pool_include_prefix = hints.pool_include_prefix;
+  const bool hugging_face = weights.origin == VitOrigin::hugging_face;
+  // timm's fc_norm is after the pooling and its norm before, transformers' before; of a token it is the same.
+  if (config.pool != Pool::token && (hugging_face || (weights.origin == VitOrigin::timm && !weights.fc_norm)))
+    config.head_norm = HeadNorm::tokens;
+  // CLIP's classifier averages tokens that are not normalised, and SigLIP's has no use for the attention.
+  const auto leave_out = [&](const char* name) {
+    std::erase_if(weights.tensors, [&](const auto& item) { return item.first.starts_with(name); });
+  };
+  if (hugging_face && config.pre_norm && config.pool == Pool::avg) leave_out("head.0.");
+  if (hugging_face && config.pool != Pool::map) leave_out("attn_pool.");
+  if (!weights.tensors.contains("head.0.weight")) config.head_norm = HeadNorm::none;
   check(PatchEmbedding::count_patches(config.img_size, config.patch_size) == weights.num_patches, "vit_weights",
         "there are position embeddings of ", weights.num_patches, " patches, which do not fit an image of ",
         config.img_size.height, " x ", config.img_size.width);
@@ -291,13 +397,13 @@ void set_hints(VitWeights& weights, const VitHints& hints) {
 
 VitWeights vit_weights(const Tensors& tensors, const VitHints& hints) {
   VitWeights weights = name_weights(tensors);
-  need(weights.tensors, "head.1.weight", 2);
   VitHints all = fixed_by_code(weights);
   if (hints.num_heads) all.num_heads = hints.num_heads;
   if (hints.pool) all.pool = hints.pool;
   if (hints.layer_norm_eps) all.layer_norm_eps = hints.layer_norm_eps;
   if (hints.activation) all.activation = hints.activation;
   if (hints.trained_size) all.trained_size = hints.trained_size;
+  all.pool_include_prefix = hints.pool_include_prefix;
   set_hints(weights, all);
   return weights;
 }

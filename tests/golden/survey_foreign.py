@@ -3,9 +3,10 @@
 
 timm's VisionTransformers, each by its name but with few blocks, and variants of them, of torchvision's and of
 transformers' make logits for a picture, through their own transforms; classify sees the same file, with its config.json,
-without it, under its own name and with --weights. It must be right (to 1e-3) or refuse in one sentence. The last lines
-count; the exit code is 1 if one is wrong. PART is timms, timm_variants, torchvisions, transformerss or wrapped; all of
-them take half an hour on two cores, most of it torchvision's ViT-L and ViT-H, which cannot be made with fewer blocks.
+without it, under its own name and with --weights. It must be right (to 1e-4) or refuse in one sentence. The last lines
+count; the exit code is 1 if one is wrong. PART is names (timm's, each with its own config.json: the table in
+nn/pretrained/README.md; with the word whole beside it at their own width), timms, timm_variants, torchvisions, transformerss, towers or wrapped; all of them take an hour
+on two cores, much of it torchvision's ViT-L and ViT-H, which cannot be made with fewer blocks.
 """
 import json
 import pathlib
@@ -33,24 +34,28 @@ FOLDER = pathlib.Path(tempfile.mkdtemp())
 counts = {}
 
 
-def judge(kind, name, model, theirs, state, *flags, file='model', **beside):
-    """`beside`: the content of config and preprocessor_config. theirs: the logits, or None if they make none."""
+def judge(kind, name, model, theirs, state, *flags, file='model', features=False, **beside):
+    """`beside`: the content of config and preprocessor_config. theirs: the logits or features, None if they make none."""
     folder = pathlib.Path(tempfile.mkdtemp(dir=FOLDER))
     safetensors.torch.save_file({k: x.contiguous() for k, x in state.items()}, folder / f'{file}.safetensors')
     for key, content in beside.items():
         (folder / f'{key}.json').write_text(json.dumps(content))
-    command = [CLASSIFY, folder / f'{file}.safetensors', FOLDER / 'picture.png', '--logits', '--format', 'json', *flags]
+    what = ['--features', folder / 'features.safetensors'] if features else ['--logits', '--format', 'json']
+    command = [CLASSIFY, folder / f'{file}.safetensors', FOLDER / 'picture.png', *what, *flags]
     run = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+    if run.returncode == 0 and features:
+        ours = safetensors.torch.load_file(folder / 'features.safetensors')['features'].flatten()
     shutil.rmtree(folder)
     if run.returncode != 0:
         ok = run.returncode == 1 and run.stderr.count('\n') == 1
         what = 'refused' if ok else 'NO SENTENCE'
-        detail = run.stderr.strip()[-150:]
+        detail = run.stderr.strip().split('classify: ')[-1].split('safetensors: ')[-1][:200]
     else:
-        ours = torch.tensor([one['logit'] for one in json.loads(run.stdout)[0]['classes']])
+        if not features:
+            ours = torch.tensor([one['logit'] for one in json.loads(run.stdout)[0]['classes']])
         off = (ours - theirs.flatten()).abs().max().item() / max(1, theirs.abs().max().item()) \
             if theirs is not None and theirs.numel() == ours.numel() else float('inf')
-        what = 'right' if off < 1e-3 else 'WRONG'
+        what = 'right' if off < 1e-4 else 'WRONG'
         detail = f'off {off:.1e}'
     counts.setdefault(kind, {}).setdefault(what, []).append(name)
     print(f'{kind:34} {name:48} {what:8} {detail}', flush=True)
@@ -61,32 +66,45 @@ def timm_logits(model, picture, cfg):
     return model(transform(picture)[None])
 
 
-def timms(picture):
+def vision_transformers(narrow=False, **args):
+    """timm's, each with few blocks, and if narrow with few numbers to a token: its name, it, what its config.json says of
+    pictures, and its model_args. Those that cannot be made are said."""
     keys = 'input_size', 'fixed_input_size', 'interpolation', 'crop_pct', 'crop_mode', 'mean', 'std'
-    flags = ['--num-heads', '12', '--interpolation', 'bicubic', '--crop-pct', '0.9', '--mean', '0.5', '--std', '0.5']
     for name in timm.list_models():
         entry = timm.models._registry.model_entrypoint(name)
-        if entry.__module__.split('.')[-1] not in ('vision_transformer', 'deit', 'vision_transformer_hybrid'):
+        if entry.__module__.split('.')[-1] not in ('vision_transformer', 'deit', 'vision_transformer_hybrid', 'vitamin'):
             continue
         try:
             with torch.device('meta'):
-                if not isinstance(timm.create_model(name), VisionTransformer):
-                    continue
+                whole = timm.create_model(name)
+            if not isinstance(whole, VisionTransformer):
+                continue
             torch.manual_seed(0)
-            args = dict(depth=1)
-            model = randomised(timm.create_model(name, **args, num_classes=3))
+            chosen = dict(depth=1, **args)
+            if narrow and hasattr(whole.blocks[0], 'attn') and type(whole.patch_embed).__name__ == 'PatchEmbed':
+                chosen.update(depth=2, embed_dim=16 * whole.blocks[0].attn.num_heads, mlp_ratio=2)
+            model = randomised(timm.create_model(name, **chosen))
+            cfg = model.pretrained_cfg if isinstance(model.pretrained_cfg, dict) else model.pretrained_cfg.to_dict()
+            yield name, model, {key: cfg[key] for key in keys if key in cfg}, {k: x for k, x in chosen.items() if k not in args}
         except Exception as error:
-            print(f'{name}: not made, {str(error)[:80]}')
-            continue
-        cfg = {key: getattr(model.pretrained_cfg, key, None) if not isinstance(model.pretrained_cfg, dict)
-               else model.pretrained_cfg.get(key) for key in keys}
-        try:
-            theirs = timm_logits(model, picture, cfg)
-        except Exception as error:
-            print(f'{name}: {str(error)[:80]}')
-            continue
-        state = model.state_dict()
-        config = dict(architecture=name, num_classes=3, num_features=model.num_features, model_args=dict(args),
+            print(f'{name}: not made, {str(error)[:80]}', flush=True)
+
+
+def names(picture):
+    """All of timm's with their own heads, or none: what the table of README.md counts."""
+    for name, model, cfg, args in vision_transformers(narrow='whole' not in sys.argv[1:]):
+        theirs = timm_logits(model, picture, cfg)
+        config = dict(architecture=name, num_classes=model.num_classes, num_features=model.num_features,
+                      global_pool=model.global_pool, model_args=args, pretrained_cfg=cfg)
+        judge('timm, its own config.json', name, model, theirs, model.state_dict(), features=model.num_classes == 0,
+              config=config)
+
+
+def timms(picture):
+    flags = ['--num-heads', '12', '--interpolation', 'bicubic', '--crop-pct', '0.9', '--mean', '0.5', '--std', '0.5']
+    for name, model, cfg, args in vision_transformers(narrow=True, num_classes=3):
+        theirs, state = timm_logits(model, picture, cfg), model.state_dict()
+        config = dict(architecture=name, num_classes=3, num_features=model.num_features, model_args=args,
                       pretrained_cfg=cfg)
         judge('timm, config.json', name, model, theirs, state, config=config)
         judge('timm, nothing', name, model, theirs, state)
@@ -233,6 +251,79 @@ def wrapped(picture):
         judge('wrapped, two models', name, model, None, {**copy('model.'), **copy('ema.')}, **files)
 
 
+def towers(picture):
+    """transformers' models that see pictures: what features are given of each, and what the classifiers say."""
+    base = dict(image_size=32, patch_size=8, hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+                intermediate_size=96)
+    text = dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, vocab_size=99)
+    square, T = {'height': 32, 'width': 32}, transformers
+    token, mean = lambda out: out.last_hidden_state[:, 0], lambda out: out.last_hidden_state.mean(1)
+    vit = T.ViTImageProcessorPil(size=square)
+    clip = T.CLIPImageProcessorPil(size={'shortest_edge': 36}, crop_size=square)
+    siglip = T.SiglipImageProcessorPil(size=square)
+    bit = T.BitImageProcessorPil(size={'shortest_edge': 36}, crop_size=square)
+    logits, pooler = None, lambda out: out.pooler_output
+    models = [('ViTModel', vit, token, {}), ('DeiTModel', vit, lambda out: out.last_hidden_state[:, :2].mean(1), {}),
+              ('DeiTForImageClassification', vit, logits, {}),
+              ('DeiTForImageClassificationWithTeacher', vit, logits, {}), ('ViTMSNModel', vit, token, {}),
+              ('ViTMSNForImageClassification', vit, logits, {}), ('ViTMAEModel', vit, token, dict(mask_ratio=0.0)),
+              ('ViTMAEForPreTraining', vit, token, dict(mask_ratio=0.0)), ('Dinov2Model', bit, pooler, {}),
+              ('Dinov2Model', bit, pooler, dict(use_swiglu_ffn=True)),
+              ('Dinov2ForImageClassification', bit, logits, {}), ('Dinov2WithRegistersModel', bit, pooler, {}),
+              ('Dinov2WithRegistersModel', bit, pooler, dict(num_register_tokens=1)),
+              ('Dinov2WithRegistersForImageClassification', bit, logits, {}), ('SiglipVisionModel', siglip, pooler, {}),
+              ('SiglipVisionModel', siglip, mean, dict(vision_use_head=False)),
+              ('SiglipForImageClassification', siglip, logits, {}), ('SiglipModel', siglip, pooler, {}),
+              ('Siglip2VisionModel', siglip, lambda out: None, {}), ('CLIPVisionModel', clip, pooler, {}),
+              ('CLIPVisionModel', clip, pooler, dict(hidden_act='gelu')),
+              ('CLIPVisionModelWithProjection', clip, pooler, {}), ('CLIPModel', clip, pooler, {}),
+              ('CLIPForImageClassification', clip, logits, {}), ('IJepaModel', vit, mean, {}),
+              ('IJepaForImageClassification', vit, logits, {}), ('BeitModel', vit, pooler, {}),
+              ('Data2VecVisionModel', vit, pooler, {}), ('YolosModel', vit, token, {}), ('ViTHybridModel', vit, token, {}),
+              ('AltCLIPVisionModel', clip, pooler, {}), ('ChineseCLIPVisionModel', clip, pooler, {}),
+              ('BlipVisionModel', clip, pooler, {}), ('DPTModel', vit, token, {}), ('DINOv3ViTModel', vit, token, {}),
+              ('VideoMAEModel', vit, lambda out: None, {}), ('Aimv2VisionModel', vit, pooler, {}),
+              ('InternVLVisionModel', vit, token, {}), ('Siglip2ForImageClassification', siglip, lambda out: None, {})]
+    for name, processor, pooled, more in models:
+        try:
+            torch.manual_seed(0)
+            kind = getattr(transformers, name)
+            args = {**base, **more}
+            if name.startswith('Dinov2'):
+                args.update(mlp_ratio=2, intermediate_size=128)
+            if kind.config_class.__name__ in ('CLIPConfig', 'SiglipConfig', 'Siglip2Config'):
+                config = kind.config_class(vision_config=args, text_config=text)
+            else:
+                config = kind.config_class(**args)
+            model = randomised(kind(config))
+            pixels = processor(picture, return_tensors='pt')['pixel_values']
+            with tempfile.TemporaryDirectory() as folder:
+                model.save_pretrained(folder)
+                state = safetensors.torch.load_file(pathlib.Path(folder) / 'model.safetensors')
+                written_config = json.loads((pathlib.Path(folder) / 'config.json').read_text())
+            try:
+                part = {'CLIPModel': 'vision_model', 'SiglipModel': 'vision_model', 'ViTMAEForPreTraining': 'vit',
+                        'CLIPVisionModelWithProjection': 'vision_model'}.get(name)
+                out = (getattr(model, part) if part else model)(pixels)
+                theirs = out.logits if pooled is None else pooled(out)
+            except Exception as error:
+                print(name, 'does not see one picture:', str(error)[:80])
+                theirs = None
+        except Exception as error:
+            print(f'{name}: not made, {str(error)[:80]}', flush=True)
+            continue
+        files = dict(config=written_config, preprocessor_config=json.loads(processor.to_json_string()))
+        label, features = f'{name} {more or ""}', pooled is not None
+        judge('towers, its files', label, model, theirs, state, features=features, **files)
+        judge('towers, no files', label, model, theirs, state, features=features)
+        judge('towers, under model.', label, model, theirs, {f'model.{key}': x for key, x in state.items()},
+              features=features, **files)
+        for other in 'vit', 'dinov2', 'clip_vision_model', 'siglip_vision_model':
+            if other != written_config.get('model_type'):
+                judge('towers, of another model_type', f'{label} {other}', model, theirs, state, features=features,
+                      **{**files, 'config': {**written_config, 'model_type': other}})
+
+
 def written(model):
     """The weights under the names that save_pretrained gives them."""
     with tempfile.TemporaryDirectory() as folder:
@@ -250,7 +341,7 @@ def main():
     smooth = torchvision.transforms.functional.resize(low, [301, 413], antialias=True)
     picture = PIL.Image.fromarray(smooth.permute(1, 2, 0).numpy())
     picture.save(FOLDER / 'picture.png')
-    for survey in timm_variants, transformerss, wrapped, timms, torchvisions:
+    for survey in names, towers, timm_variants, transformerss, wrapped, timms, torchvisions:
         if not sys.argv[1:] or survey.__name__ in sys.argv[1:]:
             survey(picture)
     shutil.rmtree(FOLDER)

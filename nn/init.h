@@ -1,6 +1,7 @@
-// PyTorch's initial values, Xavier's and Kaiming's.
+// PyTorch's initial values, Xavier's, Kaiming's and LeCun's.
 #pragma once
 #include <cmath>
+#include <vector>
 
 #include "autograd/tape.h"
 #include "tensor/check.h"
@@ -55,6 +56,19 @@ inline void kaiming_normal(Var& weight, Rng& rng, Fan of = Fan::in) {
   const Fans fans(weight.shape());
   weight.mutable_value().assign(
       rng.normal(weight.shape(), 0, std::sqrt(2 / static_cast<real>(of == Fan::in ? fans.in : fans.out))));
+}
+
+/// LeCun, Bottou, Orr and Müller ("Efficient BackProp", 1998): normal, of variance 1 / fan_in, as Flax begins Dense and
+/// Conv (jax.nn.initializers.lecun_normal). What lies beyond two deviations is drawn again; since that leaves .8796 of
+/// the deviation, it is so much larger at first.
+inline void lecun_normal(Var& weight, Rng& rng) {
+  const real deviation = 1 / (real(0.87962566103423978) * std::sqrt(static_cast<real>(Fans(weight.shape()).in)));
+  std::vector<real> kept;
+  const auto wanted = static_cast<std::size_t>(weight.value().size());
+  while (kept.size() < wanted)
+    for (const real x : rng.normal({static_cast<Index>(wanted - kept.size())}).values())
+      if (std::abs(x) <= 2) kept.push_back(deviation * x);
+  weight.mutable_value().assign(Tensor(weight.shape(), kept));
 }
 
 }  // namespace bobbin

@@ -6,6 +6,14 @@ namespace {
 // d2l.ai's numbers, exactly: those that a config has at first, and lr 0.1, batches of 128, 10 epochs.
 void d2l(Settings&) {}
 
+// The same as its JAX tab has it, whose defaults are Flax's.
+void d2l_jax(Settings& s) {
+  s.model = ViTConfig{.patch_padding = PatchPadding::same,
+                      .layer_norm_eps = real(1e-6),
+                      .activation = Activation::gelu_tanh,
+                      .init = Init::flax};
+}
+
 // A small model on images in their own size: shows learning in half a minute on two cores.
 void quick(Settings& s) {
   s.model = ViTConfig{.img_size = 28,
@@ -115,6 +123,7 @@ void swin(Settings& s) {
 const std::vector<Preset>& presets() {
   static const std::vector<Preset> all{
       {"d2l", "d2l.ai's ViT (accuracy .865, 55 minutes on two cores), or with --model its numbers for that", d2l},
+      {"d2l-jax", "d2l.ai's ViT as its JAX code has it", d2l_jax},
       {"quick", "a small ViT (.855, half a minute)", quick},
       {"lenet", "d2l.ai's LeNet (.739, a minute)", lenet},
       {"mlp", "d2l.ai's MLP (.852, 15 seconds)", mlp},

@@ -9,7 +9,7 @@ namespace bobbin {
 ProductsOfStep::ProductsOfStep(const ViTConfig& c, Index batch) {
   const Index D = c.num_hiddens, M = c.mlp_num_hiddens;
   const Index pixels = c.patch_size.height * c.patch_size.width * c.num_channels;  // of a patch
-  const Index patches = c.img_size.height * c.img_size.width * c.num_channels / pixels, tokens = patches + 1;
+  const Index patches = c.grid().height * c.grid().width, tokens = patches + 1;
   linear(batch * patches, pixels, D, ReadBy::anyone, /*input_is_data=*/true);
   for (int i = 0; i < c.num_blks; ++i) {
     const bool only_class_token = i + 1 == c.num_blks && c.pool == Pool::token && !c.whole_last_block;

@@ -41,7 +41,8 @@ inline Tensor attention_rollout(const std::vector<Tensor>& maps) {
 }
 
 /// The map of the head over the patches, from attention weights or a rollout (T, T): the row of the class token, or
-/// with another pool the mean over the rows of the patches; and of it the patches, as they lie in the image.
+/// with another pool the mean over the rows of the patches; and of it the patches, as they lie in the image,
+/// padded if it is.
 inline Tensor over_patches(const Tensor& map, const ViT& model) {
   const ViTConfig& c = model.config;
   const Index T = map.shape()[0], first = model.head_tokens();

@@ -50,33 +50,52 @@ struct ConvStem {
   }
 };
 
+/// What is done where the patch size does not divide the image size: it is an error; or zeros around the image make up
+/// for what is missing, of an odd number one more below and on the right: Flax's padding='SAME'.
+enum class PatchPadding { none, same };
+
 /// An image cut into patches, each of them projected to num_hiddens numbers: a sentence of patches.
 struct PatchEmbedding {
   Size2 patch_size;
+  PatchPadding padding;
   Index num_patches;
   Conv2d conv;
 
-  /// Throws Error unless the patch size divides the image size.
-  PatchEmbedding(Size2 img_size, Size2 patch_size, Index num_hiddens, Index num_channels, Rng& rng)
+  /// Throws Error unless the patch size divides the image size, or the image is padded.
+  PatchEmbedding(Size2 img_size, Size2 patch_size, Index num_hiddens, Index num_channels, Rng& rng,
+                 PatchPadding padding = PatchPadding::none)
       : patch_size(patch_size),
-        num_patches(count_patches(img_size, patch_size)),
+        padding(padding),
+        num_patches(count_patches(img_size, patch_size, padding)),
         conv(num_channels, num_hiddens, patch_size, rng, {.stride = patch_size}) {}
 
   /// (B, num_channels, H, W) -> (B, num_patches, num_hiddens).
   Var operator()(const Var& X) {
     // d2l writes conv(X).flatten(2).transpose(1, 2). As kernel = stride, that is one product
     // of the patches with the kernels, which comes out in the order we want.
-    return linear(patches(X, patch_size), flatten(conv.weight, 1), conv.bias);
+    const Var whole = padding == PatchPadding::none ? X : padded(padded(X, 2, patch_size.height), 3, patch_size.width);
+    return linear(patches(whole, patch_size), flatten(conv.weight, 1), conv.bias);
   }
   void visit(auto&& v) { v("conv", conv); }
 
-  /// Throws Error unless the patch size divides the image size.
-  static Index count_patches(Size2 img, Size2 patch) {
+  /// The patches in a column and in a row; those that the image ends in count.
+  static Size2 grid(Size2 img, Size2 patch) {
+    return {(img.height + patch.height - 1) / patch.height, (img.width + patch.width - 1) / patch.width};
+  }
+  /// Throws Error unless the patch size divides the image size, or the image is padded.
+  static Index count_patches(Size2 img, Size2 patch, PatchPadding padding = PatchPadding::none) {
     check(patch.height >= 1 && patch.width >= 1 && img.height >= 1 && img.width >= 1 &&
-              img.height % patch.height == 0 && img.width % patch.width == 0,
+              (padding == PatchPadding::same || (img.height % patch.height == 0 && img.width % patch.width == 0)),
           "PatchEmbedding", "an image of ", img.height, " x ", img.width, " cannot be cut into patches of ",
           patch.height, " x ", patch.width, ": the patch size must divide the image size");
-    return img.height / patch.height * (img.width / patch.width);
+    return grid(img, patch).height * grid(img, patch).width;
+  }
+
+ private:
+  // X with so many zeros along an axis that this side divides it.
+  static Var padded(const Var& X, int axis, Index side) {
+    const Index missing = (side - X.shape()[axis] % side) % side;
+    return missing == 0 ? X : pad(X, axis, missing / 2, missing - missing / 2);
   }
 };
 
@@ -211,6 +230,10 @@ inline Tensor sincos_positions(Size2 grid, Index width) {
 /// Of the MLPs: GELU by erf, its approximation by tanh, or the one by a sigmoid that CLIP has.
 enum class Activation { gelu, gelu_tanh, quick_gelu };
 
+/// What the weights are at first: PyTorch's values and positions from N(0, 1), as d2l's PyTorch code has them; or as
+/// its JAX code has them, Flax's: lecun_normal(), no bias, and positions of a deviation of .01.
+enum class Init { pytorch, flax };
+
 /// Hyperparameters of a ViT. The defaults are d2l's.
 struct ViTConfig {
   using Model = struct ViT;
@@ -218,6 +241,7 @@ struct ViTConfig {
   static constexpr const char* heads[] = {"head.1.", "head_dist."};
 
   Size2 img_size = 96, patch_size = 16;
+  PatchPadding patch_padding = PatchPadding::none;
   int stem_stages = 0;    ///< of a ConvStem, whose maps are cut into patches in place of the image; 0: there is none
   Index stem_width = 32;  ///< channels of its first stage
   Index num_hiddens = 512, mlp_num_hiddens = 2048;
@@ -239,6 +263,7 @@ struct ViTConfig {
   bool pool_include_prefix = false;  ///< avg and map see the tokens before the patches, too
   real layer_norm_eps = real(1e-5);
   Activation activation = Activation::gelu;
+  Init init = Init::pytorch;
   /// A second token with a head of its own, which learns from a teacher (DeiT, Touvron et al., 2021).
   bool distilled = false;
   /// Of the last block the head sees the class token only (two tokens if distilled), so nothing else is computed there:
@@ -252,6 +277,12 @@ struct ViTConfig {
       {.help = "image size in pixels: N, or height and width", .low = 1, .high = 4096, .fixed = true});
     f("patch_size", patch_size,
       {.help = "patch size in pixels: N, or height and width", .low = 1, .high = 4096, .fixed = true});
+    f("patch_padding", patch_padding,
+      {.help = "where the patch size does not divide the image size: none, an error; same, zeros around the image, as "
+               "many as are missing, like Flax's padding='SAME'",
+       .choices = {"none", "same"},
+       .fixed = true,
+       .may_lack = true});
     f("stem_stages", stem_stages,
       {.help = "convolutions in front of the patches, each with batch normalisation and ReLU, that halve the image; "
                "what is left of it is cut into patches",
@@ -331,13 +362,19 @@ struct ViTConfig {
        .flag = "act",
        .fixed = true,
        .may_lack = true});
+    f("init", init,
+      {.help = "weights at first: pytorch, PyTorch's and positions from N(0, 1); flax, lecun_normal, biases 0 and "
+               "positions from N(0, .01^2)",
+       .choices = {"pytorch", "flax"},
+       .fixed = true,
+       .in_file = false});
     f("distilled", distilled, {.flag = ""});
     f("whole_last_block", whole_last_block,
       {.help = "compute the last block for all tokens, not only for those that the head uses", .in_file = false});
   }
 
   /// The patches in a column and in a row.
-  Size2 grid() const { return {map_size().height / patch_size.height, map_size().width / patch_size.width}; }
+  Size2 grid() const { return PatchEmbedding::grid(map_size(), patch_size); }
   /// What is cut into them: the image, or what the stem makes of it.
   Size2 map_size() const { return ConvStem::size(stem_stages, img_size); }
   /// The tokens before the patches: class token, distillation token, registers.
@@ -380,7 +417,7 @@ struct ViT {
   ViT(const ViTConfig& c, Rng& rng)
       : config(c),
         stem(c.stem_stages, c.stem_width, c.num_channels, rng),
-        patch_embedding(c.map_size(), c.patch_size, c.num_hiddens, c.map_channels(), rng),
+        patch_embedding(c.map_size(), c.patch_size, c.num_hiddens, c.map_channels(), rng, c.patch_padding),
         cls_token(c.class_token ? Var::parameter(Tensor::zeros({1, 1, c.num_hiddens})) : Var()),
         pos_embedding(c.positions == Positions::learned
                           ? Var::parameter(rng.normal({1, embedded_tokens(), c.num_hiddens}))
@@ -405,9 +442,11 @@ struct ViT {
     auto& [norm, linear] = head.layers;
     if (c.head_norm == HeadNorm::none) norm.weight = norm.bias = Var();
     if (c.num_classes == 0) linear.weight = linear.bias = Var();
-    if (!c.distilled) return;
-    dist_token = Var::parameter(Tensor::zeros({1, 1, c.num_hiddens}));
-    if (c.num_classes > 0) head_dist.emplace(c.num_hiddens, c.num_classes, rng);
+    if (c.distilled) {
+      dist_token = Var::parameter(Tensor::zeros({1, 1, c.num_hiddens}));
+      if (c.num_classes > 0) head_dist.emplace(c.num_hiddens, c.num_classes, rng);
+    }
+    if (c.init == Init::flax) begin_as_flax(rng);
   }
 
   Var operator()(const Var& images) {
@@ -444,6 +483,15 @@ struct ViT {
   }
 
  private:
+  // LayerNorm begins with ones, tokens with zeros in either.
+  void begin_as_flax(Rng& rng) {
+    if (pos_embedding.defined()) pos_embedding.mutable_value().assign(rng.normal(pos_embedding.shape(), 0, real(0.01)));
+    for (auto& [name, parameter] : named_parameters(*this))
+      if (name.ends_with(".bias"))
+        parameter.mutable_value().assign(Tensor::zeros(parameter.shape()));
+      else if (name.ends_with(".weight") && parameter.rank() > 1)
+        lecun_normal(parameter, rng);
+  }
   Index embedded_tokens() const {
     return (config.no_embed_class ? 0 : config.prefix_tokens()) + patch_embedding.num_patches;
   }

@@ -409,7 +409,7 @@ VitWeights vit_weights(const Tensors& tensors, const VitHints& hints) {
 }
 
 void set_img_size(ViTConfig& config, Tensors& tensors, Size2 img_size) {
-  PatchEmbedding::count_patches(img_size, config.patch_size);  // throws where they do not divide
+  PatchEmbedding::count_patches(img_size, config.patch_size, config.patch_padding);  // throws where it must
   const Size2 from = config.grid();
   config.img_size = img_size;
   if (config.positions != Positions::learned) return;

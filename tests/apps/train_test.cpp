@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "data/files/safetensors.h"
@@ -230,6 +231,39 @@ TEST_CASE("train: --detect-anomaly names the op where a run that diverges first 
          contains(watched.output, "parameter ") || contains(watched.output, "head.")));
   const Result healthy = run(program("train") + flags + (folder / "healthy").string() + " --lr 0.01 --detect-anomaly");
   CHECK(healthy.status == 0);
+}
+
+TEST_CASE(
+    "train: --preset d2l-jax pads images, begins as Flax does, says so where it matters, and goes on to the bit") {
+  const TempFolder folder;
+  for (int i = 0; i < 24; ++i) {
+    const fs::path path = folder / "data" / (i % 2 == 0 ? "dark" : "light") / (std::to_string(i) + ".png");
+    fs::create_directories(path.parent_path());
+    write_png(path, {1, 9, 10, std::vector<std::uint8_t>(90, static_cast<std::uint8_t>(i % 2 == 0 ? 20 : 200))});
+  }
+  const std::string flags = train +
+                            " --preset d2l-jax --img-size 9 10 --patch-size 4 --num-hiddens 8 --mlp-num-hiddens 8 "
+                            "--num-heads 2 --batch-size 4 --epochs 2 --data " +
+                            (folder / "data").string() + " --output-dir " + (folder / "").string();
+  const Result whole = run(flags + "whole");
+  INFO(whole.output);
+  CHECK(whole.status == 0);
+  const auto config = nlohmann::json::parse(content(folder / "whole/config.json"));
+  CHECK(config["flags"]["init"] == "flax");
+  CHECK(config["model"]["patch_padding"] == "same");
+  CHECK(config["model"]["activation"] == "gelu_tanh");
+  CHECK(config["model"]["layer_norm_eps"].get<double>() == doctest::Approx(1e-6));
+  CHECK(!config["model"].contains("init"));
+
+  CHECK(run(flags + "part --max-steps 3").status == 0);
+  CHECK(run(train + " --resume " + (folder / "part").string() + " --max-steps 0").status == 0);
+  CHECK(content(folder / "part/losses.csv") == content(folder / "whole/losses.csv"));
+  check_refuses("train", "--resume " + (folder / "whole").string() + " --init pytorch", 1, "--init");
+
+  const std::string classify = program("classify") + " " + (folder / "whole/best.safetensors").string() + " " +
+                               (folder / "data/dark/0.png").string();
+  CHECK(run(classify).status == 0);
+  CHECK(run(classify + " --img-size 13x7").status == 0);  // of other sizes, too, padded
 }
 
 TEST_CASE("train: a folder of pictures, varied and normalised, trains an epoch; a run that is resumed does the same") {

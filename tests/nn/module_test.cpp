@@ -238,6 +238,58 @@ TEST_CASE("init: Xavier's and Kaiming's, as wide as torch.nn.init's") {
   CHECK(fails([&] { xavier_uniform(bias, rng); }, {"[init]", "(7)"}));
 }
 
+// By moments: a normal distribution that is cut off at two deviations, .8796 of whose deviation is left, has a fourth
+// moment of 2.3655 times the square of its second; a whole one has 3, a flat one 1.8.
+TEST_CASE(
+    "init: lecun_normal is normal, of variance 1 / fan_in, and cut off at two deviations, as jax.nn.initializers has "
+    "it") {
+  Rng rng(0);
+  Var weight = Var::parameter(Tensor::zeros({64, 32, 3, 5}));  // fan_in 480
+  lecun_normal(weight, rng);
+  double sums[4] = {};
+  for (const real x : weight.value().values())
+    for (int power = 1; power <= 4; ++power) sums[power - 1] += std::pow(double{x} * std::sqrt(480.0), power);
+  const auto n = static_cast<double>(weight.size());
+  CHECK(std::abs(sums[0] / n) < 0.02);
+  CHECK(sums[1] / n == doctest::Approx(1).epsilon(0.02));
+  CHECK(std::abs(sums[2] / n) < 0.05);
+  CHECK(sums[3] / n == doctest::Approx(2.3655).epsilon(0.02));
+  const double cut = 2 / 0.87962566103423978 / std::sqrt(480.0);
+  CHECK(largest(weight.value()) <= cut * 1.000001);
+  CHECK(largest(weight.value()) > 0.999 * cut);
+  Var bias = Var::parameter(Tensor::zeros({7}));
+  CHECK(fails([&] { lecun_normal(bias, rng); }, {"[init]", "(7)"}));
+}
+
+TEST_CASE("init: a ViT as Flax begins it") {
+  Rng rng(0);
+  ViT model({.use_bias = true, .init = Init::flax}, rng);
+  for (const auto& [path, parameter] : named_parameters(model)) {
+    const std::string& name = path;
+    CAPTURE(name);
+    const Tensor& value = parameter.value();
+    const double deviation = norm(value) / std::sqrt(static_cast<double>(value.size()));
+    if (name.ends_with("bias") || name == "cls_token")
+      CHECK(largest(value) == 0);
+    else if (name == "pos_embedding")
+      CHECK(deviation == doctest::Approx(0.01).epsilon(0.02));
+    else if (value.rank() == 1)  // LayerNorm's
+      CHECK(sum(value).item() == value.size());
+    else
+      CHECK(deviation == doctest::Approx(1 / std::sqrt(static_cast<double>(Fans(value.shape()).in))).epsilon(0.02));
+  }
+}
+
+TEST_CASE("PatchEmbedding: a patch size that does not divide the image size is an error, or padded") {
+  Rng rng(0);
+  CHECK(fails([&] { PatchEmbedding({9, 7}, 4, 6, 1, rng); }, {"9 x 7", "patches of 4 x 4"}));
+  PatchEmbedding padded({9, 7}, 4, 6, 1, rng, PatchPadding::same);
+  CHECK(padded.num_patches == 6);
+  CHECK(padded(Tensor::ones({2, 1, 9, 7})).shape() == Shape{2, 6, 6});
+  PatchEmbedding whole({8, 8}, 4, 6, 1, rng);
+  CHECK(fails([&] { whole(Tensor::ones({2, 1, 9, 7})); }, {"9"}));
+}
+
 TEST_CASE("layers: values by hand") {
   Rng rng(0);
   const Tensor x({1, 2, 1, 2}, {-1, 2, 3, -4});

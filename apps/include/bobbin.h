@@ -76,6 +76,7 @@
 #include "nn/models/mlp.h"
 #include "nn/models/resnet.h"
 #include "nn/models/swin.h"
+#include "nn/models/text_encoder.h"
 #include "nn/models/vit.h"
 #include "nn/module.h"
 #include "nn/norm.h"

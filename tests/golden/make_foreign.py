@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes `published.txt` and the golden files `foreign_*` beside this script. README.md says what is in them.
+"""Writes `published.txt`, `published_others.txt` and the golden files `foreign_*` beside this script. README.md says what is in them.
 
 They hold what only a config says of weights, each by the library that it is from: timm 1.0.31, torchvision 0.29,
 transformers 5.24.
@@ -17,14 +17,16 @@ import timm.data
 import torch
 import torchvision
 import transformers
+from timm.layers import Attention, LayerNorm, Mlp
 from timm.models._registry import _model_pretrained_cfgs
+from timm.models.vision_transformer import Block, VisionTransformer
 
 from make_weights import golden, randomised, save
 
 HERE = pathlib.Path(__file__).resolve().parent
 
-# The VisionTransformers of timm that the library has: class token, no LayerScale, no registers, one norm before each
-# part of a block and one at the end.
+# The VisionTransformers of timm that the library had first, and all their tags: class token, no LayerScale, no
+# registers, one norm before each part of a block and one at the end.
 TIMM = '''vit_tiny_patch16_224 vit_tiny_patch16_384 vit_small_patch8_224 vit_small_patch16_224 vit_small_patch16_384
 vit_small_patch32_224 vit_small_patch32_384 vit_base_patch8_224 vit_base_patch16_224 vit_base_patch16_224_miil
 vit_base_patch16_384 vit_base_patch32_224 vit_base_patch32_384 vit_large_patch14_224 vit_large_patch16_224
@@ -32,6 +34,38 @@ vit_large_patch16_384 vit_large_patch32_224 vit_large_patch32_384 vit_huge_patch
 vit_gigantic_patch14_224 deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224 deit_base_patch16_384
 deit_tiny_distilled_patch16_224 deit_small_distilled_patch16_224 deit_base_distilled_patch16_224
 deit_base_distilled_patch16_384 eva_large_patch14_196 eva_large_patch14_336 test_vit'''.split()
+
+
+def other_timms():
+    """The others that it has: all whose parts are those of timm's Block, with LayerNorm, a plain MLP and learned
+    positions."""
+    for name in timm.list_models('*vit*') + timm.list_models('deit3*') + timm.list_models('eva_large*'):
+        with torch.device('meta'):
+            try:
+                model = timm.create_model(name)
+            except Exception:
+                continue
+        if not isinstance(model, VisionTransformer) or name in TIMM or type(model.patch_embed).__name__ != 'PatchEmbed':
+            continue
+        block = model.blocks[0]
+        if type(block) is not Block or type(block.mlp) is not Mlp or type(block.attn) is not Attention:
+            continue
+        if type(block.norm1) is not LayerNorm or hasattr(block.attn.norm, 'eps') or model.pos_embed is None:
+            continue
+        yield name
+
+
+def options(model):
+    """What the model has that d2l's has not, as numbers: eps, activation, class token, registers, positions of patches
+    alone, a norm before the blocks, LayerScale; which norm the head has: after, before the pooling or none; and whether
+    the pooling sees all tokens."""
+    block = model.blocks[0]
+    act = {'GELU': 0, 'GELUTanh': 1, 'QuickGELU': 2}[type(block.mlp.act).__name__]
+    norm = 0 if hasattr(model.fc_norm, 'eps') or model.global_pool == 'token' else 1
+    if not hasattr(model.fc_norm, 'eps') and not hasattr(model.norm, 'eps'):
+        norm = 2
+    return [block.norm1.eps, act, int(model.cls_token is not None), model.num_reg_tokens, int(model.no_embed_class),
+            int(hasattr(model.norm_pre, 'eps')), int(hasattr(block.ls1, 'gamma')), norm, int(model.pool_include_prefix)]
 
 
 def published():
@@ -51,6 +85,15 @@ def published():
                 assert cfg.crop_mode in ('center', 'squash') and cfg.input_size[1:] == model.patch_embed.img_size
                 lines.append([tag, *what, cfg.interpolation, math.floor(cfg.input_size[1] / cfg.crop_pct),
                               int(cfg.crop_mode == 'squash'), *cfg.mean, *cfg.std])
+    others = []
+    for name in other_timms():
+        with torch.device('meta'):
+            model = timm.create_model(name)
+        block = model.blocks[0]
+        others.append([name, *model.patch_embed.img_size, *model.patch_embed.patch_size, model.embed_dim,
+                       block.mlp.fc1.out_features, len(model.blocks), block.attn.num_heads, model.global_pool,
+                       *options(model)])
+    (HERE / 'published_others.txt').write_text(''.join(' '.join(map(str, line)) + '\n' for line in others))
     models = torchvision.models
     for builder in 'b_16', 'b_32', 'l_16', 'l_32', 'h_14':
         kind = getattr(models, f'ViT_{builder.upper()}_Weights')

@@ -92,7 +92,8 @@ TEST_CASE("towers: a config that says another model than the weights are is refu
   };
   says("clip", "/model_args/pre_norm", false, "says norms before the first block 0, but the weights have 1");
   says("deit3", "/model_args/init_values", nullptr, "says LayerScales 0, but the weights have 1");
-  says("deit3", "/model_args/no_embed_class", false, "says images of 16 x 16, but the weights have position embeddings");
+  says("deit3", "/model_args/no_embed_class", false,
+       "says images of 16 x 16, but the weights have position embeddings");
   says("registers", "/model_args/reg_tokens", 4, "says registers 4, but the weights have 2");
   says("registers", "/model_args/class_token", true, "says class tokens 1, but the weights have 0");
   says("registers", "/model_args/fc_norm", false, "so that there is no fc_norm among the weights, but there is one");

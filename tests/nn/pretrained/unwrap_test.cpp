@@ -138,22 +138,22 @@ TEST_CASE("unwrap: what is not needed does not hinder") {
 
 TEST_CASE("unwrap: parts that are not supported have their names, all of them") {
   CHECK(error_with({}) == "");
-  CHECK(contains(error_with({"blocks.0.ls1.gamma"}), "LayerScale is not supported (blocks.0.ls1.gamma)"));
-  CHECK(contains(error_with({"blocks.0.ls1.gamma", "reg_token", "norm_pre.weight"}, "module."),
-                 "LayerScale, register tokens and a norm before the first block are not supported "
-                 "(blocks.0.ls1.gamma, reg_token and norm_pre.weight)"));
+  CHECK(contains(error_with({"blocks.0.attn.q_norm.weight"}),
+                 "norms of queries and keys are not supported (blocks.0.attn.q_norm.weight)"));
+  CHECK(contains(error_with({"blocks.0.attn.q_norm.weight", "rope.freqs", "blocks.0.mlp.w12.weight"}, "module."),
+                 "norms of queries and keys, a gated MLP (SwiGLU) and rotary position embeddings are not supported "
+                 "(blocks.0.attn.q_norm.weight, blocks.0.mlp.w12.weight and rope.freqs)"));
   const struct {
     std::string name, what;
-  } cases[] = {{"blocks.0.layer_scale1.lambda1", "LayerScale"},
-               {"blocks.0.gamma_1", "LayerScale"},
-               {"register_tokens", "register tokens"},
+  } cases[] = {{"blocks.0.gamma_1", "LayerScale"},
+               {"blocks.0.lambda_1", "LayerScale"},
+               {"storage_tokens", "register tokens"},
+               {"blocks.0.attn.lambda_q1", "differential attention"},
                {"fc_norm.weight", "a second norm before the head"},
                {"blocks.0.attn.q_norm.weight", "norms of queries and keys"},
                {"blocks.0.mlp.w12.weight", "a gated MLP (SwiGLU)"},
-               {"attn_pool.latent", "attention pooling"},
                {"blocks.0.attn.relative_position_bias_table", "relative position biases"},
                {"rope.freqs", "rotary position embeddings"},
-               {"decoder_embed.weight", "a MAE decoder"},
                {"blocks.0.attn.q_bias", "separate query and value biases"},
                {"base.lora_A.weight", "LoRA"}};
   for (const auto& c : cases) {
@@ -161,24 +161,26 @@ TEST_CASE("unwrap: parts that are not supported have their names, all of them") 
     CHECK(contains(error_with({c.name}), c.what));
     CHECK(contains(error_with({c.name}), " not supported (" + c.name + ")"));
   }
-  CHECK(contains(error_with({"reg_token"}), "register tokens are not supported (reg_token)"));
-  NamedTensors tensors = read("timm").tensors;
-  tensors.erase("cls_token");
-  CHECK(
-      fails([&] { unwrap_all(tensors); }, {"a model without a class token is not supported (there is no cls_token)"}));
+  NamedTensors tensors = read("torchvision").tensors;
+  tensors.erase("class_token");
+  CHECK(fails([&] { unwrap_all(tensors); },
+              {"a model without a class token is not supported (there is no class_token)"}));
+  tensors = read("timm").tensors;
+  tensors.erase("norm.bias");
+  CHECK(fails([&] { unwrap_all(tensors); }, {"RMSNorm, a norm without a bias, is not supported (norm.weight)"}));
   tensors = read("timm").tensors;
   tensors["blocks.0.mlp.fc1.weight"] = Tensor::ones({48, 16});
   CHECK(fails([&] { unwrap_all(tensors); }, {"a gated MLP (SwiGLU) is not supported (blocks.0.mlp.fc1.weight)"}));
   // transformers' other families have a ViT's first layer.
-  NamedTensors dinov2;
+  NamedTensors beit;
   for (const auto& [name, tensor] : read("transformers").tensors)
-    dinov2.emplace(name.starts_with("vit.") ? "dinov2." + name.substr(4) : name, tensor);
-  CHECK(fails([&] { unwrap_all(dinov2); }, {"DINOv2 is not supported (dinov2.)"}));
+    beit.emplace(name.starts_with("vit.") ? "beit." + name.substr(4) : name, tensor);
+  CHECK(fails([&] { unwrap_all(beit); }, {"BEiT is not supported (beit.)"}));
   CHECK(fails(
       [] {
-        unwrap_all({{"vision_model.embeddings.patch_embedding.weight", Tensor::ones({1})}});
+        unwrap_all({{"vision_model.embeddings.patch_embedding.weight", Tensor::ones({1, 1})}});
       },
-      {"weights of CLIP or SigLIP, which is not supported"}));
+      {"a model for any number of patches (NaFlex) is not supported"}));
 }
 
 TEST_CASE("read_model_file: without a head, for a new one") {
@@ -231,11 +233,15 @@ TEST_CASE("read_model_file: what is no model, and no whole one") {
   tensors["pos_embed"] = Tensor::ones({1, 9, 16});
   const auto positions = folder / "positions.safetensors";
   write_safetensors(positions, tensors);
-  CHECK(
-      fails([&] { read_model_file(positions, of_file); }, {"--img-size 24 x 24 does not fit: 8 patches", "there are 9",
-                                                           "none for the class token, timm's no_embed_class"}));
-  write_file(folder / "config.json", R"({"model_args": {"img_size": 24}})");
+  const auto alone = [&](const ModelFileOptions& options) {
+    return read_model_file(positions, options).config.as<ViTConfig>()->no_embed_class;
+  };
+  CHECK(alone(of_file));  // --img-size 24 has nine patches
   ModelFileOptions config = of_file;
   config.img_size.reset();
-  CHECK(fails([&] { read_model_file(positions, config); }, {"with none for the class token (timm's no_embed_class)"}));
+  CHECK(fails([&] { alone(config); }, {"8 patches are",
+                                       "as there are 9 positions, a square, there may be none for the "
+                                       "tokens before the patches, timm's no_embed_class"}));
+  write_file(folder / "config.json", R"({"model_args": {"img_size": 24}})");
+  CHECK(alone(config));
 }

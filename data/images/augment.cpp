@@ -107,20 +107,23 @@ void check_augmentation(const Augmentation& a, const char* where) {
         "erase_mode says what is put into erased rectangles, and random_erase is 0");
 }
 
+bool flips(const Augmentation& augmentation, const Draw& draw, Index i, Index index) {
+  if (augmentation.hflip_mode == FlipMode::random)
+    return RandomWords(draw, i, WordsFor::flip_and_shift).coin(augmentation.hflip);
+  // A coin that is the same in each epoch: of a draw that none has. Epoch e has the draws 2e and 2e + 1.
+  RandomWords first({draw.key, ~std::uint64_t{0}}, index, WordsFor::flip_and_shift);
+  return first.coin(augmentation.hflip) != (draw.number / 2 % 2 == 1);
+}
+
 Image augment(Image image, const Augmentation& augmentation, const Draw& draw, Index i, Index index,
               const Preprocess& preprocess) {
   RandomWords words(draw, i, WordsFor::flip_and_shift);
-  bool flipped = words.coin(augmentation.hflip);
-  if (augmentation.hflip_mode == FlipMode::alternate) {
-    // A coin that is the same in each epoch: of a draw that none has. Epoch e has the draws 2e and 2e + 1.
-    RandomWords first({draw.key, ~std::uint64_t{0}}, index, WordsFor::flip_and_shift);
-    flipped = first.coin(augmentation.hflip) != (draw.number / 2 % 2 == 1);
-  }
+  words.coin(augmentation.hflip);  // is that of flips()
   if (const Index padding = augmentation.crop_padding; padding > 0) {
     const Index top = words.below(2 * padding + 1) - padding, left = words.below(2 * padding + 1) - padding;
     image = moved(image, top, left, augmentation.crop_mode);
   }
-  if (flipped) flip(image);
+  if (flips(augmentation, draw, i, index)) flip(image);
   if (augmentation.auto_augment != AutoAugment::none) {
     RandomWords policy(draw, i, WordsFor::policy);
     const int count = augmentation.ra_ops, magnitude = augmentation.ra_magnitude;

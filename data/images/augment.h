@@ -97,9 +97,11 @@ struct Augmentation {
   bool jitters() const {
     return jitter_brightness > 0 || jitter_contrast > 0 || jitter_saturation > 0 || jitter_hue > 0;
   }
-  bool on() const {
-    return hflip > 0 || crop_padding > 0 || random_erase > 0 || resized_crop > 0 || auto_augment != AutoAugment::none ||
-           jitters() || mixes();
+  bool on() const { return hflip > 0 || more_than_flips(); }
+  /// Whether a picture has more versions than itself and its mirror image.
+  bool more_than_flips() const {
+    return crop_padding > 0 || random_erase > 0 || resized_crop > 0 || auto_augment != AutoAugment::none || jitters() ||
+           mixes();
   }
 };
 
@@ -115,6 +117,9 @@ struct CropBox {
 CropBox resized_crop_box(Size2 size, double smallest, const Draw& draw, Index i);
 /// That part of the picture, resized to preprocess.size with its filter, in place of fit().
 Image resized_crop(Image image, const Preprocess& preprocess, double smallest, const Draw& draw, Index i);
+
+/// Whether augment() flips the picture: see there.
+bool flips(const Augmentation& augmentation, const Draw& draw, Index i, Index index);
 
 /// The picture flipped and moved, and its colours changed, at random: a pure function of the draw, of i, its place in
 /// the epoch, and for FlipMode::alternate of `index`, its number in the data set. That counts on batches(), which draws

@@ -40,6 +40,8 @@ Batch Batches::operator[](Index i) const {
 Batch Batches::finished(Prepared prepared) {
   Batch batch{std::move(prepared.images).tensor(), std::move(prepared.labels)};
   if (prepared.targets) batch.targets = std::move(*prepared.targets).tensor();
+  batch.which = std::move(prepared.which);
+  batch.flipped = std::move(prepared.flipped);
   return batch;
 }
 
@@ -90,8 +92,12 @@ Batches::Prepared Batches::make(Staging images, std::optional<Staging> targets, 
   for (std::future<void>& other : others) other.get();
 
   Prepared batch{std::move(images), {}, std::move(targets)};
-  for (Index i = first; i < first + count; ++i)
-    batch.labels.push_back(data_->labels[static_cast<std::size_t>(order_[static_cast<std::size_t>(i)])]);
+  for (Index i = first; i < first + count; ++i) {
+    const Index index = order_[static_cast<std::size_t>(i)];
+    batch.labels.push_back(data_->labels[static_cast<std::size_t>(index)]);
+    batch.which.push_back(index);
+    batch.flipped.push_back(augmentation_.hflip > 0 && flips(augmentation_, draw_, i, index));
+  }
   if (batch.targets) {
     const Size2 size = data_->preprocess.size;
     const BatchMix mix = draw_mix(augmentation_, size, draw_, first);

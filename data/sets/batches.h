@@ -22,6 +22,8 @@ struct Batch {
   Tensor images;                    ///< (B, C, H, W), as data.preprocess makes them numbers
   Labels labels;                    ///< (B)
   std::optional<Tensor> targets{};  ///< (B, num_classes), with mixup or CutMix: the probabilities to be learned
+  std::vector<Index> which{};       ///< (B), the images' numbers in the data set
+  std::vector<bool> flipped{};      ///< (B), whether the augmentation has flipped them
 
   template <std::size_t i>
   const auto& get() const {
@@ -63,6 +65,8 @@ class Batches {
     Staging images;
     Labels labels;
     std::optional<Staging> targets;
+    std::vector<Index> which{};
+    std::vector<bool> flipped{};
   };
   static Batch finished(Prepared batch);
 

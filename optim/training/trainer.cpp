@@ -79,6 +79,13 @@ void TrainerOptions::fields(Fields& f) {
 }
 
 Trainer::Trainer(ModuleRef model, Optimizers optimizers, Loss loss, Rng& rng, TrainerOptions options)
+    : Trainer(model, std::move(optimizers), LossOfBatch([model, loss = std::move(loss)](const Batch& b) -> BatchLoss {
+                const Var logits = model(b.images);
+                return {loss(logits, b.targets ? Targets(*b.targets) : Targets(b.labels)), logits.value()};
+              }),
+              rng, std::move(options)) {}
+
+Trainer::Trainer(ModuleRef model, Optimizers optimizers, LossOfBatch loss, Rng& rng, TrainerOptions options)
     : Trainer([model] { return model.state(); }, std::move(optimizers), rng, std::move(options)) {
   classifier_.emplace(std::move(model), std::move(loss));
 }
@@ -155,10 +162,10 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
   check(classifier_.has_value(), "Trainer", "was made without a loss: fit() needs to be told what to do with a batch");
   const auto& [model, loss] = *classifier_;
   std::vector<std::pair<Tensor, Labels>> seen;  // the logits of a step, to count what it recognised
-  const auto loss_of = [&, &model = model, &loss = loss](const Batch& b) {
-    const Var output = model(b.images);
-    seen.emplace_back(output.value(), b.labels);
-    return loss(output, b.targets ? Targets(*b.targets) : Targets(b.labels));
+  const auto loss_of = [&, &loss = loss](const Batch& b) {
+    const BatchLoss of_batch = loss(b);
+    seen.emplace_back(of_batch.logits, b.labels);
+    return of_batch.loss;
   };
   Task task = make_task(data.train, loss_of, {});
   task.recognised = [&]() -> std::pair<Index, Index> {

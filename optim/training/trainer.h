@@ -51,6 +51,14 @@ struct TrainerOptions {
   void fields(Fields& f);
 };
 
+/// What a batch of images comes to.
+struct BatchLoss {
+  Var loss;       ///< a scalar
+  Tensor logits;  ///< (B, classes), of which it is counted how many are right
+};
+/// A loss of the whole batch, such as that of learning from a teacher, who looks at the images: see learn_from().
+using LossOfBatch = std::function<BatchLoss(const Batch&)>;
+
 /// The training loop: epochs of shuffled batches, validation after each, a TrainingLog, and the files of a RunFolder in
 /// output_dir, which is locked meanwhile. Ctrl-C ends it after the step.
 ///
@@ -71,9 +79,11 @@ class Trainer {
   /// the images comes from a stream forked from rng. Throws Error unless there is an epoch and a batch size of 1 or
   /// more, no option is negative, and the optimizers' parameters are the model's.
   Trainer(ModuleRef model, Optimizers optimizers, Loss loss, Rng& rng, TrainerOptions options);
+  /// The same with a loss of the whole batch.
+  Trainer(ModuleRef model, Optimizers optimizers, LossOfBatch loss, Rng& rng, TrainerOptions options);
 
   template <class Other>
-  requires(!std::convertible_to<Other, Loss>)
+  requires(!std::convertible_to<Other, Loss> && !std::convertible_to<Other, LossOfBatch>)
       Trainer(ModuleRef model, const Optimizers& optimizers, const Other&, Rng& rng, const TrainerOptions& options)
       : Trainer(std::move(model), optimizers, Loss(), rng, options) {
     static_assert(never<Other>,
@@ -173,7 +183,7 @@ class Trainer {
 
   std::function<State()> state_;
   Optimizers optimizers_;
-  std::optional<std::pair<ModuleRef, Loss>> classifier_;
+  std::optional<std::pair<ModuleRef, LossOfBatch>> classifier_;
   Rng order_;  // of the examples
   TrainerOptions options_;
   std::optional<Ema> ema_;

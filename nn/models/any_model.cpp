@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "nn/distillation.h"
 #include "tensor/check.h"
 
 namespace bobbin {
@@ -87,6 +88,10 @@ Var AnyModel::features(const Var& images) {
           fail("features", "a ", model.config.title, " gives none: a ViT and a ResNet do");
       },
       model_);
+}
+
+std::pair<Var, Var> AnyModel::both_heads(const Var& images) {
+  return std::visit([&](auto& model) { return bobbin::both_heads(model, images); }, model_);
 }
 
 void check_size(const AnyConfig& config, const std::map<std::string, Tensor>& tensors) {

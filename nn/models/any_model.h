@@ -80,6 +80,8 @@ class AnyModel {
   /// What the head sees: (B, num_channels, H, W) -> (B, numbers). Throws Error for a model that does not say it: a ViT
   /// and a ResNet do.
   Var features(const Var& images);
+  /// The same of each head, see bobbin::both_heads().
+  std::pair<Var, Var> both_heads(const Var& images);
   void visit(auto&& v) {
     std::visit([&](auto& model) { model.visit(v); }, model_);
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "data/files/fields.h"
 #include "nn/attention.h"
@@ -368,7 +369,11 @@ struct ViTConfig {
        .choices = {"pytorch", "flax"},
        .fixed = true,
        .in_file = false});
-    f("distilled", distilled, {.flag = ""});
+    f("distilled", distilled,
+      {.help =
+           "a second token with a head of its own, which learns from a --teacher, as DeiT; the model's logits are the "
+           "mean of both heads'",
+       .fixed = true});
     f("whole_last_block", whole_last_block,
       {.help = "compute the last block for all tokens, not only for those that the head uses", .in_file = false});
   }
@@ -426,7 +431,7 @@ struct ViT {
         dropout(c.emb_dropout, rng),
         head(LayerNorm(c.num_hiddens, c.layer_norm_eps), Linear(c.num_features(), c.num_classes, rng)) {
     check(!c.distilled || (c.pool == Pool::token && c.class_token), "ViT",
-          "distilled has two heads, each for a token: needs Pool::token and a class token");
+          "distilled has two heads, each for a token: needs Pool::token (--global-pool token) and a class token");
     check(c.class_token || (c.pool != Pool::token && c.pool != Pool::token_and_avg), "ViT",
           "without a class token the head needs another pool");
     for (int i = 0; i < c.num_blks; ++i)
@@ -443,18 +448,30 @@ struct ViT {
     if (c.head_norm == HeadNorm::none) norm.weight = norm.bias = Var();
     if (c.num_classes == 0) linear.weight = linear.bias = Var();
     if (c.distilled) {
-      dist_token = Var::parameter(Tensor::zeros({1, 1, c.num_hiddens}));
+      // Not 0 as the class token, or without positions of their own the two would be one.
+      dist_token = Var::parameter(rng.normal({1, 1, c.num_hiddens}) * real(0.02));
       if (c.num_classes > 0) head_dist.emplace(c.num_hiddens, c.num_classes, rng);
     }
     if (c.init == Init::flax) begin_as_flax(rng);
   }
 
   Var operator()(const Var& images) {
+    if (head_dist) {
+      const auto [of_labels, of_teacher] = both_heads(images);
+      return (of_labels + of_teacher) / 2;
+    }
+    const Var Z = features(images);
+    return config.num_classes > 0 ? std::get<1>(head.layers)(Z) : Z;
+  }
+  /// If distilled, the logits of each head, (B, num_classes): of the class token's, which learns the labels, and of the
+  /// distillation token's, which learns from a teacher. Else the logits of the one head, twice.
+  std::pair<Var, Var> both_heads(const Var& images) {
+    if (!head_dist) {
+      const Var logits = (*this)(images);
+      return {logits, logits};
+    }
     const Var X = encode(images);
-    auto& linear = std::get<1>(head.layers);
-    if (!linear.weight.defined()) return pool(X);
-    if (!config.distilled) return linear(pool(X));
-    return (linear(normalised(select(X, 1, 0))) + (*head_dist)(normalised(select(X, 1, 1)))) / 2;
+    return {head(select(X, 1, 0)), (*head_dist)(normalised(select(X, 1, 1)))};
   }
   /// What the head sees: (B, num_channels, H, W) -> (B, num_features); if distilled, the mean of what both see.
   Var features(const Var& images) { return pool(encode(images)); }

@@ -43,6 +43,7 @@ int main(int argc, char** argv) try {
   if (settings.graph.empty()) check_pictures(data, settings.skip_bad);
   std::optional<ImageDataset> test;  // unless it is what is validated on
   if (settings.val_split > 0) test = hold_out_to_validate(data, settings.val_split);
+  if (settings.train_share < 1) take_share(data, settings.train_share);
   if (settings.class_weights == "balanced")
     settings.loss.class_weights = balanced_class_weights(data.train.labels, data.train.num_classes());
   settings.model.num_classes() = data.train.num_classes();
@@ -58,14 +59,22 @@ int main(int argc, char** argv) try {
     return 0;
   }
 
+  const std::filesystem::path teacher_file = file_of_teacher(settings);
+  std::optional<Teacher> teacher;
+  if (!teacher_file.empty()) teacher.emplace(read_teacher(teacher_file, data.train, settings.trainer.batch_size));
+
   const std::string description = describe_model({settings.model, data.train.class_names, data.train.preprocess});
-  settings.trainer.notes = {.model = description, .config = describe_run(settings.flags, description, data)};
+  settings.trainer.notes = {.model = description,
+                            .config = describe_run(settings.flags, description, data, teacher_file)};
   if (settings.trainer.output_dir.empty()) settings.trainer.output_dir = new_folder(settings.preset);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(settings.optimizer, named_parameters(model));
-  Trainer trainer(model, *optimizer, settings.loss, rng, settings.trainer);
+  const Loss loss = settings.loss;
+  Trainer trainer = teacher ? Trainer(model, *optimizer, learn_from(*teacher, model, loss, settings.distillation), rng,
+                                      settings.trainer)
+                            : Trainer(model, *optimizer, loss, rng, settings.trainer);
   const bool resumed = settings.checkpoint.has_value();
   if (resumed) {
-    check_same_data(settings.checkpoint->notes, settings.trainer.notes, settings.accept_changed_data);
+    check_same_run(settings.checkpoint->notes, settings.trainer.notes, settings.accept_changed_data);
     trainer.resume(std::move(*settings.checkpoint));
   }
 
@@ -77,6 +86,11 @@ int main(int argc, char** argv) try {
   std::printf("output   %s\n", settings.trainer.output_dir.c_str());
   const Index steps_before = trainer.steps();
   if (resumed) std::printf("resumed  after step %s\n", with_commas(steps_before).c_str());
+
+  if (teacher) {
+    const bool stored = teacher->store(data.train, settings.trainer.augmentation);
+    std::printf("teacher  %s%s\n", teacher_file.c_str(), stored ? ", whose logits are stored" : "");
+  }
 
   if (settings.profile) profile::start();
   const std::vector<EpochMetrics> epochs = trainer.fit(data);

@@ -22,6 +22,11 @@ ImageDataset hold_out_to_validate(TrainAndTest& data, double fraction) {
   return test;
 }
 
+void take_share(TrainAndTest& data, double share) {
+  data.train = hold_out(data.train, 1 - share, Rng(0)).first;
+  data.train.notes.push_back(format("%g of the images to train on, of each class, are used", share));
+}
+
 void measure(AnyModel& model, const NamedTensors& averaged, const ImageDataset& data, const MeasureOptions& options,
              const std::filesystem::path& file) {
   std::string text = "weights,tta,images,loss,accuracy\n";

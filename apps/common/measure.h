@@ -14,6 +14,10 @@ namespace bobbin {
 /// nothing.
 ImageDataset hold_out_to_validate(TrainAndTest& data, double fraction);
 
+/// --train-share: leaves so much of the training images, of each class to the nearest whole number, at least one: the
+/// same in every run, whatever its --seed. Throws Error unless 0 < share < 1.
+void take_share(TrainAndTest& data, double share);
+
 struct MeasureOptions {
   Index batch_size = 128;
   Tta tta = Tta::none;

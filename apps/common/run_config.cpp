@@ -4,10 +4,12 @@
 
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "data/files/idx.h"
 #include "data/files/json.h"
+#include "data/files/read_file.h"
 #include "nn/pretrained/model_file.h"
 #include "tensor/backend.h"
 #include "tensor/check.h"
@@ -40,6 +42,12 @@ std::string checksum(const ImageDataset& data) {
   return hex(static_cast<std::uint32_t>(crc));
 }
 
+// The same of a file.
+std::string checksum(const std::filesystem::path& file) {
+  const std::vector<std::uint8_t> bytes = read_file("train", file, std::numeric_limits<std::uintmax_t>::max());
+  return hex(static_cast<std::uint32_t>(crc32_z(0, bytes.data(), bytes.size())));
+}
+
 // The checksum of the "train" or "test" images.
 std::string checksum_in(const std::string& config, const char* part) {
   const nlohmann::json json = parse_json(config, "what the run says of its data");
@@ -48,28 +56,38 @@ std::string checksum_in(const std::string& config, const char* part) {
   return json["data"].value(part, "none");
 }
 
+// The checksum of the teacher's file.
+std::string teacher_in(const std::string& config) {
+  const nlohmann::json json = parse_json(config, "what the run says of its teacher");
+  return json.is_object() && json.contains("teacher") ? to_text(json["teacher"]) : "none";
+}
+
 std::vector<std::string> class_names(const RunNotes& notes) {
   return read_description(notes.model, "the run").class_names;
 }
 
 }  // namespace
 
-std::string describe_run(const nlohmann::json& flags, const std::string& description, const TrainAndTest& data) {
+std::string describe_run(const nlohmann::json& flags, const std::string& description, const TrainAndTest& data,
+                         const std::filesystem::path& teacher) {
   const nlohmann::json model = nlohmann::json::parse(description);
-  return to_text({{"program", "train"},
-                  {"commit", BOBBIN_COMMIT},
-                  {"flags", flags},
-                  {"model", model.at("config")},
-                  {"data", {{"name", data.name}, {"train", checksum(data.train)}, {"test", checksum(data.test)}}},
-                  {"compiler", __VERSION__},
-                  {"blas", backend::describe()},
-                  {"cpu", cpu_name()},
-                  {"threads", threads()}},
-                 2) +
-         "\n";
+  nlohmann::json run{{"program", "train"},
+                     {"commit", BOBBIN_COMMIT},
+                     {"flags", flags},
+                     {"model", model.at("config")},
+                     {"data", {{"name", data.name}, {"train", checksum(data.train)}, {"test", checksum(data.test)}}},
+                     {"compiler", __VERSION__},
+                     {"blas", backend::describe()},
+                     {"cpu", cpu_name()},
+                     {"threads", threads()}};
+  if (!teacher.empty()) run["teacher"] = checksum(teacher);
+  return to_text(run, 2) + "\n";
 }
 
-void check_same_data(const RunNotes& before, const RunNotes& now, bool accept_changed) {
+void check_same_run(const RunNotes& before, const RunNotes& now, bool accept_changed) {
+  if (const std::string was = teacher_in(before.config), is = teacher_in(now.config); was != is)
+    fail("train", "the teacher is not the one that the run began with: the checksum of its file is ", is, ", was ", was,
+         "; --teacher says where that one is now");
   if (accept_changed) {
     check(class_names(before) == class_names(now), "train",
           "the data have other classes than the run began with, which the model has not learned; a new run with "

@@ -1,4 +1,5 @@
 #pragma once
+#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -9,11 +10,14 @@
 namespace bobbin {
 
 /// The text of config.json: the flags, the model (`description` is what describe_model() says of it), checksums of the
-/// data, commit, compiler, BLAS, processor and threads.
-std::string describe_run(const nlohmann::json& flags, const std::string& description, const TrainAndTest& data);
+/// data, and of the file of the teacher, if there is one, commit, compiler, BLAS, processor and threads. Throws Error
+/// if that file cannot be read.
+std::string describe_run(const nlohmann::json& flags, const std::string& description, const TrainAndTest& data,
+                         const std::filesystem::path& teacher = {});
 
-/// Throws Error unless the run with the notes `before` had the data of the run with `now`: going on would be another
-/// run. Other data are accepted if they are told to be, but not other classes, which the model has not learned.
-void check_same_data(const RunNotes& before, const RunNotes& now, bool accept_changed);
+/// Throws Error unless the run with the notes `before` had the teacher and the data of the run with `now`: going on
+/// would be another run. Other data are accepted if they are told to be, but not other classes, which the model has not
+/// learned.
+void check_same_run(const RunNotes& before, const RunNotes& now, bool accept_changed);
 
 }  // namespace bobbin

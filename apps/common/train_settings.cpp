@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <string_view>
 
 #include "apps/common/command_line.h"
 #include "apps/common/model_flags.h"
@@ -174,6 +175,19 @@ Settings begin_like(const First& first) {
   return s;
 }
 
+// What is to be learned from a teacher, and from whom: one without the other would do nothing.
+void check_distillation(const Settings& s) {
+  const bool none = s.distillation.type == DistillationType::none;
+  check(none || !s.teacher.empty(), "train", "--distillation-type needs a --teacher to learn from");
+  check(!none || s.teacher.empty(), "train",
+        "a --teacher is for --distillation-type hard, which DeiT recommends, or soft: give one of them");
+  for (const char* flag : {"distillation-alpha", "distillation-tau", "distillation-scale"}) {
+    const bool of_soft = std::string_view(flag) != "distillation-alpha";
+    check(!s.given.contains(flag) || s.distillation.type == DistillationType::soft || (!none && !of_soft), "train",
+          "--", flag, " is for --distillation-type soft", of_soft ? "" : " or hard");
+  }
+}
+
 Settings settings_of(const First& first) {
   check(first.config.empty() || (first.resume.empty() && first.preset.empty()), "train",
         "--config gives the flags of a run, and so do --preset and --resume: one of them is enough");
@@ -223,6 +237,12 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
         .low = 0,
         .high = 0.99,
         .fixed = true});
+  data("train_share", train_share,
+       {.help =
+            "train on this share of the training images (after --val-split), the same of each class and in every run",
+        .low = 1e-6,
+        .high = 1,
+        .fixed = true});
   data("test_at_end", test_at_end,
        {.help = "measure the model on the test images when training ends: test.csv; averaged weights, too"});
   data("tta", tta,
@@ -244,10 +264,22 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
   training("opt", opt, {.help = "optimizer", .choices = optimizer_names(), .fixed = true});
   std::visit([&](auto& options) { options.fields(training); }, optimizer);
 
+  Fields learn_from;
+  learn_from(
+      "teacher", teacher,
+      {.help = "model to learn from, beside the labels: a file, ours or another library's, or the folder of a run, "
+               "whose model.safetensors it is; see --distillation-type and --distilled"});
+  distillation.fields(learn_from);
+
   Fields of_model;
   of_model("model", model_name, {.help = "architecture", .choices = AnyConfig::names(), .fixed = true});
   model.fields(of_model);
-  return {{"Run", run}, {"Data", data}, {"Augmentation", augmentation}, {"Training", training}, {"Model", of_model}};
+  return {{"Run", run},
+          {"Data", data},
+          {"Augmentation", augmentation},
+          {"Training", training},
+          {"Distillation", learn_from},
+          {"Model", of_model}};
 }
 
 Settings parse_command_line(int argc, char** argv) {
@@ -279,6 +311,7 @@ Settings parse_command_line(int argc, char** argv) {
   if (s.preset == "d2l") s.preset = preset_of(s.model_name);
   if (!s.data_dir.empty())  // whoever resumes may do so from another folder
     s.data_dir = fs::absolute(s.data_dir).lexically_normal().string();
+  if (!s.teacher.empty()) s.teacher = fs::absolute(s.teacher).lexically_normal().string();
   for (const auto& [heading, fields] : groups)
     for (const Field& field : fields) {
       if (field.flag().empty()) continue;
@@ -291,6 +324,7 @@ Settings parse_command_line(int argc, char** argv) {
 
   check_augmentation(s.trainer.augmentation, "train");
   check(resumed || !s.accept_changed_data, "train", "--accept-changed-data is for a run that goes on, with --resume");
+  check_distillation(s);
   check(s.weights.empty() || !s.finetune.empty(), "train", "--weights says what the file of --finetune is: give both");
   if (resumed) {
     const fs::path folder = RunFolder::of(s.resume).path();
@@ -359,6 +393,16 @@ void fit_weights_to(TrainAndTest& data, NamedTensors& weights, const AnyConfig& 
                "does it; mean and std are averaged\n",
                static_cast<int>(from), from == 1 ? "" : "s", data.name.c_str(), static_cast<int>(to),
                to == 1 ? "summed over the channels" : "repeated and scaled down");
+}
+
+fs::path file_of_teacher(const Settings& s) {
+  return fs::is_directory(s.teacher) ? RunFolder(s.teacher).model() : fs::path(s.teacher);
+}
+
+Teacher read_teacher(const fs::path& file, const ImageDataset& images, Index batch_size) {
+  Classifier teacher = read_classifier(file);
+  command_line::say_what_was_taken("train", teacher.taken);
+  return with_context("Teacher", file, [&] { return Teacher(std::move(teacher), images, batch_size); });
 }
 
 // The class with the most images to validate, if it has many more than others.

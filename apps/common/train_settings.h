@@ -1,16 +1,19 @@
 #pragma once
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string>
 
 #include "data/images/preprocess.h"
+#include "nn/distillation.h"
 #include "nn/loss.h"
 #include "nn/models/any_model.h"
 #include "nn/pretrained/model_file.h"
 #include "optim/any_optimizer.h"
 #include "optim/training/checkpoint.h"
 #include "optim/training/evaluate.h"
+#include "optim/training/teacher.h"
 #include "optim/training/trainer.h"
 #include "tensor/device.h"
 #include "tensor/threads.h"
@@ -33,6 +36,7 @@ struct Settings {
   bool skip_bad = false;             ///< leave out pictures that cannot be read
   bool accept_changed_data = false;  ///< resume with other data than the run began with
   double val_split = 0;              ///< share of the training images to validate on instead of the test images
+  double train_share = 1;            ///< share of the training images that is trained on
   bool test_at_end = false;          ///< measure the trained model on the test images
   Tta tta = Tta::none;               ///< of what is measured at the end
 
@@ -43,6 +47,8 @@ struct Settings {
   TrainerOptions trainer;
   CrossEntropy loss;
   std::string class_weights = "none";  ///< or "balanced"
+  std::string teacher;                 ///< the file of a model to learn from, or its run's folder; empty: there is none
+  Distillation distillation;
 
   std::string graph;                     ///< the picture of the tape to draw instead of training
   std::string show_batch;                ///< that of the first batch
@@ -71,6 +77,12 @@ NamedTensors begin_with_weights(Settings& s);
 /// Where the images have another number of channels than the model of the weights: makes the weights, and how images
 /// are prepared, those for the images, see adapt_input_conv(), and says so on stderr.
 void fit_weights_to(TrainAndTest& data, NamedTensors& weights, const AnyConfig& model);
+
+/// The file of the --teacher: in the folder of a run its model.safetensors. Empty if there is no teacher.
+std::filesystem::path file_of_teacher(const Settings& s);
+/// The teacher for these images. Throws Error, which names the file, where it cannot be read or cannot be their
+/// teacher; says on stderr what was taken that foreign weights do not say.
+Teacher read_teacher(const std::filesystem::path& file, const ImageDataset& images, Index batch_size);
 
 /// "Fashion-MNIST, 60,000 images to train on, 10,000 to validate, 28 x 28 resized to 96 x 96", and a line for each of
 /// its notes.

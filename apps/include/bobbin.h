@@ -65,6 +65,7 @@
 // nn: layers, models, and the weights of others
 #include "nn/attention.h"
 #include "nn/conv.h"
+#include "nn/distillation.h"
 #include "nn/encoder.h"
 #include "nn/init.h"
 #include "nn/layers.h"
@@ -102,4 +103,5 @@
 #include "optim/training/run_folder.h"
 #include "optim/training/run_lock.h"
 #include "optim/training/step.h"
+#include "optim/training/teacher.h"
 #include "optim/training/trainer.h"

@@ -221,6 +221,11 @@ TEST_CASE("resume: a run that is killed a hundred times is the run that never wa
                      Run(folder, std::string("killed-") + r.name, r.save_every, r.flags), r.kills);
   }
   kill_and_compare(Run::of_own_model(folder, "whole-own"), Run::of_own_model(folder, "killed-own"), 20);
+  const Run teacher(folder, "teacher", 20);
+  REQUIRE(teacher.start().wait() == 0);
+  std::vector<std::string> learns{"--teacher", teacher.path().string(), "--distilled", "--distillation-type", "soft"};
+  learns.insert(learns.end(), Run::sgd.begin(), Run::sgd.end());
+  kill_and_compare(Run(folder, "whole-student", 3, learns), Run(folder, "killed-student", 3, learns), 10);
 }
 
 TEST_CASE("resume: a disk that fills up in the middle of a run costs nothing but the time") {

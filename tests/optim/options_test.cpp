@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "nn/distillation.h"
 #include "nn/loss.h"
 #include "optim/any_optimizer.h"
 #include "optim/schedule.h"
@@ -34,6 +35,7 @@ TEST_CASE("options: the flags of training") {
         "jitter-brightness jitter-contrast jitter-saturation jitter-hue mixup cutmix mixup-prob "
         "mixup-switch-prob ");
   CHECK(flags(CrossEntropy()) == "smoothing ");
+  CHECK(flags(Distillation()) == "distillation-type distillation-alpha distillation-tau distillation-scale ");
 }
 
 TEST_CASE("options: defaults lie within their ranges, and survive as JSON") {
@@ -49,6 +51,7 @@ TEST_CASE("options: defaults lie within their ranges, and survive as JSON") {
   CHECK(survives(TrainerOptions()));
   CHECK(survives(Augmentation()));
   CHECK(survives(CrossEntropy()));
+  CHECK(survives(Distillation()));
   AdamWOptions adamw;
   CHECK(to_text(to_json(fields_of(adamw))) == R"({"betas":[0.9,0.999],"eps":1e-08,"weight_decay":0.01})");
 }

@@ -1,0 +1,97 @@
+#include "optim/training/teacher.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "nn/module.h"
+#include "tensor/check.h"
+#include "tensor/functions.h"
+
+namespace bobbin {
+namespace {
+
+constexpr Index most_stored = Index{1} << 28;  // numbers: a gigabyte of floats
+
+// Numbers of the channels, or the one that is for all of them, or nothing: `otherwise`.
+real of_channel(const std::vector<real>& numbers, Index c, real otherwise) {
+  return numbers.empty() ? otherwise : numbers[numbers.size() == 1 ? 0 : static_cast<std::size_t>(c)];
+}
+
+// The first class of either that the other has not, or not there.
+std::string first_difference(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  const auto [x, y] =
+      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(std::min(a.size(), b.size())), b.begin());
+  const auto name = [](const auto& at, const auto& names) { return at == names.end() ? "none" : "\"" + *at + "\""; };
+  return std::to_string(x - a.begin()) + " is " + name(x, a) + ", not " + name(y, b);
+}
+
+}  // namespace
+
+Teacher::Teacher(Classifier teacher, const ImageDataset& images, Index batch_size)
+    : model_(std::move(teacher.model)), batch_size_(batch_size) {
+  const Preprocess &student = images.preprocess, &own = teacher.preprocess;
+  const auto [height, width] = student.size;
+  const Index channels = model_.config().num_channels();
+  check(teacher.scores == Scores::softmax, "Teacher",
+        "its logits are of classes each by itself (sigmoid), of which an image has one here");
+  check(channels == images.channels, "Teacher", "it sees images of ", channels, " channel", channels == 1 ? "" : "s",
+        ", the student of ", images.channels, ": both need the same pictures");
+  check(own.size == student.size, "Teacher", "it sees images of ", own.size.height, " x ", own.size.width,
+        ", the student of ", height, " x ", width, ": train the student with --img-size ", own.size.height, " ",
+        own.size.width, ", or take a teacher of its size");
+  check(teacher.class_names == images.class_names, "Teacher", "it has ", teacher.class_names.size(),
+        " classes, and the data have ", images.class_names.size(), ", which are not the same: its class ",
+        first_difference(teacher.class_names, images.class_names));
+  eval(model_);
+  freeze(model_);
+  // (x·std + mean - own.mean) / own.std
+  std::vector<real> factor, shift;
+  for (Index c = 0; c < channels; ++c) {
+    const double std = of_channel(student.std, c, 1), own_std = of_channel(own.std, c, 1);
+    const double mean = of_channel(student.mean, c, 0), own_mean = of_channel(own.mean, c, 0);
+    factor.push_back(static_cast<real>(std / own_std));
+    shift.push_back(static_cast<real>((mean - own_mean) / own_std));
+  }
+  const auto all = [](const std::vector<real>& numbers, real x) {
+    return std::all_of(numbers.begin(), numbers.end(), [x](real y) { return y == x; });
+  };
+  if (all(factor, 1) && all(shift, 0)) return;
+  factor_ = Tensor({channels, 1, 1}, factor);
+  shift_ = Tensor({channels, 1, 1}, shift);
+}
+
+Tensor Teacher::operator()(const Tensor& images) {
+  const Evaluating evaluating;
+  const Index count = images.shape()[0];
+  const Tensor X = factor_.defined() ? images * factor_ + shift_ : images;
+  if (count >= batch_size_) return model_(X).value();
+  return slice(model_(pad(X, 0, 0, batch_size_ - count)).value(), 0, 0, count);
+}
+
+Tensor Teacher::operator()(const Batch& batch) {
+  if (!stored_.defined()) return (*this)(batch.images);
+  Labels rows;
+  for (std::size_t i = 0; i < batch.which.size(); ++i)
+    rows.push_back(static_cast<int>(batch.which[i] + (batch.flipped[i] ? count_ : 0)));
+  return index_select(stored_, 0, rows);
+}
+
+bool Teacher::store(const ImageDataset& images, const Augmentation& augmentation) {
+  const Index classes = model_.config().num_classes(), versions = augmentation.hflip > 0 ? 2 : 1;
+  if (augmentation.more_than_flips() || images.count() > most_stored / classes / versions) return false;
+  std::vector<Index> order(static_cast<std::size_t>(images.count()));
+  std::iota(order.begin(), order.end(), Index{0});
+  std::vector<real> logits;
+  for (Index version = 0; version < versions; ++version)
+    for (const Batch& batch : Batches(images, batch_size_, order, {.hflip = static_cast<double>(version)})) {
+      const std::vector<real> rows = (*this)(batch.images).values();
+      logits.insert(logits.end(), rows.begin(), rows.end());
+    }
+  count_ = images.count();
+  stored_ = Tensor({versions * count_, classes}, logits);
+  return true;
+}
+
+}  // namespace bobbin

@@ -471,7 +471,7 @@ struct ViT {
       return {logits, logits};
     }
     const Var X = encode(images);
-    return {head(select(X, 1, 0)), (*head_dist)(normalised(select(X, 1, 1)))};
+    return {std::get<1>(head.layers)(normalised(select(X, 1, 0))), (*head_dist)(normalised(select(X, 1, 1)))};
   }
   /// What the head sees: (B, num_channels, H, W) -> (B, num_features); if distilled, the mean of what both see.
   Var features(const Var& images) { return pool(encode(images)); }

@@ -17,7 +17,8 @@ What is done to be fair:
   That takes more memory, so memory is measured without it.
 - Debian's PyTorch gets the OpenMP build of OpenBLAS, else two thread pools fight.
 - With --model resnet18 it is the chapter before's ResNet-18, and PyTorch's variants are the chapter's code, with images
-  in channels_last, compiled, and both. LibTorch and JAX have only the Vision Transformer here.
+  in channels_last, compiled, and both. With --model swin it is Swin-T on images of 224 x 224, as torchvision has it, and
+  compiled. LibTorch and JAX have only the Vision Transformer here.
 - Both compute the whole last block, as the chapter does, where a figure is called whole, and its class token only, as
   is our default, where it is called cls. Where it is called as_run each does as it does by default.
 """
@@ -52,8 +53,9 @@ for path in library_paths():
     print('-L' + path, '-Wl,-rpath,' + path, sep='\\n')
 '''
 # What is measured of a model: the words of figures, and how each program is told.
-MODELS = {'vit': {'whole': ['--whole-last-block'], 'class-token': []}, 'resnet18': {'resnet18': ['--model', 'resnet18']}}
-FIGURES = {'whole': 'whole', 'class-token': 'cls', 'resnet18': 'resnet18'}
+MODELS = {'vit': {'whole': ['--whole-last-block'], 'class-token': []}, 'resnet18': {'resnet18': ['--model', 'resnet18']},
+          'swin': {'swin': ['--model', 'swin', '--form', 'torchvision', '--num-channels', '3']}}
+FIGURES = {'whole': 'whole', 'class-token': 'cls', 'resnet18': 'resnet18', 'swin': 'swin'}
 # The precisions, and the words by which PyTorch knows each.
 PRECISIONS = {'float32': ['float32'], 'bfloat16': ['autocast', 'medium']}
 
@@ -143,9 +145,9 @@ def jax_peers(python):
 
 def torch_peers(python, version, blas):
     environment = {**MALLOC, **{'LD_PRELOAD': path for path in OPENMP_OPENBLAS if blas == ['generic']}}
-    resnet = args.model == 'resnet18'
-    libtorch = not resnet and compile_libtorch(python, version)
-    variants = ['chapter', 'channels_last', 'compile', 'compile,channels_last'] if resnet else ['chapter', 'sdpa', 'compile']
+    libtorch = args.model == 'vit' and compile_libtorch(python, version)
+    variants = {'vit': ['chapter', 'sdpa', 'compile'], 'swin': ['chapter', 'compile'],
+                'resnet18': ['chapter', 'channels_last', 'compile', 'compile,channels_last']}[args.model]
     for precision, words in PRECISIONS.items():
         for word in words:
             # With "medium" the other variants were slower than the chapter's code; PyTorch 1 has no others.

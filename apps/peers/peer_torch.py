@@ -1,9 +1,10 @@
-"""PyTorch's side of bench_peers.py: a step of the chapter's Vision Transformer or ResNet-18 for each line on stdin.
+"""PyTorch's side of bench_peers.py: a step of the chapter's Vision Transformer or ResNet-18, or of torchvision's Swin-T,
+for each line on stdin.
 
 A line is "train" or "eval"; the answer is the step's seconds. The first line on stdout names the peer. Bobbin's
 `bench --lockstep` speaks the same, without the name.
 
-    peer_torch.py VARIANT float32|autocast|medium THREADS BATCH_SIZE whole|class-token|resnet18
+    peer_torch.py VARIANT float32|autocast|medium THREADS BATCH_SIZE whole|class-token|resnet18|swin
 
 VARIANT is chapter (its code as written), sdpa (the same with PyTorch's own attention), channels_last (with images and
 kernels in this order) or compile (the chapter's code through torch.compile), or compile,channels_last. Products are in bfloat16 with autocast, which keeps their results in bfloat16, too, and with
@@ -39,12 +40,17 @@ def make_steps(variant, precision, batch_size, what):
     if 'sdpa' in variant:
         chapter.DotProductAttention = FusedAttention
     torch.manual_seed(0)
+    side, channels = 96, 1
     if what == 'resnet18':
         model = resnet.ResNet()
+    elif what == 'swin':
+        from torchvision.models.swin_transformer import SwinTransformer
+        model = SwinTransformer([4, 4], 96, [2, 2, 6, 2], [3, 6, 12, 24], [7, 7], stochastic_depth_prob=0, num_classes=10)
+        side, channels = 224, 3
     else:
         model = chapter.ViT(96, 16, 512, 2048, 8, 2, 0.1, 0.1, last_block_cls_only=what == 'class-token')
     optimizer = torch.optim.SGD(model.parameters(), 0.001)
-    X, y = torch.rand(batch_size, 1, 96, 96), torch.arange(batch_size) % 10
+    X, y = torch.rand(batch_size, channels, side, side), torch.arange(batch_size) % 10
     if 'channels_last' in variant:
         model, X = model.to(memory_format=torch.channels_last), X.to(memory_format=torch.channels_last)
 

@@ -220,6 +220,7 @@ struct SwinConfig {
   using Model = struct Swin;
   static constexpr const char *name = "swin", *title = "Swin Transformer";
   static constexpr const char* heads[] = {"head."};
+  static constexpr bool any_size = true;  ///< but for timm's windows, as far as they shrink
 
   SwinForm form = SwinForm::timm;
   Size2 img_size = 224, patch_size = 4;

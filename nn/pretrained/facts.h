@@ -11,6 +11,7 @@
 #include "nn/pretrained/model_file.h"
 #include "nn/pretrained/published.h"
 #include "nn/pretrained/resnet_weights.h"
+#include "nn/pretrained/swin_weights.h"
 #include "nn/pretrained/vit_weights.h"
 
 /// What must be known of foreign weights beside their tensors, and the readers of the files that say it.
@@ -97,6 +98,8 @@ void read_transformers(const JsonObject& config, const VitWeights& weights, Fact
 /// The same of ResNets.
 bool read_timm(const JsonObject& config, const std::string& name, const ResNetWeights& weights, Facts& facts);
 void read_transformers(const JsonObject& config, const ResNetWeights& weights, Facts& facts);
+/// And of Swin Transformers.
+bool read_timm(const JsonObject& config, const std::string& name, const SwinWeights& weights, Facts& facts);
 
 /// The same for transformers' preprocessor_config.json, with the defaults of the class that it names, or of the one
 /// that a ViT or a ResNet has.
@@ -111,6 +114,7 @@ void say(const Preprocess& prepared, const std::string& where, Facts& facts);
 void check_shapes(const std::string& where, const ViTConfig& said, const VitWeights& weights);
 /// The same of the parts that a ViT may have: class token, registers, LayerScale, a norm before the blocks.
 void check_parts(const std::string& where, const ViTConfig& said, const VitWeights& weights);
+void check_shapes(const std::string& where, const SwinConfig& said, const SwinWeights& weights);
 void check_shape(const std::string& where, const char* what, Index said, Index weights);
 
 /// Throws Error, which names it, for a key that is in neither list and not null.

@@ -204,6 +204,7 @@ void check_head(Index num_classes, const ModelFileOptions& options, const std::s
 ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const ModelFileOptions& options,
                        const std::string& note) {
   if (is_resnet(tensors)) return read_foreign_resnet(tensors, path, options, note);
+  if (is_swin(tensors)) return read_foreign_swin(tensors, path, options, note);
   VitWeights weights = name_weights(tensors);
   ViTConfig& vit = weights.config;
   check_head(vit.num_classes, options, note);

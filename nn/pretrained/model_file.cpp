@@ -42,8 +42,7 @@ void apply(const ModelFileOptions& options, ModelFile& file) {
       !options.pool && !options.layer_norm_eps && !options.activation && options.weights.empty(), "model file",
       "--global-pool, --layer-norm-eps, --act and --weights are for the weights of other libraries: this file says it");
   auto* vit = file.config.as<ViTConfig>();
-  check(vit || options.num_heads == 0, "model file", "a ", file.config.title(),
-        " has no attention heads, but --num-heads was given");
+  check(vit || options.num_heads == 0, "model file", "--num-heads is for a ViT, and this is a ", file.config.title());
   if (options.num_heads) vit->num_heads = options.num_heads;
   if (options.img_size && *options.img_size != file.config.img_size()) {
     check(vit || file.config.takes_any_size(), "model file", "a ", file.config.title(), " sees images of ",

@@ -247,4 +247,32 @@ bool read_timm(const JsonObject& config, const std::string& name, const ResNetWe
   return true;
 }
 
+bool read_timm(const JsonObject& config, const std::string& name, const SwinWeights& weights, Facts& facts) {
+  const Parts parts{config};
+  parts.check_own_keys();
+  const std::string where = config.place() + ".architecture";
+  std::optional<PublishedSwin> model;
+  if (config.has("architecture")) {
+    model = published_swin(architecture_of(config, name));
+    config.expect(model && model->config.form == SwinForm::timm, "architecture",
+                  "a Swin Transformer of timm that is supported, such as swin_tiny_patch4_window7_224");
+    check_shapes(where, model->config, weights);
+  }
+  const JsonObject args(parts.given, config.place() + ".model_args");
+  check_keys(
+      args,
+      {"img_size", "in_chans", "num_classes", "global_pool", "always_partition", "strict_img_size", "dynamic_img_size"},
+      {"drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate", "weight_init"});
+  check_values(args, {{"always_partition", false}, {"strict_img_size", true}, {"dynamic_img_size", false}});
+  for (const JsonObject* from : {&args, &config}) check_values(*from, {{"global_pool", "avg"}});
+  if (args.has("in_chans"))
+    check_shape(args.place(), "in_chans", args.integer("in_chans"), weights.config.num_channels);
+  if (args.has("img_size")) facts.trained_size.say(args.size("img_size"), args.place());
+  parts.read_pictures(args, weights.config.num_channels, weights.config.num_classes, facts);
+  if (!model) return false;
+  facts.trained_size.say(model->config.img_size, where);
+  if (model->preprocess) say(*model->preprocess, where, facts);
+  return true;
+}
+
 }  // namespace bobbin

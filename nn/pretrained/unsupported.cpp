@@ -3,6 +3,7 @@
 #include <string_view>
 #include <vector>
 
+#include "nn/pretrained/swin_weights.h"
 #include "nn/pretrained/unwrap.h"
 #include "tensor/check.h"
 
@@ -19,8 +20,11 @@ constexpr const char *layer_scale = "LayerScale under this name", *registers = "
                      *norm_pre = "a norm before the first block under this name",
                      *qk_norm = "norms of queries and keys", *gated = "a gated MLP (SwiGLU)",
                      *rotary = "rotary position embeddings", *relative = "relative position biases",
-                     *inner = "inner norms", *patch_norm = "a patch norm", *quantized = "quantized weights",
+                     *inner = "inner norms", *patch_norm = "a patch norm", *cosine = "Swin V2", *quantized = "quantized weights",
                      *pruned = "pruned weights";
+
+// What a Swin Transformer has, and a ViT has not.
+constexpr std::string_view hierarchy = "layers.0.blocks.";
 
 constexpr Part parts[] = {
     {"lambda_1", layer_scale},
@@ -56,7 +60,10 @@ constexpr Part parts[] = {
     {"blocks.0.0.", "chunked or parallel blocks"},
     {"blocks.0.attns.", "parallel blocks"},
     {"blocks.0.norm3.", "blocks of three parts"},
-    {"layers.0.blocks.", "Swin Transformers"},
+    {hierarchy, "blocks in several stages"},
+    {"logit_scale", cosine},
+    {"cpb_mlp.", cosine},
+    {"absolute_pos_embed", "absolute positions in a Swin Transformer"},
     {"blocks_token_only.", "class attention"},
     {"se.fc", "squeeze and excitation"},
     {"se.conv", "squeeze and excitation"},
@@ -85,9 +92,11 @@ std::vector<UnsupportedPart> unsupported_parts(const NamedTensors& tensors, cons
     if (std::none_of(found.begin(), found.end(), [&](const auto& known) { return known.what == what; }))
       found.push_back({what, example});
   };
+  const bool swin = is_swin(tensors);
   for (const Part& part : parts)
     for (const auto& [name, tensor] : tensors)
-      if (has(name, part.name)) {
+      if (has(name, part.name) &&
+          !(swin && (part.name == hierarchy || part.what == relative || part.what == patch_norm))) {
         add(part.what, name);
         break;
       }
@@ -111,7 +120,7 @@ std::vector<UnsupportedPart> unsupported_parts(const NamedTensors& tensors, cons
                                                                        {"conv_proj.weight", "class_token"}};
   if (shape(first.c_str()).rank() == 5) add("a video model", first);
   for (const auto& [layer, token] : class_tokens) {
-    if (!first.ends_with(layer)) continue;
+    if (!first.ends_with(layer) || swin) continue;
     const std::string there = first.substr(0, first.size() - layer.size()) + token;
     if (!tensors.contains(there)) add("a model without a class token", "there is no " + there);
   }
@@ -131,7 +140,7 @@ std::string known_other_model(const ReadableTensors& content) {
       {"stem.0.weight", "ConvNeXt or another convolutional network"},
       {"conv_stem.", "EfficientNet or MobileNet"},
       {"features.conv0.", "DenseNet"},
-      {"features.0.", "VGG, MobileNet, Swin or another model of torchvision's with `features`"},
+      {"features.0.", "VGG, MobileNet, Swin V2 or another model of torchvision's with `features`"},
       {"convnext.", "ConvNeXt"},
       {"embeddings.patch_embeddings.weight", "DINOv3"},
       {"Mixed_5b.", "Inception"},

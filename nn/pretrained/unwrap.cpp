@@ -9,6 +9,7 @@
 
 #include "nn/pretrained/facts.h"
 #include "nn/pretrained/resnet_weights.h"
+#include "nn/pretrained/swin_weights.h"
 #include "nn/pretrained/vit_weights.h"
 #include "tensor/check.h"
 
@@ -16,7 +17,8 @@ namespace bobbin {
 namespace {
 
 // By their first layers the models are known: d2l's ViT, timm's, torchvision's, transformers' and its CLIP and SigLIP;
-// d2l's ResNet, torchvision's and timm's, transformers'.
+// d2l's ResNet, torchvision's and timm's, transformers'. timm's Swin Transformer begins as its ViT does; torchvision's
+// first layer is named as many of its models have it.
 constexpr std::string_view vit = "embeddings.patch_embeddings.projection.weight",
                            vision = "embeddings.patch_embedding.weight",
                            resnet = "encoder.stages.0.layers.0.layer.0.convolution.weight";
@@ -27,7 +29,8 @@ constexpr std::string_view first_layers[] = {"patch_embedding.conv.weight",
                                              vision,
                                              "net.b2.0.conv1.weight",
                                              "layer1.0.conv1.weight",
-                                             resnet};
+                                             resnet,
+                                             "features.1.0.attn.relative_position_bias_table"};
 
 // What wrappers write before each layer that they wrap, also in the middle of a name.
 constexpr std::string_view wrappers[] = {"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."};
@@ -118,8 +121,8 @@ const char* other_family(const std::string& prefix) {
 }
 
 bool matters_not(const std::string& name) {
-  constexpr std::string_view anywhere[] = {"mask_token", "pooler.", "position_ids", "relative_position_index",
-                                           "n_averaged"},
+  constexpr std::string_view anywhere[] = {"mask_token", "pooler.",   "position_ids", "relative_position_index",
+                                           "attn_mask",  "n_averaged"},
                              first[] = {"criterion.", "loss.", "loss_fn.", "loss_function."};
   return std::any_of(std::begin(anywhere), std::end(anywhere),
                      [&](std::string_view part) { return name.find(part) != std::string::npos; }) ||
@@ -170,7 +173,7 @@ Unwrapped unwrap(ReadableTensors content) {
   if (places.empty()) {
     const std::string other = known_other_model(content);
     check(other.empty(), "unwrap", "these are weights of ", other,
-          ", which is not supported: ViT, DeiT, DINOv2, CLIP's and SigLIP's vision towers, ResNet-18 and ",
+          ", which is not supported: ViT, DeiT, DINOv2, CLIP's and SigLIP's vision towers, Swin, ResNet-18 and ",
           "ResNet-34 are");
     return {tensors};  // whoever reads them says what is missing
   }
@@ -198,7 +201,7 @@ Unwrapped unwrap(ReadableTensors content) {
       halves.insert(half);
       continue;
     }
-    const bool weight = is_vit_weight(own) || is_resnet_weight(own);
+    const bool weight = is_vit_weight(own) || is_resnet_weight(own) || is_swin_weight(own);
     if (const auto why = unread.find(name); why != unread.end())
       check(!weight, "unwrap", "the model needs the tensor ", Quoted{name}, " ", weight ? why->second : "");
     else if (weight || (!whole.contains(name) && !matters_not(own))) {

@@ -319,8 +319,8 @@ VitOrigin vit_origin(const Tensors& tensors) {
   if (tensors.contains("vit.embeddings.patch_embeddings.projection.weight") ||
       tensors.contains("vision_model.embeddings.patch_embedding.weight"))
     return VitOrigin::hugging_face;
-  fail("vit_weights", "these are not weights of a Vision Transformer or a ResNet with the names of d2l.ai, timm, ",
-       "torchvision or transformers: among ", tensors.size(), " tensors ",
+  fail("vit_weights", "these are not weights of a Vision Transformer, a Swin Transformer or a ResNet with the names ",
+       "of d2l.ai, timm, torchvision or transformers: among ", tensors.size(), " tensors ",
        "there is no patch_embedding.conv.weight, patch_embed.proj.weight, conv_proj.weight, ",
        "vit.embeddings.patch_embeddings.projection.weight or layer1.0.conv1.weight");
 }

@@ -334,7 +334,7 @@ TEST_CASE("train, classify, evaluate, attention: each of the models, by its name
     else
       check_refuses("attention", attention, 1, std::string("is a ") + m.title + ", which has no attention to draw");
     if (std::string(m.name) != "vit")
-      check_refuses("classify", model + " " + sides + "/left/1.png --num-heads 2", 1, "has no attention heads");
+      check_refuses("classify", model + " " + sides + "/left/1.png --num-heads 2", 1, "--num-heads is for a ViT");
   }
   // A new head on another model's file, which says which model it is.
   const Result tuned =

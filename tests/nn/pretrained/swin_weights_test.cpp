@@ -1,0 +1,171 @@
+// Swin Transformers of other libraries: their names, what they do not say, and what is refused.
+#include "nn/pretrained/swin_weights.h"
+
+#include <nlohmann/json.hpp>
+
+#include "data/files/safetensors.h"
+#include "data/files/write_file.h"
+#include "nn/pretrained/model_file.h"
+#include "tests/golden/by_formula.h"
+#include "tests/helpers.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+
+namespace {
+
+const ModelFileOptions prepared{.img_size = Size2(40, 24),
+                                .interpolation = Interpolation::bilinear,
+                                .crop_pct = 0,
+                                .mean = std::vector<real>{0},
+                                .std = std::vector<real>{1}};
+
+// A small one, whose second stage has 5 x 3 tokens.
+Swin small(SwinForm form) {
+  Rng rng(0);
+  Swin model({.form = form,
+              .img_size = {40, 24},
+              .embed_dim = 8,
+              .depths = {2, 1},
+              .num_heads = {2, 4},
+              .window_size = 4,
+              .mlp_ratio = real(2.4),
+              .num_classes = 3,
+              .num_channels = 3},
+             rng);
+  state_of(model).load(weights_by_formula(model));
+  eval(model);
+  return model;
+}
+
+// What the library itself saves; torchvision with its table of indices.
+NamedTensors saved(Swin& model) {
+  NamedTensors tensors;
+  for (const auto& [name, tensor] : state_of(model).tensors()) {
+    tensors.emplace(name, tensor);
+    if (model.config.form == SwinForm::torchvision && name.ends_with("attn.relative_position_bias_table"))
+      tensors.emplace(name.substr(0, name.rfind("bias_table")) + "index", Tensor::zeros({256}));
+  }
+  return tensors;
+}
+
+}  // namespace
+
+TEST_CASE("swin_weights: the state dicts of timm and torchvision are read by their names, and ours are theirs") {
+  const TempFolder folder;
+  const Tensor X = Rng(1).uniform({2, 3, 40, 24});
+  for (const SwinForm form : {SwinForm::timm, SwinForm::torchvision}) {
+    Swin model = small(form);
+    const char* first = form == SwinForm::timm ? "layers.1.downsample.reduction.weight" : "features.2.reduction.weight";
+    NamedTensors tensors = saved(model);
+    CHECK(tensors.contains(first));
+    for (const std::string prefix : {"", "module."}) {
+      NamedTensors named;
+      for (const auto& [name, tensor] : tensors) named.emplace(prefix + name, tensor);
+      write_safetensors(folder / "m", named);
+      Classifier got = read_classifier(folder / "m", prepared);
+      const SwinConfig config = *got.model.config().as<SwinConfig>();
+      CHECK(config.form == form);
+      CHECK(config.depths == std::vector<Index>{2, 1});
+      CHECK(config.num_heads == std::vector<Index>{2, 4});
+      CHECK(got.taken.starts_with(form == SwinForm::timm ? "timm's weights: 40 x 24 (--img-size), bilinear"
+                                                         : "torchvision's weights: 40 x 24 (--img-size), bilinear"));
+      CHECK(got.model(X).value().values() == model(X).value().values());
+    }
+
+    // Our own file, which says everything; torchvision's windows take any size, timm's where they need not shrink.
+    write_safetensors(folder / "ours", state_of(model).tensors(),
+                      {{"bobbin", describe_model({model.config, {"a", "b", "c"}, {Size2(40, 24)}})}});
+    CHECK(read_classifier(folder / "ours").model(X).value().values() == model(X).value().values());
+    CHECK(fails([&] { read_classifier(folder / "ours", {.num_heads = 2}); }, {"--num-heads is for a ViT"}));
+    const auto larger = [&] { return read_classifier(folder / "ours", {.img_size = Size2(48, 60)}); };
+    if (form == SwinForm::torchvision)
+      CHECK(larger().model(Rng(1).uniform({1, 3, 48, 60})).shape() == Shape{1, 3});
+    else
+      CHECK(fails(larger, {"relative_position_bias_table", "of another shape"}));
+
+    // Without a head it is for a new one.
+    tensors.extract(form == SwinForm::timm ? "head.fc.weight" : "head.weight");
+    tensors.extract(form == SwinForm::timm ? "head.fc.bias" : "head.bias");
+    write_safetensors(folder / "m", tensors);
+    CHECK(fails([&] { read_model_file(folder / "m", prepared); }, {"head"}));
+    ModelFileOptions new_head = prepared;
+    new_head.new_head = true;
+    CHECK(read_model_file(folder / "m", new_head).config.num_classes() == 1);
+  }
+}
+
+TEST_CASE("swin_weights: Microsoft's names, with their buffers, and those of timm before 0.9") {
+  const TempFolder folder;
+  Swin model = small(SwinForm::timm);
+  NamedTensors tensors;
+  for (const auto& [name, tensor] : state_of(model).tensors())
+    tensors.emplace(name.starts_with("layers.1.downsample.") ? "layers.0" + name.substr(8)
+                    : name.starts_with("head.fc.")           ? "head." + name.substr(8)
+                                                             : name,
+                    tensor);
+  tensors.emplace("layers.0.blocks.0.attn.relative_position_index", Tensor::zeros({16, 16}));
+  tensors.emplace("layers.0.blocks.1.attn_mask", Tensor::zeros({6, 16, 16}));
+  write_safetensors(folder / "m", tensors);
+  Classifier got = read_classifier(folder / "m", prepared);
+  CHECK(got.taken.starts_with("Microsoft's weights: "));
+  const Tensor X = Rng(1).uniform({2, 3, 40, 24});
+  CHECK(got.model(X).value().values() == model(X).value().values());
+}
+
+TEST_CASE("swin_weights: what is not said, contradicted or not supported is refused") {
+  const TempFolder folder;
+  Swin model = small(SwinForm::timm);
+  const NamedTensors tensors = saved(model);
+  const auto says = [&](const NamedTensors& tensors, const ModelFileOptions& options,
+                        const std::vector<std::string>& what) {
+    write_safetensors(folder / "m", tensors);
+    CHECK(fails([&] { read_model_file(folder / "m", options); }, what));
+  };
+  says(tensors, {}, {"timm's weights alone do not say the size of the images (--img-size), the filter", "--weights"});
+  ModelFileOptions options = prepared;
+  options.weights = "swin_tiny_patch4_window7_224";
+  says(tensors, options, {"--weights swin_tiny_patch4_window7_224 says width 96, but the weights have 8"});
+  options.weights = "Swin_T_Weights.IMAGENET1K_V1";
+  says(tensors, options, {"--weights should be a published Swin Transformer of timm's"});
+  options = prepared;
+  options.num_heads = 2;
+  says(tensors, options, {"--num-heads", "are for a ViT"});
+  const auto with = [&](const std::string& name, const Tensor& tensor) {
+    NamedTensors more = tensors;
+    more.erase(name);
+    more.emplace(name, tensor);
+    return more;
+  };
+  says(with("absolute_pos_embed", Tensor::zeros({1, 60, 8})), prepared, {"absolute positions in a Swin Transformer"});
+  says(with("layers.0.blocks.0.attn.logit_scale", Tensor::zeros({2, 1, 1})), prepared, {"Swin V2 is not supported"});
+  says(with("layers.0.blocks.0.attn.relative_position_bias_table", Tensor::zeros({35, 2})), prepared,
+       {"has 35 rows", "square window"});
+
+  write_safetensors(folder / "m", tensors);
+  const auto config = [&](const std::string& text, const std::vector<std::string>& what) {
+    write_file(folder / "config.json", text);
+    CHECK(fails([&] { read_model_file(folder / "m", prepared); }, what));
+  };
+  config(R"({"architecture":"swin_tiny_patch4_window7_224"})", {"says width 96, but the weights have 8"});
+  config(R"({"architecture":"swinv2_tiny_window8_256"})", {"should be a Swin Transformer of timm that is supported"});
+  config(R"({"model_args":{"always_partition":true}})", {"always_partition should be false"});
+  config(R"({"model_args":{"head_dim":4}})", {"head_dim", "may change the answer"});
+}
+
+TEST_CASE("swin_weights: published names") {
+  const auto tiny = published_swin("swin_tiny_patch4_window7_224.ms_in22k_ft_in1k");
+  REQUIRE(tiny);
+  CHECK(tiny->config.form == SwinForm::timm);
+  CHECK(tiny->config.num_heads == std::vector<Index>{3, 6, 12, 24});
+  CHECK(tiny->preprocess->crop_pct == 0.9);
+  CHECK(published_swin("swin_base_patch4_window12_384")->config.img_size == Size2(384));
+  CHECK(published_swin("swin_base_patch4_window12_384")->preprocess->crop_pct == 1);
+  CHECK(!published_swin("swin_tiny_patch4_window7_224.other")->preprocess);
+  CHECK(!published_swin("swin_tiny_patch4_window12_384"));
+  for (const char* name : {"Swin_B_Weights.IMAGENET1K_V1", "swin_b.IMAGENET1K_V1", "swin_b-68c6b09e"}) {
+    CHECK(published_swin(name)->config.embed_dim == 128);
+    CHECK(static_cast<int>(224 / published_swin(name)->preprocess->crop_pct) == 238);
+  }
+  CHECK(!published_swin("Swin_V2_T_Weights.IMAGENET1K_V1"));
+}

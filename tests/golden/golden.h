@@ -2,15 +2,12 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <limits>
-#include <nlohmann/json.hpp>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "autograd/ops.h"
-#include "tensor/check.h"
 #include "tensor/tensor.h"
 
 namespace bobbin {
@@ -19,49 +16,26 @@ namespace bobbin {
 /// numbers, each at the offsets that the header gives. README.md there lists what is in it.
 class Golden {
  public:
-  explicit Golden(const std::string& name) {
-    std::ifstream file("tests/golden/" + name + ".safetensors", std::ios::binary);
-    check(file.good(), "Golden", "cannot open the golden file ", name, "; tests run from the root of the repository");
-    const std::string content{std::istreambuf_iterator<char>(file), {}};
-    std::uint64_t length = 0;
-    std::memcpy(&length, content.data(), sizeof length);
-    header_ = nlohmann::json::parse(content.substr(8, length));
-    numbers_ = content.substr(8 + length);
-  }
+  explicit Golden(const std::string& name);
 
-  std::string meta(const std::string& key) const { return header_.at("__metadata__").at(key); }
+  std::string meta(const std::string& key) const;
   int meta_int(const std::string& key) const { return std::stoi(meta(key)); }
-  bool has(const std::string& name) const { return header_.contains(name); }
+  bool has(const std::string& name) const { return entries_.contains(name); }
 
-  Tensor tensor(const std::string& name) const {
-    const std::vector<double> numbers = doubles(name);
-    const auto sizes = header_.at(name).at("shape").get<std::vector<Index>>();
-    return Tensor(Shape(sizes.data(), static_cast<int>(sizes.size())), {numbers.begin(), numbers.end()});
-  }
-  std::vector<int> ints(const std::string& name) const {
-    const std::vector<double> numbers = doubles(name);
-    return {numbers.begin(), numbers.end()};
-  }
-  std::vector<double> doubles(const std::string& name) const {
-    const auto& entry = header_.at(name);
-    const std::string type = entry.at("dtype");
-    if (type == "F32") return read<float>(entry);
-    if (type == "F64") return read<double>(entry);
-    if (type == "I32") return read<std::int32_t>(entry);
-    if (type == "U8") return read<std::uint8_t>(entry);
-    fail("Golden", "unknown type ", type, " of ", name);
-  }
+  Tensor tensor(const std::string& name) const;
+  std::vector<int> ints(const std::string& name) const;
+  std::vector<double> doubles(const std::string& name) const;
 
  private:
-  template <class T>
-  std::vector<double> read(const nlohmann::json& entry) const {
-    const std::size_t begin = entry.at("data_offsets").at(0), end = entry.at("data_offsets").at(1);
-    std::vector<T> numbers((end - begin) / sizeof(T));
-    if (end > begin) std::memcpy(numbers.data(), numbers_.data() + begin, end - begin);
-    return {numbers.begin(), numbers.end()};
-  }
+  struct Entry {
+    std::string type;
+    std::vector<Index> shape;
+    std::size_t begin, end;  // in numbers_
+  };
+  const Entry& entry(const std::string& name) const;
 
-  nlohmann::json header_;
+  std::map<std::string, Entry> entries_;
+  std::map<std::string, std::string> meta_;
   std::string numbers_;
 };
 

@@ -1,6 +1,9 @@
 // Values and gradients against PyTorch's (make_golden.py, make_models.py, make_precision.py).
 #include "tests/golden/golden.h"
 
+#include <cstdint>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <sstream>
 

@@ -4,6 +4,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <functional>
+#include <nlohmann/json.hpp>
 
 #include "data/files/safetensors.h"
 #include "nn/models/any_model.h"

@@ -193,7 +193,7 @@ bench-peers: deps
 
 test: deps
 	@$(BUILD) $(or $(CHOSEN),programs $(EXAMPLES) tests)
-	@BOBBIN_BUILD=$(BIN) sh tests/run.sh $(RUNS)
+	@BOBBIN_BUILD=$(BIN) $(if $(CUDA),JOBS=1) sh tests/run.sh $(RUNS)
 
 test-quick: deps
 	@$(BUILD) $(B)/test_float $(B)/test_double

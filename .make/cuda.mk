@@ -104,25 +104,19 @@ tests: $(if $(CUDA),,$(if $(NVCC),$(foreach t,$(PTX_TARGETS),$(call ptx,$(t)))))
 # --- With sanitizers ------------------------------------------------------------------------------
 # The kernels on the emulator: AddressSanitizer sees each byte beyond an array, also of shared
 # memory, and clang's ThreadSanitizer every two threads of a block that no barrier keeps apart.
-.PHONY: check-cuda check-cuda-asan check-cuda-tsan check-cuda-plants kernels-asan kernels-tsan \
-        $(PTX_TARGETS:%=ptx-%)
-check-cuda: check-cuda-asan check-cuda-tsan ; @:
-
+.PHONY: check-cuda check-cuda-plants kernels-asan kernels-tsan $(PTX_TARGETS:%=ptx-%)
+CLANG := $(shell command -v clang++ 2>/dev/null)
+ASAN_RUNS = build/asan/test_kernels "CUDA_EMULATOR_SEED=1 build/asan/test_kernels"
+# The runtime of OpenMP knows nothing of the sanitizer; one thread does not need it.
+TSAN_RUNS = "OMP_NUM_THREADS=1 TSAN_OPTIONS=ignore_noninstrumented_modules=1 build/tsan/test_kernels"
+check-cuda: deps
+	@$(if $(CLANG),,echo 'skipped: ThreadSanitizer needs clang++')
+	@$(BUILD) kernels-asan $(if $(CLANG),kernels-tsan)
+	@sh tests/run.sh $(if $(CLANG),$(TSAN_RUNS)) $(ASAN_RUNS)
 kernels-asan:
 	@$(BUILD) build/asan/test_kernels B=build/asan OPT=-O1 SANITIZE='$(ASAN)'
-check-cuda-asan: deps
-	@$(BUILD) kernels-asan
-	@sh tests/run.sh build/asan/test_kernels "CUDA_EMULATOR_SEED=1 build/asan/test_kernels"
-
-# The runtime of OpenMP knows nothing of the sanitizer; one thread does not need it.
 kernels-tsan:
 	@$(BUILD) build/tsan/test_kernels B=build/tsan OPT=-O1 CXX=clang++ SANITIZE='-g -fsanitize=thread'
-check-cuda-tsan: deps
-	@if command -v clang++ > /dev/null; then \
-	  $(BUILD) kernels-tsan && \
-	  OMP_NUM_THREADS=1 TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
-	    sh tests/run.sh build/tsan/test_kernels; \
-	else echo 'skipped: ThreadSanitizer needs clang++'; fi
 
 # What all these notice, shown by mistakes that are planted in a copy of the kernels.
 $(foreach t,$(PTX_TARGETS),$(eval ptx-$(t): $(call ptx,$(t)) ; @:))

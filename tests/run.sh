@@ -1,7 +1,7 @@
 #!/bin/sh
-# run.sh COMMAND...: runs doctest programs and adds up their counts. The last line is "N passed, M
-# failed"; before it comes "K skipped", if a program cannot run here. A command may begin with
-# settings: "SEED=1 build/test".
+# run.sh COMMAND...: runs doctest programs, as many at a time as there are cores (or JOBS), and adds up
+# their counts. The last line is "N passed, M failed"; before it comes "K skipped", if a program cannot
+# run here. A command may begin with settings: "SEED=1 build/test".
 
 # Threads that wait give their core away: on a busy machine spinning makes everything several times
 # slower.
@@ -10,14 +10,26 @@ export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 passed=0
 failed=0
 skipped=0
-log=$(mktemp) || exit 1
-trap 'rm -f "$log" "$log.status"' EXIT
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
 
+number=0
 for command; do
-  echo "== $command"
-  echo 1 > "$log.status"
-  { sh -c "$command" 2>&1; echo $? > "$log.status"; } | tee "$log"
-  status=$(cat "$log.status")
+  number=$((number + 1))
+  echo "$command" > "$folder/$number"
+done
+# xargs starts them: what a shell starts in the background does not hear Ctrl-C.
+seq "$number" | xargs -P "${JOBS:-$(nproc 2>/dev/null || echo 2)}" -I{} sh -c '
+  sh "$1" > "$1.log" 2>&1
+  echo $? > "$1.status"
+  echo "== $(cat "$1")"
+  cat "$1.log"' run "$folder/{}"
+
+number=0
+for command; do
+  number=$((number + 1))
+  log=$folder/$number.log
+  status=$(cat "$folder/$number.status")
 
   # [doctest] unskipped test cases passing the current filters: 3
   if grep -q '^skipped: ' "$log"; then

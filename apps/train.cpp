@@ -14,10 +14,12 @@
 #include "data/sets/check_pictures.h"
 #include "data/sets/open.h"
 #include "nn/models/any_model.h"
+#include "nn/models/layer_decay.h"
 #include "optim/any_optimizer.h"
 #include "optim/training/interrupt.h"
 #include "optim/training/trainer.h"
 #include "tensor/backend.h"
+#include "tensor/check.h"
 #include "tensor/profile.h"
 #include "tensor/text.h"
 #include "tensor/threads.h"
@@ -50,6 +52,7 @@ int main(int argc, char** argv) try {
   settings.model.num_channels() = data.train.channels;
   AnyModel model(settings.model, rng);
   if (!weights.empty()) state_of(model).load(weights, settings.model.heads());  // the head is new
+  if (!settings.freeze.empty()) freeze_as(settings.freeze, model);
   if (!settings.graph.empty()) return draw_step(model, settings.trainer.batch_size, settings.graph), 0;
 
   if (!settings.show_batch.empty()) {
@@ -68,6 +71,12 @@ int main(int argc, char** argv) try {
                             .config = describe_run(settings.flags, description, data, teacher_file)};
   if (settings.trainer.output_dir.empty()) settings.trainer.output_dir = new_folder(settings.preset);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(settings.optimizer, named_parameters(model));
+  if (settings.layer_decay != 1) {
+    const auto* vit = settings.model.as<ViTConfig>();
+    check(vit, "train", "--layer-decay is for a ViT, not for a ", settings.model.title());
+    optimizer->scale_lr(
+        [&](const std::string& name) { return layer_decay_of(name, *vit, static_cast<real>(settings.layer_decay)); });
+  }
   const Loss loss = settings.loss;
   Trainer trainer = teacher ? Trainer(model, *optimizer, learn_from(*teacher, model, loss, settings.distillation), rng,
                                       settings.trainer)

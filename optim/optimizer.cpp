@@ -45,7 +45,17 @@ void Optimizer::step(StepSize size) {
     Var& parameter = parameters_[i].second;
     if (!parameter.grad().defined()) continue;
     ++memories_[i].steps;
-    update(parameter.mutable_value(), parameter.take_grad(), memories_[i], size);
+    const StepSize own{lr_scales_.empty() ? size.lr : size.lr * lr_scales_[i], size.momentum};
+    update(parameter.mutable_value(), parameter.take_grad(), memories_[i], own);
+  }
+}
+
+void Optimizer::scale_lr(const std::function<real(const std::string& name)>& scale) {
+  lr_scales_.clear();
+  for (const auto& [name, parameter] : parameters_) {
+    lr_scales_.push_back(scale(name));
+    check(std::isfinite(lr_scales_.back()) && lr_scales_.back() >= 0, this->name(), "the learning rate of ", name,
+          " cannot be scaled by ", lr_scales_.back());
   }
 }
 

@@ -48,6 +48,10 @@ class Optimizer {
   /// What is to stay as it is, freeze() says: see nn/module.h.
   void step(StepSize size);
 
+  /// From now on each parameter learns at `scale` of its name times the learning rate; such as layer_decay_of().
+  /// Throws Error for a scale that is not 0 or more.
+  void scale_lr(const std::function<real(const std::string& name)>& scale);
+
   /// The state, under torch.optim's names and the parameter's: "exp_avg.head.weight". The tensors share its numbers.
   /// "step.head.weight", where steps are counted, is a scalar. A parameter without updates has none.
   std::map<std::string, Tensor> state() const;
@@ -78,6 +82,7 @@ class Optimizer {
 
   std::vector<NamedParameter> parameters_;
   std::vector<Memory> memories_;
+  std::vector<real> lr_scales_;  // of each; empty: 1
   std::vector<std::string> names_;
   bool counts_steps_;
 };

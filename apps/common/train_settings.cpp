@@ -219,6 +219,17 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
       {.help = "with --finetune: name of the published model that the file is, timm's with its tag or torchvision's",
        .fixed = true});
 
+  run("freeze", freeze,
+      {.help = "parameters that stay as they are: backbone, all but the head, which is then a linear probe of the "
+               "features; or those whose names fit this pattern, such as 'blks.0.*'",
+       .fixed = true});
+  run("layer_decay", layer_decay,
+      {.help = "of a ViT: the head learns at the whole learning rate, each block before it at this times that of the "
+               "next, and tokens, positions and patches slowest, as timm's layer decay; 1: all at the same",
+       .low = 0,
+       .high = 1,
+       .fixed = true});
+
   data("data_dir", data_dir,
        {.help = "folder of Fashion-MNIST, MNIST, KMNIST or CIFAR-10, or with one folder of images per class, also "
                 "divided into train and val [Fashion-MNIST, if found]",
@@ -380,6 +391,16 @@ NamedTensors begin_with_weights(Settings& s) {
   command_line::say_what_was_taken("train", file.taken);
   take_model(s, std::move(file.config), std::move(file.preprocess));
   return std::move(file.tensors);
+}
+
+void freeze_as(const std::string& what, AnyModel& model) {
+  const State state = state_of(model);
+  state.freeze(what == "backbone" ? "*" : what, true);
+  if (what != "backbone") return;
+  const std::vector<std::string> heads = model.config().heads();
+  for (const auto& [name, parameter] : state.parameters)
+    if (std::any_of(heads.begin(), heads.end(), [&](const std::string& head) { return name.starts_with(head); }))
+      state.freeze(name, false);
 }
 
 void fit_weights_to(TrainAndTest& data, NamedTensors& weights, const AnyConfig& model) {

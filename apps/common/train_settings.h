@@ -23,8 +23,10 @@ namespace bobbin {
 
 struct Settings {
   std::string preset = "d2l";
-  std::string finetune;  ///< the file of the weights to begin with
-  std::string weights;   ///< the name of the published model that it is
+  std::string finetune;    ///< the file of the weights to begin with
+  std::string weights;     ///< the name of the published model that it is
+  std::string freeze;      ///< parameters that do not learn: "backbone", or a pattern of names
+  double layer_decay = 1;  ///< see layer_decay_of()
   std::uint64_t seed = 0;
   int threads = default_threads();
   Precision precision = Precision::float32;  ///< of matrix products
@@ -73,6 +75,10 @@ std::string new_folder(const std::string& preset);
 /// --finetune: makes the model, and how pictures are prepared for it, those of the file, but for what the command line
 /// says, and says on stderr what was taken that foreign weights do not say. Returns the weights.
 NamedTensors begin_with_weights(Settings& s);
+
+/// --freeze: "backbone" freezes all but the head, anything else the parameters whose names it fits, as the shell has
+/// it.
+void freeze_as(const std::string& what, AnyModel& model);
 
 /// Where the images have another number of channels than the model of the weights: makes the weights, and how images
 /// are prepared, those for the images, see adapt_input_conv(), and says so on stderr.

@@ -235,6 +235,9 @@ ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const 
   if (timm && facts.no_embed_class.value) weights.set_no_embed_class(*facts.no_embed_class.value);
   check_complete(facts, weights, options);
   const Size2 trained = *facts.trained_size.value;
+  check(patches(trained) != 0, "read_model_file", facts.trained_size.from, " says images of ", text(trained),
+        ", which patches of ", text(vit.patch_size), " do not fill; to leave out the pixels that are left over is not ",
+        "supported");
   check(patches(trained) == weights.num_patches, "read_model_file", facts.trained_size.from, " says images of ",
         text(trained), ", but the weights have position embeddings of ", weights.num_patches, " patches, which are ",
         grids(weights));

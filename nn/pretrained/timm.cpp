@@ -182,6 +182,8 @@ bool read_timm(const JsonObject& config, const std::string& name, const VitWeigh
   const std::string where = config.place() + ".architecture";
   if (config.has("architecture")) {
     model = published(config.text("architecture"));
+    config.expect(model || config.text("architecture").find("_rpn_") == std::string::npos, "architecture",
+                  "another, as norms after the parts of a block are not supported");
     config.expect(model && model->origin == VitOrigin::timm, "architecture",
                   "a Vision Transformer of timm that is supported, such as vit_base_patch16_224");
     architecture_of(config, name);

@@ -59,6 +59,7 @@ constexpr Part parts[] = {
     {"mlp.ffn_layernorm.", inner},
     {"blocks.0.0.", "chunked or parallel blocks"},
     {"blocks.0.attns.", "parallel blocks"},
+    {"blocks.0.in_proj.", "attention and MLP side by side"},
     {"blocks.0.norm3.", "blocks of three parts"},
     {hierarchy, "blocks in several stages"},
     {"logit_scale", cosine},
@@ -131,6 +132,7 @@ std::string known_other_model(const ReadableTensors& content) {
   constexpr Part others[] = {
       {"visual.conv1.", "OpenAI's or OpenCLIP's CLIP under its own names (timm and transformers have it under theirs)"},
       {"visual.class_embedding", "CLIP under its own names"},
+      {"patch_embed.backbone.", "a hybrid, which cuts patches out of what another network makes of the image,"},
       {"patch_embed.projection.", "a model of OpenMMLab"},
       {"patch_embed.proj.0.", "XCiT or another model that cuts patches by several convolutions"},
       {"word_embeddings.", "a model of text"},

@@ -311,6 +311,53 @@ bool is_vit_weight(const std::string& name) {
   return in(timm_names) || in(torchvision_names) || in(hugging_face_names);
 }
 
+namespace {
+
+// The name in the other library, by the first row from `first` on.
+template <std::size_t n>
+std::string translated_back(const std::string& name, const Name (&names)[n], std::size_t first) {
+  for (std::size_t i = first; i < n; ++i) {
+    const auto found = match_whole(names[i].d2l, name);
+    if (!found) continue;
+    std::string other = names[i].other;
+    if (const auto hash = other.find('#'); hash != std::string::npos) other.replace(hash, 1, found->number);
+    return other.append(found->rest);
+  }
+  return first > 0 ? translated_back(name, names, 0) : name;
+}
+
+}  // namespace
+
+Tensors names_for(VitOrigin library, const Tensors& tensors) {
+  const auto dinov2 =
+      static_cast<std::size_t>(std::find_if(std::begin(hugging_face_names), std::end(hugging_face_names),
+                                            [](const Name& row) { return std::string_view(row.d2l) == "reg_token"; }) -
+                               hugging_face_names);
+  const auto named = [&](const std::string& name) {
+    if (library == VitOrigin::timm) return translated_back(name, timm_names, 0);
+    if (library == VitOrigin::torchvision) return translated_back(name, torchvision_names, 0);
+    return translated_back(name, hugging_face_names, any_has(tensors, "ls1.gamma") ? dinov2 : 0);
+  };
+  Tensors result;
+  for (const auto& [name, tensor] : tensors) {
+    const auto at = name.find(".W_");
+    const char part = at == std::string::npos || library == VitOrigin::hugging_face ? 'o' : name[at + 3];
+    if (part == 'o') {
+      result.emplace(named(name), tensor);
+      continue;
+    }
+    // q, k and v as one, or of attention pooling k and v.
+    const bool pool = name.starts_with("attn_pool.");
+    if (pool && part == 'q') result.emplace(named(name), tensor);
+    if (part != (pool ? 'k' : 'q')) continue;
+    std::vector<Tensor> parts;
+    for (const char one : std::string(pool ? "kv" : "qkv"))
+      parts.push_back(tensors.at(std::string(name).replace(at + 3, 1, 1, one)));
+    result.emplace(named(std::string(name).replace(at + 3, 1, pool ? "kv" : "qkv")), concat(parts, 0));
+  }
+  return result;
+}
+
 VitOrigin vit_origin(const Tensors& tensors) {
   // The projection of the patches has another name in each.
   if (tensors.contains("patch_embedding.conv.weight")) return VitOrigin::d2l;

@@ -67,6 +67,10 @@ void set_hints(VitWeights& weights, const VitHints& hints);
 /// All of this: `hints` come before what is fixed by code.
 VitWeights vit_weights(const std::map<std::string, Tensor>& tensors, const VitHints& hints = {});
 
+/// The other way round: the tensors of a ViT under the names of another library, queries, keys and values as one where
+/// it has them so. DINOv2's are those of transformers where there is LayerScale.
+std::map<std::string, Tensor> names_for(VitOrigin library, const std::map<std::string, Tensor>& tensors);
+
 /// Converts the weights to those of a model for images of another size: the position embeddings of the patches are
 /// resized as an image, the others stay. Throws Error if there are none, or if the patch size does not divide the
 /// image size.

@@ -1,9 +1,11 @@
 #include "nn/pretrained/model_file.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "data/files/json.h"
+#include "data/files/read_file.h"
 #include "nn/pretrained/foreign.h"
 #include "nn/pretrained/unwrap.h"
 #include "nn/pretrained/vit_weights.h"
@@ -110,19 +112,47 @@ bool is_shard(const std::string& name) {
   return is_number(part) && is_number(parts) && parts != "00001";
 }
 
+// A model in several files, by the index beside them that transformers writes: model.safetensors.index.json.
+ReadableTensors read_shards(const fs::path& index) {
+  const std::vector<std::uint8_t> text = read_file("read_model_file", index, std::uintmax_t{1} << 24);
+  const json value = parse_json({text.begin(), text.end()}, index.string());
+  const JsonObject map = JsonObject(value, index.string()).object("weight_map");
+  std::map<std::string, std::set<std::string>> shards;  // the names in each file
+  for (const std::string& name : map.keys()) shards[map.text(name.c_str())].insert(name);
+  check(!shards.empty(), "read_model_file", index, " names no file");
+  ReadableTensors all;
+  for (const auto& [file, names] : shards) {
+    check(fs::path(file).filename() == file && file != "..", "read_model_file", index, " names ", Quoted{file},
+          ", which should be a file beside it");
+    ReadableTensors part = read_readable_safetensors(index.parent_path() / file);
+    for (const std::string& name : names)
+      check(part.tensors.contains(name) || part.unread.contains(name), "read_model_file", index, " says that ",
+            Quoted{name}, " is in ", file, ", but it is not");
+    const auto add = [&](auto& to, auto& from) {
+      for (auto& [name, what] : from)
+        if (names.contains(name)) to.emplace(name, std::move(what));
+    };
+    add(all.tensors, part.tensors);
+    add(all.unread, part.unread);
+    for (const std::string& name : part.whole)
+      if (names.contains(name)) all.whole.insert(name);
+  }
+  return all;
+}
+
 }  // namespace
 
 ModelFile read_model_file(const fs::path& path, const ModelFileOptions& options) {
-  ReadableTensors content = read_readable_safetensors(path);
+  ReadableTensors content =
+      path.filename().string().ends_with(".index.json") ? read_shards(path) : read_readable_safetensors(path);
   return with_context("read_model_file", path, [&] {
     const auto note = content.metadata.find("bobbin");
     const auto read = [&]() -> ModelFile {
       if (note == content.metadata.end()) {
         check(!content.metadata.contains("training"), "read_model_file", "this is a checkpoint of a training run, ",
               "which train --resume goes on with; the model is in model.safetensors and best.safetensors beside it");
-        check(!is_shard(path.filename().string()), "read_model_file", "this is one of several files of a model, which ",
-              "is not supported; transformers makes one file of them, model.save_pretrained('one', ",
-              "max_shard_size='100GB')");
+        check(!is_shard(path.filename().string()), "read_model_file", "this is one of several files of a model: ",
+              "the file that ends in .index.json, beside them, stands for all");
         const Unwrapped model = unwrap(std::move(content));
         ModelFile file = read_foreign(model.tensors, path, options, model.note);
         check(model.layer.empty() || options.new_head, "read_model_file", "there are layers outside the model (",

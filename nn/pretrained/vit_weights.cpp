@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <span>
 #include <string_view>
 
 #include "nn/module.h"
@@ -313,30 +314,35 @@ bool is_vit_weight(const std::string& name) {
 
 namespace {
 
-// The name in the other library, by the first row from `first` on.
-template <std::size_t n>
-std::string translated_back(const std::string& name, const Name (&names)[n], std::size_t first) {
-  for (std::size_t i = first; i < n; ++i) {
-    const auto found = match_whole(names[i].d2l, name);
+// The name in the other library, by the first of these rows; or the name itself.
+std::string translated_back(const std::string& name, std::span<const Name> names) {
+  for (const Name& row : names) {
+    const auto found = match_whole(row.d2l, name);
     if (!found) continue;
-    std::string other = names[i].other;
+    std::string other = row.other;
     if (const auto hash = other.find('#'); hash != std::string::npos) other.replace(hash, 1, found->number);
     return other.append(found->rest);
   }
-  return first > 0 ? translated_back(name, names, 0) : name;
+  return name;
 }
 
 }  // namespace
 
 Tensors names_for(VitOrigin library, const Tensors& tensors) {
-  const auto dinov2 =
-      static_cast<std::size_t>(std::find_if(std::begin(hugging_face_names), std::end(hugging_face_names),
-                                            [](const Name& row) { return std::string_view(row.d2l) == "reg_token"; }) -
-                               hugging_face_names);
-  const auto named = [&](const std::string& name) {
-    if (library == VitOrigin::timm) return translated_back(name, timm_names, 0);
-    if (library == VitOrigin::torchvision) return translated_back(name, torchvision_names, 0);
-    return translated_back(name, hugging_face_names, any_has(tensors, "ls1.gamma") ? dinov2 : 0);
+  // DINOv2's rows go before those of a ViT.
+  const std::span<const Name> rows(hugging_face_names);
+  const auto row_of = [&](std::string_view other) {
+    return static_cast<std::size_t>(
+        std::find_if(rows.begin(), rows.end(), [&](const Name& row) { return other == row.other; }) - rows.begin());
+  };
+  const std::size_t first = row_of("vit.embeddings.register_tokens"),
+                    last = row_of("vision_model.embeddings.class_embedding");
+  const auto named = [&](const std::string& name) -> std::string {
+    if (library == VitOrigin::timm) return translated_back(name, timm_names);
+    if (library == VitOrigin::torchvision) return translated_back(name, torchvision_names);
+    const std::string as =
+        any_has(tensors, "ls1.gamma") ? translated_back(name, rows.subspan(first, last - first)) : name;
+    return as != name ? as : translated_back(name, rows);
   };
   Tensors result;
   for (const auto& [name, tensor] : tensors) {

@@ -92,8 +92,8 @@ std::string torch_save(const fs::path& path) {
 
 std::string json(const std::string& text, const fs::path& path) {
   if (contains(text, "\"weight_map\"") || path.filename().string().ends_with(".index.json"))
-    return "is the list of a model's weights that are spread over several files, which is not supported; transformers "
-           "makes one file of them, model.save_pretrained('one', max_shard_size='100GB')";
+    return "is the list of a model's weights that are spread over several files; as NAME.index.json beside them it "
+           "stands for the model";
   if (contains(text, "\"architectures\"") || contains(text, "\"architecture\"") || contains(text, "\"model_type\"") ||
       contains(text, "\"flags\"") || path.filename() == "config.json")
     return "describes a model, but does not hold its weights: these are in a safetensors file, which may lie beside it";

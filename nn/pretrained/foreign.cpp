@@ -226,7 +226,8 @@ ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const 
                : 0;
   };
   if (options.img_size && (patches(*options.img_size) == weights.num_patches ||
-                           (timm && patches(*options.img_size) == weights.num_positions())))
+                           (timm && patches(*options.img_size) == weights.num_positions() &&
+                            is_square(weights.num_positions()) && !is_square(weights.num_patches))))
     facts.trained_size.say(*options.img_size, "--img-size");
   if (weights.num_patches == 1) facts.trained_size.say(vit.patch_size, "its one patch");
   // Whether the tokens before the patches have positions: who does not say it knows the size of the images.

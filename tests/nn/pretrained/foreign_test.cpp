@@ -79,6 +79,7 @@ NamedTensors tiny() {
   NamedTensors tensors{{"cls_token", none},
                        {"patch_embed.proj.weight", Tensor::zeros({192, 3, 16, 16})},
                        {"pos_embed", Tensor::zeros({1, 197, 192})},
+                       {"norm.weight", none},
                        {"blocks.0.mlp.fc1.weight", Tensor::zeros({768, 1})},
                        {"head.weight", Tensor::zeros({1000, 1})}};
   for (int i = 0; i < 12; ++i) tensors.emplace("blocks." + std::to_string(i) + ".norm1.weight", none);
@@ -224,7 +225,7 @@ TEST_CASE("foreign: images that are 4 x 9 patches, and all that only timm's mode
   says("/model_args/fc_norm", true, "so that there is an fc_norm among the weights, but there is none");
   says("/global_pool", "avg", "config.json.global_pool is not that of its architecture");
   says("/architecture", "vit_base_patch16_clip_224", "says norms before the first block 1, but the weights have 0");
-  says("/architecture", "vit_base_patch16_rpn_224", "config.json.architecture should be a Vision Transformer of timm");
+  says("/architecture", "vit_base_patch16_rpn_224", "as norms after the parts of a block are not supported");
   says("/architecture", "vit_b_16.IMAGENET1K_V1", "config.json.architecture should be");
   says("/some_key", 1, "config.json has \"some_key\", which may change the answer");
   says("/pretrained_cfg/some_key", 1, "pretrained_cfg has \"some_key\"");
@@ -402,7 +403,7 @@ TEST_CASE("foreign: preprocessor_config.json, pictures become what transformers 
   says({{"do_convert_grayscale", true}}, ".do_convert_grayscale should be false");
   says({{"rescale_offset", true}}, ".rescale_offset should be false");
   says({{"default_to_square", false}}, ".default_to_square should be true");
-  says({{"image_processor_type", "CLIPImageProcessor"}}, ".image_processor_type should be ViTImageProcessor or DeiT");
+  says({{"image_processor_type", "BeitImageProcessor"}}, ".image_processor_type should be the ImageProcessor of ViT");
   says({{"crop_pct", 0.9}}, " has \"crop_pct\", which may change the answer and is not supported");
   with({{"do_convert_rgb", true}, {"processor_class", "x"}});
   says({{"size", 23}}, ".crop_size should be the same share, from a tenth to all");

@@ -228,14 +228,14 @@ TEST_CASE("model file: a description that lies") {
   says(with("/config/patch_size", {4096, 4096}), "weights, but only");
   says(with("/config/num_channels", 1 << 20), "has 1048576 channels, but there are means and deviations of 2");
   says(with("/config/use_bias", 1), "use_bias should be true or false, got 1");
-  says(with("/config/pool", "max"), "pool should be token, avg or seq, got \"max\"");
-  says(with("/config/pool", 3), "pool should be token, avg or seq, got 3");
+  says(with("/config/pool", "max"), "pool should be token, avg, seq, map or token_and_avg, got \"max\"");
+  says(with("/config/pool", 3), "pool should be token, avg, seq, map or token_and_avg, got 3");
   says(with("/config/emb_dropout", 1), "emb_dropout should be a number from 0 to 0.9999, got 1");
   says(with("/config/blk_dropout", 0.9999999999999999999), "blk_dropout should be a number from 0 to 0.9999");
   says(with("/config/layer_norm_eps", 0), "layer_norm_eps should be a number from 1e-20 to 1, got 0");
   says(with("/config/distilled", true), "missing: dist_token");
   says(with("/class_names", {"a", "b", "c", 4}), "class_names should be a name for each class, from 0 on, got");
-  says(with("/config/activation", "relu"), "activation should be gelu or gelu_tanh, got \"relu\"");
+  says(with("/config/activation", "relu"), "activation should be gelu, gelu_tanh or quick_gelu, got \"relu\"");
   says(with("/scores", "none"), "its description.scores should be softmax or sigmoid, got \"none\"");
   says(with("/class_names", {"a"}), "has 4 classes, but 1 have names");
   says(with("/preprocess/crop_pct", 2), "crop_pct should be a number from 0 to 1, got 2");

@@ -1,5 +1,7 @@
 // Scaled dot-product attention with several heads, as one operation.
 #include "autograd/ops.h"
+#include "autograd/plain.h"
+#include "tensor/backend.h"
 
 namespace bobbin {
 
@@ -11,8 +13,22 @@ Var attention(Var queries, Var keys, Var values, int num_heads, const std::vecto
   Attended forward = attention(Q, K, V, num_heads, valid_lens, p, draw, readers);
   Tensor Y = std::exchange(forward.y, {});
   return record("attention", std::move(Y), {queries, keys, values}, [=](Tensor dY) {
-    auto [dQ, dK, dV] = attention_backward(Q, K, V, num_heads, valid_lens, p, draw, forward, Operand(std::move(dY)));
-    return std::vector<Tensor>{dQ, dK, dV};
+    AttentionGradients d = attention_backward(Q, K, V, num_heads, valid_lens, p, draw, forward, Operand(std::move(dY)));
+    return std::vector<Tensor>{d.dqueries, d.dkeys, d.dvalues};
+  });
+}
+
+Var attention(Var queries, Var keys, Var values, int num_heads, const Var& bias, ReadBy readers) {
+  if (on_gpu) return plain::attention(queries, keys, values, num_heads, bias);
+  const Operand Q = std::move(queries).operand(), K = std::move(keys).operand(), V = std::move(values).operand();
+  Attended forward = attention(Q, K, V, num_heads, {}, 0, {}, readers, bias.value());
+  Tensor Y = std::exchange(forward.y, {});
+  return record("attention", std::move(Y), {queries, keys, values, bias}, [=, B = bias.value()](Tensor dY) {
+    AttentionGradients d = attention_backward(Q, K, V, num_heads, {}, 0, {}, forward, Operand(std::move(dY)), B);
+    const Shape& all = d.dbias.shape();  // (B, heads, Tq, Tk): what the images of one number of the bias give adds up
+    const Index G = B.shape()[0], n = all.product(1, 4);
+    return std::vector<Tensor>{d.dqueries, d.dkeys, d.dvalues,
+                               sum(d.dbias.reshape(Shape{all[0] / G, G * n}), 0).reshape(B.shape())};
   });
 }
 

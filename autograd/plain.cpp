@@ -80,6 +80,18 @@ Var attention(const Var& queries, const Var& keys, const Var& values, int num_he
                  queries.shape());  // heads side by side
 }
 
+Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads, const Var& bias) {
+  const Shape& b = bias.shape();
+  check(queries.rank() == 3 && b.rank() == 4 && b[0] >= 1 && queries.shape()[0] % b[0] == 0 && b[1] == num_heads,
+        "attention", "needs a bias (G, ", num_heads, ", Tq, Tk) where G divides the images of ", queries.shape(),
+        ", got ", b);
+  const Index B = queries.shape()[0], d = queries.shape()[2] / num_heads;
+  const Var Q = split_heads(queries, num_heads), K = split_heads(keys, num_heads), V = split_heads(values, num_heads);
+  const Var scores = matmul(Q, K, {.trans_b = true}) / std::sqrt(static_cast<real>(d));  // (B, H, Tq, Tk)
+  const Var weights = softmax(reshape(scores, {B / b[0], b[0], b[1], b[2], b[3]}) + bias);
+  return reshape(transpose(matmul(reshape(weights, {B, b[1], b[2], b[3]}), V), 1, 2), queries.shape());
+}
+
 // What the kernel sees at each place becomes a column, and all places are one product.
 Var conv2d(const Var& X, const Var& W, const Var& b, const Conv2dOptions& options) {
   const auto& [stride, padding, dilation, groups] = options;

@@ -7,6 +7,8 @@
 namespace bobbin {
 namespace {
 
+using cpu::ScoreBias;
+
 AttentionSizes attention_sizes(const char* op, const Shape& q, const Shape& k, const Shape& v, Index num_heads,
                                const std::vector<int>& valid_lens, real p) {
   check(q.rank() == 3 && k.rank() == 3 && k == v && q[0] == k[0] && q[2] == k[2], op,
@@ -18,6 +20,18 @@ AttentionSizes attention_sizes(const char* op, const Shape& q, const Shape& k, c
   check(lens == 0 || lens == q[0] || lens == q[0] * q[1], op, "valid_lens must have a number for each of the ", q[0],
         " images or of the ", q[0] * q[1], " queries, got ", lens);
   return {q[0], num_heads, q[1], k[1], q[2] / num_heads};
+}
+
+// What is added to the scores, of which there is one for several images.
+ScoreBias score_bias(const char* op, const Tensor& bias, const AttentionSizes& s) {
+  if (!bias.defined()) return {};
+  check(!on_gpu, op, "a bias of the scores is for the processor only: plain::attention() is for both");
+  const Shape& shape = bias.shape();
+  check(shape.rank() == 4 && shape[0] >= 1 && s.batch % shape[0] == 0 &&
+            shape == Shape{shape[0], s.heads, s.queries, s.keys},
+        op, "needs a bias (G, ", s.heads, ", ", s.queries, ", ", s.keys, ") where G divides the ", s.batch,
+        " images, got ", shape);
+  return {bias.data(), shape[0]};
 }
 
 // One number for each query; a number for each image holds for all its queries.
@@ -49,9 +63,10 @@ std::vector<int> causal_lens(Index batch, Index queries, const std::vector<int>&
 }
 
 Attended attention(Operand queries, Operand keys, Operand values, int num_heads, const std::vector<int>& valid_lens,
-                   real p, Draw draw, ReadBy readers) {
+                   real p, Draw draw, ReadBy readers, const Tensor& bias) {
   const AttentionSizes s =
       attention_sizes("attention", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
+  const ScoreBias added = score_bias("attention", bias, s);
   if (queries.size() == 0 || keys.size() == 0) {  // no keys: nothing is found
     const Tensor y = Tensor::zeros(queries.shape());
     return {y, Tensor(backend::attention_keeps(s)), y};
@@ -66,8 +81,15 @@ Attended attention(Operand queries, Operand keys, Operand values, int num_heads,
     const Both y = !exact    ? Both{nullptr, attended.y.rounded_data()}
                    : rounded ? attended.y.data_and_rounded()
                              : Both{attended.y.data(), nullptr};
-    backend::attention_rounded(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
-                               attended.kept.data(), y, s);
+    if (added.at)
+      cpu::biased_attention_rounded(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
+                                    attended.kept.data(), y, s, added);
+    else
+      backend::attention_rounded(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
+                                 attended.kept.data(), y, s);
+  } else if (added.at) {
+    cpu::biased_attention(queries.exact().data(), keys.exact().data(), values.exact().data(), pointer(lens), p, draw,
+                          attended.kept.data(), attended.y.data(), s, added);
   } else {
     backend::attention(queries.exact().data(), keys.exact().data(), values.exact().data(), pointer(lens), p, draw,
                        attended.kept.data(), attended.y.data(), s);
@@ -78,7 +100,7 @@ Attended attention(Operand queries, Operand keys, Operand values, int num_heads,
 
 AttentionGradients attention_backward(Operand queries, Operand keys, Operand values, int num_heads,
                                       const std::vector<int>& valid_lens, real p, Draw draw, const Attended& forward,
-                                      Operand dY) {
+                                      Operand dY, const Tensor& bias) {
   const AttentionSizes s =
       attention_sizes("attention_backward", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
   const Shape kept = backend::attention_keeps(s);
@@ -86,15 +108,30 @@ AttentionGradients attention_backward(Operand queries, Operand keys, Operand val
   check(forward.kept.shape() == kept && fits_y && dY.shape() == queries.shape(), "attention_backward", "what was kept ",
         forward.kept.shape(), ", y ", forward.kept_y.shape(), " or dY ", dY.shape(), " does not fit the queries ",
         queries.shape(), " and keys ", keys.shape(), ": expected ", kept, " and ", queries.shape());
+  ScoreBias added = score_bias("attention_backward", bias, s);
   if (queries.size() == 0 || keys.size() == 0)
-    return {Tensor::zeros(queries.shape()), Tensor::zeros(keys.shape()), Tensor::zeros(keys.shape())};
+    return {Tensor::zeros(queries.shape()), Tensor::zeros(keys.shape()), Tensor::zeros(keys.shape()),
+            bias.defined() ? Tensor::zeros(bias.shape()) : Tensor()};
   round_alike(queries, keys, values, dY);
-  AttentionGradients result{Tensor(queries.shape()), Tensor(keys.shape()), Tensor(keys.shape())};
+  AttentionGradients result{Tensor(queries.shape()), Tensor(keys.shape()), Tensor(keys.shape()), Tensor()};
+  if (added.at) {
+    result.dbias = Tensor(kept);  // of each image, (B, H, Tq, Tk)
+    added.dS = result.dbias.data();
+  }
   const Timed timed("attention_backward", 2 * elements(queries, keys, values) + elements(forward.kept, dY),
                     2 * flops_of_attention(s));
   const std::vector<int> lens = for_each_query(valid_lens, s);
   const real* const y = backend::attention_keeps_y() ? forward.kept_y.data() : nullptr;
-  if (queries.is_rounded())  // then products made these, and read their gradients rounded
+  if (queries.is_rounded() && added.at)
+    cpu::biased_attention_rounded_backward(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
+                                           forward.kept.data(), dY.rounded(), result.dqueries.data_and_rounded(),
+                                           result.dkeys.data_and_rounded(), result.dvalues.data_and_rounded(), s,
+                                           added);
+  else if (added.at)
+    cpu::biased_attention_backward(queries.exact().data(), keys.exact().data(), values.exact().data(), pointer(lens), p,
+                                   draw, forward.kept.data(), dY.exact().data(), result.dqueries.data(),
+                                   result.dkeys.data(), result.dvalues.data(), s, added);
+  else if (queries.is_rounded())  // then products made these, and read their gradients rounded
     backend::attention_rounded_backward(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
                                         forward.kept.data(), y, dY.rounded(), result.dqueries.data_and_rounded(),
                                         result.dkeys.data_and_rounded(), result.dvalues.data_and_rounded(), s);

@@ -255,8 +255,10 @@ struct Attended {
   Tensor kept;    ///< what backward needs of the weights; on the processor these, before dropout: (B, heads, Tq, Tk)
   Tensor kept_y;  ///< y, where backward needs it, that is on a GPU; else undefined
 };
+/// `bias` is undefined or (G, heads, Tq, Tk), where G divides B: numbers that are added to the scores before the
+/// softmax, those of number b % G for image b. On the processor only.
 Attended attention(Operand queries, Operand keys, Operand values, int num_heads, const std::vector<int>& valid_lens,
-                   real p, Draw draw, ReadBy readers = ReadBy::anyone);
+                   real p, Draw draw, ReadBy readers = ReadBy::anyone, const Tensor& bias = {});
 inline Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
                           const std::vector<int>& valid_lens, real p, Draw draw) {
   return attention(Operand(queries), Operand(keys), Operand(values), num_heads, valid_lens, p, draw);
@@ -266,10 +268,11 @@ inline Attended attention(const Tensor& queries, const Tensor& keys, const Tenso
 std::vector<int> causal_lens(Index batch, Index queries, const std::vector<int>& valid_lens = {});
 struct AttentionGradients {
   Tensor dqueries, dkeys, dvalues;
+  Tensor dbias;  ///< undefined without one
 };
 AttentionGradients attention_backward(Operand queries, Operand keys, Operand values, int num_heads,
                                       const std::vector<int>& valid_lens, real p, Draw draw, const Attended& forward,
-                                      Operand dY);
+                                      Operand dY, const Tensor& bias = {});
 inline AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values,
                                              int num_heads, const std::vector<int>& valid_lens, real p, Draw draw,
                                              const Attended& forward, const Tensor& dY) {

@@ -223,6 +223,23 @@ void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, 
 void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
                                 Draw draw, const real* kept, const real* y, const bfloat16* dY, Both dQ, Both dK,
                                 Both dV, const AttentionSizes& s);
+/// The same with numbers that are added to the scores, weights = softmax(Q·Kᵀ/√d + bias): image b has the (H, Tq, Tk)
+/// numbers b % count of `at`. Backward writes their gradient for each image, dS (B, H, Tq, Tk). On the processor only.
+struct ScoreBias {
+  const real* at = nullptr;  ///< null: there is none
+  Index count = 1;
+  real* dS = nullptr;  ///< in backward
+};
+void biased_attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* kept,
+                      real* y, const AttentionSizes& s, const ScoreBias& bias);
+void biased_attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
+                               const real* kept, const real* dY, real* dQ, real* dK, real* dV, const AttentionSizes& s,
+                               const ScoreBias& bias);
+void biased_attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
+                              Draw draw, real* kept, Both y, const AttentionSizes& s, const ScoreBias& bias);
+void biased_attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
+                                       Draw draw, const real* kept, const bfloat16* dY, Both dQ, Both dK, Both dV,
+                                       const AttentionSizes& s, const ScoreBias& bias);
 
 // --- conv2d --------------------------------------------------------------------------------------
 /// x (batch, C, H, W) and W (out, C/groups, kernel_h, kernel_w) -> y (batch, out, out_h, out_w). `bias` is null, or

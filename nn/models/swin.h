@@ -133,16 +133,17 @@ struct WindowAttention {
 
   /// (B·windows, T, dim) -> the same shape. The mask (windows, 1, T, T) is added to the scores, unless it is undefined.
   Var operator()(const Var& X, const Tensor& mask) {
-    const Index N = X.shape()[0], T = X.shape()[1], C = X.shape()[2], H = num_heads, d = C / H;
-    Var bias = reshape(transpose(index_select(relative_position_bias_table, 0, relative_positions), 0, 1), {H, T, T});
-    if (mask.defined()) bias = bias + Var(mask);                                 // (windows, H, T, T)
-    const Var all = permute(reshape(qkv(X), {N, T, 3, H, d}), {2, 0, 3, 1, 4});  // (3, N, H, T, d)
-    const Var Q = select(all, 0, 0), K = select(all, 0, 1), V = select(all, 0, 2);
-    Var scores = matmul(Q * (1 / std::sqrt(static_cast<real>(d))), K, {.trans_b = true});  // (N, H, T, T)
-    const Index windows = mask.defined() ? mask.shape()[0] : 1;
-    const Var weights = softmax(reshape(std::move(scores), {N / windows, windows, H, T, T}) + bias);
-    const Var Y = matmul(reshape(weights, {N, H, T, T}), V);
-    return proj(reshape(permute(Y, {0, 2, 1, 3}), {N, T, C}));
+    const Index T = X.shape()[1], C = X.shape()[2];
+    Var bias = reshape(transpose(index_select(relative_position_bias_table, 0, relative_positions), 0, 1),
+                       {1, num_heads, T, T});
+    if (mask.defined()) bias = std::move(bias) + Var(mask);  // (windows, num_heads, T, T)
+    // Three products, for what one gives would have to be cut into three.
+    const auto project = [&](Index i) {
+      return linear(X, slice(qkv.weight, 0, i * C, (i + 1) * C), slice(qkv.bias, 0, i * C, (i + 1) * C),
+                    ReadBy::products);
+    };
+    Var Q = project(0), K = project(1), V = project(2);
+    return proj(attention(std::move(Q), std::move(K), std::move(V), num_heads, bias, ReadBy::products));
   }
   void visit(auto&& v) {
     v("relative_position_bias_table", relative_position_bias_table), v("qkv", qkv), v("proj", proj);

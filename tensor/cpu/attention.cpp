@@ -60,13 +60,21 @@ void multiply_into(const Both& y, Index first, Index size, const Product& p, con
     for (Index i = first; i < first + size; ++i) y.rounded[i] = to_bfloat16(y.exact[i]);
 }
 
+// The `n` scores w of image b, from number `first` of its (H, Tq, Tk) on, with what is added to them.
+void add_bias(const ScoreBias& bias, Index b, Index first, real* w, Index n, const AttentionSizes& s) {
+  if (!bias.at) return;
+  const real* const from = bias.at + b % bias.count * s.heads * s.queries * s.keys + first;
+#pragma omp simd
+  for (Index i = 0; i < n; ++i) w[i] += from[i];
+}
+
 }  // namespace
 
 Shape attention_keeps(const AttentionSizes& s) { return {s.batch, s.heads, s.queries, s.keys}; }
 bool attention_keeps_y() { return false; }
 
-void attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* weights, real* y,
-               const AttentionSizes& s) {
+void biased_attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* weights,
+                      real* y, const AttentionSizes& s, const ScoreBias& bias) {
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
   const Index n = Tq * Tk;
@@ -78,6 +86,7 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
       const Head head(task, lens, s);
       real* w = weights + head.weight;                                                  // (Tq, Tk)
       gemm({Tq, Tk, d, scale}, {q + head.query, D}, {k + head.key, D, true}, {w, Tk});  // Q·Kᵀ/√d
+      add_bias(bias, task / s.heads, task % s.heads * n, w, n, s);
       softmax_rows(w, w, Tq, Tk, [&](Index t) { return head.len(t, s); });
       if (p > 0) drop_weights(mask, head.weight, w, dropped, n);
       gemm({Tq, d, Tk}, {p > 0 ? dropped : w, Tk}, {v + head.key, D}, {y + head.query, D});  // A·V
@@ -87,10 +96,11 @@ void attention(const real* q, const real* k, const real* v, const int* lens, rea
 
 // In the forward pass this was S = Q·Kᵀ/√d, P = softmax(S), A = dropout(P), Y = A·V; so now
 //     dA = dY·Vᵀ,  dP = dropout(dA) with the same mask,  dV = Aᵀ·dY,
-//     dS = P ⊙ (dP - Σ P ⊙ dP),  dQ = dS·K/√d,  dK = dSᵀ·Q/√d.
-void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
-                        const real* weights, const real*, const real* dY, real* dQ, real* dK, real* dV,
-                        const AttentionSizes& s) {
+//     dS = P ⊙ (dP - Σ P ⊙ dP),  dQ = dS·K/√d,  dK = dSᵀ·Q/√d,
+// and of what is added to S the gradient is dS itself.
+void biased_attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
+                               const real* weights, const real* dY, real* dQ, real* dK, real* dV,
+                               const AttentionSizes& s, const ScoreBias& bias) {
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
   const Index n = Tq * Tk;
@@ -98,9 +108,9 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
   parallel_for(s.batch * s.heads, 1, [&](Index begin, Index end) {
     DropoutMask mask(p, draw);
     real* dropped = workspace.mine();  // A, (Tq, Tk)
-    real* dS = dropped + n;            // first dA, then dP, then dS, (Tq, Tk)
     for (Index task = begin; task < end; ++task) {
       const Head head(task, lens, s);
+      real* dS = bias.dS ? bias.dS + head.weight : dropped + n;  // first dA, then dP, then dS, (Tq, Tk)
       const real* w = weights + head.weight;
       gemm({Tq, Tk, d}, {dY + head.query, D}, {v + head.key, D, true}, {dS, Tk});
       if (p > 0)
@@ -121,8 +131,8 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
 
 // Of rounded operands oneDNN multiplies those of all heads of an image together, several times faster than one by one.
 // So an image is a task. Its weights, A, and dS, have to be rounded.
-void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
-                       real* weights, Both y, const AttentionSizes& s) {
+void biased_attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
+                              Draw draw, real* weights, Both y, const AttentionSizes& s, const ScoreBias& bias) {
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d, n = Tq * Tk;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
   Workspace<bfloat16> workspace(s.heads * n);
@@ -134,6 +144,7 @@ void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, 
       const Index first = b * s.heads * n;
       real* w = weights + first;  // (H, Tq, Tk)
       gemm_rounded({Tq, Tk, d, scale, s.heads}, {Q, D, false, d}, {K, D, true, d}, {w, Tk, n});
+      add_bias(bias, b, 0, w, s.heads * n, s);
       softmax_rows(w, w, s.heads * Tq, Tk, [&](Index row) { return lens ? lens[b * Tq + row % Tq] : Tk; });
       drop_weights(mask, first, w, A, s.heads * n);
       multiply_into(y, b * Tq * D, Tq * D, {Tq, d, Tk, 1, s.heads}, {A, Tk, false, n}, {V, D, false, d}, D);
@@ -141,9 +152,9 @@ void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, 
   });
 }
 
-void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
-                                Draw draw, const real* weights, const real*, const bfloat16* dY, Both dQ, Both dK,
-                                Both dV, const AttentionSizes& s) {
+void biased_attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
+                                       Draw draw, const real* weights, const bfloat16* dY, Both dQ, Both dK, Both dV,
+                                       const AttentionSizes& s, const ScoreBias& bias) {
   const Index Tq = s.queries, Tk = s.keys, d = s.head_size, D = s.heads * d, n = Tq * Tk;
   const real scale = 1 / std::sqrt(static_cast<real>(d));
   Workspace<bfloat16> rounded(s.heads * n);
@@ -151,10 +162,10 @@ void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bflo
   parallel_for(s.batch, 1, [&](Index begin, Index end) {
     DropoutMask mask(p, draw);
     bfloat16* A = rounded.mine();  // first A, then dS, (H, Tq, Tk)
-    real* dS = exact.mine();       // first dA, then dP, then dS, (H, Tq, Tk)
     for (Index b = begin; b < end; ++b) {
       const bfloat16 *Q = q + b * Tq * D, *K = k + b * Tk * D, *V = v + b * Tk * D, *G = dY + b * Tq * D;
       const Index first = b * s.heads * n;
+      real* dS = bias.dS ? bias.dS + first : exact.mine();  // first dA, then dP, then dS, (H, Tq, Tk)
       const real* w = weights + first;
       drop_weights(mask, first, w, A, s.heads * n);
       multiply_into(dV, b * Tk * D, Tk * D, {Tk, d, Tq, 1, s.heads}, {A, Tk, true, n}, {G, D, false, d}, D);
@@ -168,6 +179,25 @@ void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bflo
       multiply_into(dK, b * Tk * D, Tk * D, {Tk, d, Tq, scale, s.heads}, {A, Tk, true, n}, {Q, D, false, d}, D);
     }
   });
+}
+
+void attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* weights, real* y,
+               const AttentionSizes& s) {
+  biased_attention(q, k, v, lens, p, draw, weights, y, s, {});
+}
+void attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
+                        const real* weights, const real*, const real* dY, real* dQ, real* dK, real* dV,
+                        const AttentionSizes& s) {
+  biased_attention_backward(q, k, v, lens, p, draw, weights, dY, dQ, dK, dV, s, {});
+}
+void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
+                       real* weights, Both y, const AttentionSizes& s) {
+  biased_attention_rounded(q, k, v, lens, p, draw, weights, y, s, {});
+}
+void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
+                                Draw draw, const real* weights, const real*, const bfloat16* dY, Both dQ, Both dK,
+                                Both dV, const AttentionSizes& s) {
+  biased_attention_rounded_backward(q, k, v, lens, p, draw, weights, dY, dQ, dK, dV, s, {});
 }
 
 }  // namespace bobbin::cpu

@@ -134,3 +134,32 @@ TEST_CASE("plain: attention") {
           },
           shapes);
 }
+
+TEST_CASE("plain: attention with a bias of the scores, and its gradient") {
+  const auto fused = [](const Inputs& x) { return attention(x[0], x[1], x[2], 4, x[3]); };
+  const auto composed = [](const Inputs& x) { return plain::attention(x[0], x[1], x[2], 4, x[3]); };
+  for (const Index G : {1, 2, 3, 6}) check_equal(fused, composed, {{6, 5, 12}, {6, 7, 12}, {6, 7, 12}, {G, 4, 5, 7}});
+
+  // In bfloat16 the same, but for the rounding of operands to 8 bits.
+  Rng rng(6);
+  const Inputs x{Var::parameter(rng.normal({6, 5, 12})), Var::parameter(rng.normal({6, 7, 12})),
+                 Var::parameter(rng.normal({6, 7, 12})), Var::parameter(rng.normal({2, 4, 5, 7}))};
+  std::vector<Tensor> results[2];
+  for (const bool rounded : {false, true}) {
+    const ProductsIn products_in(rounded ? Precision::bfloat16 : Precision::float32);
+    Tape tape;
+    const Var Y = fused(x);
+    tape.backward(sum(Y * Y));
+    results[rounded].push_back(Y.value());
+    for (Var input : x) results[rounded].push_back(input.take_grad());
+  }
+  for (std::size_t i = 0; i < 5; ++i) {
+    CAPTURE(i);
+    CHECK(relative_error(results[1][i], results[0][i]) < 0.03);
+  }
+
+  const auto with = [&](const Shape& bias) { attention(x[0], x[1], x[2], 4, Var(Tensor(bias))); };
+  using test::fails;
+  CHECK(fails([&] { with({4, 4, 5, 7}); }, {"[attention]", "where G divides", "got (4, 4, 5, 7)"}));
+  CHECK(fails([&] { with({1, 3, 5, 7}); }, {"(1, 3, 5, 7)"}));
+}

@@ -23,7 +23,7 @@ ImageDataset hold_out_to_validate(TrainAndTest& data, double fraction) {
 }
 
 void take_share(TrainAndTest& data, double share) {
-  data.train = hold_out(data.train, 1 - share, Rng(0)).first;
+  data.train = share_of(data.train, share, Rng(0));
   data.train.notes.push_back(format("%g of the images to train on, of each class, are used", share));
 }
 

@@ -33,8 +33,10 @@ ImageDataset subset(const ImageDataset& data, const std::vector<Index>& which) {
   return part;
 }
 
-std::pair<ImageDataset, ImageDataset> hold_out(const ImageDataset& data, double fraction, Rng rng) {
-  check(fraction > 0 && fraction < 1, "hold_out", "the fraction must be above 0 and below 1, got ", fraction);
+namespace {
+
+// The numbers of the images that stay, and of those that are held out.
+std::pair<std::vector<Index>, std::vector<Index>> divide(const ImageDataset& data, double fraction, Rng rng) {
   std::vector<std::vector<Index>> of_class(data.class_names.size());
   for (Index i = 0; i < data.count(); ++i)
     of_class[static_cast<std::size_t>(data.labels[static_cast<std::size_t>(i)])].push_back(i);
@@ -47,11 +49,24 @@ std::pair<ImageDataset, ImageDataset> hold_out(const ImageDataset& data, double 
     for (Index i = 0; i < count; ++i)
       (i < out ? held_out : kept).push_back(images[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])]);
   }
-  check(!held_out.empty(), "hold_out", fraction, " of the images of each of ", data.num_classes(), " classes, ",
-        data.count(), " in all, are none: nothing to validate on");
   std::sort(kept.begin(), kept.end());
   std::sort(held_out.begin(), held_out.end());
+  return {kept, held_out};
+}
+
+}  // namespace
+
+std::pair<ImageDataset, ImageDataset> hold_out(const ImageDataset& data, double fraction, Rng rng) {
+  check(fraction > 0 && fraction < 1, "hold_out", "the fraction must be above 0 and below 1, got ", fraction);
+  const auto [kept, held_out] = divide(data, fraction, rng);
+  check(!held_out.empty(), "hold_out", fraction, " of the images of each of ", data.num_classes(), " classes, ",
+        data.count(), " in all, are none: nothing to validate on");
   return {subset(data, kept), subset(data, held_out)};
+}
+
+ImageDataset share_of(const ImageDataset& data, double share, Rng rng) {
+  check(share > 0 && share < 1, "share_of", "the share must be above 0 and below 1, got ", share);
+  return subset(data, divide(data, 1 - share, rng).first);
 }
 
 }  // namespace bobbin

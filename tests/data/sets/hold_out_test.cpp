@@ -51,6 +51,25 @@ TEST_CASE("hold_out: so many of each class, each image in one part, the same for
   CHECK(count_of(hold_out(data, .99, Rng(0)).first.labels, 2) == 1);
 }
 
+TEST_CASE("share_of: so many of each class, one at least, and all where so few are left out that they are none") {
+  const ImageDataset data = uneven();
+  const auto counts = [&](double share) {
+    const ImageDataset part = share_of(data, share, Rng(0));
+    const std::vector<int> images = numbers(part);
+    CHECK(std::is_sorted(images.begin(), images.end()));
+    for (std::size_t i = 0; i < images.size(); ++i)
+      CHECK(part.labels[i] == data.labels[static_cast<std::size_t>(images[i])]);
+    CHECK(images == numbers(share_of(data, share, Rng(0))));
+    return std::vector<Index>{count_of(part.labels, 0), count_of(part.labels, 1), count_of(part.labels, 2)};
+  };
+  CHECK(counts(.26) == std::vector<Index>{10, 4, 1});
+  CHECK(counts(.001) == std::vector<Index>{1, 1, 1});
+  CHECK(counts(.999) == std::vector<Index>{40, 15, 1});
+  CHECK(numbers(share_of(data, .26, Rng(1))) != numbers(share_of(data, .26, Rng(0))));
+  CHECK(fails([&] { share_of(data, 0, Rng(0)); }, {"above 0 and below 1, got 0"}));
+  CHECK(fails([&] { share_of(data, 1, Rng(0)); }, {"above 0 and below 1, got 1"}));
+}
+
 TEST_CASE("hold_out: what cannot be divided is an error, and picture files go with their labels") {
   CHECK(fails([] { hold_out(uneven(), 0, Rng(0)); }, {"above 0 and below 1, got 0"}));
   CHECK(fails([] { hold_out(uneven(), 1, Rng(0)); }, {"above 0 and below 1, got 1"}));

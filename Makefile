@@ -199,7 +199,7 @@ test-quick: deps
 	@$(BUILD) $(B)/test_float $(B)/test_double
 	@sh tests/run.sh "$(B)/test_float $(SLOW)" "$(B)/test_double $(SLOW)"
 
-ASAN = -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+ASAN = -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 asan:
 	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	  $(MAKE) test B=build/asan OPT=-O1 SANITIZE='$(ASAN)'

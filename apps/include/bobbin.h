@@ -73,6 +73,7 @@
 #include "nn/models/any_model.h"
 #include "nn/models/attention_maps.h"
 #include "nn/models/convnet.h"
+#include "nn/models/layer_decay.h"
 #include "nn/models/lenet.h"
 #include "nn/models/mlp.h"
 #include "nn/models/resnet.h"

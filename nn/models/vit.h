@@ -396,7 +396,9 @@ struct ViTConfig {
     for (int i = 0; i < stem_stages; ++i)
       stem += 9 * static_cast<double>(ConvStem::channels(i, stem_width, num_channels)) *
               static_cast<double>(ConvStem::channels(i + 1, stem_width, num_channels));
-    return stem + D * (T + patch + static_cast<double>(num_classes)) + num_blks * (4 * D * D + 2 * D * M);
+    const double pooling = pool == Pool::map ? 4 * D * D + 2 * D * M : 0, tokens = T + static_cast<double>(reg_tokens);
+    return stem + D * (tokens + patch + static_cast<double>(num_classes)) + num_blks * (4 * D * D + 2 * D * M) +
+           pooling;
   }
 };
 

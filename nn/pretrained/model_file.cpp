@@ -165,6 +165,7 @@ ModelFile read_model_file(const fs::path& path, const ModelFileOptions& options)
       ModelDescription own = read_description(note->second, "its description");
       ModelFile file{std::move(own.config), std::move(content.tensors), std::move(own.class_names),
                      std::move(own.preprocess), own.scores};
+      check_head(file.config.num_classes(), options, "");
       apply(options, file);
       return file;
     };

@@ -74,6 +74,11 @@ ModelFile read_foreign_resnet(const NamedTensors& tensors, const std::filesystem
   if (weights.config.num_classes() == 0) {  // until the new head's classes are known
     weights.config.num_classes() = 1;
     facts.class_names.clear();
+    const std::string head = weights.origin == ResNetOrigin::d2l ? "net.last.2." : "fc.";
+    if (options.features) {  // which need none
+      weights.tensors.emplace(head + "weight", Tensor::zeros({1, 8 * weights.width()}));
+      weights.tensors.emplace(head + "bias", Tensor::zeros({1}));
+    }
   }
   weights.config.img_size() = *facts.trained_size.value;
   const Size2 size = weights.config.img_size();

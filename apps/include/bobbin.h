@@ -75,6 +75,7 @@
 #include "nn/models/convnet.h"
 #include "nn/models/layer_decay.h"
 #include "nn/models/lenet.h"
+#include "nn/models/local_attention.h"
 #include "nn/models/mlp.h"
 #include "nn/models/resnet.h"
 #include "nn/models/swin.h"

@@ -9,6 +9,7 @@
 #include "data/files/fields.h"
 #include "nn/models/convnet.h"
 #include "nn/models/lenet.h"
+#include "nn/models/local_attention.h"
 #include "nn/models/mlp.h"
 #include "nn/models/resnet.h"
 #include "nn/models/swin.h"
@@ -25,8 +26,8 @@
 namespace bobbin {
 
 /// All models, by their configs: to add one, write its file and name it here.
-using Configs =
-    std::variant<ViTConfig, LeNetConfig, MLPConfig, ResNetConfig<18>, ResNetConfig<34>, ConvNetConfig, SwinConfig>;
+using Configs = std::variant<ViTConfig, LeNetConfig, MLPConfig, ResNetConfig<18>, ResNetConfig<34>, ConvNetConfig,
+                             SwinConfig, AttentionResNetConfig>;
 
 /// The config of any model.
 class AnyConfig {

@@ -42,7 +42,11 @@ emulator_change_stack:
 namespace emulator {
 namespace {
 
+#ifdef EMULATOR_TSAN
+constexpr std::size_t stack_bytes = 60 << 10;  // it gives out many stacks, and asks the system for any above 64 KB
+#else
 constexpr std::size_t stack_bytes = 128 << 10;
+#endif
 constexpr std::size_t guard_bytes = 64 << 10;  // more than a function's variables are likely to skip
 
 Context program;           // where the program waits for the fiber that runs

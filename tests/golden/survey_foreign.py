@@ -132,7 +132,16 @@ def timm_variants(picture):
                 dict(pos_embed='none'), dict(pool_include_prefix=True, global_pool='avg'), dict(dynamic_img_size=True),
                 dict(img_size=[16, 64]), dict(img_size=[64, 16]), dict(patch_size=4, img_size=16), dict(mlp_ratio=3),
                 dict(drop_path_rate=0.3), dict(scale_attn_norm=True), dict(scale_mlp_norm=True),
-                dict(in_chans=1)]
+                dict(in_chans=1), dict(reg_tokens=2, no_embed_class=True), dict(reg_tokens=2, global_pool='avg'),
+                dict(reg_tokens=2, global_pool='avg', fc_norm=False), dict(class_token=False, global_pool='map'),
+                dict(class_token=False, reg_tokens=1, global_pool='map', pool_include_prefix=True),
+                dict(reg_tokens=1, global_pool='map', qkv_bias=False, proj_bias=False),
+                dict(reg_tokens=1, global_pool='avg', pool_include_prefix=True), dict(global_pool='prr'),
+                dict(final_norm=False, global_pool='avg'), dict(pre_norm=True, init_values=1e-2, act_layer='quick_gelu'),
+                dict(class_token=False, global_pool='avg', no_embed_class=True), dict(init_values=0),
+                dict(class_token=False, reg_tokens=4, global_pool='avg', no_embed_class=True, img_size=[16, 64]),
+                dict(class_token=False, global_pool='max'), dict(class_token=False, global_pool='avgmax', fc_norm=False),
+                dict(dynamic_img_size=True, no_embed_class=True, reg_tokens=3), dict(fc_norm=True, final_norm=False)]
     for more in variants:
         torch.manual_seed(0)
         args = {**base, **more}
@@ -159,6 +168,15 @@ def timm_variants(picture):
         config = dict(architecture='vit_tiny_patch16_224', num_classes=5, num_features=128, model_args=base, pretrained_cfg=own)
         judge('timm pictures, config.json', str(change), model, timm_logits(model, picture, own), model.state_dict(),
               config=config)
+    config = dict(architecture='vit_tiny_patch16_224', num_classes=5, num_features=128, model_args=base, pretrained_cfg=cfg)
+    for dtype in torch.float16, torch.bfloat16, torch.float64:
+        rounded = {key: x.to(dtype) for key, x in model.state_dict().items()}
+        model.load_state_dict({key: x.float() for key, x in rounded.items()})
+        judge('timm types, config.json', str(dtype), model, timm_logits(model, picture, cfg), rounded, config=config)
+    for lie in (dict(no_embed_class=True), dict(reg_tokens=1), dict(class_token=False, global_pool='avg'), dict(pre_norm=True),
+                dict(init_values=1e-5), dict(global_pool='map'), dict(final_norm=False), dict(fc_norm=True)):
+        judge('timm lies, config.json', str(lie), model, None, model.state_dict(),
+              config={**config, 'model_args': {**base, **lie}})
     small = randomised(VisionTransformer(**base, norm_layer=partial(torch.nn.LayerNorm, eps=1e-2)))
     judge('timm variants, nothing', 'eps 1e-2', small, timm_logits(small, picture, cfg), small.state_dict(), *prepared)
     judge('timm variants, all by flags', 'the usual', model, timm_logits(model, picture, cfg), model.state_dict(), *everything)

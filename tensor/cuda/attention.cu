@@ -111,6 +111,9 @@ struct OwnRows {
         count(count) {}
   __device__ bool warp_has_one() const { return of_warp < count; }  // one that has none only helps to load
   __device__ bool there(int r) const { return first + r < count; }
+  // The first row of the block, and how many it has room for.
+  static __device__ int of_block() { return static_cast<int>(blockIdx.y) * room(); }
+  static __device__ int room() { return static_cast<int>(blockDim.y) * Part::rows_of_warp; }
   __device__ int index(int r) const { return min(first + r, count - 1); }
 };
 
@@ -200,7 +203,7 @@ __global__ void __launch_bounds__(warp_size* ForwardPart<D>::most_warps, Forward
     sight[r] = head.sight(rows.index(r));
   }
 
-  for (int begin = 0; begin < head.keys; begin += tile<D>) {
+  for (int begin = 0; begin < head.reach(rows.of_block(), rows.room()); begin += tile<D>) {
     if (begin > 0) __syncthreads();  // others may still read the tiles
     load<D>(keys, k + head.key, begin, head.keys, head);
     load<D>(values, v + head.key, begin, head.keys, head);
@@ -283,7 +286,7 @@ __global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, Backwa
     if (rows.there(r) && Part::four(0) == 0) sum_P_dP[row] = known[r].sum_P_dP;
   }
 
-  for (int begin = 0; begin < head.keys; begin += tile<D>) {
+  for (int begin = 0; begin < head.reach(rows.of_block(), rows.room()); begin += tile<D>) {
     if (begin > 0) __syncthreads();  // others may still read the tiles
     load<D>(keys, k + head.key, begin, head.keys, head);
     load<D>(values, v + head.key, begin, head.keys, head);
@@ -335,6 +338,8 @@ __global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, Backwa
   }
 
   for (int begin = 0; begin < head.queries; begin += tile<D>) {
+    // Queries none of which has a weight for the block's keys give them nothing.
+    if (head.reach(begin, tile<D>) <= rows.of_block()) continue;
     if (begin > 0) __syncthreads();  // others may still read the tiles
     const int here = min(tile<D>, head.queries - begin);
     for (int i = threadIdx.y * warp_size + threadIdx.x; i < here; i += static_cast<int>(blockDim.y) * warp_size) {
@@ -348,8 +353,9 @@ __global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, Backwa
 #pragma unroll 1
     for (int t = 0; t < count; ++t) {
       const KnownQuery query = known[t];
-      unsigned kept = 0xffff;  // a word has the weights of both rows
-      if (dropout.drop_below > 0) kept = kept_weights[head.kept(begin + t, rows.index(0))];
+      unsigned kept = 0xffff;      // a word has the weights of both rows
+      if (dropout.drop_below > 0)  // the kernel for dQ left none where there is no weight
+        kept = rows.index(0) < query.sight.weighed ? kept_weights[head.kept(begin + t, rows.index(0))] : 0;
       const Part q_t = Part::of(queries[t]), dY_t = Part::of(dYs[t]);
 #pragma unroll
       for (int r = 0; r < own; ++r) {

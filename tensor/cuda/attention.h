@@ -47,6 +47,18 @@ struct Head {
     const int len = lens ? min(lens[t], keys) : keys;
     return {max(len, 0), len > 0 ? len : keys};
   }
+  /// How many keys have a weight for one of `count` queries, from the first on: a block need not look behind them,
+  /// which is half the work where attention is causal. All lanes of a warp ask together.
+  __device__ int reach(int first, int count) const {
+    if (!lens) return keys;
+    int reach = 0;
+    for (int t = first + static_cast<int>(threadIdx.x); t < min(first + count, queries); t += warp_size)
+      reach = max(reach, sight(t).weighed);
+#pragma unroll
+    for (int distance = 1; distance < warp_size; distance *= 2)
+      reach = max(reach, __shfl_xor_sync(0xffffffff, reach, distance));
+    return reach;
+  }
   /// The number of the weight of t and u among all (B, H, Tq, Tk).
   __device__ Index weight(int t, int u) const { return (row + t) * keys + u; }
   /// The number of the word with a bit for each weight of t and u ... u + 15, among all (B, H, Tq, ⌈Tk/16⌉).

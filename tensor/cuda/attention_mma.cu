@@ -235,7 +235,7 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks)
   // the sums, then, beginning with the tiles that are still there, back for y.
   load<D>(queries, q + head.query, first, head.queries, head);
   LaneSoftmax softmax[2];
-  const int last = (head.keys - 1) / Rows<D>::count * Rows<D>::count;
+  const int reach = head.reach(first, Rows<D>::count), last = (reach - 1) / Rows<D>::count * Rows<D>::count;
   const auto load_keys = [&](int begin) {
     load<D>(keys, k + head.key, begin, head.keys, head);
     load<D>(values, v + head.key, begin, head.keys, head);
@@ -246,7 +246,7 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks)
     load_keys(begin);
     if (there)
 #pragma unroll 1
-      for (int at = 0; at < Rows<D>::count && begin + at < head.keys; at += 16) {
+      for (int at = 0; at < Rows<D>::count && begin + at < reach; at += 16) {
         float product[2][4] = {};
         multiply_rows<D>(product, queries, of_warp, keys, at);
 #pragma unroll
@@ -275,7 +275,7 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks)
     }
     if (there)
 #pragma unroll 1
-      for (int at = 0; at < Rows<D>::count && begin + at < head.keys; at += 16) {
+      for (int at = 0; at < Rows<D>::count && begin + at < reach; at += 16) {
         float product[2][4] = {};
         multiply_rows<D>(product, queries, of_warp, keys, at);
         unsigned kept[2] = {0xffff, 0xffff};
@@ -353,7 +353,7 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks)
   }
 
   Sums<D> sum = {};
-  for (int begin = 0; begin < head.keys; begin += Rows<D>::count) {
+  for (int begin = 0; begin < head.reach(first, Rows<D>::count); begin += Rows<D>::count) {
     if (begin > 0) __syncthreads();  // others may still read the tiles
     load<D>(keys, k + head.key, begin, head.keys, head);
     load<D>(values, v + head.key, begin, head.keys, head);
@@ -405,6 +405,8 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks - 1
 
   Sums<D> sum_K = {}, sum_V = {};
   for (int begin = 0; begin < head.queries; begin += Rows<D>::count) {
+    // Queries none of which has a weight for the block's keys give them nothing.
+    if (head.reach(begin, Rows<D>::count) <= first) continue;
     if (begin > 0) __syncthreads();  // others may still read the tiles
     load<D>(queries, q + head.query, begin, head.queries, head);
     load<D>(dYs, dY + head.query, begin, head.queries, head);
@@ -415,9 +417,12 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks - 1
                                           : Query{};
     }
     if (there)
-      for (int i = threadIdx.x; i < Rows<D>::count && begin + i < head.queries; i += warp_size)
-        kept[threadIdx.y][i] =
-            dropout.drop_below > 0 ? kept_weights[head.kept(begin + i, first + of_warp)] : std::uint16_t{0xffff};
+      for (int i = threadIdx.x; i < Rows<D>::count && begin + i < head.queries; i += warp_size) {
+        const bool left = head.sight(begin + i).weighed > first + of_warp;  // by the kernel for dQ: where a weight is
+        kept[threadIdx.y][i] = dropout.drop_below == 0 ? std::uint16_t{0xffff}
+                               : left                  ? kept_weights[head.kept(begin + i, first + of_warp)]
+                                                       : std::uint16_t{0};
+      }
     __syncthreads();
     if (there)
 #pragma unroll 1

@@ -7,6 +7,7 @@
 #include "tensor/cuda/conv2d.h"
 #include "tensor/cuda/divisor.h"
 #include "tensor/cuda/kernels.h"
+#include "tensor/functions.h"
 #include "tensor/rng.h"
 #include "tests/cuda/on_device.h"
 
@@ -1156,16 +1157,23 @@ TEST_CASE("cuda: rounding to bfloat16") {
 
 namespace {
 
+// What a query sees: everything; some keys, or none; those up to its own place; the first few, as in a short sentence.
+enum class Sees { all, some, causal, few };
+
 // Operands of attention, of which no exponential is extreme.
 struct AttentionCase {
   AttentionSizes sizes;  // batch, heads, queries, keys, head size
-  bool with_lens;
+  Sees sees;
   double p;
 
   Numbers queries(std::uint64_t seed) const { return random(sizes.batch * sizes.queries * columns(), seed); }
   Numbers keys(std::uint64_t seed) const { return random(sizes.batch * sizes.keys * columns(), seed); }
   std::vector<int> lens() const {
-    std::vector<int> lens = random_ints(sizes.batch * sizes.queries, 5, 0, static_cast<int>(sizes.keys) + 1);
+    const Index all = sizes.batch * sizes.queries;
+    if (sees == Sees::all) return {};
+    if (sees == Sees::causal) return causal_lens(sizes.batch, sizes.queries);
+    if (sees == Sees::few) return std::vector<int>(count(all), static_cast<int>(sizes.keys) / 4);
+    std::vector<int> lens = random_ints(all, 5, 0, static_cast<int>(sizes.keys) + 1);
     lens[0] = 0;
     return lens;
   }
@@ -1175,13 +1183,16 @@ struct AttentionCase {
 };
 
 void for_each_attention(const auto& body) {
+  using enum Sees;
   const AttentionCase cases[] = {
-      {{1, 1, 1, 1, 1}, false, 0},       {{2, 3, 5, 7, 4}, false, 0},      {{1, 2, 33, 31, 31}, false, 0.3},
-      {{2, 1, 37, 65, 33}, true, 0},     {{1, 1, 65, 33, 64}, true, 0.2},  {{3, 2, 1, 37, 8}, true, 0.5},
-      {{1, 1, 3, 40, 65}, false, 0},     {{2, 2, 15, 16, 16}, false, 0.1}, {{1, 1, 17, 15, 128}, true, 0.1},
-      {{1, 2, 16, 17, 64}, false, 0.1},  {{1, 1, 37, 37, 64}, false, 0.1}, {{1, 1, 64, 64, 24}, false, 0},
-      {{1, 1, 65, 66, 8}, true, 0.1},    {{1, 1, 3, 197, 64}, true, 0.3},  {{1, 1, 197, 3, 40}, false, 0.3},
-      {{1, 1, 34, 65, 128}, false, 0.1}, {{1, 1, 133, 130, 20}, true, 0.1}};
+      {{1, 1, 1, 1, 1}, all, 0},         {{2, 3, 5, 7, 4}, all, 0},          {{1, 2, 33, 31, 31}, all, 0.3},
+      {{2, 1, 37, 65, 33}, some, 0},     {{1, 1, 65, 33, 64}, some, 0.2},    {{3, 2, 1, 37, 8}, some, 0.5},
+      {{1, 1, 3, 40, 65}, all, 0},       {{2, 2, 15, 16, 16}, all, 0.1},     {{1, 1, 17, 15, 128}, some, 0.1},
+      {{1, 2, 16, 17, 64}, all, 0.1},    {{1, 1, 37, 37, 64}, all, 0.1},     {{1, 1, 64, 64, 24}, all, 0},
+      {{1, 1, 65, 66, 8}, some, 0.1},    {{1, 1, 3, 197, 64}, some, 0.3},    {{1, 1, 197, 3, 40}, all, 0.3},
+      {{1, 1, 34, 65, 128}, all, 0.1},   {{1, 1, 133, 130, 20}, some, 0.1},  {{2, 2, 150, 150, 24}, causal, 0.1},
+      {{1, 1, 150, 140, 64}, causal, 0}, {{1, 2, 70, 70, 128}, causal, 0.2}, {{2, 1, 140, 300, 8}, few, 0.1},
+      {{1, 1, 70, 150, 128}, few, 0}};
   for (const AttentionCase& c : cases) {
     CAPTURE(c.sizes.queries);
     CAPTURE(c.sizes.keys);
@@ -1198,7 +1209,7 @@ TEST_CASE("cuda: attention and its way back") {
     const Numbers q = c.queries(1), k = c.keys(2), v = c.keys(3), dY = c.queries(4);
     const Index of_queries = static_cast<Index>(q.size()), of_keys = static_cast<Index>(k.size());
     const std::vector<int> lens = c.lens();
-    const int* const l = c.with_lens ? lens.data() : nullptr;
+    const int* const l = lens.empty() ? nullptr : lens.data();
     const Draw draw{5, 6};
     const real drop = static_cast<real>(c.p);
     Numbers weights(count(cpu::attention_keeps(s).size())), y(q.size()), dQ(q.size()), dK(k.size()), dV(v.size());
@@ -1248,7 +1259,7 @@ TEST_CASE("cuda: attention of rounded operands and its way back") {
     const auto q = rounded(c.queries(1)), k = rounded(c.keys(2)), v = rounded(c.keys(3)), dY = rounded(c.queries(4));
     const Index of_queries = static_cast<Index>(q.size()), of_keys = static_cast<Index>(k.size());
     const std::vector<int> lens = c.lens();
-    const int* const l = c.with_lens ? lens.data() : nullptr;
+    const int* const l = lens.empty() ? nullptr : lens.data();
     const Draw draw{5, 6};
     const real drop = static_cast<real>(c.p);
     Numbers weights(count(cpu::attention_keeps(s).size())), y(q.size()), dQ(q.size()), dK(k.size()), dV(v.size());

@@ -189,6 +189,15 @@ plant 'a lane counts the numbers that its piece has not' batch_norm.cu 'batch no
 plant 'a query sees one key too many' attention.h 'attention*' \
   'return u < seen ? product' 'return u <= seen ? product'
 
+plant 'queries that see all keys of the next tile are passed over' attention_mma.cu 'attention*' \
+  'if (head.reach(begin, Rows<D>::count) <= first) continue;' \
+  'if (head.reach(begin, Rows<D>::count) <= first + Rows<D>::count) continue;'
+
+plant 'lanes do not agree how far their queries see' attention.h 'attention*' \
+  'for (int distance = 1; distance < warp_size; distance *= 2)
+      reach' 'for (int distance = 2; distance < warp_size; distance *= 2)
+      reach'
+
 plant 'the rows of a fragment are exchanged' attention_mma.cu 'attention*' \
   '{low[w + t], high[w + t], low[w + t + 4], high[w + t + 4]}' \
   '{low[w + t], low[w + t + 4], high[w + t], high[w + t + 4]}'

@@ -5,6 +5,7 @@
 
 #include "nn/attention.h"
 #include "nn/models/any_model.h"
+#include "nn/models/text_encoder.h"
 #include "tests/helpers.h"
 
 using namespace bobbin;
@@ -66,6 +67,8 @@ TEST_CASE("an empty batch goes through every layer, forward and backward") {
   check_empty("MultiHeadAttention", Sequential(LayerNorm(4)), {0, 5, 4}, {0, 5, 4});
   const Var none = Tensor(Shape{0, 5, 4});
   CHECK(attention(none, none, none).shape() == Shape{0, 5, 4});
+  TransformerEncoder encoder(7, 4, 8, 2, 2, real(0.5), true, rng);
+  CHECK(encoder(Tensor(Shape{0, 5})).shape() == Shape{0, 5, 4});
 }
 
 TEST_CASE("an empty batch goes through every model, whose loss of it is NaN") {
@@ -84,6 +87,14 @@ TEST_CASE("an empty batch goes through every model, whose loss of it is NaN") {
   check_model(LeNetConfig{.img_size = 12}, {0, 1, 12, 12});
   check_model(ConvNetConfig{.width = 2}, {0, 1, 28, 28});
   check_model(ResNetConfig<18>{.img_size = 32, .width = 8}, {0, 1, 32, 32});
+  check_model(AttentionResNetConfig{.img_size = 8, .width = 8}, {0, 1, 8, 8});
+  check_model(ViTConfig{.img_size = 9,
+                        .patch_size = 4,
+                        .patch_padding = PatchPadding::same,
+                        .num_hiddens = 12,
+                        .mlp_num_hiddens = 16,
+                        .num_heads = 2},
+              {0, 1, 9, 9});
   check_model(
       ViTConfig{
           .img_size = 8, .patch_size = 4, .num_hiddens = 12, .mlp_num_hiddens = 16, .num_heads = 2, .num_blks = 2},

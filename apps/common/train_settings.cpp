@@ -210,10 +210,10 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
   command_line::add_precision(run, precision);
   run("profile", profile, {.help = "print the time spent in each function at the end"});
   run("finetune", finetune,
-      {.help =
-           "start from the weights of this file, ours or of a ViT or ResNet from timm, torchvision or Hugging Face, "
-           "with a new head; the model's sizes and how images are prepared are the file's, but for flags that say "
-           "otherwise",
+      {.help = "start from the weights of this file, ours or of a ViT, Swin Transformer or ResNet from timm, "
+               "torchvision or Hugging Face, "
+               "with a new head; the model's sizes and how images are prepared are the file's, but for flags that say "
+               "otherwise",
        .fixed = true});
   run("weights", weights,
       {.help = "with --finetune: name of the published model that the file is, timm's with its tag or torchvision's",

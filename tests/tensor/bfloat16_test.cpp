@@ -139,7 +139,8 @@ TEST_CASE("the gradients of attention come with their rounded numbers, and so do
   const Tensor q = rng.normal({2, 5, 12}), k = rng.normal({2, 7, 12}), v = rng.normal({2, 7, 12});
   const Tensor dY = rng.normal({2, 5, 12});
   const Attended forward = attention(Operand(q), Operand(k), Operand(v), 3, {}, 0, {}, ReadBy::products);
-  const auto [dQ, dK, dV] = attention_backward(Operand(q), Operand(k), Operand(v), 3, {}, 0, {}, forward, Operand(dY));
+  const auto [dQ, dK, dV, dbias] =
+      attention_backward(Operand(q), Operand(k), Operand(v), 3, {}, 0, {}, forward, Operand(dY));
   for (const Tensor& x : {dQ, dK, dV}) {
     profile::start();
     const std::vector<std::uint16_t> bits = rounded_bits(x);

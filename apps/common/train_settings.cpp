@@ -398,9 +398,9 @@ void freeze_as(const std::string& what, AnyModel& model) {
   state.freeze(what == "backbone" ? "*" : what, true);
   if (what != "backbone") return;
   const std::vector<std::string> heads = model.config().heads();
-  for (const auto& [name, parameter] : state.parameters)
-    if (std::any_of(heads.begin(), heads.end(), [&](const std::string& head) { return name.starts_with(head); }))
-      state.freeze(name, false);
+  for (const NamedParameter& parameter : state.parameters)
+    if (std::any_of(heads.begin(), heads.end(), [&](const auto& head) { return parameter.first.starts_with(head); }))
+      state.freeze(parameter.first, false);
 }
 
 void fit_weights_to(TrainAndTest& data, NamedTensors& weights, const AnyConfig& model) {

@@ -128,9 +128,9 @@ ReadableTensors read_shards(const fs::path& index) {
     for (const std::string& name : names)
       check(part.tensors.contains(name) || part.unread.contains(name), "read_model_file", index, " says that ",
             Quoted{name}, " is in ", file, ", but it is not");
-    const auto add = [&](auto& to, auto& from) {
+    const auto add = [&wanted = names](auto& to, auto& from) {
       for (auto& [name, what] : from)
-        if (names.contains(name)) to.emplace(name, std::move(what));
+        if (wanted.contains(name)) to.emplace(name, std::move(what));
     };
     add(all.tensors, part.tensors);
     add(all.unread, part.unread);

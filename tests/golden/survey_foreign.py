@@ -111,7 +111,7 @@ def timms(picture):
         judge('timm, heads and pictures', name, model, theirs, state, *flags)
         judge('timm, its name with a tag', name, model, theirs, state, file=f'{name}.augreg_in21k')
         judge('timm, another architecture', name, model, theirs, state,
-              config={**config, 'architecture': 'vit_base_patch16_224'})
+              config={**config, 'architecture': 'vit_base_patch16_224', 'model_args': dict(depth=args['depth'])})
         del model, state
 
 

@@ -107,8 +107,11 @@ tests: $(if $(CUDA),,$(if $(NVCC),$(foreach t,$(PTX_TARGETS),$(call ptx,$(t)))))
 .PHONY: check-cuda check-cuda-plants kernels-asan kernels-tsan $(PTX_TARGETS:%=ptx-%)
 CLANG := $(shell command -v clang++ 2>/dev/null)
 ASAN_RUNS = build/asan/test_kernels "CUDA_EMULATOR_SEED=1 build/asan/test_kernels"
-# The runtime of OpenMP knows nothing of the sanitizer; one thread does not need it.
-TSAN_RUNS = "OMP_NUM_THREADS=1 TSAN_OPTIONS=ignore_noninstrumented_modules=1 build/tsan/test_kernels"
+# The runtime of OpenMP knows nothing of the sanitizer; one thread does not need it. It takes longest of all: so
+# two processes share the tests, by half of the time each.
+TSAN_TEST = OMP_NUM_THREADS=1 TSAN_OPTIONS=ignore_noninstrumented_modules=1 build/tsan/test_kernels
+TSAN_HALF = 'cuda: b*,cuda: l*,cuda: sums*'
+TSAN_RUNS = "$(TSAN_TEST) -tc=$(TSAN_HALF)" "$(TSAN_TEST) -tce=$(TSAN_HALF)"
 check-cuda: deps
 	@$(if $(CLANG),,echo 'skipped: ThreadSanitizer needs clang++')
 	@$(BUILD) kernels-asan $(if $(CLANG),kernels-tsan)

@@ -28,14 +28,14 @@ enum class SwinForm { timm, torchvision };
 
 /// How a map of tokens is cut into windows, and put together again. Shifting, padding and cutting move tokens and
 /// change none: all three are one list that says which token each place of each window shows.
-struct Windows {
+struct SwinWindows {
   Size2 map, size;  ///< of the map, and of a window, in tokens
   Index count;      ///< windows in a map
   Labels token;     ///< (count·T): the token that a place shows; where it shows padding, the number behind the last
   Labels place;     ///< (map.height·map.width): the place that shows a token
   Tensor mask;      ///< (count, 1, T, T): -100 between tokens that only the shift brought together; undefined if none
 
-  Windows(Size2 map, Size2 window, bool shifted, SwinForm form)
+  SwinWindows(Size2 map, Size2 window, bool shifted, SwinForm form)
       : map(map),
         size(form == SwinForm::timm ? Size2{std::min(map.height, window.height), std::min(map.width, window.width)}
                                     : window) {
@@ -123,7 +123,7 @@ struct WindowAttention {
   Linear qkv, proj;
   Labels relative_positions;
 
-  WindowAttention(Index dim, int num_heads, const Windows& windows, Rng& rng)
+  WindowAttention(Index dim, int num_heads, const SwinWindows& windows, Rng& rng)
       : num_heads(num_heads),
         relative_position_bias_table(Var::parameter(
             rng.normal({(2 * windows.size.height - 1) * (2 * windows.size.width - 1), num_heads}, 0, real(0.02)))),
@@ -156,7 +156,7 @@ struct WindowAttention {
 ///     └──────────────────────────────────────────────────────────────┘ └─────────────────────────────────┘
 struct SwinBlock {
   SwinForm form;
-  Windows windows;
+  SwinWindows windows;
   LayerNorm norm1;
   WindowAttention attn;
   DropPath drop_path1;

@@ -82,9 +82,10 @@ Var attention(const Var& queries, const Var& keys, const Var& values, int num_he
 
 Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads, const Var& bias) {
   const Shape& b = bias.shape();
-  check(queries.rank() == 3 && b.rank() == 4 && b[0] >= 1 && queries.shape()[0] % b[0] == 0 && b[1] == num_heads,
-        "attention", "needs a bias (G, ", num_heads, ", Tq, Tk) where G divides the images of ", queries.shape(),
-        ", got ", b);
+  check(queries.rank() == 3 && keys.rank() == 3 && b.rank() == 4 && b[0] >= 1 && queries.shape()[0] % b[0] == 0 &&
+            b[1] == num_heads && b[2] == queries.shape()[1] && b[3] == keys.shape()[1],
+        "attention", "needs a bias (G, ", num_heads, ", Tq, Tk) for queries ", queries.shape(), " and keys ",
+        keys.shape(), ", where G divides the images, got ", b);
   const Index B = queries.shape()[0], d = queries.shape()[2] / num_heads;
   const Var Q = split_heads(queries, num_heads), K = split_heads(keys, num_heads), V = split_heads(values, num_heads);
   const Var scores = matmul(Q, K, {.trans_b = true}) / std::sqrt(static_cast<real>(d));  // (B, H, Tq, Tk)

@@ -111,7 +111,7 @@ AttentionGradients attention_backward(Operand queries, Operand keys, Operand val
   ScoreBias added = score_bias("attention_backward", bias, s);
   if (queries.size() == 0 || keys.size() == 0)
     return {Tensor::zeros(queries.shape()), Tensor::zeros(keys.shape()), Tensor::zeros(keys.shape()),
-            bias.defined() ? Tensor::zeros(bias.shape()) : Tensor()};
+            bias.defined() ? Tensor::zeros(kept) : Tensor()};
   round_alike(queries, keys, values, dY);
   AttentionGradients result{Tensor(queries.shape()), Tensor(keys.shape()), Tensor(keys.shape()), Tensor()};
   if (added.at) {

@@ -268,7 +268,7 @@ inline Attended attention(const Tensor& queries, const Tensor& keys, const Tenso
 std::vector<int> causal_lens(Index batch, Index queries, const std::vector<int>& valid_lens = {});
 struct AttentionGradients {
   Tensor dqueries, dkeys, dvalues;
-  Tensor dbias;  ///< undefined without one
+  Tensor dbias;  ///< of each image, (B, heads, Tq, Tk), to be summed over those of one bias; undefined without any
 };
 AttentionGradients attention_backward(Operand queries, Operand keys, Operand values, int num_heads,
                                       const std::vector<int>& valid_lens, real p, Draw draw, const Attended& forward,

@@ -13,7 +13,7 @@ struct Features {
   Tensor rows;                        ///< (N, num_features)
 };
 
-/// Writes them as a table, IMAGE,f0,f1,..., if the file ends in .csv, which numpy and pandas read; else as safetensors:
+/// Writes them as a table, image,f0,f1,..., if the file ends in .csv, which numpy and pandas read; else as safetensors:
 /// the tensor "features", and in the metadata "pictures", a list as JSON. Throws Error as write_file() does.
 void write_features(const std::filesystem::path& file, const Features& features);
 

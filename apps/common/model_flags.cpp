@@ -44,8 +44,8 @@ void add_choice(CLI::App& app, const char* flag, const std::vector<std::string>&
 
 void add_model(CLI::App& app, std::string& path, ModelFileOptions& options) {
   app.add_option("MODEL", path,
-                 "safetensors file: model.safetensors or best.safetensors of a run, or weights of a ViT, a Swin "
-                 "Transformer or a ResNet from timm, torchvision or Hugging Face")
+                 "safetensors file: model.safetensors or best.safetensors of a run, or weights of a ViT, "
+                 "DINOv2, CLIP, SigLIP, Swin Transformer or ResNet from timm, torchvision or Hugging Face")
       ->required();
   app.option_defaults()->group("Where the model's file does not say it, or to override it");
   app.add_option("--weights", options.weights,

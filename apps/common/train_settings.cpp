@@ -210,10 +210,11 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
   command_line::add_precision(run, precision);
   run("profile", profile, {.help = "print the time spent in each function at the end"});
   run("finetune", finetune,
-      {.help = "start from the weights of this file, ours or of a ViT, Swin Transformer or ResNet from timm, "
-               "torchvision or Hugging Face, "
-               "with a new head; the model's sizes and how images are prepared are the file's, but for flags that say "
-               "otherwise",
+      {.help =
+           "start from the weights of this file, ours or of a ViT, DINOv2, CLIP, SigLIP, Swin Transformer or ResNet "
+           "from timm, torchvision or Hugging Face, with a new head; the model's sizes and how images are prepared are "
+           "the file's, but for flags that say "
+           "otherwise",
        .fixed = true});
   run("weights", weights,
       {.help = "with --finetune: name of the published model that the file is, timm's with its tag or torchvision's",
@@ -221,7 +222,8 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
 
   run("freeze", freeze,
       {.help = "parameters that stay as they are: backbone, all but the head, which is then a linear probe of the "
-               "features; or those whose names fit this pattern, such as 'blks.0.*'",
+               "features, as training sees them (with dropout, and statistics of the batch); or those whose names fit "
+               "this pattern, such as 'blks.0.*'",
        .fixed = true});
   run("layer_decay", layer_decay,
       {.help = "of a ViT: the head learns at the whole learning rate, each block before it at this times that of the "

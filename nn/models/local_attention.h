@@ -93,6 +93,7 @@ struct AttentionResidual {
   }
 };
 
+/// Hyperparameters of an AttentionResNet, for images of 28 to 32 pixels.
 struct AttentionResNetConfig {
   using Model = struct AttentionResNet;
   static constexpr const char *name = "attention-resnet", *title = "AttentionResNet";

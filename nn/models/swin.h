@@ -213,6 +213,7 @@ struct PatchMerging {
   }
   void visit(auto&& v) { v("norm", norm), v("reduction", reduction); }
 
+  /// The size of the map behind it.
   static Size2 merged(Size2 map) { return {(map.height + 1) / 2, (map.width + 1) / 2}; }
 };
 
@@ -276,12 +277,14 @@ struct SwinConfig {
           patch_size.width);
     return *this;
   }
+  /// The width of a token, and of the MLP's hidden layer, in a stage.
   Index dim(std::size_t stage) const { return embed_dim << stage; }
   Index mlp_dim(std::size_t stage) const {
     return static_cast<Index>(static_cast<real>(dim(stage)) * mlp_ratio);  // cut off, as int() does
   }
   /// The tokens in a column and in a row, in the first stage. What does not fill a patch is left out.
   Size2 grid() const { return {img_size.height / patch_size.height, img_size.width / patch_size.width}; }
+  /// About how many parameters there are.
   double weights() const {
     double D = static_cast<double>(embed_dim);
     double count = D * static_cast<double>(num_channels * patch_size.height * patch_size.width);

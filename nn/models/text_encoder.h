@@ -48,6 +48,7 @@ struct TransformerEncoder {
   PositionalEncoding pos_encoding;
   std::vector<TransformerEncoderBlock> blks;
 
+  /// Throws Error unless num_hiddens is even, and num_heads divide it.
   TransformerEncoder(Index vocab_size, Index num_hiddens, Index ffn_num_hiddens, int num_heads, int num_blks,
                      real dropout, bool use_bias, Rng& rng)
       : num_hiddens(num_hiddens), embedding(vocab_size, num_hiddens, rng), pos_encoding(num_hiddens, dropout, rng) {

@@ -1,7 +1,6 @@
 #pragma once
-#include <algorithm>
-
 #include "data/files/fields.h"
+#include "nn/layers.h"
 #include "nn/models/conv_stem.h"
 
 /// What one Vision Transformer may differ in from another: sizes, and the options that came after d2l.ai's chapter.

@@ -92,7 +92,7 @@ class Account {
 /// of its architecture. Returns whether it names one.
 bool read_timm(const JsonObject& config, const std::string& name, const VitWeights& weights, Facts& facts);
 
-/// The same for transformers' config.json, with the defaults of its ViTConfig.
+/// The same for transformers' config.json, with the defaults of the class that it names.
 void read_transformers(const JsonObject& config, const VitWeights& weights, Facts& facts);
 
 /// The same of ResNets.
@@ -102,7 +102,7 @@ void read_transformers(const JsonObject& config, const ResNetWeights& weights, F
 bool read_timm(const JsonObject& config, const std::string& name, const SwinWeights& weights, Facts& facts);
 
 /// The same for transformers' preprocessor_config.json, with the defaults of the class that it names, or of the one
-/// that a ViT or a ResNet has.
+/// that its model has.
 void read_preprocessor(const JsonObject& config, bool resnet, Facts& facts);
 
 /// What a published model is, as far as nobody has spoken yet.

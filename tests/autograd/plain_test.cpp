@@ -162,4 +162,5 @@ TEST_CASE("plain: attention with a bias of the scores, and its gradient") {
   using test::fails;
   CHECK(fails([&] { with({4, 4, 5, 7}); }, {"[attention]", "where G divides", "got (4, 4, 5, 7)"}));
   CHECK(fails([&] { with({1, 3, 5, 7}); }, {"(1, 3, 5, 7)"}));
+  CHECK(fails([&] { with({1, 4, 7, 5}); }, {"(1, 4, 7, 5)"}));
 }

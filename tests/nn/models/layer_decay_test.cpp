@@ -10,7 +10,8 @@
 using namespace bobbin;
 using namespace bobbin::test;
 
-// From timm 1.0.31: param_groups_layer_decay(create_model('vit_tiny_patch16_224', depth=2), layer_decay=.5).
+// From timm 1.0.31: param_groups_layer_decay(create_model('vit_tiny_patch16_224', depth=2), layer_decay=.5), and of models
+// that have registers, a norm before the blocks, attention pooling and two heads.
 TEST_CASE("layer_decay_of: the factors of timm") {
   const ViTConfig config{.num_blks = 2};
   const std::pair<const char*, double> timms[] = {{"cls_token", 0.125},

@@ -183,6 +183,11 @@ void kill_and_compare(const Run& whole, const Run& run, int all_kills) {
     }
     resumed += going_on;
     Process process = going_on ? run.resume() : run.start();
+    // Of those that begin anew every second one is left alone until it has a checkpoint, however busy the machine is.
+    const auto latest = Clock::now() + std::chrono::minutes(1);
+    while (kills < all_kills && !going_on && kills % 2 == 1 && run.files("checkpoint-", ".safetensors").empty() &&
+           Clock::now() < latest)
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
     if (kills < all_kills) std::this_thread::sleep_for(duration * (random() % 1000) / 2000);
     const int status = kills < all_kills ? process.kill() : process.wait();
     kills += status == 128 + SIGKILL;

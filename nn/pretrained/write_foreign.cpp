@@ -44,6 +44,10 @@ void learn_positions(const ViTConfig& c, NamedTensors& tensors) {
 
 void check_common(const char* library, const ViTConfig& c) {
   need(c.stem_stages == 0, library, "convolutions before the patches (--stem-stages)");
+  const Size2 img = c.img_size, patch = c.patch_size;
+  need(img.height % patch.height == 0 && img.width % patch.width == 0, library,
+       "zeros around an image that the patch size does not divide (--patch-padding same)");
+  need(c.norm == Norm::pre, library, "norms after each sum (--norm post)");
   need(c.pool != Pool::seq, library, "a mean by weights that are learned (--global-pool seq)");
 }
 

@@ -33,7 +33,7 @@ ModelFile tower(const std::string& name) {
 
 ModelFile own(ViTConfig config) {
   config.img_size = 8;
-  config.patch_size = 4;
+  config.patch_size = config.patch_padding == PatchPadding::same ? 3 : 4;
   config.num_hiddens = 8;
   config.mlp_num_hiddens = 16;
   config.num_heads = 2;
@@ -121,6 +121,10 @@ TEST_CASE("write_foreign: what a library does not have is said") {
     CHECK(fails([&] { for_library(to, own(config)); }, {what}));
   };
   says(VitOrigin::timm, {.pool = Pool::seq}, "timm has no such model: a mean by weights that are learned");
+  for (const VitOrigin to : {VitOrigin::timm, VitOrigin::hugging_face, VitOrigin::torchvision}) {
+    says(to, {.norm = Norm::post}, "has no such model: norms after each sum (--norm post)");
+    says(to, {.patch_padding = PatchPadding::same}, "zeros around an image that the patch size does not divide");
+  }
   says(VitOrigin::timm, {.layer_norm_eps = real(1e-3)}, "an eps of LayerNorm but 1e-6 and 1e-5, 0.001");
   says(VitOrigin::hugging_face, {.pool = Pool::avg}, "a pooling by the mean");
   says(VitOrigin::hugging_face, {.pre_norm = true}, "a norm before the blocks");

@@ -385,6 +385,9 @@ VitWeights name_weights(const Tensors& tensors) {
   weights.clip = tensors.contains("vision_model.embeddings.patch_embedding.weight");
   if (hugging_face) shape_tokens(weights.tensors);
   weights.config = config_of(weights.tensors);
+  check(!weights.clip || !weights.config.class_token || weights.config.pre_norm, "vit_weights",
+        "there is no tensor vision_model.pre_layrnorm.weight, the norm before the first block of every CLIP, which its "
+        "class token says that this is");
   weights.config.no_embed_class = hugging_face && weights.config.reg_tokens > 0;
   weights.num_patches = need(weights.tensors, "pos_embedding", 3).shape()[1] -
                         (weights.config.no_embed_class ? 0 : weights.config.prefix_tokens());
@@ -440,9 +443,12 @@ void set_hints(VitWeights& weights, const VitHints& hints) {
   const auto leave_out = [&](const char* name) {
     std::erase_if(weights.tensors, [&](const auto& item) { return item.first.starts_with(name); });
   };
-  if (hugging_face && config.pre_norm && config.pool == Pool::avg) leave_out("head.0.");
+  const bool clip_classifier = hugging_face && config.pre_norm && config.pool == Pool::avg;
+  if (clip_classifier) leave_out("head.0.");
   if (hugging_face && config.pool != Pool::map) leave_out("attn_pool.");
-  if (!weights.tensors.contains("head.0.weight")) config.head_norm = HeadNorm::none;
+  // timm's final_norm=False is the other model without that norm; from the rest it has been lost.
+  if (clip_classifier || (weights.origin == VitOrigin::timm && !weights.tensors.contains("head.0.weight")))
+    config.head_norm = HeadNorm::none;
   check(PatchEmbedding::count_patches(config.img_size, config.patch_size) == weights.num_patches, "vit_weights",
         "there are position embeddings of ", weights.num_patches, " patches, which do not fit an image of ",
         config.img_size.height, " x ", config.img_size.width);

@@ -144,6 +144,10 @@ TEST_CASE("towers: CLIP and SigLIP with the part that reads, and a MAE with its 
   Classifier got = read_classifier(clip.path(), prepared);
   check_golden("out", got.model(clip.X).value(), clip.numbers("out"), 1e-5);
   CHECK(contains(got.taken, "without its text model and projections"));
+  auto norm = both.extract("vision_model.pre_layrnorm.weight");
+  write_safetensors(clip.path(), both);
+  CHECK(fails([&] { read_classifier(clip.path(), prepared); }, {"no tensor vision_model.pre_layrnorm.weight", "CLIP"}));
+  both.emplace(norm.key(), norm.mapped());
   // CLIP's classifier: the mean of the patches, of which none is normalised.
   both.emplace("classifier.weight", Tensor::ones({3, 16}));
   both.emplace("classifier.bias", Tensor::zeros({3}));

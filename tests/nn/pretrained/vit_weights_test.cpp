@@ -229,6 +229,20 @@ TEST_CASE("vit_weights: what is wrong is named") {
   CHECK(fails([&] { made(vit_weights(good, hints)); }, {"3 heads do not divide"}));
   hints.trained_size = 25;
   CHECK(fails([&] { vit_weights(good, hints); }, {"25 x 25", "8 x 8"}));
+  // Only of timm's models, and of CLIP's classifier, the head may have no norm.
+  const auto without = [](const std::string& file, const std::string& norm, const VitHints& hints) {
+    NamedTensors tensors = read(file).tensors;
+    std::erase_if(tensors, [&](const auto& item) { return item.first.starts_with(norm); });
+    return error_of([&] { made(vit_weights(tensors, hints)); });
+  };
+  const std::string missing = "2 are missing: head.0.weight, head.0.bias";
+  CHECK(contains(without("torchvision", "encoder.ln.", two_heads), missing));
+  CHECK(contains(without("transformers", "vit.layernorm.", hints_of("transformers")), missing));
+  Rng rng(1);
+  ViT ours({.img_size = 8, .patch_size = 4, .num_hiddens = 8, .mlp_num_hiddens = 8, .num_heads = 2}, rng);
+  NamedTensors d2l = state_of(ours).tensors();
+  d2l.erase("head.0.weight"), d2l.erase("head.0.bias");
+  CHECK(contains(error_of([&] { made(vit_weights(d2l, {.num_heads = 2, .trained_size = Size2(8)})); }), missing));
   // Shapes that would make an enormous model.
   CHECK(contains(with("patch_embed.proj.weight", Tensor::ones({100000, 1, 8, 8})), "\"num_hiddens\":100000"));
 }

@@ -238,12 +238,12 @@ ForeignModel torchvision(const ModelFile& file, const ViTConfig& c) {
   add_biases(c, tensors, true);
   learn_positions(c, tensors);
   std::ostringstream python;
-  python << "torchvision.models.VisionTransformer(" << c.img_size.height << ", " << c.patch_size.height << ", "
+  python << "model = torchvision.models.VisionTransformer(" << c.img_size.height << ", " << c.patch_size.height << ", "
          << c.num_blks << ", " << c.num_heads << ", " << c.num_hiddens << ", " << c.mlp_num_hiddens
          << ", num_classes=" << c.num_classes;
   if (c.layer_norm_eps != real(1e-6))
-    python << ", norm_layer=partial(torch.nn.LayerNorm, eps=" << c.layer_norm_eps << ")";
-  python << ")";
+    python << ", norm_layer=functools.partial(torch.nn.LayerNorm, eps=" << c.layer_norm_eps << ")";
+  python << "); model.load_state_dict(safetensors.torch.load_file('DIR/model.safetensors'))";
   return {names_for(VitOrigin::torchvision, tensors), {}, python.str()};
 }
 

@@ -11,7 +11,7 @@ namespace bobbin {
 struct ForeignModel {
   NamedTensors tensors;                      ///< under its names
   std::map<std::string, std::string> files;  ///< beside them: "config.json" and its content
-  std::string python;                        ///< the line that makes the model there
+  std::string python;                        ///< the line that loads them there; DIR is their folder
 };
 
 /// Our ViT for timm, torchvision or transformers, which give the same logits. What a library's model cannot leave out

@@ -4,6 +4,7 @@ a picture: python3 tests/golden/compare_converted.py
 
 The models are the small ones of make_towers.py and make_weights.py; each goes into every library that has such a model,
 and comes back: read again, build/classify must say the same to the last digit. Not a part of `make test`."""
+import functools
 import json
 import pathlib
 import subprocess
@@ -17,7 +18,6 @@ import timm.data
 import torch
 import torchvision
 import transformers
-from functools import partial
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / 'build'
@@ -44,10 +44,10 @@ def theirs(library, folder, python, pixels):
         model = timm.create_model(f'local-dir:{folder}', pretrained=True).eval()
         strict = model.load_state_dict(safetensors.torch.load_file(folder / 'model.safetensors'), strict=True)
         return model(pixels), strict
-    if library == 'torchvision':
-        model = eval(python, dict(torchvision=torchvision, torch=torch, partial=partial)).eval()
-        strict = model.load_state_dict(safetensors.torch.load_file(folder / 'model.safetensors'), strict=True)
-        return model(pixels), strict
+    if library == 'torchvision':  # load_state_dict is strict
+        made = dict(torchvision=torchvision, torch=torch, safetensors=safetensors, functools=functools)
+        exec(python, made)
+        return made['model'].eval()(pixels), None
     kind = getattr(transformers, python.split('.')[1])
     model, info = kind.from_pretrained(folder, output_loading_info=True)
     missing = [key for key in info['missing_keys'] if 'pooler' not in key and 'mask_token' not in key]

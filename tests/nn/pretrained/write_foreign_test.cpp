@@ -113,7 +113,12 @@ TEST_CASE("write_foreign: to transformers and torchvision and back, to the bit")
   ModelFile read = again(torchvision, options);
   read.class_names = {"a", "b"};
   check_same(read, own({.layer_norm_eps = real(1e-6)}));
-  CHECK(torchvision.python == "torchvision.models.VisionTransformer(8, 4, 2, 2, 8, 16, num_classes=2)");
+  const std::string load = "; model.load_state_dict(safetensors.torch.load_file('DIR/model.safetensors'))";
+  CHECK(torchvision.python == "model = torchvision.models.VisionTransformer(8, 4, 2, 2, 8, 16, num_classes=2)" + load);
+  CHECK(for_library(VitOrigin::torchvision, own({})).python ==
+        "model = torchvision.models.VisionTransformer(8, 4, 2, 2, 8, 16, num_classes=2, "
+        "norm_layer=functools.partial(torch.nn.LayerNorm, eps=1e-05))" +
+            load);
 }
 
 TEST_CASE("write_foreign: what a library does not have is said") {

@@ -69,7 +69,12 @@ ForeignModel timm(const ModelFile& file, const ViTConfig& c) {
   need(!c.distilled || !clip, "timm", "a distilled one with an eps of LayerNorm of 1e-5");
   need(!c.distilled || c.head_norm == HeadNorm::pooled, "timm", "a distilled one without a norm before its heads");
   const bool fc_norm = c.pool == Pool::avg && c.head_norm == HeadNorm::pooled;
-  need(c.pool != Pool::map || c.head_norm != HeadNorm::pooled, "timm", "a norm after attention pooling");
+  if (c.distilled) {  // timm's class has the arguments of its ViT, but not all of what they do
+    need(c.reg_tokens == 0, "timm", "a distilled one with registers");
+    need(c.positions == Positions::learned && !c.no_embed_class, "timm",
+         "a distilled one without learned positions of all tokens");
+    need(!c.pre_norm, "timm", "a distilled one with a norm before the blocks");
+  }
 
   NamedTensors tensors = file.tensors;
   add_biases(c, tensors, false);
@@ -147,6 +152,7 @@ ForeignModel transformers(const ModelFile& file, const ViTConfig& c) {
   need(c.pool == Pool::token || (c.pool == Pool::token_and_avg && head && dinov2), which, "a pooling by ",
        c.pool == Pool::map ? "attention" : "the mean");
   need(!dinov2 || !head || c.pool == Pool::token_and_avg, which, "LayerScale with a head for the class token alone");
+  need(c.pool == Pool::token || !c.pool_include_prefix, which, "a mean of the patches and the tokens before them");
   need(dinov2 || c.reg_tokens == 0, which, "registers without LayerScale");
   need(!dinov2 || (!c.distilled && c.mlp_num_hiddens % c.num_hiddens == 0), which,
        "LayerScale with an MLP that is no whole number of times as wide as a token, or two heads");

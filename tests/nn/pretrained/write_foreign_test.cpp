@@ -78,6 +78,8 @@ TEST_CASE("write_foreign: to timm and back, to the bit") {
   check_same(again(for_library(VitOrigin::timm, own({}))), own({}));  // no biases, eps 1e-5
   check_same(again(for_library(VitOrigin::timm, own({.pool = Pool::avg, .layer_norm_eps = real(1e-6)}))),
              own({.pool = Pool::avg, .layer_norm_eps = real(1e-6)}));
+  check_same(again(for_library(VitOrigin::timm, own({.pool = Pool::map, .layer_norm_eps = real(1e-6)}))),
+             own({.pool = Pool::map, .layer_norm_eps = real(1e-6)}));
   check_same(again(for_library(VitOrigin::timm, own({.layer_norm_eps = real(1e-6), .distilled = true}))),
              own({.layer_norm_eps = real(1e-6), .distilled = true}));
 }
@@ -95,12 +97,15 @@ TEST_CASE("write_foreign: the names are timm's own") {
 }
 
 TEST_CASE("write_foreign: to transformers and torchvision and back, to the bit") {
-  for (const char* name : {"hf_dinov2", "hf_msn", "dinov2"}) {
-    CAPTURE(name);
-    ModelFile want = tower(name);
-    if (want.config.as<ViTConfig>()->mlp_num_hiddens % 16 != 0) continue;  // DINOv2's ratio is a whole number
-    check_same(again(for_library(VitOrigin::hugging_face, want)), want);
-  }
+  const auto check_class = [](const ModelFile& want, const char* model_type) {
+    CAPTURE(model_type);
+    const ForeignModel model = for_library(VitOrigin::hugging_face, want);
+    CHECK(json::parse(model.files.at("config.json")).at("model_type") == model_type);
+    check_same(again(model), want);
+  };
+  check_class(tower("hf_msn"), "vit");
+  check_class(tower("hf_dinov2"), "dinov2_with_registers");
+  check_class(own({.layer_scale = real(0.1), .pool = Pool::token_and_avg}), "dinov2");
   ViTConfig eps{.layer_norm_eps = real(1e-4), .activation = Activation::quick_gelu};
   const ModelFile got = again(for_library(VitOrigin::hugging_face, own(eps)));
   check_same(got, own(eps));
@@ -122,6 +127,8 @@ TEST_CASE("write_foreign: to transformers and torchvision and back, to the bit")
 }
 
 TEST_CASE("write_foreign: what a library does not have is said") {
+  // DINOv2's MLP is a whole number of times as wide as a token.
+  CHECK(fails([] { for_library(VitOrigin::hugging_face, tower("dinov2")); }, {"is no whole number of times as wide"}));
   const auto says = [](VitOrigin to, const ViTConfig& config, const std::string& what) {
     CHECK(fails([&] { for_library(to, own(config)); }, {what}));
   };
@@ -131,8 +138,19 @@ TEST_CASE("write_foreign: what a library does not have is said") {
     says(to, {.patch_padding = PatchPadding::same}, "zeros around an image that the patch size does not divide");
   }
   says(VitOrigin::timm, {.layer_norm_eps = real(1e-3)}, "an eps of LayerNorm but 1e-6 and 1e-5, 0.001");
+  const auto distilled = [](ViTConfig config) {
+    config.layer_norm_eps = real(1e-6), config.distilled = true;
+    return config;
+  };
+  says(VitOrigin::timm, distilled({.reg_tokens = 1}), "a distilled one with registers");
+  says(VitOrigin::timm, distilled({.no_embed_class = true}), "a distilled one without learned positions of all tokens");
+  for (const Positions positions : {Positions::sincos, Positions::none})
+    says(VitOrigin::timm, distilled({.positions = positions}), "a distilled one without learned positions of all");
+  says(VitOrigin::timm, distilled({.pre_norm = true}), "a distilled one with a norm before the blocks");
   says(VitOrigin::hugging_face, {.pool = Pool::avg}, "a pooling by the mean");
   says(VitOrigin::hugging_face, {.pre_norm = true}, "a norm before the blocks");
+  says(VitOrigin::hugging_face, {.layer_scale = real(0.1), .pool = Pool::token_and_avg, .pool_include_prefix = true},
+       "a mean of the patches and the tokens before them");
   says(VitOrigin::hugging_face, {.layer_scale = real(0.1)}, "LayerScale with a head for the class token alone");
   says(VitOrigin::torchvision, {.layer_scale = real(0.1)}, "LayerScale or other norms");
   says(VitOrigin::torchvision, {.activation = Activation::gelu_tanh}, "another activation than GELU by erf");

@@ -89,10 +89,11 @@ TEST_CASE("write_foreign: the names are timm's own") {
   NamedTensors want = read_safetensors("tests/golden/tower_map.safetensors").tensors;
   want.erase("X");
   CHECK(got.tensors.size() == want.size());
-  for (const auto& [name, tensor] : want) {
+  for (const auto& item : want) {
+    const std::string& name = item.first;
     CAPTURE(name);
     REQUIRE(got.tensors.contains(name));
-    CHECK(got.tensors.at(name).values() == tensor.values());
+    CHECK(got.tensors.at(name).values() == item.second.values());
   }
 }
 

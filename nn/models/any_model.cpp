@@ -85,7 +85,7 @@ Var AnyModel::features(const Var& images) {
         if constexpr (requires { model.features(images); })
           return model.features(images);
         else
-          fail("features", "a ", model.config.title, " gives none: a ViT and a ResNet do");
+          fail("features", "a ", model.config.title, " gives none: a ViT, a ResNet and a Swin Transformer do");
       },
       model_);
 }

@@ -78,8 +78,8 @@ class AnyModel {
   AnyConfig config() const;
   /// Images (B, num_channels, H, W) -> logits (B, num_classes).
   Var operator()(const Var& images);
-  /// What the head sees: (B, num_channels, H, W) -> (B, numbers). Throws Error for a model that does not say it: a ViT
-  /// and a ResNet do.
+  /// What the head sees: (B, num_channels, H, W) -> (B, numbers). Throws Error for a model that does not say it: a
+  /// ViT, a ResNet and a Swin Transformer do.
   Var features(const Var& images);
   /// The same of each head, see bobbin::both_heads().
   std::pair<Var, Var> both_heads(const Var& images);

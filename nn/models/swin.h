@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,11 +35,11 @@ struct SwinWindows {
   Labels token;     ///< (count·T): the token that a place shows; where it shows padding, the number behind the last
   Labels place;     ///< (map.height·map.width): the place that shows a token
   Tensor mask;      ///< (count, 1, T, T): -100 between tokens that only the shift brought together; undefined if none
+  /// In which row of the table of biases each pair of tokens of a window finds its own, by how far the second lies
+  /// above and to the left of the first: (T·T) numbers below (2·size.height - 1)·(2·size.width - 1).
+  Labels relative_positions;
 
-  SwinWindows(Size2 map, Size2 window, bool shifted, SwinForm form)
-      : map(map),
-        size(form == SwinForm::timm ? Size2{std::min(map.height, window.height), std::min(map.width, window.width)}
-                                    : window) {
+  SwinWindows(Size2 map, Size2 window, bool shifted, SwinForm form) : map(map), size(size_in(map, window, form)) {
     const Axis rows(map.height, size.height, shifted, form), cols(map.width, size.width, shifted, form);
     count = rows.padded / size.height * (cols.padded / size.width);
     const Index padding = map.height * map.width;
@@ -54,9 +55,11 @@ struct SwinWindows {
             token.push_back(static_cast<int>(shown));
             regions.push_back(3 * rows.region(y) + cols.region(x));
           }
+    find_relative_positions();
     if (rows.shift == 0 && cols.shift == 0) return;
-    std::vector<real> values;
     const auto T = static_cast<std::size_t>(tokens());
+    std::vector<real> values;
+    values.reserve(regions.size() * T);
     for (std::size_t window = 0; window < regions.size(); window += T)
       for (std::size_t a = window; a < window + T; ++a)
         for (std::size_t b = window; b < window + T; ++b) values.push_back(regions[a] == regions[b] ? 0 : real(-100));
@@ -65,6 +68,17 @@ struct SwinWindows {
 
   /// T: the tokens that a window has.
   Index tokens() const { return size.height * size.width; }
+  /// The size of windows in a map, which is the given one but for a map that is less.
+  static Size2 size_in(Size2 map, Size2 window, SwinForm form) {
+    if (form == SwinForm::torchvision) return window;
+    return {std::min(map.height, window.height), std::min(map.width, window.width)};
+  }
+  /// The pairs of tokens within all windows of a map: the numbers of its mask.
+  static Index pairs(Size2 map, Size2 window, SwinForm form) {
+    const Size2 size = size_in(map, window, form);
+    const Axis rows(map.height, size.height, false, form), cols(map.width, size.width, false, form);
+    return rows.padded * cols.padded * size.height * size.width;
+  }
 
   /// A map's tokens -> its windows': (B, map.height·map.width, C) -> (B·count, T, C).
   Var cut(Var X) const {
@@ -78,19 +92,16 @@ struct SwinWindows {
     return index_select(reshape(X, {B, count * tokens(), C}), 1, place);
   }
 
-  /// In which row of the table of biases each pair of tokens of a window finds its own, by how far the second lies
-  /// above and to the left of the first: (T·T) numbers below (2·size.height - 1)·(2·size.width - 1).
-  Labels relative_positions() const {
-    Labels all;
+ private:
+  void find_relative_positions() {
     for (Index a = 0; a < tokens(); ++a)
       for (Index b = 0; b < tokens(); ++b) {
         const Index down = a / size.width - b / size.width, right = a % size.width - b % size.width;
-        all.push_back(static_cast<int>((down + size.height - 1) * (2 * size.width - 1) + right + size.width - 1));
+        relative_positions.push_back(
+            static_cast<int>((down + size.height - 1) * (2 * size.width - 1) + right + size.width - 1));
       }
-    return all;
   }
 
- private:
   // One side of the map.
   struct Axis {
     Index n, window, padded, shift;
@@ -121,22 +132,20 @@ struct WindowAttention {
   int num_heads;
   Var relative_position_bias_table;  // ((2·height - 1)·(2·width - 1), num_heads)
   Linear qkv, proj;
-  Labels relative_positions;
 
   WindowAttention(Index dim, int num_heads, const SwinWindows& windows, Rng& rng)
       : num_heads(num_heads),
         relative_position_bias_table(Var::parameter(
             rng.normal({(2 * windows.size.height - 1) * (2 * windows.size.width - 1), num_heads}, 0, real(0.02)))),
         qkv(dim, 3 * dim, rng),
-        proj(dim, dim, rng),
-        relative_positions(windows.relative_positions()) {}
+        proj(dim, dim, rng) {}
 
-  /// (B·windows, T, dim) -> the same shape. The mask (windows, 1, T, T) is added to the scores, unless it is undefined.
-  Var operator()(const Var& X, const Tensor& mask) {
+  /// (B·windows, T, dim) -> the same shape. Their mask, if there is one, is added to the scores.
+  Var operator()(const Var& X, const SwinWindows& windows) {
     const Index T = X.shape()[1], C = X.shape()[2];
-    Var bias = reshape(transpose(index_select(relative_position_bias_table, 0, relative_positions), 0, 1),
+    Var bias = reshape(transpose(index_select(relative_position_bias_table, 0, windows.relative_positions), 0, 1),
                        {1, num_heads, T, T});
-    if (mask.defined()) bias = std::move(bias) + Var(mask);  // (windows, num_heads, T, T)
+    if (windows.mask.defined()) bias = std::move(bias) + Var(windows.mask);  // (windows, num_heads, T, T)
     // Three products, for what one gives would have to be cut into three.
     const auto project = [&](Index i) {
       return linear(X, slice(qkv.weight, 0, i * C, (i + 1) * C), slice(qkv.bias, 0, i * C, (i + 1) * C),
@@ -156,7 +165,7 @@ struct WindowAttention {
 ///     └──────────────────────────────────────────────────────────────┘ └─────────────────────────────────┘
 struct SwinBlock {
   SwinForm form;
-  SwinWindows windows;
+  std::shared_ptr<const SwinWindows> windows;  // which blocks of a stage share
   LayerNorm norm1;
   WindowAttention attn;
   DropPath drop_path1;
@@ -164,12 +173,12 @@ struct SwinBlock {
   Linear fc1, fc2;
   DropPath drop_path2;
 
-  SwinBlock(Index dim, Index mlp_dim, int num_heads, Size2 map, Size2 window, bool shifted, real drop_path,
+  SwinBlock(Index dim, Index mlp_dim, int num_heads, const std::shared_ptr<const SwinWindows>& windows, real drop_path,
             SwinForm form, Rng& rng)
       : form(form),
-        windows(map, window, shifted, form),
+        windows(windows),
         norm1(dim),
-        attn(dim, num_heads, windows, rng),
+        attn(dim, num_heads, *windows, rng),
         drop_path1(drop_path, rng),
         norm2(dim),
         fc1(dim, mlp_dim, rng),
@@ -178,7 +187,7 @@ struct SwinBlock {
 
   /// (B, map.height·map.width, dim) -> the same shape.
   Var operator()(const Var& X) {
-    const Var Y = X + drop_path1(windows.join(attn(windows.cut(norm1(X)), windows.mask)));
+    const Var Y = X + drop_path1(windows->join(attn(windows->cut(norm1(X)), *windows)));
     Var Z = gelu(fc1(norm2(Y, ReadBy::products)), 0, {}, ReadBy::products);
     return Y + drop_path2(fc2(std::move(Z)));
   }
@@ -261,11 +270,12 @@ struct SwinConfig {
        .low = 0,
        .high = 0.9999,
        .in_file = false});
-    f("num_classes", num_classes, {.low = 1, .high = 1 << 20, .flag = ""});
+    f("num_classes", num_classes, {.low = 0, .high = 1 << 20, .flag = ""});  // 0: features, there is no head
     f("num_channels", num_channels, {.low = 1, .high = 1 << 20, .flag = ""});
   }
 
-  /// Throws Error unless each stage has its heads, and these divide its dimension, and an image has a patch.
+  /// Throws Error unless each stage has its heads, and these divide its dimension, an image has a patch, and the
+  /// lists that say what windows show do not ask for gigabytes: a later stage's are no longer than the first's.
   const SwinConfig& checked() const {
     check(depths.size() == num_heads.size() && !depths.empty() && depths.size() <= 8, title, "there are ",
           depths.size(), " depths and ", num_heads.size(), " num_heads: both need a number for each stage, of 1 to 8");
@@ -275,6 +285,13 @@ struct SwinConfig {
     check(img_size.height >= patch_size.height && img_size.width >= patch_size.width, title, "an image of ",
           img_size.height, " x ", img_size.width, " is less than a patch of ", patch_size.height, " x ",
           patch_size.width);
+    check(std::max(img_size.height, img_size.width) <= 4096, title, "images of ", img_size.height, " x ",
+          img_size.width, " are too large: 4096 x 4096 at most");
+    const auto [rows, cols] = grid();
+    const Index pairs = SwinWindows::pairs(grid(), window_size, form), most = 1 << 27;
+    check(pairs <= most, title, rows, " x ", cols, " tokens in windows of ", window_size.height, " x ",
+          window_size.width, " are ", pairs, " pairs, of which there can be ", most,
+          ": smaller images or windows, or larger patches, have fewer");
     return *this;
   }
   /// The width of a token, and of the MLP's hidden layer, in a stage.
@@ -288,13 +305,18 @@ struct SwinConfig {
   double weights() const {
     double D = static_cast<double>(embed_dim);
     double count = D * static_cast<double>(num_channels * patch_size.height * patch_size.width);
-    for (std::size_t i = 0; i < depths.size(); ++i, D *= 2)
-      count += static_cast<double>(depths[i]) * D * D * (4 + 2 * double{mlp_ratio}) + (i > 0 ? 2 * D * D : 0);
+    Size2 map = grid();
+    for (std::size_t i = 0; i < depths.size() && i < num_heads.size(); ++i, D *= 2, map = PatchMerging::merged(map)) {
+      const auto [height, width] = SwinWindows::size_in(map, window_size, form);
+      const auto table = static_cast<double>((2 * height - 1) * (2 * width - 1) * num_heads[i]);
+      count += static_cast<double>(depths[i]) * (D * D * (4 + 2 * double{mlp_ratio}) + table);
+      count += i > 0 ? 2 * D * D : 0;
+    }
     return count + D / 2 * static_cast<double>(num_classes);
   }
 };
 
-/// Images (B, num_channels, H, W) -> logits (B, num_classes):
+/// Images (B, num_channels, H, W) -> logits (B, num_classes), or where there are no classes what a head would see:
 ///
 ///     patches ── linear ── norm ── blocks ── merging ── blocks ── ... ── norm ── mean over all tokens ── linear
 struct Swin {
@@ -317,6 +339,7 @@ struct Swin {
         patch_norm(c.embed_dim),
         norm(c.dim(c.depths.size() - 1)),
         head(c.dim(c.depths.size() - 1), c.num_classes, rng) {
+    if (c.num_classes == 0) head.weight = head.bias = Var();
     Index blocks = 0, done = 0;
     for (const Index depth : c.depths) blocks += depth;
     Size2 map = c.grid();
@@ -326,10 +349,12 @@ struct Swin {
         stage.merging.emplace(c.dim(i - 1), map, rng);
         map = PatchMerging::merged(map);
       }
+      std::shared_ptr<const SwinWindows> windows[2];  // plain, and shifted
       for (Index block = 0; block < c.depths[i]; ++block, ++done) {
+        auto& shown = windows[block % 2];
+        if (!shown) shown = std::make_shared<const SwinWindows>(map, c.window_size, block % 2 == 1, c.form);
         const real rate = blocks > 1 ? c.drop_path * static_cast<real>(done) / static_cast<real>(blocks - 1) : 0;
-        stage.blocks.emplace_back(c.dim(i), c.mlp_dim(i), static_cast<int>(c.num_heads[i]), map, c.window_size,
-                                  block % 2 == 1, rate, c.form, rng);
+        stage.blocks.emplace_back(c.dim(i), c.mlp_dim(i), static_cast<int>(c.num_heads[i]), shown, rate, c.form, rng);
       }
     }
     for (auto& [name, parameter] : named_parameters(*this))  // but for the patches', as in both libraries
@@ -340,13 +365,18 @@ struct Swin {
   }
 
   Var operator()(const Var& images) {
+    const Var Z = features(images);
+    return config.num_classes > 0 ? head(Z) : Z;
+  }
+  /// What the head sees: (B, num_channels, H, W) -> (B, dim of the last stage).
+  Var features(const Var& images) {
     check_images(config.title, images, config);
     Var X = patch_norm(embed(images));  // (B, tokens, C)
     for (Stage& stage : stages) {
       if (stage.merging) X = (*stage.merging)(std::move(X));
       for (SwinBlock& block : stage.blocks) X = block(X);
     }
-    return head(mean(norm(X), 1));
+    return mean(norm(X), 1);
   }
   void visit(auto&& v) {
     const bool timm = config.form == SwinForm::timm;

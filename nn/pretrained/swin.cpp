@@ -74,10 +74,8 @@ ModelFile read_foreign_swin(const NamedTensors& tensors, const std::filesystem::
             ? ", or name the published model by --weights: Swin_T_Weights.IMAGENET1K_V1, ..."
             : ", put timm's config.json beside it, or name the published model by --weights: "
               "swin_tiny_patch4_window7_224.ms_in1k, ...");
-  if (config.num_classes == 0) {  // until the new head's classes are known
-    config.num_classes = 1;
-    facts.class_names.clear();
-  }
+  if (config.num_classes == 0) facts.class_names.clear();
+  if (config.num_classes == 0 && options.new_head) config.num_classes = 1;  // until its classes are known
   config.img_size = *facts.trained_size.value;
   ModelFile file{config, std::move(weights.tensors), std::move(facts.class_names),
                  preprocess_of(facts, config.img_size, config.num_channels), facts.scores};

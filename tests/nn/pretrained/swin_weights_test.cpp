@@ -1,6 +1,7 @@
 // Swin Transformers of other libraries: their names, what they do not say, and what is refused.
 #include "nn/pretrained/swin_weights.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "data/files/safetensors.h"
@@ -92,6 +93,21 @@ TEST_CASE("swin_weights: the state dicts of timm and torchvision are read by the
     ModelFileOptions new_head = prepared;
     new_head.new_head = true;
     CHECK(read_model_file(folder / "m", new_head).config.num_classes() == 1);
+
+    // Or for its features: what the head sees.
+    ModelFileOptions features = prepared;
+    features.features = true;
+    Classifier headless = read_classifier(folder / "m", features);
+    CHECK(headless.model.config().num_classes() == 0);
+    CHECK(headless.class_names.empty());
+    const Var seen = headless.model.features(X);
+    CHECK(seen.shape() == Shape{2, 16});
+    CHECK(headless.model(X).value().values() == seen.value().values());
+    CHECK(model.head(seen).value().values() == model(X).value().values());
+    // And timm's config of it.
+    if (form == SwinForm::timm) write_file(folder / "config.json", R"({"model_args":{"num_classes":0}})");
+    CHECK(read_classifier(folder / "m", features).model.features(X).value().values() == seen.value().values());
+    std::filesystem::remove(folder / "config.json");
   }
 }
 
@@ -151,6 +167,51 @@ TEST_CASE("swin_weights: what is not said, contradicted or not supported is refu
   config(R"({"architecture":"swinv2_tiny_window8_256"})", {"should be a Swin Transformer of timm that is supported"});
   config(R"({"model_args":{"always_partition":true}})", {"always_partition should be false"});
   config(R"({"model_args":{"head_dim":4}})", {"head_dim", "may change the answer"});
+}
+
+TEST_CASE("swin_weights: a size that asks for gigabytes is refused, before anything is made") {
+  const TempFolder folder;
+  Swin model = small(SwinForm::timm);
+  const auto config = [&](const std::string& img_size, const std::vector<std::string>& what) {
+    write_safetensors(folder / "m", saved(model));
+    write_file(folder / "config.json", R"({"model_args":{"img_size":)" + img_size + "}}");
+    ModelFileOptions options = prepared;
+    options.img_size.reset();
+    CHECK(fails([&] { read_classifier(folder / "m", options); }, what));
+  };
+  config("1048576", {"images of 1048576 x 1048576 are too large", "4096 x 4096"});
+  config("[40, 4097]", {"images of 40 x 4097 are too large"});
+
+  // Our own description: what the mask of shifted windows would have, 4096 x 4096 tokens and each 64 x 64 of them.
+  SwinConfig hostile{.img_size = 64,
+                     .patch_size = 1,
+                     .embed_dim = 1,
+                     .depths = {2},
+                     .num_heads = {1},
+                     .window_size = 64,
+                     .num_classes = 1};
+  Rng rng(0);
+  Swin one(hostile, rng);
+  hostile.img_size = 4096;
+  write_safetensors(folder / "ours", state_of(one).tensors(),
+                    {{"bobbin", describe_model({hostile, {"a"}, {Size2(4096)}})}});
+  CHECK(fails([&] { read_classifier(folder / "ours"); },
+              {"4096 x 4096 tokens in windows of 64 x 64 are 68719476736 pairs, of which there can be 134217728"}));
+  hostile = {.form = SwinForm::torchvision,
+             .img_size = {4096, 64},
+             .patch_size = {2, 1},
+             .embed_dim = 1,
+             .depths = {1, 1},
+             .num_heads = {1, 1},
+             .window_size = {1, 64}};
+  CHECK_NOTHROW(hostile.checked());  // 2048 x 64 tokens in windows of 1 x 64: 2^23
+  hostile.window_size = {32, 64};    // 2^28
+  CHECK(fails([&] { hostile.checked(); }, {"2048 x 64 tokens in windows of 32 x 64"}));
+  // A narrow model of wide tables.
+  CHECK(SwinConfig{.embed_dim = 1, .depths = {1}, .num_heads = {1}, .window_size = 56}.weights() > 111 * 111);
+  // The largest that are published, and images of 4096 pixels in Swin-T's windows.
+  CHECK_NOTHROW(SwinConfig{.img_size = 384, .window_size = 12}.checked());
+  CHECK_NOTHROW(SwinConfig{.img_size = 4096}.checked());
 }
 
 TEST_CASE("swin_weights: published names") {

@@ -182,7 +182,8 @@ struct ViT {
   std::optional<MapPool> attn_pool;  // for Pool::map
 
   /// Throws Error where sizes do not divide: the image by the patch, the width by the heads; if distilled with
-  /// another pool than the token's; and for a pool that sees a class token where there is none.
+  /// another pool than the token's; for a pool that sees a class token where there is none; and for patches without
+  /// learned positions that ask for gigabytes.
   ViT(const ViTConfig& c, Rng& rng)
       : config(c),
         stem(c.stem_stages, c.stem_width, c.num_channels, rng),
@@ -191,7 +192,7 @@ struct ViT {
         pos_embedding(c.positions == Positions::learned
                           ? Var::parameter(rng.normal({1, embedded_tokens(), c.num_hiddens}))
                           : Var()),
-        fixed_positions(c.positions == Positions::sincos ? sincos_positions(c.grid(), c.num_hiddens) : Tensor()),
+        fixed_positions(fixed_positions_of(c)),
         dropout(c.emb_dropout, rng),
         head(LayerNorm(c.num_hiddens, c.layer_norm_eps), Linear(c.num_features(), c.num_classes, rng)) {
     check(!c.distilled || (c.pool == Pool::token && c.class_token), "ViT",
@@ -264,6 +265,15 @@ struct ViT {
   }
 
  private:
+  // The weights bound the tokens whose positions are learned, and say nothing of others.
+  static Tensor fixed_positions_of(const ViTConfig& c) {
+    const auto [rows, cols] = c.grid();
+    const Index most = 1 << 27;
+    check(c.positions == Positions::learned || rows * cols <= most / c.num_hiddens, "ViT", rows, " x ", cols,
+          " patches of ", c.num_hiddens, " numbers are more than ", most,
+          " numbers: smaller images or larger patches have fewer");
+    return c.positions == Positions::sincos ? sincos_positions(c.grid(), c.num_hiddens) : Tensor();
+  }
   // LayerNorm begins with ones, tokens with zeros in either.
   void begin_as_flax(Rng& rng) {
     if (pos_embedding.defined()) pos_embedding.mutable_value().assign(rng.normal(pos_embedding.shape(), 0, real(0.01)));

@@ -201,7 +201,8 @@ struct ViTConfig {
     for (int i = 0; i < stem_stages; ++i)
       stem += 9 * static_cast<double>(ConvStem::channels(i, stem_width, num_channels)) *
               static_cast<double>(ConvStem::channels(i + 1, stem_width, num_channels));
-    const double pooling = pool == Pool::map ? 4 * D * D + 2 * D * M : 0, tokens = T + static_cast<double>(reg_tokens);
+    const double pooling = pool == Pool::map ? 4 * D * D + 2 * D * M : 0;
+    const double tokens = static_cast<double>(reg_tokens) + (positions == Positions::learned ? T : 0);
     return stem + D * (tokens + patch + static_cast<double>(num_classes)) + num_blks * (4 * D * D + 2 * D * M) +
            pooling;
   }

@@ -244,3 +244,28 @@ TEST_CASE("model file: a description that lies") {
   says(with("/model", "vgg"), "there is no model \"vgg\"; there are vit, ");
   says(with("/preprocess/std", {1e300, 1}), "std should be a number from 1e-06 to 1000000, got 1e+300");
 }
+
+TEST_CASE("model file: a small ViT of many patches, whose positions are not in the file") {
+  const TempFolder folder;
+  for (const Positions positions : {Positions::sincos, Positions::none}) {
+    ViTConfig config{.img_size = 96,
+                     .patch_size = 2,
+                     .num_hiddens = 36,
+                     .mlp_num_hiddens = 64,
+                     .num_heads = 2,
+                     .num_classes = 2,
+                     .positions = positions};
+    Rng rng(0);
+    ViT model(config, rng);
+    eval(model);
+    write_classifier(folder / "m", model, {"a", "b"}, {.size = 96});
+    const Tensor X = Rng(1).uniform({1, 1, 96, 96});
+    CHECK(read_classifier(folder / "m").model(X).value().values() == model(X).value().values());
+
+    // A description that asks for gigabytes of them: 2048 x 2048 patches of 36 numbers.
+    config.img_size = 4096;
+    write_safetensors(folder / "m", state_of(model).tensors(),
+                      {{"bobbin", describe_model({config, {"a", "b"}, {.size = 4096}})}});
+    CHECK(fails([&] { read_classifier(folder / "m"); }, {"2048 x 2048 patches", "of 36 numbers", "134217728"}));
+  }
+}

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "apps/common/command_line.h"
 #include "apps/common/model_flags.h"
@@ -36,7 +37,10 @@ int main(int argc, char** argv) try {
   command_line::add_model(app, model, options);
   command_line::choose_from({"timm", "transformers", "torchvision"},
                             app.add_option("--to", library, "the library")->required());
-  app.add_option("-o,--output", folder, "folder to write: model.safetensors, and what belongs beside it")->required();
+  app.add_option(
+         "-o,--output", folder,
+         "folder to write: model.safetensors, and what belongs beside it; files of these names must not be there yet")
+      ->required();
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
 
   const ModelFile file = read_model_file(file_of(model), options);
@@ -45,6 +49,11 @@ int main(int argc, char** argv) try {
                        : library == "transformers" ? VitOrigin::hugging_face
                                                    : VitOrigin::torchvision;
   const ForeignModel converted = for_library(to, file);
+  std::vector<std::string> names{"model.safetensors"};
+  for (const auto& [name, content] : converted.files) names.push_back(name);
+  for (const std::string& name : names)
+    check(!fs::exists(fs::path(folder) / name), "convert", "there is already a ", (fs::path(folder) / name).string(),
+          ": give -o another folder");
   make_folder(folder);
   write_safetensors(fs::path(folder) / "model.safetensors", converted.tensors);
   for (const auto& [name, content] : converted.files) write_file(fs::path(folder) / name, content);

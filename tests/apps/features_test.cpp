@@ -6,6 +6,7 @@
 #include <string>
 
 #include "apps/common/features.h"
+#include "data/files/read_file.h"
 #include "data/files/safetensors.h"
 #include "data/files/write_file.h"
 #include "data/images/codec.h"
@@ -176,4 +177,20 @@ TEST_CASE("convert: a run becomes a folder that timm reads, and we do") {
   CHECK(logits(d.path("hf") + "/model.safetensors") == logits(d.path("model.safetensors")));
   const Run none = run_program("convert", {d.path("train"), "--to", "timm", "-o", d.path("x")});
   CHECK(contains(none.err, "holds neither a best.safetensors nor a model.safetensors"));
+  // What is there stays: of the model itself, and of any other.
+  std::filesystem::create_directory(d.folder / "run");
+  std::filesystem::copy_file(d.folder / "model.safetensors", d.folder / "run/model.safetensors");
+  for (const char* file : {"run/model.safetensors", "other/config.json"}) {
+    const std::filesystem::path folder = (d.folder / file).parent_path();
+    if (!std::filesystem::exists(folder)) {
+      std::filesystem::create_directory(folder);
+      write_file(d.folder / file, "mine");
+    }
+    const auto before = read_file("test", d.folder / file, 1 << 20);
+    const Run refused = run_program("convert", {d.path("run"), "--to", "timm", "-o", folder.string()});
+    CHECK(refused.exit_code == 1);
+    CHECK(contains(refused.err, "there is already a " + (d.folder / file).string()));
+    CHECK(read_file("test", d.folder / file, 1 << 20) == before);
+    CHECK(std::distance(std::filesystem::directory_iterator(folder), {}) == 1);
+  }
 }

@@ -87,8 +87,8 @@ def main():
             other, _ = theirs(library, folder, done.stdout.strip(), pixels)
             off = (other.flatten() - first).abs().max().item()
             flags = ['--num-heads', '4', '--img-size', '16'] if library == 'torchvision' else []
-            again = run(BUILD / 'convert', folder / 'model.safetensors', '--to', library, '-o', work / 'again', *FLAGS, *flags)
-            same = again.returncode == 0 and (work / 'again/model.safetensors').read_bytes() == (folder / 'model.safetensors').read_bytes()
+            again = run(BUILD / 'convert', folder / 'model.safetensors', '--to', library, '-o', work / f'{name}-{library}-again', *FLAGS, *flags)
+            same = again.returncode == 0 and (work / f'{name}-{library}-again/model.safetensors').read_bytes() == (folder / 'model.safetensors').read_bytes()
             ok = off < 1e-5 and same
             wrong += not ok
             print(f'{name:12} {library:13} {"right" if ok else "WRONG"}    off {off:.1e}, and back to the bit: {same} {again.stderr.strip()[-150:] if not same else ""}')

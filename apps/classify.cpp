@@ -44,13 +44,16 @@ Settings parse_command_line(int argc, char** argv) {
   app.add_option("IMAGE", s.pictures, "picture files, folders of them, or - to read their names from stdin")
       ->required();
   app.option_defaults()->always_capture_default();
-  app.add_option("-k,--top-k", s.top_k, "number of classes to print per image")->check(command_line::within(1, 1e6));
-  command_line::choose_from({"table", "csv", "json"}, app.add_option("--format", s.format, "output format"));
-  app.add_flag("--logits", s.logits, "print the logits of all classes, in the model's order");
+  CLI::Option* top_k = app.add_option("-k,--top-k", s.top_k, "number of classes to print per image")
+                           ->check(command_line::within(1, 1e6));
+  CLI::Option* format = app.add_option("--format", s.format, "output format");
+  command_line::choose_from({"table", "csv", "json"}, format);
+  CLI::Option* logits = app.add_flag("--logits", s.logits, "print the logits of all classes, in the model's order");
   app.add_option("--features", s.features,
                  "write what the model's head sees of each image into this file instead, .safetensors or .csv: for "
                  "build/knn, and for whatever learns from numbers; the model needs no head")
-      ->check(command_line::ends_in({".safetensors", ".csv"}));
+      ->check(command_line::ends_in({".safetensors", ".csv"}))
+      ->excludes(top_k, format, logits);
   app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
   command_line::add_precision(app, s.precision);
   app.add_flag("--skip-bad", s.skip_bad,

@@ -13,6 +13,7 @@
 #include "tensor/check.h"
 #include "tensor/functions.h"
 #include "tensor/text.h"
+#include "tensor/threads.h"
 
 using namespace bobbin;
 
@@ -41,8 +42,9 @@ Labels labels_of(const Features& features, const std::vector<std::string>& class
 }  // namespace
 
 int main(int argc, char** argv) try {
+  wait_briefly(argv);
   std::string train_file, test_file;
-  int k = 20;
+  int k = 20, threads = default_threads();
   double temperature = 0.07;
   CLI::App app(
       "Classifies each feature of TEST by the k nearest of TRAIN, by cosine: each votes for its class with the "
@@ -55,14 +57,22 @@ int main(int argc, char** argv) try {
   app.add_option("-k", k, "number of neighbours that vote")->check(command_line::within(1, 1e6));
   app.add_option("--temperature", temperature, "the smaller, the more the nearest count")
       ->check(command_line::within(1e-3, 1e3));
+  app.add_option("--threads", threads, "number of CPU threads")->check(command_line::within(1, 1024));
   command_line::parse_or_exit(app, [&] { app.parse(argc, argv); });
+  command_line::use_threads(threads);
 
   const Features train = read_features(train_file), test = read_features(test_file);
   check(train.rows.shape()[1] == test.rows.shape()[1], "knn", "the features of TRAIN have ", train.rows.shape()[1],
         " numbers, those of TEST ", test.rows.shape()[1], ": they are of different models");
   std::set<std::string> names;
-  for (const std::string& picture : train.pictures) names.insert(class_of(picture));
+  for (const std::string& picture : train.pictures) {
+    check(!class_of(picture).empty(), "knn", "the class of a picture is the folder that it is in, but ", picture,
+          " of TRAIN is named without one");
+    names.insert(class_of(picture));
+  }
   const std::vector<std::string> classes(names.begin(), names.end());
+  check(classes.size() >= 2, "knn", "the class of a picture is the folder that it is in, and all of TRAIN are in ",
+        Quoted{classes.empty() ? "" : classes.front()}, ", but it takes two classes to tell them apart");
   const Labels known = labels_of(train, classes), wanted = labels_of(test, classes);
   const std::size_t neighbours = std::min(static_cast<std::size_t>(k), known.size());
 
@@ -70,7 +80,7 @@ int main(int argc, char** argv) try {
   Index right = 0, among_five = 0;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const auto at = static_cast<Index>(i);
-    const std::vector<real> cosines = matmul(slice(from, 0, at, at + 1), transpose(to, 0, 1)).values();
+    const std::vector<real> cosines = matmul(slice(from, 0, at, at + 1), to, {.trans_b = true}).values();
     std::vector<std::size_t> order(cosines.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::partial_sort(

@@ -123,6 +123,27 @@ TEST_CASE("classify --features, knn: as numbers, as a table, and their neighbour
   says({d.path("t.csv"), d.path("bad.csv")}, "line 2 has \"x\", which is no number");
   write_features(d.folder / "zero.csv", {{"x/near/1.png"}, Tensor({1, 2}, {0, 0})});
   says({d.path("t.csv"), d.path("zero.csv")}, "has no direction");
+  // One class, or none: any answer would be right.
+  write_features(d.folder / "one.csv", {{"x/near/1.png", "y/near/2.png"}, Tensor({2, 2}, {1, 0, 3, 4})});
+  says({d.path("one.csv"), d.path("q.csv")}, "all of TRAIN are in \"near\", but it takes two classes");
+  write_features(d.folder / "bare.csv", {{"1.png", "near/2.png"}, Tensor({2, 2}, {1, 0, 3, 4})});
+  says({d.path("bare.csv"), d.path("q.csv")}, "1.png of TRAIN is named without one");
+  const Run few = run_program("knn", {d.path("t.csv"), d.path("q.csv"), "-k", "3", "--threads", "1"});
+  CHECK(contains(few.out, "accuracy  1.0000"));
+}
+
+TEST_CASE("classify --features: flags for classes are refused beside it") {
+  Data d;
+  const std::vector<std::vector<std::string>> all{{"--logits"}, {"--format", "csv"}, {"-k", "2"}};
+  for (const std::vector<std::string>& flags : all) {
+    std::vector<std::string> arguments{d.path("model.safetensors"), d.path("val"), "--features", d.path("f.csv")};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Run run = run_program("classify", arguments);
+    CAPTURE(run.err);
+    CHECK(run.exit_code == 2);
+    CHECK(contains(run.err, "--features"));
+    CHECK(!std::filesystem::exists(d.folder / "f.csv"));
+  }
 }
 
 TEST_CASE("train --freeze, --layer-decay: what does not learn stays to the bit") {

@@ -87,7 +87,7 @@ def draw(rows, exponents):
         out.append(f'<path d="{line([(x(r[0]), y(r[i])) for r in rows])}" fill="none" stroke="{colour}" stroke-width="2"/>')
         out.append(f'<path d="{line([(x(r[0]), y(last[i] * r[i + 2] / last[i + 2])) for r in rows])}" fill="none" '
                    f'stroke="{colour}" stroke-dasharray="4 4"/>')
-        out.append(f'<text x="{x(512) + 8:.1f}" y="{y(last[i]) + 4:.1f}" fill="{colour}">{name}: side^{exponents[i]:.1f}</text>')
+        out.append(f'<text x="{x(512) + 8:.1f}" y="{y(last[i]) + 4:.1f}" fill="{colour}">{name}: side^{exponents[i]:.2f}</text>')
     return '\n'.join(out + ['</svg>\n'])
 
 

@@ -37,6 +37,11 @@ nlohmann::json config_beside(const std::filesystem::path& path, const char* name
   return parse_json({content.begin(), content.end()}, place);
 }
 
+std::vector<const char*> joined(std::vector<const char*> a, const std::vector<const char*>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
 void check_keys(const JsonObject& object, const std::vector<const char*>& followed,
                 const std::vector<const char*>& harmless) {
   const auto in = [](const std::vector<const char*>& list, const std::string& key) {

@@ -117,6 +117,9 @@ void check_parts(const std::string& where, const ViTConfig& said, const VitWeigh
 void check_shapes(const std::string& where, const SwinConfig& said, const SwinWeights& weights);
 void check_shape(const std::string& where, const char* what, Index said, Index weights);
 
+/// Two lists of keys as one.
+std::vector<const char*> joined(std::vector<const char*> a, const std::vector<const char*>& b);
+
 /// Throws Error, which names it, for a key that is in neither list and not null.
 void check_keys(const JsonObject& object, const std::vector<const char*>& followed,
                 const std::vector<const char*>& harmless);

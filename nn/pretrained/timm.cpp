@@ -122,11 +122,6 @@ const std::vector<const char*> of_pretrained_cfg{
         "pool_size",   "first_conv",   "label_descriptions", "test_pool_size",  "classifier",      "license",
         "description", "origin_url",   "paper_name",         "paper_ids",       "notes",           "num_features"};
 
-std::vector<const char*> joined(std::vector<const char*> a, const std::vector<const char*>& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
 // The config's own parts. The first files had all in one; where they say nothing of pictures, that is not taken for
 // timm's defaults.
 struct Parts {

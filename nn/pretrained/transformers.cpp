@@ -92,11 +92,6 @@ const std::vector<const char*> no_matter_in_vits{"decoder_hidden_size",
                                                  "eos_token_id",
                                                  "pad_token_id"};
 
-std::vector<const char*> joined(std::vector<const char*> a, const std::vector<const char*>& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
 // A class of models: the names that its config may have, and its defaults.
 struct Family {
   std::vector<const char*> types;

@@ -1,4 +1,7 @@
 // Scaled dot-product attention with several heads, as one operation.
+#include <algorithm>
+#include <array>
+
 #include "autograd/ops.h"
 #include "autograd/plain.h"
 #include "tensor/backend.h"
@@ -12,10 +15,16 @@ Var attention(Var queries, Var keys, Var values, int num_heads, const std::vecto
   const Operand Q = std::move(queries).operand(), K = std::move(keys).operand(), V = std::move(values).operand();
   Attended forward = attention(Q, K, V, num_heads, valid_lens, p, draw, readers);
   Tensor Y = std::exchange(forward.y, {});
-  return record("attention", std::move(Y), {queries, keys, values}, [=](Tensor dY) {
-    AttentionGradients d = attention_backward(Q, K, V, num_heads, valid_lens, p, draw, forward, Operand(std::move(dY)));
+  // The three gradients are read alike, if they are: as in a layer, where each is for a product of its own.
+  const std::array slots{queries.slot(), keys.slot(), values.slot()};
+  const auto vjp = [=](Tensor dY) {
+    const auto products = [](const GradSlot* slot) { return gradient_readers(slot) == ReadBy::products; };
+    AttentionGradients d =
+        attention_backward(Q, K, V, num_heads, valid_lens, p, draw, forward, Operand(std::move(dY)), {},
+                           std::ranges::all_of(slots, products) ? ReadBy::products : ReadBy::anyone);
     return std::vector<Tensor>{d.dqueries, d.dkeys, d.dvalues};
-  });
+  };
+  return record("attention", std::move(Y), {queries, keys, values}, vjp, ReadBy::products);
 }
 
 Var attention(Var queries, Var keys, Var values, int num_heads, const Var& bias, ReadBy readers) {

@@ -111,7 +111,7 @@ Edge::Edge(Var input, Vjp vjp)
     : inputs{std::move(input)},
       vjp([vjp = std::move(vjp)](Tensor dY) { return std::vector<Tensor>{vjp(std::move(dY))}; }) {}
 
-Var record(const char* op, Tensor y, std::initializer_list<Edge> edges) {
+Var record(const char* op, Tensor y, std::initializer_list<Edge> edges, ReadBy readers) {
   Var result(std::move(y));
   Tape* tape = Tape::recording();
   if (!tape) return result;
@@ -124,7 +124,8 @@ Var record(const char* op, Tensor y, std::initializer_list<Edge> edges) {
       node.edges.emplace_back(std::vector<Tape::Use>(inputs.begin(), inputs.end()), vjp);
   }
   if (!node.edges.empty()) {  // else it is a function of constants
-    result.slot_ = std::make_shared<GradSlot>(GradSlot{.shape = result.shape(), .grad = {}, .tape = tape->number_});
+    result.slot_ = std::make_shared<GradSlot>(
+        GradSlot{.shape = result.shape(), .grad = {}, .tape = tape->number_, .readers = readers});
     node.output = result.slot_;
     tape->nodes_.push_back(std::move(node));
   }
@@ -135,8 +136,8 @@ Var record(const char* op, Tensor y, std::initializer_list<Edge> edges) {
   return result;
 }
 
-Var record(const char* op, Tensor y, const std::vector<Var>& inputs, JointVjp vjp) {
-  return record(op, std::move(y), {Edge(inputs, std::move(vjp))});
+Var record(const char* op, Tensor y, const std::vector<Var>& inputs, JointVjp vjp, ReadBy readers) {
+  return record(op, std::move(y), {Edge(inputs, std::move(vjp))}, readers);
 }
 
 void Tape::check_loss(const Var& loss) const {

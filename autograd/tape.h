@@ -20,6 +20,8 @@ struct GradSlot {
   Tensor grad;             ///< undefined until a first gradient arrives
   std::uint64_t tape = 0;  ///< the number of the tape that made it; 0 for a parameter
   int waiting_edges = 0;   ///< recorded uses whose backward has not run yet, on all tapes
+  /// Of a result: who reads its gradient in its op's VJPs.
+  ReadBy readers = ReadBy::anyone;
   // Of a parameter:
   std::string name{};   ///< what a visit() or an optimizer called it last; "" if none has
   int optimizers = 0;   ///< how many optimizers have it, and so take its gradient
@@ -28,6 +30,11 @@ struct GradSlot {
   /// Adds a gradient: the first is moved in, later ones are added. Throws Error if it has another shape.
   void add(Tensor gradient);
 };
+/// Who reads the gradient that a VJP is making for the value with this place, or with none: its op, unless other
+/// gradients are added to it first.
+inline ReadBy gradient_readers(const GradSlot* slot) {
+  return slot && slot->waiting_edges == 1 && !slot->grad.defined() ? slot->readers : ReadBy::anyone;
+}
 
 struct Edge;
 
@@ -79,7 +86,7 @@ class Var {
 
  private:
   friend class Tape;
-  friend Var record(const char*, Tensor, std::initializer_list<Edge>);
+  friend Var record(const char*, Tensor, std::initializer_list<Edge>, ReadBy);
   Tensor value_;
   std::shared_ptr<GradSlot> slot_;
 };
@@ -161,7 +168,7 @@ class Tape {
   std::vector<Node> take_nodes() &&;
 
  private:
-  friend Var record(const char*, Tensor, std::initializer_list<Edge>);
+  friend Var record(const char*, Tensor, std::initializer_list<Edge>, ReadBy);
 
   static Tape* recording();
   void check_loss(const Var& loss) const;
@@ -177,11 +184,12 @@ class Tape {
 
 /// Notes on the current tape that `op` computed y, with a VJP for each input; returns y as a Var. What an input that
 /// needs no gradient would have kept alive is let go here. With no tape, or constants only, nothing is noted. This is
-/// all there is to a new op: see ops.h, and "add an op" in README.md.
+/// all there is to a new op: see ops.h, and "add an op" in README.md. `readers` says who reads dY in the VJPs: where
+/// these are products alone, gradient_readers() lets a VJP before them round it at once.
 /// Throws Error for an input that was recorded on another tape.
-Var record(const char* op, Tensor y, std::initializer_list<Edge> edges);
+Var record(const char* op, Tensor y, std::initializer_list<Edge> edges, ReadBy readers = ReadBy::anyone);
 /// The same for an op that computes all its inputs' gradients together.
-Var record(const char* op, Tensor y, const std::vector<Var>& inputs, JointVjp vjp);
+Var record(const char* op, Tensor y, const std::vector<Var>& inputs, JointVjp vjp, ReadBy readers = ReadBy::anyone);
 
 /// Every optimizer calls this before it changes anything. Throws Error, in the name of `who`, if backward(), on this
 /// thread, has given a gradient to a parameter that no optimizer has, and it still lies there: a visit() does not name

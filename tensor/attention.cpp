@@ -100,7 +100,7 @@ Attended attention(Operand queries, Operand keys, Operand values, int num_heads,
 
 AttentionGradients attention_backward(Operand queries, Operand keys, Operand values, int num_heads,
                                       const std::vector<int>& valid_lens, real p, Draw draw, const Attended& forward,
-                                      Operand dY, const Tensor& bias) {
+                                      Operand dY, const Tensor& bias, ReadBy readers) {
   const AttentionSizes s =
       attention_sizes("attention_backward", queries.shape(), keys.shape(), values.shape(), num_heads, valid_lens, p);
   const Shape kept = backend::attention_keeps(s);
@@ -113,7 +113,10 @@ AttentionGradients attention_backward(Operand queries, Operand keys, Operand val
     return {Tensor::zeros(queries.shape()), Tensor::zeros(keys.shape()), Tensor::zeros(keys.shape()),
             bias.defined() ? Tensor::zeros(kept) : Tensor()};
   round_alike(queries, keys, values, dY);
-  AttentionGradients result{Tensor(queries.shape()), Tensor(keys.shape()), Tensor(keys.shape()), Tensor()};
+  const auto gradient = [rounded = queries.is_rounded() && rounds(readers)](const Shape& shape) {
+    return rounded ? Tensor::of_rounded(shape) : Tensor(shape);
+  };
+  AttentionGradients result{gradient(queries.shape()), gradient(keys.shape()), gradient(keys.shape()), Tensor()};
   if (added.at) {
     result.dbias = Tensor(kept);  // of each image, (B, H, Tq, Tk)
     added.dS = result.dbias.data();
@@ -122,19 +125,20 @@ AttentionGradients attention_backward(Operand queries, Operand keys, Operand val
                     2 * flops_of_attention(s));
   const std::vector<int> lens = for_each_query(valid_lens, s);
   const real* const y = backend::attention_keeps_y() ? forward.kept_y.data() : nullptr;
+  // Products made the queries of bfloat16, and read their gradients rounded.
+  const auto both = [](Tensor& x) { return x.is_rounded() ? Both{nullptr, x.rounded_data()} : x.data_and_rounded(); };
   if (queries.is_rounded() && added.at)
     cpu::biased_attention_rounded_backward(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
-                                           forward.kept.data(), dY.rounded(), result.dqueries.data_and_rounded(),
-                                           result.dkeys.data_and_rounded(), result.dvalues.data_and_rounded(), s,
-                                           added);
+                                           forward.kept.data(), dY.rounded(), both(result.dqueries), both(result.dkeys),
+                                           both(result.dvalues), s, added);
   else if (added.at)
     cpu::biased_attention_backward(queries.exact().data(), keys.exact().data(), values.exact().data(), pointer(lens), p,
                                    draw, forward.kept.data(), dY.exact().data(), result.dqueries.data(),
                                    result.dkeys.data(), result.dvalues.data(), s, added);
-  else if (queries.is_rounded())  // then products made these, and read their gradients rounded
+  else if (queries.is_rounded())
     backend::attention_rounded_backward(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
-                                        forward.kept.data(), y, dY.rounded(), result.dqueries.data_and_rounded(),
-                                        result.dkeys.data_and_rounded(), result.dvalues.data_and_rounded(), s);
+                                        forward.kept.data(), y, dY.rounded(), both(result.dqueries), both(result.dkeys),
+                                        both(result.dvalues), s);
   else
     backend::attention_backward(queries.exact().data(), keys.exact().data(), values.exact().data(), pointer(lens), p,
                                 draw, forward.kept.data(), y, dY.exact().data(), result.dqueries.data(),

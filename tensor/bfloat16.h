@@ -27,6 +27,10 @@ BOBBIN_HD inline void store(bfloat16& at, auto x) { at = to_bfloat16(x); }
 
 BOBBIN_HD inline float to_float(bfloat16 x) { return math::detail::from_bits(std::uint32_t{x.bits} << 16); }
 
+/// A number as `real`, for a kernel that reads either.
+BOBBIN_HD inline real to_real(real x) { return x; }
+BOBBIN_HD inline real to_real(bfloat16 x) { return to_float(x); }
+
 /// Where a kernel writes numbers as they are, and where the same ones rounded, for the products that read them.
 struct Both {
   real* exact;

@@ -72,15 +72,19 @@ Tensor unary(const F& f, Tensor x) {
 Tensor operator+(Tensor a, Tensor b) { return binary(formula::Add{}, std::move(a), std::move(b)); }
 Tensor operator-(Tensor a, Tensor b) { return binary(formula::Sub{}, std::move(a), std::move(b)); }
 Tensor operator*(Tensor a, Tensor b) { return binary(formula::Mul{}, std::move(a), std::move(b)); }
-Tensor operator*(Tensor a, const Operand& b) {
+Tensor mul(Tensor a, const Operand& b, ReadBy readers) {
   if (!b.is_rounded()) return std::move(a) * b.exact();
   check(a.shape() == b.shape(), "mul", "the shapes ", a.shape(), " and ", b.shape(), " differ");
-  Tensor y = in_place_of(a);
+  Tensor y = a.is_rounded() ? result(a.shape(), readers) : result_in_place_of(a, readers);
   if (y.empty()) return y;
-  const Timed timed("mul", elements(a, b, y) + rounded_size * static_cast<double>(y.size()));
-  const real* const from = std::as_const(a).data();
-  const auto [exact, rounded] = y.data_and_rounded();
-  backend::multiply_rounded(from, b.rounded(), exact, rounded, a.size());
+  const Timed timed("mul", elements(a, b, y));
+  const auto multiply = [&](const auto* from) {
+    write(y, [&](auto* at) { backend::multiply_rounded(from, b.rounded(), at, a.size()); });
+  };
+  if (a.is_rounded())
+    multiply(std::as_const(a).rounded().get());
+  else
+    multiply(std::as_const(a).data());
   return y;
 }
 Tensor operator/(Tensor a, Tensor b) { return binary(formula::Div{}, std::move(a), std::move(b)); }

@@ -29,8 +29,8 @@ Tensor operator-(real a, Tensor b);
 Tensor operator*(real a, Tensor b);
 Tensor operator/(real a, Tensor b);
 Tensor operator-(Tensor x);
-/// a ⊙ b, of one shape, by the numbers that b has, rounded or not.
-Tensor operator*(Tensor a, const Operand& b);
+/// a ⊙ b, of one shape, by the numbers that b has, rounded or not. Only of rounded ones the result may be rounded.
+Tensor mul(Tensor a, const Operand& b, ReadBy readers);
 
 Tensor exp(Tensor x);
 Tensor log(Tensor x);
@@ -156,7 +156,7 @@ struct Transposed {
 };
 /// (..., m, k) x (..., k, n) -> (..., m, n), as torch.matmul. The leading axes are broadcast by NumPy's rule; a vector
 /// is a row on the left and a column on the right, whose axis of size 1 goes away again, and is not transposed.
-Tensor matmul(Operand a, Operand b, Transposed transposed = {});
+Tensor matmul(Operand a, Operand b, Transposed transposed = {}, ReadBy readers = ReadBy::anyone);
 inline Tensor matmul(const Tensor& a, const Tensor& b, Transposed transposed = {}) {
   return matmul(Operand(a), Operand(b), transposed);
 }
@@ -272,7 +272,7 @@ struct AttentionGradients {
 };
 AttentionGradients attention_backward(Operand queries, Operand keys, Operand values, int num_heads,
                                       const std::vector<int>& valid_lens, real p, Draw draw, const Attended& forward,
-                                      Operand dY, const Tensor& bias = {});
+                                      Operand dY, const Tensor& bias = {}, ReadBy readers = ReadBy::anyone);
 inline AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values,
                                              int num_heads, const std::vector<int>& valid_lens, real p, Draw draw,
                                              const Attended& forward, const Tensor& dY) {

@@ -130,8 +130,9 @@ template <class F>
 void binary(const F& f, const Broadcast& walk, const real* a, const real* b, real* y);
 /// y = mask ? a : b, where the mask has y's shape, and 0 means no.
 void where(const Broadcast& walk, const real* mask, const real* a, const real* b, real* y);
-/// z = x ⊙ y, where y is rounded; and z rounded, for the products that read it. z may be x.
-void multiply_rounded(const real* x, const bfloat16* y, real* z, bfloat16* rounded_z, Index n);
+/// z = x ⊙ y, where y is rounded; x and z are `real` or bfloat16. z may be x.
+template <class X, class Z>
+void multiply_rounded(const X* x, const bfloat16* y, Z* z, Index n);
 
 // --- dropout -------------------------------------------------------------------------------------
 /// y = f(x) / (1-p) where the draw's word i is p·2^32 or more, else 0; and, unless null, derivative = f'(x) / (1-p)
@@ -141,8 +142,10 @@ template <class Y, class D, class F>
 void dropout(const F& f, const real* x, Y* y, D* derivative, Index n, real p, Draw draw);
 
 // --- reduce --------------------------------------------------------------------------------------
-/// x (outer, n, inner) -> y (outer, inner), summed over n. The same result for any number of threads.
-void sum(const real* x, real* y, Index outer, Index n, Index inner);
+/// x (outer, n, inner) -> y (outer, inner), summed over n. The same result for any number of threads. X is `real` or
+/// bfloat16.
+template <class X>
+void sum(const X* x, real* y, Index outer, Index n, Index inner);
 /// y[i] is the square root of the sum of the squares of x[i][0] ... x[i][n[i]-1]; in double.
 void norms(const std::vector<const real*>& x, const std::vector<Index>& n, double* y);
 /// For each row of (rows, cols) the column of the first largest number; a NaN is larger than all.
@@ -152,7 +155,8 @@ Range range(const real* x, Index n);
 // --- products ------------------------------------------------------------------------------------
 /// C = alpha · op(A)·op(B) + bias.
 void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c);
-/// The same of rounded operands, in Precision::bfloat16. The sums are `real`; the result may be rounded.
+/// The same of rounded operands, in Precision::bfloat16. The sums are `real`; the result may be rounded, and then a
+/// backend may round the bias, too.
 void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c);
 void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const RoundedResultMatrix& c);
 /// y = x, each number rounded, and the way back.
@@ -217,7 +221,7 @@ void attention_backward(const real* q, const real* k, const real* v, const int* 
                         const real* kept, const real* y, const real* dY, real* dQ, real* dK, real* dV,
                         const AttentionSizes& s);
 /// The same of rounded operands, in Precision::bfloat16. The weights are rounded where they are multiplied, and so is
-/// dS. Of y either place may be null, of the gradients the rounded one.
+/// dS. Of y and of each gradient either place may be null.
 void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p, Draw draw,
                        real* kept, Both y, const AttentionSizes& s);
 void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,

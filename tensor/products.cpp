@@ -38,16 +38,16 @@ void multiply(const Product& p, const Factor& a, const Factor& b, const RoundedR
 }
 
 // A vector is a row on the left and a column on the right, and its axis of size 1 goes away again.
-Tensor matmul(Operand a, Operand b, Transposed transposed) {
+Tensor matmul(Operand a, Operand b, Transposed transposed, ReadBy readers) {
   const auto [trans_a, trans_b] = transposed;
   const Shape sa = a.shape(), sb = b.shape();
   check(a.rank() >= 1 && b.rank() >= 1, "matmul", "both operands need an axis or more, got ", sa, " x ", sb);
   if (a.rank() == 1) {
-    const Tensor y = matmul(a.reshape({1, a.size()}), b, {false, trans_b});
+    const Tensor y = matmul(a.reshape({1, a.size()}), b, {false, trans_b}, readers);
     return y.reshape(y.shape().without(b.rank() == 1 ? -1 : -2));
   }
   if (b.rank() == 1) {
-    const Tensor y = matmul(a, b.reshape({b.size(), 1}), {trans_a, false});
+    const Tensor y = matmul(a, b.reshape({b.size(), 1}), {trans_a, false}, readers);
     return y.reshape(y.shape().without(-1));
   }
   const Index m = trans_a ? sa[-1] : sa[-2], k = trans_a ? sa[-2] : sa[-1];
@@ -62,10 +62,10 @@ Tensor matmul(Operand a, Operand b, Transposed transposed) {
   if (shape.size() == 0 || k == 0) return Tensor::zeros(shape);
   check_countable("matmul", {a.size() / k, m, n, k});
   round_alike(a, b);
-  Tensor y(shape);
-  const Timed timed("matmul", elements(a, b, y), 2 * elements(y) * static_cast<double>(k));
+  Tensor y = result(shape, a.is_rounded() ? readers : ReadBy::anyone);
+  const Timed timed("matmul", elements(a, b, y), 2 * static_cast<double>(y.size() * k));
   if (batch_b.size() == 1 && !trans_a) {  // one matrix for all rows: a single product
-    multiply({a.size() / k, n, k}, {a, k}, {b, sb[-1], trans_b}, {y.data(), n});
+    write(y, [&](auto* at) { multiply({a.size() / k, n, k}, {a, k}, {b, sb[-1], trans_b}, {at, n}); });
     return y;
   }
   // As an elementwise function of the two would walk: the matrices of the innermost loop lie evenly.
@@ -79,8 +79,11 @@ Tensor matmul(Operand a, Operand b, Transposed transposed) {
       at_b += rest % walk.size[axis] * walk.stride_b[axis];
       rest /= walk.size[axis];
     }
-    multiply({.m = m, .n = n, .k = k, .batch = each}, {a, sa[-1], trans_a, walk.stride_a[inner] * m * k, at_a * m * k},
-             {b, sb[-1], trans_b, walk.stride_b[inner] * k * n, at_b * k * n}, {y.data() + i * each * m * n, n, m * n});
+    write(y, [&](auto* at) {
+      multiply({.m = m, .n = n, .k = k, .batch = each},
+               {a, sa[-1], trans_a, walk.stride_a[inner] * m * k, at_a * m * k},
+               {b, sb[-1], trans_b, walk.stride_b[inner] * k * n, at_b * k * n}, {at + i * each * m * n, n, m * n});
+    });
   }
   return y;
 }

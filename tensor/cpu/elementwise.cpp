@@ -118,15 +118,17 @@ void where(const Broadcast& walk, const real* mask, const real* a, const real* b
   for_each_run(walk, [=](Index at_a, Index at_b, Index at, Index n) { run(mask + at, a + at_a, b + at_b, y + at, n); });
 }
 
-void multiply_rounded(const real* x, const bfloat16* y, real* z, bfloat16* rounded_z, Index n) {
+template <class X, class Z>
+void multiply_rounded(const X* x, const bfloat16* y, Z* z, Index n) {
   parallel_for(n, grain, [=](Index begin, Index end) {
 #pragma omp simd
-    for (Index i = begin; i < end; ++i) {
-      z[i] = x[i] * to_float(y[i]);
-      rounded_z[i] = to_bfloat16(z[i]);
-    }
+    for (Index i = begin; i < end; ++i) store(z[i], to_real(x[i]) * to_float(y[i]));
   });
 }
+template void multiply_rounded(const real*, const bfloat16*, real*, Index);
+template void multiply_rounded(const real*, const bfloat16*, bfloat16*, Index);
+template void multiply_rounded(const bfloat16*, const bfloat16*, real*, Index);
+template void multiply_rounded(const bfloat16*, const bfloat16*, bfloat16*, Index);
 
 namespace {
 

@@ -18,22 +18,22 @@ constexpr Index stripe = 64;      // neighbouring columns added together
 constexpr real infinity = std::numeric_limits<real>::infinity();
 
 // x (n, inner): the sums over n of `width` columns. Few columns are a constant, and their sums stay in registers.
-template <class Width>
-void sum_columns(const real* x, real* y, Index n, Index inner, Width width) {
+template <class X, class Width>
+void sum_columns(const X* x, real* y, Index n, Index inner, Width width) {
   double total[stripe] = {};
   for (Index begin = 0; begin < n; begin += few) {
     real partial[stripe] = {};
     for (Index i = begin; i < std::min(begin + few, n); ++i)
 #pragma omp simd
-      for (Index c = 0; c < width; ++c) partial[c] += x[i * inner + c];
+      for (Index c = 0; c < width; ++c) partial[c] += to_real(x[i * inner + c]);
     for (Index c = 0; c < width; ++c) total[c] += partial[c];
   }
   for (Index c = 0; c < width; ++c) y[c] = static_cast<real>(total[c]);
 }
 
 // The same for the `width` columns.
-template <Index... few_columns>
-void sum_columns_of(std::integer_sequence<Index, few_columns...>, const real* x, real* y, Index n, Index inner,
+template <class X, Index... few_columns>
+void sum_columns_of(std::integer_sequence<Index, few_columns...>, const X* x, real* y, Index n, Index inner,
                     Index width) {
   const bool known =
       ((width == few_columns && (sum_columns(x, y, n, inner, std::integral_constant<Index, few_columns>()), true)) ||
@@ -60,7 +60,8 @@ Range range_of_piece(const real* x, Index n) {
 
 }  // namespace
 
-void sum(const real* x, real* y, Index outer, Index n, Index inner) {
+template <class X>
+void sum(const X* x, real* y, Index outer, Index n, Index inner) {
   if (inner > 1) {
     const Index stripes = (inner + stripe - 1) / stripe;
     parallel_for(outer * stripes, piece / (n * stripe) + 1, [=](Index begin, Index end) {
@@ -76,9 +77,9 @@ void sum(const real* x, real* y, Index outer, Index n, Index inner) {
   std::vector<double> partial(static_cast<std::size_t>(outer * pieces));
   parallel_for(outer * pieces, piece / n + 1, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
-      const real* row = x + i / pieces * n;
+      const X* row = x + i / pieces * n;
       const Index first = i % pieces * piece;
-      partial[static_cast<std::size_t>(i)] = add_up(first, std::min(first + piece, n), [=](Index j) { return row[j]; });
+      partial[static_cast<std::size_t>(i)] = add_up(first, std::min(first + piece, n), [=](Index j) { return to_real(row[j]); });
     }
   });
   for (Index row = 0; row < outer; ++row) {
@@ -87,6 +88,8 @@ void sum(const real* x, real* y, Index outer, Index n, Index inner) {
     y[row] = static_cast<real>(total);
   }
 }
+template void sum(const real*, real*, Index, Index, Index);
+template void sum(const bfloat16*, real*, Index, Index, Index);
 
 void norms(const std::vector<const real*>& x, const std::vector<Index>& n, double* y) {
   for (std::size_t k = 0; k < x.size(); ++k)

@@ -343,7 +343,7 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks)
         const auto four = Group<real, 4>::read(y + at, head.size - column);
         const auto d = Group<bfloat16, 4>::read(dY + at, head.size - column);
 #pragma unroll
-        for (int i = 0; i < 4; ++i) products += static_cast<float>(widen(d.x[i]) * four.x[i]);
+        for (int i = 0; i < 4; ++i) products += static_cast<float>(to_real(d.x[i]) * four.x[i]);
       }
     products = sum_of_row(products);
     if (row < head.queries) {

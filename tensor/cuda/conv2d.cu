@@ -134,7 +134,7 @@ __global__ void depthwise_kernel(const T* x, const T* W, const real* bias, real*
   for (int i = 0; i < down.kernel; ++i)
     for (int j = 0; j < across.kernel; ++j, ++W) {
       const int row = down.pixel(py, i), column = across.pixel(px, j);
-      if (down.has(row) && across.has(column)) sum += widen(x[Index{row} * across.size + column]) * widen(*W);
+      if (down.has(row) && across.has(column)) sum += to_real(x[Index{row} * across.size + column]) * to_real(*W);
     }
   y[at] = sum + (bias ? bias[o] : real{0});
 }
@@ -158,7 +158,7 @@ __global__ void depthwise_dx_kernel(const T* W, const T* dY, real* dX, Axis down
     for (int px = across.last(column); px >= left; --px)
       if (const int j = across.element(column, px); j >= 0)
         for (Index o = 0; o < kernels; ++o)
-          sum += widen(dY[o * places + Index{py} * across.places + px]) * widen(W[o * area + i * across.kernel + j]);
+          sum += to_real(dY[o * places + Index{py} * across.places + px]) * to_real(W[o * area + i * across.kernel + j]);
   }
   dX[at] = sum;
 }
@@ -178,7 +178,7 @@ __global__ void depthwise_dw_kernel(const T* x, const T* dY, real* dW, Axis down
   for (int place = threadIdx.x; place < places; place += warp_size) {
     const auto [py, px] = of_row.divide(place);
     const int row = down.pixel(py, i), column = across.pixel(px, j);
-    if (down.has(row) && across.has(column)) sum += widen(x[Index{row} * across.size + column]) * widen(dY[place]);
+    if (down.has(row) && across.has(column)) sum += to_real(x[Index{row} * across.size + column]) * to_real(dY[place]);
   }
   sum = warp_sum(sum);
   if (threadIdx.x == 0) dW[at] = sum;

@@ -95,19 +95,16 @@ __global__ void where_kernel(Broadcast walk, int elements, const real* mask, con
   store4(y + i, result, left);
 }
 
-__global__ void multiply_rounded_kernel(const real* x, const bfloat16* y, real* z, bfloat16* rounded_z, Index n) {
+template <class X, class Z>
+__global__ void multiply_rounded_kernel(const X* x, const bfloat16* y, Z* z, Index n) {
   const Index i = four_of_thread();
   if (i >= n) return;
-  Four<real> four = load4(x + i, n - i);
+  const Four<X> four = load4(x + i, n - i);
   const Four<bfloat16> factors = load4(y + i, n - i);
-  Four<bfloat16> rounded;
+  Four<Z> products;
 #pragma unroll
-  for (int j = 0; j < 4; ++j) {
-    four.at[j] *= to_float(factors.at[j]);
-    rounded.at[j] = to_bfloat16(four.at[j]);
-  }
-  store4(z + i, four, n - i);
-  store4(rounded_z + i, rounded, n - i);
+  for (int j = 0; j < 4; ++j) store(products.at[j], to_real(four.at[j]) * to_float(factors.at[j]));
+  store4(z + i, products, n - i);
 }
 
 template <class F>
@@ -130,9 +127,14 @@ void where(const Broadcast& walk, const real* mask, const real* a, const real* b
   launch("where", where_kernel, blocks(n, elements * block_size), block_size, walk, elements, mask, a, b, y, n);
 }
 
-void multiply_rounded(const real* x, const bfloat16* y, real* z, bfloat16* rounded_z, Index n) {
-  launch("mul", multiply_rounded_kernel, blocks_of_fours(n), block_size, x, y, z, rounded_z, n);
+template <class X, class Z>
+void multiply_rounded(const X* x, const bfloat16* y, Z* z, Index n) {
+  launch("mul", multiply_rounded_kernel<X, Z>, blocks_of_fours(n), block_size, x, y, z, n);
 }
+template void multiply_rounded(const real*, const bfloat16*, real*, Index);
+template void multiply_rounded(const real*, const bfloat16*, bfloat16*, Index);
+template void multiply_rounded(const bfloat16*, const bfloat16*, real*, Index);
+template void multiply_rounded(const bfloat16*, const bfloat16*, bfloat16*, Index);
 
 namespace {
 

@@ -17,8 +17,10 @@ void binary(const F& f, const Broadcast& walk, const real* a, const real* b, rea
 template <class Y, class D, class F>
 void dropout(const F& f, const real* x, Y* y, D* derivative, Index n, real p, Draw draw);
 decltype(cpu::where) where;
-decltype(cpu::multiply_rounded) multiply_rounded;
-decltype(cpu::sum) sum;
+template <class X, class Z>
+void multiply_rounded(const X* x, const bfloat16* y, Z* z, Index n);
+template <class X>
+void sum(const X* x, real* y, Index outer, Index n, Index inner);
 decltype(cpu::norms) norms;
 decltype(cpu::argmax) argmax;
 decltype(cpu::range) range;

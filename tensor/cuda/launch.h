@@ -37,10 +37,6 @@ constexpr int warps = 8;
 constexpr dim3 block_of_warps{warp_size, warps};
 inline __device__ Index warp_number() { return Index{blockIdx.x} * warps + threadIdx.y; }
 
-/// A number of an operand, for kernels whose operands are `real` or rounded.
-inline __device__ real widen(real x) { return x; }
-inline __device__ real widen(bfloat16 x) { return to_float(x); }
-
 /// The sum or the largest of what the 32 threads of a warp hold, for each of them.
 template <class T>
 __device__ T warp_sum(T x) {

@@ -22,7 +22,7 @@ __global__ void convert_kernel(const X* x, Y* y, Index n) {
   const Four<X> from = load4(x + i, n - i);
   Four<Y> to;
 #pragma unroll
-  for (int j = 0; j < 4; ++j) store(to.at[j], widen(from.at[j]));
+  for (int j = 0; j < 4; ++j) store(to.at[j], to_real(from.at[j]));
   store4(y + i, to, n - i);
 }
 
@@ -90,8 +90,8 @@ bool is_aligned(const void* at) { return reinterpret_cast<std::uintptr_t>(at) % 
 // it, so this is kept; and the same algorithm gives the same bits.
 class BiasedProduct {
  public:
-  template <class T>
-  BiasedProduct(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrix& c) {
+  template <class T, class Result>
+  BiasedProduct(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrixOf<Result>& c) {
     check_cublas(cublasLtMatmulDescCreate(&product_, sums_of<T>(), type_of<real>), "cublasLtMatmulDescCreate");
     set(CUBLASLT_MATMUL_DESC_TRANSA, flag(b.transposed));
     set(CUBLASLT_MATMUL_DESC_TRANSB, flag(a.transposed));
@@ -100,15 +100,15 @@ class BiasedProduct {
     set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, reinterpret_cast<const void*>(std::uintptr_t{alignment}));
     a_ = stored<T>(a.transposed ? p.k : p.m, a.transposed ? p.m : p.k, a.ld);
     b_ = stored<T>(b.transposed ? p.n : p.k, b.transposed ? p.k : p.n, b.ld);
-    c_ = stored<real>(p.m, p.n, c.ld);
+    c_ = stored<Result>(p.m, p.n, c.ld);
     choose_algorithm();
   }
 
-  // False if cublasLt has no algorithm for it.
-  bool run(const Product& p, const void* a, const void* b, real* c) const {
+  // False if cublasLt has no algorithm for it. The bias is of the result's type.
+  bool run(const Product& p, const void* a, const void* b, const void* bias, void* c) const {
     if (!possible_) return false;
     const real zero = 0;
-    set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
+    set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
     check_cublas(cublasLtMatmul(handle(), product_, &p.alpha, b, b_, a, a_, &zero, c, c_, c, c_, &algorithm_,
                                 workspace(), workspace() ? workspace_bytes : 0, stream()),
                  "cublasLtMatmul");
@@ -143,6 +143,8 @@ class BiasedProduct {
     for (const auto matrix : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
                               CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
       want(matrix, alignment);
+    // Of a result that is rounded, no part of a sum may be.
+    want(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
     cublasLtMatmulHeuristicResult_t best{};
     int found = 0;
     const cublasStatus_t status =
@@ -160,18 +162,20 @@ class BiasedProduct {
 };
 
 // False if cublasLt cannot do it.
-template <class T>
-bool multiply_with_bias(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrix& c) {
-  if (p.batch > 1 || !is_aligned(a.at) || !is_aligned(b.at) || !is_aligned(c.at) || !is_aligned(p.bias)) return false;
-  using Key = std::array<Index, 9>;
+template <class T, class Result>
+bool multiply_with_bias(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const Result* bias,
+                        const ResultMatrixOf<Result>& c) {
+  if (p.batch > 1 || !is_aligned(a.at) || !is_aligned(b.at) || !is_aligned(c.at) || !is_aligned(bias)) return false;
+  using Key = std::array<Index, 10>;
   static auto& products = *new std::map<Key, const BiasedProduct>;  // never destroyed, as cuBLAS itself
-  const Key key{p.m, p.n, p.k, a.ld, a.transposed, b.ld, b.transposed, c.ld, sums_of<T>()};
-  return products.try_emplace(key, p, a, b, c).first->second.run(p, a.at, b.at, c.at);
+  const Key key{p.m,  p.n,          p.k,  a.ld,        a.transposed,
+                b.ld, b.transposed, c.ld, sums_of<T>(), type_of<Result>};
+  return products.try_emplace(key, p, a, b, c).first->second.run(p, a.at, b.at, bias, c.at);
 }
 
 template <class T>
 void multiply_by_blas(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrix& c, bool add) {
-  if (p.bias && !add && multiply_with_bias(p, a, b, c)) return;
+  if (p.bias && !add && multiply_with_bias(p, a, b, p.bias, c)) return;
   if (p.bias)
     for (Index i = 0; i < p.batch; ++i) copy_rows(p.bias, 0, c.at + i * c.stride, c.ld, p.m, p.n);
   blas_gemm(p, a, b, p.bias || add ? real{1} : real{0}, c);
@@ -212,10 +216,15 @@ void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix&
   multiply(p, a, b, c);
 }
 
-// cuBLAS rounds the sums as it writes them. A bias it would round as well, whose type is the result's, so with one, as
-// in double, the exact result is rounded afterwards.
+// cuBLAS rounds the sums as it writes them. A bias is of the result's type there, so it is rounded before it is added.
+// What cuBLAS cannot do, as in double, is rounded afterwards.
 void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const RoundedResultMatrix& c) {
-  if (std::is_same_v<real, float> && !p.bias) return blas_gemm(p, a, b, real{0}, c);
+  if constexpr (std::is_same_v<real, float>) {
+    if (!p.bias) return blas_gemm(p, a, b, real{0}, c);
+    const auto bias = scratch<bfloat16>(p.n);
+    round_to_bfloat16(p.bias, bias.get(), p.n);
+    if (multiply_with_bias(p, a, b, bias.get(), c)) return;
+  }
   const Index n = p.batch * p.m * p.n;
   const auto exact = scratch<real>(n);
   gemm_rounded(p, a, b, ResultMatrix{exact.get(), p.n, p.m * p.n});

@@ -31,6 +31,7 @@ struct Itself {
   __device__ T operator()(T x) const {
     return x;
   }
+  __device__ real operator()(bfloat16 x) const { return to_real(x); }
 };
 struct Square {
   __device__ double operator()(real x) const { return double{x} * x; }
@@ -51,14 +52,18 @@ __global__ void sum_pieces_kernel(F f, const In* x, Out* y, Index rows, Index n)
 // columns, or, with count = 4, of 32 times four.
 constexpr Index column_piece = 128;
 
-template <int count>
-__global__ void sum_columns_kernel(const real* x, real* y, Index n, Index inner, Index pieces, Index stripes) {
+template <int count, class X>
+__global__ void sum_columns_kernel(const X* x, real* y, Index n, Index inner, Index pieces, Index stripes) {
   const Index number = blockIdx.x / stripes, outer = number / pieces;  // of the piece, among those of all `outer`
   const Index column = (blockIdx.x % stripes * warp_size + threadIdx.x) * count;
   const Index begin = number % pieces * column_piece, end = column < inner ? min(begin + column_piece, n) : begin;
   x += outer * n * inner + column;
-  const Neighbours<real, count> sum =
-      sum_over_rows(begin, end, [=](Index row) { return read<count>(x + row * inner); });
+  const Neighbours<real, count> sum = sum_over_rows(begin, end, [=](Index row) {
+    const Neighbours<X, count> numbers = read<count>(x + row * inner);
+    Neighbours<real, count> terms;
+    for (int j = 0; j < count; ++j) terms.at[j] = to_real(numbers.at[j]);
+    return terms;
+  });
   if (threadIdx.y == 0 && column < inner) write(y + number * inner + column, sum);
 }
 
@@ -140,16 +145,19 @@ Range range_of(const F& f, const In* x, Index n) {
 
 }  // namespace
 
-void sum(const real* x, real* y, Index outer, Index n, Index inner) {
+template <class X>
+void sum(const X* x, real* y, Index outer, Index n, Index inner) {
   if (inner == 1) return sum_rows(Itself{}, x, y, outer, n);
   const bool fours = inner % 4 == 0 && aligned(x) && aligned(y);
   const Index stripe = fours ? 4 * warp_size : warp_size, stripes = (inner + stripe - 1) / stripe;
   const Index pieces = (n + column_piece - 1) / column_piece;
   const auto partial = pieces > 1 ? scratch<real>(outer * pieces * inner) : nullptr;
-  launch("sum", fours ? sum_columns_kernel<4> : sum_columns_kernel<1>, blocks(outer * pieces * stripes, 1),
+  launch("sum", fours ? sum_columns_kernel<4, X> : sum_columns_kernel<1, X>, blocks(outer * pieces * stripes, 1),
          block_of_warps, x, pieces > 1 ? partial.get() : y, n, inner, pieces, stripes);
-  if (pieces > 1) sum(partial.get(), y, outer, pieces, inner);
+  if (pieces > 1) sum<real>(partial.get(), y, outer, pieces, inner);
 }
+template void sum(const real*, real*, Index, Index, Index);
+template void sum(const bfloat16*, real*, Index, Index, Index);
 
 void norms(const std::vector<const real*>& x, const std::vector<Index>& n, double* y) {
   const auto squares = scratch<double>(static_cast<Index>(x.size()));

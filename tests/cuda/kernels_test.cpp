@@ -226,14 +226,19 @@ TEST_CASE("cuda: GELU with dropout, and its derivative") {
         cuda::dropout<bfloat16, bfloat16>(f, unchanged, both, R2, n, p, draw);
         check_each(widened(both.values()), widened(rounded(again.values())), 0);
         check_each(widened(R2.values()), widened(R.values()), 0);
-        // And its product with something else.
-        Numbers products = widened(R.values());
-        for (Index i = 0; i < n; ++i) products[count(i)] *= y[count(i)];
-        OnDevice other(y), Z(n, offset);
-        RoundedOnDevice RZ(n, offset);
-        cuda::multiply_rounded(other, R, Z, RZ, n);
-        check_each(Z.values(), products, 0);
-        check_each(widened(RZ.values()), widened(rounded(products)), 0);
+        // And its product with something else, either of them rounded or not.
+        const auto multiply = [&]<class Other>(ArrayOnDevice<Other> other, const Numbers& numbers) {
+          Numbers products = widened(R.values());
+          for (Index i = 0; i < n; ++i) products[count(i)] *= numbers[count(i)];
+          OnDevice Z(n, offset);
+          RoundedOnDevice RZ(n, offset);
+          cuda::multiply_rounded<Other, real>(other, R, Z, n);
+          cuda::multiply_rounded<Other, bfloat16>(other, R, RZ, n);
+          check_each(Z.values(), products, 0);
+          check_each(widened(RZ.values()), widened(rounded(products)), 0);
+        };
+        multiply(OnDevice(y), y);
+        multiply(RoundedOnDevice(rounded(y), offset), widened(rounded(y)));
       }
   });
 }
@@ -253,17 +258,23 @@ TEST_CASE("cuda: sums") {
       const Index offset = pair.first, offset_y = pair.second;
       OnDevice X(x, offset), Y(outer * inner, offset_y);
       cpu::sum(x.data(), y.data(), outer, n, inner);
-      cuda::sum(X, Y, outer, n, inner);
+      cuda::sum<real>(X, Y, outer, n, inner);
       check_same(Y.values(), y, 8 * epsilon, std::sqrt(static_cast<double>(n)));
       const Numbers first = Y.values();
-      cuda::sum(X, Y, outer, n, inner);
+      cuda::sum<real>(X, Y, outer, n, inner);
       CHECK(Y.values() == first);
+      // Of rounded numbers the sum is that of the same ones as `real`.
+      OnDevice W(widened(rounded(x)), offset), Z(outer * inner, offset_y);
+      RoundedOnDevice R(rounded(x), offset);
+      cuda::sum<real>(W, Y, outer, n, inner);
+      cuda::sum<bfloat16>(R, Z, outer, n, inner);
+      check_same(Z.values(), Y.values(), 8 * epsilon, std::sqrt(static_cast<double>(n)));
     }
   }
   // Very many equal numbers: a sum of floats one by one would be off by a percent.
   const Index many = 1 << 17;
   OnDevice X(Numbers(count(many), real(0.1))), Y(1);
-  cuda::sum(X, Y, 1, many, 1);
+  cuda::sum<real>(X, Y, 1, many, 1);
   CHECK(Y.values()[0] == doctest::Approx(0.1 * static_cast<double>(many)).epsilon(8 * epsilon));
 }
 
@@ -999,7 +1010,7 @@ TEST_CASE("cuda: rounded results of products are rounded once, after the bias, a
             const Index k = 65, ldc = n + 2, stride = m * ldc + 3, size = batch * stride;
             const auto a = rounded(of_few_digits(random(batch * m * k, 1)));
             const auto b = rounded(of_few_digits(random(batch * k * n, 2)));
-            const Numbers bias = of_few_digits(random(n, 3), real(0.25));
+            const Numbers bias = widened(rounded(of_few_digits(random(n, 3), real(0.25))));  // or a GPU rounds it
             Numbers exact(count(size), not_a_number);
             RoundedOnDevice A(a), B(b, offset), C(size, offset);
             OnDevice Bias(bias, offset);
@@ -1292,6 +1303,12 @@ TEST_CASE("cuda: attention of rounded operands and its way back") {
     CHECK(bits(rounded_DQ.values()) == bits(rounded(DQ.values())));
     CHECK(bits(rounded_DK.values()) == bits(rounded(DK.values())));
     CHECK(bits(rounded_DV.values()) == bits(rounded(DV.values())));
+    RoundedOnDevice only_rounded_DQ(of_queries, offset), only_rounded_DK(of_keys), only_rounded_DV(of_keys, offset);
+    cuda::attention_rounded_backward(Q, K, V, l, drop, draw, kept, exact_Y, DY, {nullptr, only_rounded_DQ},
+                                     {nullptr, only_rounded_DK}, {nullptr, only_rounded_DV}, s);
+    CHECK(bits(only_rounded_DQ.values()) == bits(rounded_DQ.values()));
+    CHECK(bits(only_rounded_DK.values()) == bits(rounded_DK.values()));
+    CHECK(bits(only_rounded_DV.values()) == bits(rounded_DV.values()));
     check_rounded(DQ.values(), dQ);
     check_rounded(DK.values(), dK);
     check_rounded(DV.values(), dV);

@@ -113,7 +113,7 @@ TEST_CASE("in bfloat16 every gradient of LeNet and of MLP has float32's directio
   check_gradients(MLPConfig(), 4);
 }
 
-TEST_CASE("a step in bfloat16 writes no rounded number out, and evaluation rounds only images and weights") {
+TEST_CASE("a step in bfloat16 writes no rounded number out, and few roundings have a pass of their own") {
   const ProductsIn products_in(Precision::bfloat16);
   Rng rng(1);
   ViTConfig config = small;
@@ -129,12 +129,16 @@ TEST_CASE("a step in bfloat16 writes no rounded number out, and evaluation round
     return by_name;
   };
   const Tensor X = images(small, 4);
-  auto counts = calls([&] { training_step(model, optimizer, CrossEntropy(), X, labels(small, 4), real(0.01)); });
+  const auto step = [&] { training_step(model, optimizer, CrossEntropy(), X, labels(small, 4), real(0.01)); };
+  step();  // rounds the weights
+  auto counts = calls(step);
   CHECK(counts["linear"] > 0);
   CHECK(counts["to_float"] == 0);
+  // The patches, the class token for the head and the gradients of both layers' results; in a block those of the two
+  // sums, for W_o and for dense2.
+  CHECK(counts["to_bfloat16"] == 4 + 2 * config.num_blks);
   eval(model);
   const auto evaluation = [&] { model(Var(X)); };
-  evaluation();  // rounds the weights
   counts = calls(evaluation);
   CHECK(counts["to_float"] == 0);
   CHECK(counts["to_bfloat16"] == 2);  // the patches, and the class token for the head

@@ -111,25 +111,32 @@ TEST_CASE("an optimizer's step rounds what was rounded before, in the same pass"
   }
 }
 
-TEST_CASE("a product with a rounded operand comes with its rounded numbers, until it changes") {
+TEST_CASE("mul by a rounded operand multiplies by its numbers, and rounds once, where only products read the result") {
   const ProductsIn products_in(Precision::bfloat16);
   Rng rng(3);
-  for (const Index part : {-1, 0, 1}) {  // of a tensor that nobody else holds, or all of it
-    Tensor x = rng.normal({2, 37});
-    if (part >= 0) x = x[part];
-    const Tensor other = rng.normal(x.shape());
-    const std::vector<real> xs = x.values(), others = Operand(other).tensor().values();
-    std::vector<real> want;
-    for (std::size_t i = 0; i < xs.size(); ++i) want.push_back(xs[i] * others[i]);
-    Tensor y = std::move(x) * Operand(other);
-    const memory::Stats before = memory::stats();
-    const std::vector<std::uint16_t> bits = rounded_bits(y);  // there already
-    CHECK(memory::stats().in_use == before.in_use);
-    CHECK(y.values() == want);
-    CHECK(bits == rounded_bits(Tensor(y.shape(), want)));
-    y.assign(other);
-    CHECK(rounded_bits(y) == rounded_bits(other));
-  }
+  for (const Index part : {-1, 0, 1})  // of a tensor that nobody else holds, or all of it
+    for (const bool of_rounded : {false, true}) {
+      Tensor x = rng.normal({2, 37});
+      if (of_rounded) {
+        const Tensor exact = x;
+        x = Tensor::of_rounded(exact.shape());
+        std::copy_n(exact.rounded().get(), exact.size(), x.rounded_data());
+      }
+      if (part >= 0) x = x[part];
+      const Tensor other = rng.normal(x.shape());
+      const std::vector<real> others = Operand(other).tensor().values();
+      const Tensor rounded = mul(x, Operand(other), ReadBy::products);
+      CHECK(rounded.is_rounded());
+      CHECK(x.is_rounded() == of_rounded);  // nothing was written out
+      const Tensor exact = mul(x, Operand(other), ReadBy::anyone);
+      CHECK(!exact.is_rounded());
+      const std::vector<real> xs = x.values();
+      std::vector<real> want;
+      for (std::size_t i = 0; i < xs.size(); ++i) want.push_back(xs[i] * others[i]);
+      CHECK(exact.values() == want);
+      CHECK(rounded_bits(rounded) == rounded_bits(Tensor(x.shape(), want)));
+      CHECK(mul(std::move(x), Operand(other), ReadBy::anyone).values() == want);  // in its place
+    }
 }
 
 TEST_CASE("the gradients of attention come with their rounded numbers, and so does a y of which both are kept") {
@@ -148,6 +155,13 @@ TEST_CASE("the gradients of attention come with their rounded numbers, and so do
     CHECK(profile::rows().empty());  // they were there already
     CHECK(bits == rounded_bits(x.clone()));
   }
+  // Where only products read them they are nothing else.
+  const AttentionGradients rounded_only =
+      attention_backward(Operand(q), Operand(k), Operand(v), 3, {}, 0, {}, forward, Operand(dY), {}, ReadBy::products);
+  CHECK(rounded_only.dqueries.is_rounded());
+  CHECK(rounded_bits(rounded_only.dqueries) == rounded_bits(dQ));
+  CHECK(rounded_bits(rounded_only.dkeys) == rounded_bits(dK));
+  CHECK(rounded_bits(rounded_only.dvalues) == rounded_bits(dV));
   // The kernel writes exact numbers, rounded ones, or both, the same each time.
   const AttentionSizes s{2, 3, 5, 7, 4};
   Tensor weights(cpu::attention_keeps(s)), exact(q.shape()), both(q.shape()), rounded = Tensor::of_rounded(q.shape());
@@ -201,7 +215,10 @@ TEST_CASE("what only products read is the result rounded, and in float32 the res
                                gelu_tanh(x, real(0.3), draw, readers),
                                gelu_with_derivative(x, real(0.3), draw, readers).y,
                                gelu_tanh_with_derivative(x, 0, {}, readers).y,
-                               attention(Operand(x), Operand(k), Operand(k), 3, {}, real(0.3), draw, readers).y};
+                               attention(Operand(x), Operand(k), Operand(k), 3, {}, real(0.3), draw, readers).y,
+                               matmul(Operand(x), Operand(W), {.trans_b = true}, readers),
+                               matmul(Operand(x), Operand(k), {.trans_b = true}, readers),
+                               matmul(Operand(x[0]), Operand(beta), {}, readers)};
   };
   for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
     const ProductsIn products_in(precision);

@@ -55,11 +55,15 @@ void product(CBLAS_TRANSPOSE trans_a, CBLAS_TRANSPOSE trans_b, int m, int n, int
   product(trans_a, trans_b, m, n, k, alpha, wide_a.data(), std::max(1, trans_a == CblasTrans ? k : m), wide_b.data(),
           std::max(1, trans_b == CblasTrans ? n : k), beta, c, ldc);
 }
-// Nothing is read of C.
+// Nothing is read of C. The bias, of m numbers, or null, is added to the sums before these are rounded.
 void product(CBLAS_TRANSPOSE trans_a, CBLAS_TRANSPOSE trans_b, int m, int n, int k, float alpha, const Half* a, int lda,
-             const Half* b, int ldb, float, Half* c, int ldc) {
-  std::vector<float> exact(static_cast<std::size_t>(m) * static_cast<std::size_t>(n));
-  product(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, 0, exact.data(), m);
+             const Half* b, int ldb, float, Half* c, int ldc, const Half* bias) {
+  std::vector<float> exact;
+  for (int col = 0; col < n; ++col) {
+    const std::vector<float> first = bias ? widened(CblasNoTrans, m, 1, bias, m) : std::vector<float>(std::size_t(m));
+    exact.insert(exact.end(), first.begin(), first.end());
+  }
+  product(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, 1, exact.data(), m);
   for (int col = 0; col < n; ++col)
     for (int row = 0; row < m; ++row)
       c[static_cast<long long>(col) * ldc + row] =
@@ -126,14 +130,21 @@ cublasStatus_t compute(const Product& p, cudaStream_t stream, const char* name) 
   B.open(access, "B", p.batch, false);
   C.open(access, "C", p.batch, true);
   const auto order = [](bool turn) { return turn ? CblasTrans : CblasNoTrans; };
-  for (int i = 0; i < p.batch; ++i)
-    product(order(p.a.turn), order(p.b.turn), p.m, p.n, p.k, *static_cast<const Scale*>(p.alpha),
-            A.first + i * A.stride, A.ld, B.first + i * B.stride, B.ld, *static_cast<const Scale*>(p.beta),
-            C.first + i * C.stride, C.ld);
+  const Matrices<const Result> bias{static_cast<const Result*>(p.bias), p.m, 1, p.m, 0};
+  if (p.bias) bias.open(access, "of the bias", 1, false);
+  for (int i = 0; i < p.batch; ++i) {
+    const auto multiply = [&](auto... bias) {
+      product(order(p.a.turn), order(p.b.turn), p.m, p.n, p.k, *static_cast<const Scale*>(p.alpha),
+              A.first + i * A.stride, A.ld, B.first + i * B.stride, B.ld, *static_cast<const Scale*>(p.beta),
+              C.first + i * C.stride, C.ld, bias...);
+    };
+    if constexpr (std::is_same_v<Result, Half>)
+      multiply(bias.first);
+    else
+      multiply();
+  }
   if constexpr (std::is_same_v<Result, Scale>)
     if (p.bias) {
-      const Matrices<const Scale> bias{static_cast<const Scale*>(p.bias), p.m, 1, p.m, 0};
-      bias.open(access, "of the bias", 1, false);
       for (int col = 0; col < p.n; ++col)
         for (int row = 0; row < p.m; ++row) C.first[static_cast<long long>(col) * C.ld + row] += bias.first[row];
     }
@@ -183,7 +194,7 @@ cublasStatus_t multiply(const Product& p, cudaStream_t stream, bool exact_parts,
   if (are(CUDA_R_32F, CUDA_R_32F) && (in_float || p.sums == CUBLAS_COMPUTE_32F_FAST_TF32))
     return compute<float, float, float>(p, stream, name);
   if (are(CUDA_R_16BF, CUDA_R_32F) && in_float) return compute<Half, float, float>(p, stream, name);
-  if (are(CUDA_R_16BF, CUDA_R_16BF) && in_float && !p.bias && *static_cast<const float*>(p.beta) == 0) {
+  if (are(CUDA_R_16BF, CUDA_R_16BF) && in_float && *static_cast<const float*>(p.beta) == 0) {
     if (!exact_parts) die("parts of a sum may be rounded, since its result is", name);
     return compute<Half, Half, float>(p, stream, name);
   }
@@ -316,6 +327,7 @@ struct cublasLtMatrixLayoutOpaque_t {
 struct cublasLtMatmulPreferenceOpaque_t {
   std::uint64_t workspace = 0;
   std::uint32_t alignment[4] = {256, 256, 256, 256};  // of A, B, C, D
+  std::uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_MASK;
 };
 
 namespace {
@@ -397,12 +409,14 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t w
                                                     cublasLtMatmulPreferenceAttributes_t what, const void* value,
                                                     std::size_t bytes) {
   if (what == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES) return assign(wish->workspace, value, bytes);
+  if (what == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK) return assign(wish->reductions, value, bytes);
   return assign(wish->alignment[what - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, bytes);
 }
 
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t wish) { return destroy(wish); }
 
-// Of an algorithm: what it is for, how aligned A, B, C, D and the bias must be, how much workspace it needs.
+// Of an algorithm: what it is for, how aligned A, B, C, D and the bias must be, how much workspace it needs, how it may
+// add up parts of a sum.
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t product,
                                               cublasLtMatrixLayout_t layout_a, cublasLtMatrixLayout_t layout_b,
                                               cublasLtMatrixLayout_t layout_c, cublasLtMatrixLayout_t layout_d,
@@ -416,7 +430,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   const std::uint64_t workspace = std::min(wish->workspace, workspace_of_algorithm);
   const std::uint32_t* const of = wish->alignment;
   *results = {{{fingerprint(*product, {layout_a, layout_b, layout_c, layout_d}), of[0], of[1], of[2], of[3],
-                alignment_of(product->bias), workspace}},
+                alignment_of(product->bias), workspace, wish->reductions}},
               workspace,
               CUBLAS_STATUS_SUCCESS,
               1,
@@ -462,5 +476,5 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t prod
                    1,
                    product->sums,
                    product->epilogue == CUBLASLT_EPILOGUE_BIAS ? product->bias : nullptr},
-                  stream, true, name);
+                  stream, chosen[7] == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, name);
 }

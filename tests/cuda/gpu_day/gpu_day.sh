@@ -173,14 +173,15 @@ stage_kernels() {
     echo 'train 2' | within 60 ncu --clock-control none --csv --log-file "$logs/ncu-$name.csv" --metrics \
 gpu__time_duration.sum,dram__bytes.sum,lts__t_bytes.sum,sm__inst_executed.avg.per_cycle_active,\
 sm__warps_active.avg.pct_of_peak_sustained_active,launch__registers_per_thread \
-      $bin/bench --lockstep -b 128 $flags > "$logs/ncu-$name.log" 2>&1
+      $bin/bench --lockstep $flags > "$logs/ncu-$name.log" 2>&1
     python3 $here/kernels.py "$logs/ncu-$name.csv" 2>&1 | put
-  done << 'ROWS'
-float32 --whole-last-block
-tf32 --whole-last-block --precision tf32
-bfloat16 --whole-last-block --precision bfloat16
-resnet18 --model resnet18
-resnet18-bfloat16 --model resnet18 --precision bfloat16
+  done << ROWS
+float32 -b 128 --whole-last-block
+tf32 -b 128 --whole-last-block --precision tf32
+bfloat16 -b 128 --whole-last-block --precision bfloat16
+vit-b-bfloat16 -b 64 $(python3 $here/peers.py --flags vit-b) --precision bfloat16
+resnet18 -b 128 --model resnet18
+resnet18-bfloat16 -b 128 --model resnet18 --precision bfloat16
 ROWS
 }
 

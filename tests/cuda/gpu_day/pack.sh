@@ -12,7 +12,7 @@ make -j"$(nproc)" $(printf "$bin/%s " $programs) CUDA=1 B=$build CUDA_ARCHS="${A
 rm -rf .gpu
 mkdir -p .gpu/bin .gpu/lib .gpu/data
 for program in $programs; do strip -o .gpu/bin/$program $bin/$program; done
-ldd .gpu/bin/test_gpu | awk '$2 == "=>" && $3 ~ "^/" { print $3 }' |
+ldd .gpu/bin/* | awk '$2 == "=>" && $3 ~ "^/" { print $3 }' | sort -u |
   grep -Ev '/(libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s|libgomp|libcuda|libcudart|libcublas|libcublasLt)\.so' |
   xargs -I{} cp -L {} .gpu/lib
 # What is packed travels better; a file that is one already stays one.

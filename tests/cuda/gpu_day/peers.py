@@ -1,6 +1,7 @@
 """Our training step beside PyTorch's on one GPU, in turn: every round each worker makes some steps, and is timed.
 
     peers.py --bench build/cuda/bench --model d2l|vit-b|resnet18 [--batch-size N] [--autotune]
+    peers.py --flags MODEL      prints those that `bench` wants for it
 
 A worker is a process that answers a line on stdin, "train 20" or "eval 20", with the seconds of so many steps: ours is
 `bench --lockstep`, PyTorch's this file with --peer. Printed are medians of the rounds, and for each of ours the median of
@@ -244,5 +245,7 @@ def main():
 
 if sys.argv[1:2] == ['--peer']:
     peer(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+elif sys.argv[1:2] == ['--flags']:
+    print(*MODELS[sys.argv[2]][0])
 else:
     main()

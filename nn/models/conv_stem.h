@@ -6,33 +6,37 @@
 namespace bobbin {
 
 /// Convolutions in front of the patches, which learn faster than large patches do (Xiao et al., 2021: "Early
-/// convolutions help transformers see better"). Each halves the image and doubles the channels:
+/// convolutions help transformers see better"). Each stage halves the image and doubles the channels, by the first of
+/// its convolutions; others may follow:
 ///
-///     3x3 convolution, stride 2 ── norm ── relu
+///     3x3 convolution, stride 2 ── norm ── relu ── 3x3 convolution ── norm ── relu ── ...
 ///
-/// (B, num_channels, H, W) -> (B, width·2^(n-1), H/2^n, W/2^n) for n of them, halves rounded up.
+/// (B, num_channels, H, W) -> (B, width·2^(n-1), H/2^n, W/2^n) for n stages, halves rounded up.
 struct ConvStem {
-  struct Stage {
+  struct Layer {
     Conv2d conv;
     BatchNorm2d bn;
 
     void visit(auto&& v) { v("conv", conv), v("bn", bn); }
   };
-  std::vector<Stage> stages;
+  std::vector<Layer> layers;
 
-  ConvStem(int num_stages, Index width, Index num_channels, Rng& rng) {
+  /// `convs` convolutions in each of the stages.
+  ConvStem(int num_stages, int convs, Index width, Index num_channels, Rng& rng) {
     for (int i = 0; i < num_stages; ++i) {
       const Index in = channels(i, width, num_channels), out = channels(i + 1, width, num_channels);
-      stages.push_back({Conv2d(in, out, 3, rng, {.stride = 2, .padding = 1}, false), BatchNorm2d(out)});
+      for (int j = 0; j < convs; ++j)
+        layers.push_back({Conv2d(j == 0 ? in : out, out, 3, rng, {.stride = j == 0 ? 2 : 1, .padding = 1}, false),
+                          BatchNorm2d(out)});
     }
   }
 
   Var operator()(Var X) {
-    for (Stage& stage : stages)
-      X = stage.bn(stage.conv(X), Then::relu, &stage == &stages.back() ? ReadBy::anyone : ReadBy::products);
+    for (Layer& layer : layers)
+      X = layer.bn(layer.conv(X), Then::relu, &layer == &layers.back() ? ReadBy::anyone : ReadBy::products);
     return X;
   }
-  void visit(auto&& v) { v("stages", stages); }
+  void visit(auto&& v) { v("stages", layers); }
 
   /// What `num_stages` make of the channels, and of a side of the image.
   static Index channels(int num_stages, Index width, Index num_channels) {

@@ -49,7 +49,8 @@ struct ViTConfig {
   Size2 img_size = 96, patch_size = 16;
   PatchPadding patch_padding = PatchPadding::none;
   int stem_stages = 0;    ///< of a ConvStem, whose maps are cut into patches in place of the image; 0: there is none
-  Index stem_width = 32;  ///< channels of its first stage
+  int stem_convs = 1;     ///< convolutions of each of its stages
+  Index stem_width = 32;  ///< channels of the first
   Index num_hiddens = 512, mlp_num_hiddens = 2048;
   int num_heads = 8, num_blks = 2;
   real emb_dropout = real(0.1), blk_dropout = real(0.1);
@@ -90,14 +91,20 @@ struct ViTConfig {
        .fixed = true,
        .may_lack = true});
     f("stem_stages", stem_stages,
-      {.help = "convolutions in front of the patches, each with batch normalisation and ReLU, that halve the image; "
-               "what is left of it is cut into patches",
+      {.help = "stages of convolutions in front of the patches, each of which halves the image; what is left of it is "
+               "cut into patches",
        .low = 0,
        .high = 12,
        .fixed = true,
        .may_lack = true});
+    f("stem_convs", stem_convs,
+      {.help = "3x3 convolutions of a stage, each with batch normalisation and ReLU",
+       .low = 1,
+       .high = 12,
+       .fixed = true,
+       .may_lack = true});
     f("stem_width", stem_width,
-      {.help = "channels of the first of these; each that follows has twice as many",
+      {.help = "channels of the first stage; each that follows has twice as many",
        .low = 1,
        .high = 4096,
        .fixed = true,
@@ -198,9 +205,11 @@ struct ViTConfig {
     const double T = static_cast<double>(grid().height) * static_cast<double>(grid().width);
     const double patch = static_cast<double>(map_channels() * patch_size.height * patch_size.width);
     double stem = 0;
-    for (int i = 0; i < stem_stages; ++i)
-      stem += 9 * static_cast<double>(ConvStem::channels(i, stem_width, num_channels)) *
-              static_cast<double>(ConvStem::channels(i + 1, stem_width, num_channels));
+    for (int i = 0; i < stem_stages; ++i) {
+      const auto in = static_cast<double>(ConvStem::channels(i, stem_width, num_channels));
+      const auto out = static_cast<double>(ConvStem::channels(i + 1, stem_width, num_channels));
+      stem += 9 * out * (in + (stem_convs - 1) * out);
+    }
     const double pooling = pool == Pool::map ? 4 * D * D + 2 * D * M : 0;
     const double tokens = static_cast<double>(reg_tokens) + (positions == Positions::learned ? T : 0);
     return stem + D * (tokens + patch + static_cast<double>(num_classes)) + num_blks * (4 * D * D + 2 * D * M) +

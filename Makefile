@@ -2,13 +2,14 @@
 #
 # Yours to set: CXX, ARCH (what -march gets), ARGS (for run and bench), T (for test), PREFIX and
 # DESTDIR (for install), AUTO_DEPS=0 (install no packages), V=1 (show the commands), CUDA=1 (compute
-# on an NVIDIA GPU).
+# on an NVIDIA GPU), MPI=1 (let mpirun start a program several times).
 
 ARCH   ?= native
 PREFIX ?= /usr/local
 B       = build
-# Where programs and libraries go that compute on the processor, or with CUDA=1 on a GPU.
-BIN     = $(B)$(if $(CUDA),/cuda)
+# Where programs and libraries go that compute on the processor, or with CUDA=1 on a GPU; and with MPI=1
+# those that know of one another.
+BIN     = $(B)$(if $(CUDA),/cuda)$(if $(MPI),/mpi)
 export AUTO_DEPS ?= 1
 export FASHION_MNIST_URL ?= http://fashion-mnist.s3-website.eu-central-1.amazonaws.com
 
@@ -63,6 +64,16 @@ export ONEDNN_LIBS := $(or $(shell pkg-config --libs dnnl 2>/dev/null),$\
                         $(if $(call header,oneapi/dnnl/dnnl.hpp),-ldnnl))
 export ONEDNN_CFLAGS := $(shell pkg-config --cflags dnnl 2>/dev/null)
 
+# --- MPI ------------------------------------------------------------------------------------------
+# Open MPI, or MPICH.
+export MPI_PACKAGE := $(firstword $(foreach p,mpi ompi mpich,$(shell pkg-config --exists $(p) 2>/dev/null && echo $(p))))
+ifneq ($(MPI_PACKAGE),)
+  export MPI_LIBS := $(shell pkg-config --libs $(MPI_PACKAGE))
+  export MPI_CFLAGS := $(shell pkg-config --cflags $(MPI_PACKAGE))
+else ifneq ($(MPI),)
+  $(error MPI=1 needs MPI, which pkg-config does not find: apt-get install libopenmpi-dev openmpi-bin)
+endif
+
 # --- Flags ----------------------------------------------------------------------------------------
 # No -ffast-math: NaN and infinity must behave. The two -fno- flags give most of its speed and none
 # of its harm.
@@ -82,8 +93,9 @@ optimise = $(if $(filter tensor/% data/% tests/cuda/emulator/%,$(1)),$(OPT),$\
 COMPILE  = $(CXX) $(CXXFLAGS) $(call optimise,$<) -I. -Iapps/include $(BLAS_CFLAGS) $(CPPFLAGS) \
            $(if $(filter data/codecs/% data/images/codec.cpp,$<),$(PICTURE_CFLAGS)) \
            $(if $(filter tensor/cpu/onednn%,$<),$(ONEDNN_CFLAGS)) \
+           $(if $(filter tensor/comm/mpi.cpp,$<),$(MPI_CFLAGS)) \
            $(if $(filter apps/common/run_config.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
-LIBS     = $(BLAS_LIBS) $(ONEDNN_LIBS) $(PICTURE_LIBS) $(WEBP_LIBS) $(TIFF_LIBS) -lz
+LIBS     = $(BLAS_LIBS) $(ONEDNN_LIBS) $(PICTURE_LIBS) $(WEBP_LIBS) $(TIFF_LIBS) $(if $(MPI),$(MPI_LIBS)) -lz
 # Which sources these are: train notes it in config.json.
 COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
@@ -92,29 +104,33 @@ COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 # sharply.
 FOLDERS  = tensor autograd nn data optim
 LIB_SRC  = $(filter-out $(if $(WEBP_LIBS),,%/webp.cpp) $(if $(TIFF_LIBS),,%/tiff.cpp) \
-             $(if $(ONEDNN_LIBS),%/without_onednn.cpp,%/onednn.cpp %/onednn_conv2d.cpp),\
+             $(if $(ONEDNN_LIBS),%/without_onednn.cpp,%/onednn.cpp %/onednn_conv2d.cpp) \
+             $(if $(MPI),%/comm/alone.cpp,%/comm/mpi.cpp),\
              $(wildcard $(FOLDERS:%=%/*.cpp) $(FOLDERS:%=%/*/*.cpp)))
 APP_SRC  = $(wildcard apps/*.cpp)
 EXAMPLE_SRC = $(wildcard apps/examples/*.cpp)
 # What the programs have in common.
 COMMON_SRC = $(wildcard apps/common/*.cpp)
 FUZZ_SRC = tests/fuzz/fuzz.cpp
-TEST_SRC = $(filter-out $(FUZZ_SRC) tests/cuda/%,\
+TEST_SRC = $(filter-out $(FUZZ_SRC) tests/cuda/% tests/ranks/%,\
              $(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp))
 # Programs are float, files are bytes, and math_test names its types itself: none of these has
 # anything to say about double.
 DOUBLE_TEST_SRC = $(filter-out tests/apps/% tests/data/% tests/fuzz/% tests/tensor/math_test.cpp,\
                     $(TEST_SRC))
 
-SOURCES  = $(LIB_SRC) $(APP_SRC) $(EXAMPLE_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC)
+SOURCES  = $(LIB_SRC) $(APP_SRC) $(EXAMPLE_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC) $(RANKS_SRC)
 
 BACKEND  = $(if $(CUDA),cuda,float)
-FLOAT    = $(B)/$(BACKEND)/libbobbin.a
+FLOAT    = $(if $(MPI),$(BIN),$(B)/$(BACKEND))/libbobbin.a
 DOUBLE   = $(B)/double/libbobbin.a
 COMMON   = $(B)/$(BACKEND)/libcommon.a
 PROGRAMS = $(APP_SRC:apps/%.cpp=$(BIN)/%)
 EXAMPLES = $(EXAMPLE_SRC:apps/%.cpp=$(BIN)/%)
 TESTS    = $(if $(CUDA),$(BIN)/test_gpu,$(B)/test_float $(B)/test_double $(B)/test_cuda)
+# Of several ranks: what mpirun starts. Not with sanitizers, as MPI itself leaks.
+MPI_TESTS = $(if $(MPI_PACKAGE),$(if $(CUDA)$(SANITIZE),,$(B)/mpi/train $(B)/mpi/test_ranks))
+RANKS_SRC = tests/main.cpp tests/ranks/ranks_test.cpp
 
 # --- Some of the tests ----------------------------------------------------------------------------
 # make test T=WORDS: the files that have WORDS in their paths, all of each, and of the others the
@@ -173,6 +189,7 @@ help:
 	@echo 'make install            headers, library and pkg-config file, into PREFIX=/usr/local'
 	@echo 'make clean              remove build/'
 	@echo 'Also: CUDA=1 (programs, run, bench and test for an NVIDIA GPU, in build/cuda)'
+	@echo '      MPI=1 (programs that mpirun starts on several machines, in build/mpi)'
 	@echo '      CXX=clang++  ARCH=x86-64-v3  V=1 (show commands)  AUTO_DEPS=0 (install no packages)'
 
 # Each builds in a make of its own, because what deps installs changes what the Makefile finds.
@@ -193,6 +210,8 @@ bench-peers: deps
 
 test: deps
 	@$(BUILD) $(or $(CHOSEN),programs $(EXAMPLES) tests)
+	@$(if $(CHOSEN),$(if $(filter tests/apps/ranks_test.cpp,$(whole) $(part)),$(BUILD) MPI=1 $(MPI_TESTS)),$\
+	  $(if $(MPI_TESTS),$(BUILD) MPI=1 $(MPI_TESTS)))
 	@BOBBIN_BUILD=$(BIN) $(if $(CUDA),JOBS=1) sh tests/run.sh $(RUNS)
 
 test-quick: deps
@@ -256,13 +275,14 @@ $(EXAMPLES): $(FLOAT)
 $(B)/test_float: $(call object,float,$(TEST_SRC)) $(COMMON) $(FLOAT)
 $(B)/test_double: $(call object,double,$(DOUBLE_TEST_SRC)) $(DOUBLE)
 $(BIN)/test_chosen: $(call linked,$(BACKEND),$(whole) $(part) $(other)) $(COMMON) $(FLOAT)
+$(B)/mpi/test_ranks: $(call object,float,$(RANKS_SRC)) $(FLOAT)
 $(B)/fuzz: $(call object,float,$(FUZZ_SRC)) $(FLOAT)
 $(B)/fuzz: LDFLAGS += -fsanitize=fuzzer
 
 $(FLOAT) $(DOUBLE) $(COMMON):
 	$(Q)mkdir -p $(@D); rm -f $@ && ar rcs $@ $^
 
-$(PROGRAMS) $(EXAMPLES) $(TESTS) $(BIN)/test_chosen $(B)/fuzz:
+$(PROGRAMS) $(EXAMPLES) $(TESTS) $(BIN)/test_chosen $(B)/mpi/test_ranks $(B)/fuzz:
 	@echo "link $@"; mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -293,7 +313,7 @@ $(call object,double,$(call begun,$(DOUBLE_TEST_SRC))): $(PRECOMPILED)
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
 # This file changes when the compiler or a flag does, and with it every object: they never mix.
-COMMAND = $(COMPILE) $(PICTURE_CFLAGS) $(ONEDNN_CFLAGS) $(OPT) $(TEST_OPT) $(shell $(CXX) --version 2>/dev/null | head -n 1)
+COMMAND = $(COMPILE) $(PICTURE_CFLAGS) $(ONEDNN_CFLAGS) $(MPI_CFLAGS) $(OPT) $(TEST_OPT) $(shell $(CXX) --version 2>/dev/null | head -n 1)
 $(B)/command: FORCE
 	@mkdir -p $(B); echo '$(COMMAND)' | cmp -s - $@ || echo '$(COMMAND)' > $@
 

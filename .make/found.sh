@@ -4,7 +4,7 @@
 #   $missing   what the programs cannot be built without
 #   $wanted    what only the tests or the training need, what makes it faster, or what reads or draws more pictures
 # The Makefile hands over CXX, BLAS_CFLAGS, BLAS_LIBS, ONEDNN_CFLAGS, ONEDNN_LIBS, PICTURE_CFLAGS, PICTURE_LIBS,
-# WEBP_LIBS and TIFF_LIBS.
+# WEBP_LIBS, TIFF_LIBS, MPI_CFLAGS and MPI_LIBS.
 
 missing='' wanted=''
 lack() { for package; do missing="$missing $package"; done; }
@@ -95,6 +95,20 @@ look_for_libraries() {
   else
     echo "✗ TIFF            no libtiff 4.5 or newer: such pictures are not read"
     has_header tiffio.h || want libtiff-dev
+  fi
+  if builds '#define OMPI_SKIP_MPICXX 1
+  #include <mpi.h>
+  #include <cstdio>
+  #include <cstring>
+  int main() {
+    char text[MPI_MAX_LIBRARY_VERSION_STRING];
+    const char ends[] = {44, 10, 0};  // a comma, a new line
+    int length = 0;
+    return MPI_Get_library_version(text, &length) || std::printf("%.*s", static_cast<int>(std::strcspn(text, ends)), text) < 0;
+  }' $MPI_CFLAGS $MPI_LIBS && command -v mpirun > /dev/null; then
+    echo "✓ MPI             $("$scratch/try"); make MPI=1 trains on several machines"
+  else
+    echo "✗ MPI             no libopenmpi-dev or no mpirun, which only make MPI=1 needs, for several machines"
   fi
   if has_header CLI/CLI.hpp; then echo "✓ CLI11"; else echo "✗ CLI11"; lack libcli11-dev; fi
   if has_header nlohmann/json.hpp; then echo "✓ nlohmann-json"; else echo "✗ nlohmann-json"; lack nlohmann-json3-dev; fi

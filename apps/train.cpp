@@ -20,16 +20,31 @@
 #include "optim/training/trainer.h"
 #include "tensor/backend.h"
 #include "tensor/check.h"
+#include "tensor/comm.h"
 #include "tensor/profile.h"
 #include "tensor/text.h"
 #include "tensor/threads.h"
 
 using namespace bobbin;
 
+namespace {
+
+// In which way several ranks do something else than one process would.
+std::string differs_on_ranks(const Settings& settings, AnyModel& model) {
+  std::string what;
+  if (!state_of(model).counts.empty()) what += "; BatchNorm's mean and variance are those of each rank's images";
+  if (settings.class_weights != "none") what += "; each rank's loss is a mean by its own class weights";
+  return what.empty() ? what : what + ": not to rounding what one process does";
+}
+
+}  // namespace
+
 int main(int argc, char** argv) try {
   wait_briefly(argv);
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a pipe, too, each line is there when it is printed
   Settings settings = parse_command_line(argc, argv);
+  const bool speaks = comm::rank() == 0;  // for all ranks
+  if (!speaks) check(std::freopen("/dev/null", "w", stdout), "train", "cannot open /dev/null");
   command_line::use_threads(settings.threads);
   if (!settings.graph.empty()) check_can_write(settings.graph);  // before the work
   if (!settings.show_batch.empty()) check_can_write(settings.show_batch);
@@ -69,7 +84,8 @@ int main(int argc, char** argv) try {
   const std::string description = describe_model({settings.model, data.train.class_names, data.train.preprocess});
   settings.trainer.notes = {.model = description,
                             .config = describe_run(settings.flags, description, data, teacher_file)};
-  if (settings.trainer.output_dir.empty()) settings.trainer.output_dir = new_folder(settings.preset);
+  check_same_on_all_ranks(same_on_all_ranks(settings.trainer.notes.config));
+  if (settings.trainer.output_dir.empty() && speaks) settings.trainer.output_dir = new_folder(settings.preset);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(settings.optimizer, named_parameters(model));
   if (settings.layer_decay != 1) {
     const auto* vit = settings.model.as<ViTConfig>();
@@ -91,6 +107,7 @@ int main(int argc, char** argv) try {
               with_commas(state_of(model).count_parameters()).c_str());
   std::printf("blas     %s\n", backend::describe().c_str());
   std::printf("threads  %d\n", threads());
+  if (comm::size() > 1) std::printf("ranks    %d%s\n", comm::size(), differs_on_ranks(settings, model).c_str());
   std::printf("data     %s\n", describe(data).c_str());
   std::printf("output   %s\n", settings.trainer.output_dir.c_str());
   const Index steps_before = trainer.steps();
@@ -107,14 +124,15 @@ int main(int argc, char** argv) try {
     measure(model, trainer.averaged_weights(), settings.test_at_end && test ? *test : data.test,
             {.batch_size = settings.trainer.batch_size, .tta = settings.tta},
             RunFolder(settings.trainer.output_dir).path() / (settings.test_at_end ? "test.csv" : "val.csv"));
-  if (settings.profile) std::fputs(profile::table().c_str(), stderr);
+  if (settings.profile && speaks) std::fputs(profile::table().c_str(), stderr);
 
-  if (resumed && !epochs.empty() && epochs.back().step <= steps_before)
+  if (speaks && resumed && !epochs.empty() && epochs.back().step <= steps_before)
     std::fprintf(stderr, "nothing was left to do after step %s; more --epochs give it more\n",
                  with_commas(steps_before).c_str());
   if (Interrupt::received()) {
-    std::fprintf(stderr, "go on with: %s --resume %s\n", shell_word(argv[0]).c_str(),
-                 shell_word(settings.trainer.output_dir.string()).c_str());
+    if (speaks)
+      std::fprintf(stderr, "go on with: %s --resume %s\n", shell_word(argv[0]).c_str(),
+                   shell_word(settings.trainer.output_dir.string()).c_str());
     return 128 + Interrupt::received();  // as shells report a signal
   }
   command_line::check_printed();

@@ -30,8 +30,9 @@ struct MultiHeadAttention {
     Var Q = W_q(queries, products), K = W_k(keys, products), V = W_v(values, products);
     const auto lens = causal ? causal_lens(Q.shape()[0], Q.shape()[1], valid_lens) : valid_lens;
     const bool drops = dropout.active();
-    return W_o(attention(std::move(Q), std::move(K), std::move(V), num_heads, lens, drops ? dropout.p : 0,
-                         drops ? dropout.rng.draw() : Draw(), products));
+    const Draw mask = drops ? dropout.draw(Q.shape()[0] * num_heads * Q.shape()[1] * K.shape()[1]) : Draw();
+    return W_o(
+        attention(std::move(Q), std::move(K), std::move(V), num_heads, lens, drops ? dropout.p : 0, mask, products));
   }
   void visit(auto&& v) { v("dropout", dropout), v("W_q", W_q), v("W_k", W_k), v("W_v", W_v), v("W_o", W_o); }
 };

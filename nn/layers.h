@@ -77,7 +77,13 @@ struct Dropout {
           " is in training mode while the model is evaluated: a visit() does not name it, so eval() cannot reach it");
     return true;
   }
-  Var operator()(Var x) { return active() ? dropout(std::move(x), p, rng.draw()) : x; }
+  /// The next mask, of so many elements.
+  Draw draw(Index elements) { return PartOfBatch::of(rng.draw(), elements, "Dropout"); }
+  Var operator()(Var x) {
+    if (!active()) return x;
+    const Draw mask = draw(x.size());
+    return dropout(std::move(x), p, mask);
+  }
   void visit(auto&& v) { v("rng", rng), v("training", training); }
 };
 
@@ -127,7 +133,7 @@ struct GELU {
     if (quick) return after((*this)(std::move(x)));
     const bool drops = after.active();
     const real p = drops ? after.p : 0;
-    const Draw draw = drops ? after.rng.draw() : Draw();
+    const Draw draw = drops ? after.draw(x.size()) : Draw();
     return by_tanh ? gelu_tanh(std::move(x), p, draw, readers) : gelu(std::move(x), p, draw, readers);
   }
 };

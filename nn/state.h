@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "autograd/watch/names.h"
+#include "tensor/check.h"
 #include "tensor/rng.h"
 
 namespace bobbin {
@@ -35,6 +36,32 @@ class Evaluating {
 
  private:
   static inline thread_local int depth_ = 0;
+};
+
+/// While one lives, the model is given but a part of a batch, such as the images of one rank of several: from image
+/// `first` on, a multiple of 4, `count` of them. Layers then draw for an image what they would draw for it in the whole
+/// batch. On this thread.
+class PartOfBatch {
+ public:
+  PartOfBatch(Index first, Index count) : first_(first), count_(count), outer_(std::exchange(now_, this)) {}
+  ~PartOfBatch() { now_ = outer_; }
+  PartOfBatch(const PartOfBatch&) = delete;
+  PartOfBatch& operator=(const PartOfBatch&) = delete;
+
+  /// The part of a draw for a whole batch that is for these images, `elements` numbers, as many for each. Throws Error,
+  /// in the name of `layer`, if the images do not divide them.
+  static Draw of(Draw draw, Index elements, const char* layer) {
+    if (!now_ || now_->first_ == 0) return draw;
+    check(elements % now_->count_ == 0, layer, "draws ", elements, " random numbers for the ", now_->count_,
+          " images of this rank, which is not as many for each: so several ranks cannot draw what one would");
+    draw.first += static_cast<std::uint64_t>(now_->first_ * (elements / now_->count_) / 4);  // a block is for four
+    return draw;
+  }
+
+ private:
+  static inline thread_local const PartOfBatch* now_ = nullptr;
+  Index first_, count_;
+  const PartOfBatch* outer_;
 };
 
 /// The state of a module, each part under its dotted name, in the order of visit(); see state_of().

@@ -26,11 +26,13 @@ BOBBIN_HD inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4
 }
 
 /// One use of a generator: an endless sequence of random words, of which element i of a tensor takes
-/// word i % 4 of block i / 4. Whoever keeps the Draw can make the same numbers again.
+/// word i % 4 of block first + i / 4. Whoever keeps the Draw can make the same numbers again.
 struct Draw {
   std::uint64_t key = 0, number = 0;
+  std::uint64_t first = 0;
 
   BOBBIN_HD std::array<std::uint32_t, 4> block(std::uint64_t i) const {
+    i += first;
     return philox({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32),
                    static_cast<std::uint32_t>(number), static_cast<std::uint32_t>(number >> 32)},
                   static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32));

@@ -5,9 +5,11 @@
 #include <cstring>
 #include <iostream>
 #include <new>
+#include <string>
 #include <string_view>
 
 #include "tensor/check.h"
+#include "tensor/comm.h"
 #include "tensor/threads.h"
 
 namespace bobbin {
@@ -29,8 +31,9 @@ int run_main(char** argv, const std::function<void()>& body) {
 
 int exit_code(const char* program, const std::exception& error) {
   const bool no_memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
-  std::fprintf(stderr, "%s: %s\n", program, no_memory ? "out of memory" : error.what());
-  return dynamic_cast<const NoDevice*>(&error) ? 2 : 1;
+  const int code = dynamic_cast<const NoDevice*>(&error) ? 2 : 1;
+  comm::fail_all(std::string(program) + ": " + (no_memory ? "out of memory" : error.what()), code);
+  return code;
 }
 
 void check_printed() {

@@ -7,6 +7,7 @@
 #include "data/files/write_file.h"
 #include "data/sets/hold_out.h"
 #include "optim/training/ema.h"
+#include "tensor/comm.h"
 #include "tensor/text.h"
 
 namespace bobbin {
@@ -48,7 +49,7 @@ void measure(AnyModel& model, const NamedTensors& averaged, const ImageDataset& 
     const WithWeights with(state_of(model), averaged);
     add_all("ema");
   }
-  write_file(file, text);
+  if (comm::rank() == 0) write_file(file, text);
 }
 
 }  // namespace bobbin

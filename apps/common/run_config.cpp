@@ -84,6 +84,19 @@ std::string describe_run(const nlohmann::json& flags, const std::string& descrip
   return to_text(run, 2) + "\n";
 }
 
+std::string same_on_all_ranks(const std::string& config) {
+  nlohmann::json run = nlohmann::json::parse(config);
+  for (const char* own : {"compiler", "blas", "cpu", "threads"}) run.erase(own);
+  std::string lines;
+  for (const char* own : {"threads", "data-dir", "teacher", "comm-timeout"}) run["flags"].erase(own);
+  for (const auto& [flag, value] : run["flags"].items()) lines += "--" + flag + " " + to_text(value) + "\n";
+  run.erase("flags");
+  for (const auto& [part, value] : run["data"].items()) lines += "the data (" + part + ") " + to_text(value) + "\n";
+  run.erase("data");
+  for (const auto& [part, value] : run.items()) lines += "the " + part + " " + to_text(value) + "\n";
+  return lines;
+}
+
 void check_same_run(const RunNotes& before, const RunNotes& now, bool accept_changed) {
   if (const std::string was = teacher_in(before.config), is = teacher_in(now.config); was != is)
     fail("train", "the teacher is not the one that the run began with: the checksum of its file is ", is, ", was ", was,

@@ -20,4 +20,7 @@ std::string describe_run(const nlohmann::json& flags, const std::string& descrip
 /// learned.
 void check_same_run(const RunNotes& before, const RunNotes& now, bool accept_changed);
 
+/// The lines of that which are to be the same on all ranks: not what processor each has, and how it uses it.
+std::string same_on_all_ranks(const std::string& config);
+
 }  // namespace bobbin

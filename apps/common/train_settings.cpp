@@ -16,6 +16,7 @@
 #include "optim/training/run_folder.h"
 #include "optim/training/run_lock.h"
 #include "tensor/check.h"
+#include "tensor/comm.h"
 #include "tensor/text.h"
 
 namespace bobbin {
@@ -209,6 +210,11 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
   run("threads", threads, {.help = "number of CPU threads", .low = 1, .high = 1024});
   command_line::add_precision(run, precision);
   run("profile", profile, {.help = "print the time spent in each function at the end"});
+  run("comm_timeout", comm_timeout,
+      {.help =
+           "of several ranks, which mpirun starts (make MPI=1): seconds that one waits for the others before all end",
+       .low = 0.1,
+       .high = 1e6});
   run("finetune", finetune,
       {.help =
            "start from the weights of this file, ours or of a ViT, DINOv2, CLIP, SigLIP, Swin Transformer or ResNet "
@@ -335,6 +341,7 @@ Settings parse_command_line(int argc, char** argv) {
             " cannot be chosen with --resume: the run has begun");
     }
 
+  comm::set_timeout(s.comm_timeout);
   check_augmentation(s.trainer.augmentation, "train");
   check(resumed || !s.accept_changed_data, "train", "--accept-changed-data is for a run that goes on, with --resume");
   check_distillation(s);
@@ -343,7 +350,9 @@ Settings parse_command_line(int argc, char** argv) {
     const fs::path folder = RunFolder::of(s.resume).path();
     if (output_dir.empty()) output_dir = folder.string();
     std::error_code absent;
-    if (fs::equivalent(output_dir, folder, absent))
+    if (comm::rank() > 0)
+      output_dir.clear();
+    else if (fs::equivalent(output_dir, folder, absent))
       RunLock not_running(folder);
     else
       RunFolder(output_dir).check_is_free();

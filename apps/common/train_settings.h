@@ -31,6 +31,7 @@ struct Settings {
   int threads = default_threads();
   Precision precision = Precision::float32;  ///< of matrix products
   bool profile = false;
+  double comm_timeout = 600;  ///< seconds that a rank waits for the others
 
   std::string data_dir;
   Index channels = 0;  ///< of pictures in a folder; 0: as the data set has them

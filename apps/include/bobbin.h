@@ -5,6 +5,7 @@
 
 // tensor: numbers, shapes, memory, random numbers, threads
 #include "tensor/check.h"
+#include "tensor/comm.h"
 #include "tensor/device.h"
 #include "tensor/functions.h"
 #include "tensor/math.h"
@@ -100,6 +101,7 @@
 #include "optim/schedule.h"
 #include "optim/sgd.h"
 #include "optim/training/checkpoint.h"
+#include "optim/training/data_parallel.h"
 #include "optim/training/ema.h"
 #include "optim/training/evaluate.h"
 #include "optim/training/interrupt.h"

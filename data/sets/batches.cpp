@@ -32,6 +32,12 @@ Batches Batches::from(Index count) const {
   return rest;
 }
 
+Batches Batches::only(const PartOfEach& part) const {
+  Batches result = *this;
+  result.part_ = part;
+  return result;
+}
+
 Batch Batches::operator[](Index i) const {
   check(i >= 0 && i < size(), "batches", "there is no batch ", i, " of ", size());
   return finished(start(i).get());
@@ -47,24 +53,25 @@ Batch Batches::finished(Prepared prepared) {
 
 // The memory comes from the calling thread, so that a loop takes it in the same order in every run.
 std::future<Batches::Prepared> Batches::start(Index i) const {
-  const Index first = begin_ + i * batch_size_;
-  const Index count = std::min(batch_size_, static_cast<Index>(order_.size()) - first);
+  const Index begin = begin_ + i * batch_size_;
+  const Index batch = std::min(batch_size_, static_cast<Index>(order_.size()) - begin),
+              count = part_.images(batch).count;
   const Size2 size = data_->preprocess.size;
   check(size.height >= 1 && size.width >= 1, "batches", "images must be of 1 x 1 pixels or more, got ", size.height,
         " x ", size.width);
   return std::async(
       std::launch::async,
-      [this, first, threads = threads(), images = Staging({count, data_->channels, size.height, size.width}),
-       targets = augmentation_.mixes()
-                     ? std::optional(Staging({count, data_->num_classes()}))
-                     : std::nullopt]() mutable { return make(std::move(images), std::move(targets), first, threads); });
+      [this, begin, batch, threads = threads(), images = Staging({count, data_->channels, size.height, size.width}),
+       targets =
+           augmentation_.mixes() ? std::optional(Staging({count, data_->num_classes()})) : std::nullopt]() mutable {
+        return make(std::move(images), std::move(targets), begin, batch, threads);
+      });
 }
 
-// Each thread makes some of the images; this one the first.
-Batches::Prepared Batches::make(Staging images, std::optional<Staging> targets, Index first, int threads) const {
-  const Index count = images.shape()[0], numbers = images.shape().size() / count,
-              parts = std::min<Index>(threads, count);
-  real* const out = images.data();
+// The numbers of so many images of the order. Each thread makes some; this one the first.
+void Batches::make_images(Index first, Index count, real* out, int threads) const {
+  const Size2 size = data_->preprocess.size;
+  const Index numbers = data_->channels * size.height * size.width, parts = std::min<Index>(threads, count);
   const auto make_part = [&](Index part) {
     omp_set_num_threads(1);  // no team of OpenMP threads for this one: it would fight with that of the loop
     for (Index i = count * part / parts; i < count * (part + 1) / parts; ++i) {
@@ -90,20 +97,47 @@ Batches::Prepared Batches::make(Staging images, std::optional<Staging> targets, 
   for (Index part = 1; part < parts; ++part) others.push_back(std::async(std::launch::async, make_part, part));
   make_part(0);
   for (std::future<void>& other : others) other.get();
+}
 
+Batches::Prepared Batches::make(Staging images, std::optional<Staging> targets, Index begin, Index batch_size,
+                                int threads) const {
+  const auto part = part_.images(batch_size);
+  const Index first = begin + part.first, count = part.count;
+  make_images(first, count, images.data(), threads);
+
+  const auto label = [&](Index i) {
+    return data_->labels[static_cast<std::size_t>(order_[static_cast<std::size_t>(i)])];
+  };
   Prepared batch{std::move(images), {}, std::move(targets)};
   for (Index i = first; i < first + count; ++i) {
     const Index index = order_[static_cast<std::size_t>(i)];
-    batch.labels.push_back(data_->labels[static_cast<std::size_t>(index)]);
+    batch.labels.push_back(label(i));
     batch.which.push_back(index);
     batch.flipped.push_back(augmentation_.hflip > 0 && flips(augmentation_, draw_, i, index));
   }
-  if (batch.targets) {
-    const Size2 size = data_->preprocess.size;
-    const BatchMix mix = draw_mix(augmentation_, size, draw_, first);
-    mix_pictures(out, count, data_->channels, size, mix);
-    mix_targets(batch.labels, data_->num_classes(), mix, batch.targets->data());
+  if (!batch.targets) return batch;
+
+  const Size2 size = data_->preprocess.size;
+  const Index channels = data_->channels, classes = data_->num_classes();
+  const BatchMix mix = draw_mix(augmentation_, size, draw_, begin);
+  if (part_.of == 1) {
+    mix_pictures(batch.images.data(), count, channels, size, mix);
+    mix_targets(batch.labels, classes, mix, batch.targets->data());
+    return batch;
   }
+  // Image i of the batch is mixed with image batch_size - 1 - i: those of this part, in order, with another run of
+  // images, backwards. One behind the other they are a batch of their own, of which the first half is wanted.
+  const Index partners = begin + batch_size - part.first - count, numbers = channels * size.height * size.width;
+  std::vector<real> both(static_cast<std::size_t>(2 * count * numbers)),
+      both_targets(static_cast<std::size_t>(2 * count * classes));
+  std::copy_n(batch.images.data(), count * numbers, both.data());
+  if (mix.kept < 1) make_images(partners, count, both.data() + count * numbers, threads);
+  mix_pictures(both.data(), 2 * count, channels, size, mix);
+  std::copy_n(both.data(), count * numbers, batch.images.data());
+  Labels labels = batch.labels;
+  for (Index i = partners; i < partners + count; ++i) labels.push_back(label(i));
+  mix_targets(labels, classes, mix, both_targets.data());
+  std::copy_n(both_targets.data(), count * classes, batch.targets->data());
   return batch;
 }
 

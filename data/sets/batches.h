@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <concepts>
 #include <future>
 #include <iterator>
@@ -52,6 +53,24 @@ struct std::tuple_element<1, bobbin::Batch> : std::type_identity<bobbin::Labels>
 
 namespace bobbin {
 
+/// The part of each batch that one of several processes takes: a run of its images, about as many as every other one.
+/// It begins with a multiple of four, so that a dropout's mask for it, of which a draw makes four numbers at a time, is
+/// a part of that for the batch. Of a small batch some get none: they take its last image, which does not count.
+struct PartOfEach {
+  Index rank = 0, of = 1;
+
+  /// The images first ... first + count - 1, of which `counted` count: all, or none.
+  struct Images {
+    Index first, count, counted;
+  };
+  /// Of a batch of so many.
+  Images images(Index batch) const {
+    const Index fours = (batch + 3) / 4, first = std::min(fours * rank / of * 4, batch),
+                count = std::min(fours * (rank + 1) / of * 4, batch) - first;
+    return count > 0 ? Images{first, count, count} : Images{batch - 1, 1, 0};
+  }
+};
+
 /// A data set cut into batches, each of which is made when it is needed. The last one has what remains. It refers to
 /// the data set, which must stay where it is.
 ///
@@ -83,6 +102,8 @@ class Batches {
   /// Without the first `count` batches; a training run that is resumed has seen them.
   /// Throws Error unless 0 <= count <= size().
   Batches from(Index count) const;
+  /// The same batches, of each only this part; mixup and CutMix mix as in the whole.
+  Batches only(const PartOfEach& part) const;
 
   /// Goes over the batches once, and takes each of them once.
   class Iterator {
@@ -104,7 +125,8 @@ class Batches {
 
  private:
   std::future<Prepared> start(Index i) const;
-  Prepared make(Staging images, std::optional<Staging> targets, Index first, int threads) const;
+  void make_images(Index first, Index count, real* out, int threads) const;
+  Prepared make(Staging images, std::optional<Staging> targets, Index begin, Index batch_size, int threads) const;
 
   const ImageDataset* data_;
   Index batch_size_;
@@ -112,6 +134,7 @@ class Batches {
   Augmentation augmentation_;
   Draw draw_;
   Index begin_ = 0;  // the batches begin with this image of the order
+  PartOfEach part_;
 };
 
 /// All images once, in an order that `rng` draws: another one in each call. A second draw varies them, if the
@@ -148,14 +171,23 @@ class BatchesOf {
   /// Throws Error unless 0 <= i < size().
   auto operator[](Index i) const {
     check(i >= 0 && i < size(), "batches", "there is no batch ", i, " of ", size());
-    const auto first = order_.begin() + i * batch_size_;
-    return data_->batch({first, order_.end() - first > batch_size_ ? first + batch_size_ : order_.end()});
+    const auto all = order_.begin() + i * batch_size_;
+    const auto part = part_.images(std::min<Index>(batch_size_, order_.end() - all));
+    return data_->batch({all + part.first, all + part.first + part.count});
   }
   /// Without the first `count`.
   BatchesOf from(Index count) const {
     check(count >= 0 && count <= size(), "batches", "cannot begin after batch ", count, " of ", size());
-    const auto first = count < size() ? order_.begin() + count * batch_size_ : order_.end();
-    return BatchesOf(*data_, batch_size_, {first, order_.end()});
+    BatchesOf rest = *this;
+    rest.order_.erase(rest.order_.begin(),
+                      count < size() ? rest.order_.begin() + count * batch_size_ : rest.order_.end());
+    return rest;
+  }
+  /// The same batches, of each only this part.
+  BatchesOf only(const PartOfEach& part) const {
+    BatchesOf result = *this;
+    result.part_ = part;
+    return result;
   }
 
   struct Iterator {
@@ -172,6 +204,7 @@ class BatchesOf {
   const Data* data_;
   Index batch_size_;
   std::vector<Index> order_;
+  PartOfEach part_{};
 };
 
 template <Dataset Data>

@@ -35,13 +35,15 @@ double seconds(std::chrono::steady_clock::duration d) { return std::chrono::dura
 }  // namespace
 
 TrainingLog::TrainingLog(RunFolder folder, int epochs, Index steps_per_epoch, Index total_steps, const Progress& now,
-                         Index validation_steps, const std::vector<std::string>& metrics, std::string examples)
+                         Index validation_steps, const std::vector<std::string>& metrics, std::string examples,
+                         bool quiet)
     : folder_(std::move(folder)),
       epochs_(epochs),
       steps_per_epoch_(steps_per_epoch),
       total_steps_(total_steps),
       validation_steps_(validation_steps),
-      examples_(std::move(examples)) {
+      examples_(std::move(examples)),
+      quiet_(quiet) {
   if (folder_.path().empty()) return;
   write_file(folder_.metrics(), metrics_csv(now.epochs, metrics));
   const bool epoch_is_done = !now.epochs.empty() && now.epochs.back().step == now.steps();
@@ -77,7 +79,7 @@ void TrainingLog::say_how_long(const Progress& now) {
   if (measured < 1 && now.in_epoch) return;
   how_long_said_ = true;
   const double step = measured / static_cast<double>(now.steps() - first_step_), left = seconds_left(now, step);
-  if (left < 5) return;
+  if (left < 5 || quiet_) return;
   clear_line();
   std::printf("time     about %s, judged by the first steps, of %.2g s each\n", about(left).c_str(), step);
   std::fflush(stdout);
@@ -96,7 +98,7 @@ double TrainingLog::seconds_left(const Progress& now, double step) const {
 
 // Without a terminal a line at least every minute, if no step takes longer than 10 seconds.
 void TrainingLog::show(const Progress& now, Time time) {
-  if (time - line_shown_ < std::chrono::milliseconds(100)) return;
+  if (quiet_ || time - line_shown_ < std::chrono::milliseconds(100)) return;
   const bool anew = can_rewrite_line(STDERR_FILENO);
   if (!anew && time - line_shown_ < std::chrono::seconds(50)) return;
   line_shown_ = time;
@@ -116,6 +118,7 @@ void TrainingLog::epoch_ended(const Progress& now, Time time) {
     say_how_long(now);
   }
   how_long_said_ = true;  // not within the table
+  if (quiet_) return;
   clear_line();
   // A column is as wide as its name, and 7 or more.
   std::string header = "epoch  train_loss", row = format("%5d  %10.4f", epoch.epoch, epoch.train_loss);
@@ -139,12 +142,14 @@ void TrainingLog::epoch_ended(const Progress& now, Time time) {
 }
 
 void TrainingLog::stopped(const Progress& now) {
+  if (quiet_) return;
   clear_line();
   std::fprintf(stderr, "stopped after step %" PRId64 " of %" PRId64 "\n", now.steps(), total_steps_);
   write_losses(now);
 }
 
 void TrainingLog::stopped_early(const Progress& now, std::size_t best) const {
+  if (quiet_) return;
   std::printf("stopped early: epoch %zu is the best, and %zu more were not better\n", best, now.epochs.size() - best);
 }
 
@@ -173,7 +178,7 @@ std::string TrainingLog::progress_line(const Progress& now, int width, Time time
 }
 
 void TrainingLog::clear_line() const {
-  if (can_rewrite_line(STDERR_FILENO)) std::fprintf(stderr, "\r\033[K");
+  if (!quiet_ && can_rewrite_line(STDERR_FILENO)) std::fprintf(stderr, "\r\033[K");
 }
 
 void TrainingLog::write_losses(const Progress& now) const {

@@ -21,11 +21,12 @@ class TrainingLog {
   /// Begins metrics.csv, so that what cannot be written is known before the first step: it holds the epochs of `now`,
   /// of which a run that is resumed has some; from event files goes what it will do again. An epoch has steps_per_epoch
   /// steps, after which it validates in so many; training ends after total_steps. A folder whose path is "" is none.
+  /// A quiet one says nothing.
   /// `metrics` are the names of those of the validation, or empty where these are known only after the first.
   /// Throws Error if a file cannot be written; so do the others.
   TrainingLog(RunFolder folder, int epochs, Index steps_per_epoch, Index total_steps, const Progress& now = {},
               Index validation_steps = 0, const std::vector<std::string>& metrics = {"val_loss", "val_acc"},
-              std::string examples = "images");
+              std::string examples = "images", bool quiet = false);
 
   /// A step ended, which recognised `right` of so many images; of 0: a loss of another kind, which does not say.
   void step_ended(const Progress& now, Index right = 0, Index images = 0, Time time = clock());
@@ -54,6 +55,7 @@ class TrainingLog {
   int epochs_;
   Index steps_per_epoch_, total_steps_, validation_steps_;
   std::string examples_;
+  bool quiet_;
   std::optional<EventFile> events_;
   bool header_shown_ = false, how_long_said_ = false;
   Time began_ = clock(), line_shown_ = began_;

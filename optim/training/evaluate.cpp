@@ -6,15 +6,18 @@
 
 #include "autograd/ops.h"
 #include "data/sets/batches.h"
+#include "optim/training/data_parallel.h"
+#include "tensor/comm.h"
 
 namespace bobbin {
 namespace {
 
-// 0, 1, ..., count - 1.
-std::vector<Index> first_numbers(Index count) {
-  std::vector<Index> all(static_cast<std::size_t>(count));
-  std::iota(all.begin(), all.end(), Index{0});
-  return all;
+// 0, 1, ..., count - 1; of several ranks each has a run of them.
+std::vector<Index> own_numbers(Index count) {
+  const Index begin = count * comm::rank() / comm::size(), end = count * (comm::rank() + 1) / comm::size();
+  std::vector<Index> own(static_cast<std::size_t>(end - begin));
+  std::iota(own.begin(), own.end(), begin);
+  return own;
 }
 
 }  // namespace
@@ -25,9 +28,9 @@ Evaluation evaluate(const ModuleRef& model, const ImageDataset& data, Index batc
   const Evaluating evaluating;
   double loss = 0;
   Index right = 0, seen = 0;
-  const Batches mirrored(data, batch_size, first_numbers(tta == Tta::flip ? data.count() : 0), {.hflip = 1});
+  const Batches mirrored(data, batch_size, own_numbers(tta == Tta::flip ? data.count() : 0), {.hflip = 1});
   auto mirror = mirrored.begin();
-  for (auto [X, y] : batches(data, batch_size)) {
+  for (auto [X, y] : Batches(data, batch_size, own_numbers(data.count()))) {
     Tensor logits = model(X).value();
     if (tta == Tta::flip) logits = (std::move(logits) + model((*mirror).images).value()) / 2;
     const Labels predicted = argmax(logits, 1);
@@ -37,7 +40,8 @@ Evaluation evaluate(const ModuleRef& model, const ImageDataset& data, Index batc
     if (each) each(logits, y);
     if (stop && stop()) break;
   }
-  return {loss / static_cast<double>(seen), static_cast<double>(right) / static_cast<double>(seen)};
+  const std::vector<double> all = sum_of_all_ranks({loss, static_cast<double>(right), static_cast<double>(seen)});
+  return {all[0] / all[2], all[1] / all[2]};
 }
 
 }  // namespace bobbin

@@ -43,5 +43,6 @@ Interrupt::~Interrupt() {
 }
 
 int Interrupt::received() { return signal_received; }
+void Interrupt::note(int signal) { signal_received = signal; }
 
 }  // namespace bobbin

@@ -15,6 +15,8 @@ class Interrupt {
 
   /// The signal that has come since the last one was made, or 0.
   static int received();
+  /// Notes a signal that another process of the run has received.
+  static void note(int signal);
 };
 
 }  // namespace bobbin

@@ -8,6 +8,7 @@
 #include "nn/module.h"
 #include "optim/clip.h"
 #include "optim/optimizer.h"
+#include "optim/training/data_parallel.h"
 
 /// The training step.
 namespace bobbin {
@@ -30,17 +31,20 @@ real training_step(const F& loss, const Optimizers& optimizers, StepSize size, d
 }  // the tape ends: its memory is used again
 
 /// The same in several passes, for batches that do not fit into memory (gradient accumulation): loss(i), of the i-th
-/// part of the batch, counts by its share, and the shares sum to 1. Returns the sum.
+/// part of the batch, counts by its share, and the shares sum to 1. Returns the sum. With the parts that are of this
+/// rank, and `others` with whom to sum the gradients, it is the step of all ranks; the sum is that of this rank.
 template <std::invocable<std::size_t> F>
 real training_step(const F& loss, const std::vector<real>& shares, const Optimizers& optimizers, StepSize size,
-                   double clip_grad = 0) {
+                   double clip_grad = 0, GradientSum* others = nullptr) {
   real sum = 0;
   for (std::size_t i = 0; i < shares.size(); ++i) {
     Tape tape;
     const Var distance = loss(i) * shares[i];
+    if (others && i + 1 == shares.size()) others->begin();
     tape.backward(distance);  // gradients add up in the parameters
     sum += distance.value().item();
   }
+  if (others) others->end();
   if (clip_grad > 0) clip_grad_norm(optimizers.parameters(), clip_grad);
   for (Optimizer& optimizer : optimizers) optimizer.step(size);
   return sum;

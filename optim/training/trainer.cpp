@@ -3,13 +3,17 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <functional>
 #include <limits>
 #include <numeric>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <string_view>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include "autograd/watch/anomaly.h"
 #include "data/files/write_file.h"
@@ -38,6 +42,32 @@ Index count_right(const Tensor& logits, const Labels& labels) {
   const Labels predicted = argmax(logits, 1);
   return std::inner_product(labels.begin(), labels.end(), predicted.begin(), Index{0}, std::plus<>(),
                             std::equal_to<>());
+}
+
+// What all ranks have to have, a line for each.
+std::string lines_of(const TrainerOptions& options, const State& model, Index examples, Index steps) {
+  TrainerOptions all = options;
+  Fields own, of_schedule, of_augmentation;
+  all.fields(own), all.schedule.fields(of_schedule), all.augmentation.fields(of_augmentation);
+  std::ostringstream lines;
+  lines << examples << " examples\n" << steps << " steps done before\n";
+  for (const Fields* fields : {&own, &of_schedule, &of_augmentation})
+    for (const Field& field : *fields) lines << field.name() << " = " << field.value() << "\n";
+  for (const auto& [name, parameter] : model.parameters)
+    lines << name << " " << parameter.shape() << (parameter.requires_grad() ? "\n" : ", frozen\n");
+  return lines.str();
+}
+
+// ", on rank 2": where there are several, those whose own loss is not finite.
+std::string ranks_without_finite(double loss) {
+  if (comm::size() == 1) return "";
+  std::vector<double> bad(static_cast<std::size_t>(comm::size()));
+  bad[static_cast<std::size_t>(comm::rank())] = !std::isfinite(loss);
+  bad = sum_of_all_ranks(std::move(bad));
+  std::string ranks;
+  for (std::size_t i = 0; i < bad.size(); ++i)
+    if (bad[i] != 0) ranks += (ranks.empty() ? ", on rank " : ", ") + std::to_string(i);
+  return ranks;
 }
 
 std::set<std::string> frozen_names(const State& model) {
@@ -104,6 +134,10 @@ Trainer::Trainer(std::function<State()> state, Optimizers optimizers, Rng& rng, 
   at_least(0, "save_every", options_.save_every);
   at_least(1, "checkpoint_hist", options_.checkpoint_hist);
   if (options_.ema_decay != 0) ema_.emplace(options_.ema_decay);
+  if (comm::rank() > 0) options_.output_dir.clear();
+  check(options_.batch_size >= 4 * comm::size() || comm::size() == 1, "Trainer", "a batch of ", options_.batch_size,
+        " is too small for ", comm::size(), " ranks: each takes 4 images or a multiple; batch_size must be ",
+        4 * comm::size(), " or more");
   Schedule(options_.schedule, 1, std::numeric_limits<Index>::max());  // its numbers
   check_augmentation(options_.augmentation, "Trainer");
   const std::vector<NamedParameter> named = state_().parameters;
@@ -164,7 +198,7 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
   std::vector<std::pair<Tensor, Labels>> seen;  // the logits of a step, to count what it recognised
   const auto loss_of = [&, &loss = loss](const Batch& b) {
     const BatchLoss of_batch = loss(b);
-    seen.emplace_back(of_batch.logits, b.labels);
+    if (counts_) seen.emplace_back(of_batch.logits, b.labels);
     return of_batch.loss;
   };
   Task task = make_task(data.train, loss_of, {});
@@ -209,12 +243,24 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     if (!resumed) folder.check_is_free();
     folder.remove_half_written();
   }
+  check_same_on_all_ranks(lines_of(o, state_(), task.count, steps()));
+  broadcast_state(state_());
   const Interrupt interrupt;
+  // Of several ranks all stop together, with whichever has been told to: where they say so of each other.
+  bool stops = false;
+  const auto tell_all = [&](std::vector<double> numbers = {}) {
+    numbers.push_back(Interrupt::received());
+    numbers = sum_of_all_ranks(std::move(numbers));
+    stops = numbers.back() != 0;
+    if (stops && Interrupt::received() == 0) Interrupt::note(SIGTERM);
+    return numbers;
+  };
+  const auto is_to_stop = [&] { return comm::size() > 1 ? stops : Interrupt::received() != 0; };
   std::vector<std::string> metrics_names = task.metrics;
   if (ema_)
     for (const std::string& name : task.metrics) metrics_names.push_back(name + "_ema");
   TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_, task.validation_steps * (ema_ ? 2 : 1),
-                  metrics_names, task.examples);
+                  metrics_names, task.examples, comm::rank() > 0);
   if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);
   while ((steps() < last_step || progress_.steps_in_epoch() > 0) && !stops_early()) {
     progress_.begin_epoch();
@@ -223,25 +269,32 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     Rng next_order = order_;  // order_ stays as this epoch found it, for a checkpoint within it
     const Task::NextBatch next_batch = task.begin(next_order, progress_.steps_in_epoch());
     for (Index i = progress_.steps_in_epoch(); i < steps_per_epoch; ++i) {
-      if (Interrupt::received() || steps() >= last_step) break;
+      if (is_to_stop() || steps() >= last_step) break;
       const Task::Step step = saving(folder, log, next_batch);
+      Index right = 0, counted = 0;
       const StepSize size = schedule(steps());
       try {
         std::optional<DetectAnomaly> detect;
         if (o.detect_anomaly) detect.emplace(state_().parameters);
-        const double loss = step(size);
+        const double of_rank = step(size);
+        const auto [right_of_rank, counted_of_rank] = task.recognised();
+        const std::vector<double> sums =
+            tell_all({of_rank, static_cast<double>(right_of_rank), static_cast<double>(counted_of_rank)});
+        const double loss = sums[0];
+        right = static_cast<Index>(sums[1]), counted = static_cast<Index>(sums[2]);
         progress_.add_step(loss, std::min(examples_of_step(), task.count - i * examples_of_step()), size.lr,
                            watch.seconds());
-        check(std::isfinite(loss), "Trainer", "the loss is ", loss, " at step ", steps(), " in epoch ",
-              progress_.epochs.size() + 1,
-              ": training has diverged; a smaller learning rate or gradient clipping may help");
+        if (!std::isfinite(loss))
+          fail("Trainer", "the loss is ", loss, " at step ", steps(), " in epoch ", progress_.epochs.size() + 1,
+               ranks_without_finite(of_rank),
+               ": training has diverged; a smaller learning rate or gradient clipping may help");
+        broadcast_buffers(state_());
         if (ema_) ema_->update(state_(), steps());
       } catch (...) {  // the losses that led there tell more than the error
         log.failed(progress_);
         throw;
       }
-      const auto [right, counted] = task.recognised();
-      saving(folder, log, [&, right = right, counted = counted] { log.step_ended(progress_, right, counted); });
+      saving(folder, log, [&] { log.step_ended(progress_, right, counted); });
       const bool due = o.save_every > 0 && steps() % o.save_every == 0;
       if (due && progress_.steps_in_epoch() < steps_per_epoch) save(folder);
     }
@@ -256,12 +309,14 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     const Metrics metrics = saving(folder, log, [&] {
       const Evaluating evaluating;
       Metrics all = task.validate(stop);
-      if (!ema_ || Interrupt::received()) return all;
+      tell_all();
+      if (!ema_ || is_to_stop()) return all;
       const WithWeights averaged(state_(), ema_->tensors());
       for (const auto& [name, value] : task.validate(stop)) all.emplace_back(name + "_ema", value);
+      tell_all();
       return all;
     });
-    if (Interrupt::received()) {
+    if (is_to_stop()) {
       save_weights();
       log.stopped(progress_);
       break;

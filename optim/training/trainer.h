@@ -16,9 +16,11 @@
 #include "data/sets/dataset.h"
 #include "nn/loss.h"
 #include "nn/module.h"
+#include "nn/state.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
 #include "optim/training/checkpoint.h"
+#include "optim/training/data_parallel.h"
 #include "optim/training/ema.h"
 #include "optim/training/evaluate.h"
 #include "optim/training/run_folder.h"
@@ -73,6 +75,10 @@ using LossOfBatch = std::function<BatchLoss(const Batch&)>;
 ///     trainer.fit(
 ///         points, [&](const Points::Batch& batch) { return mse_loss(model(batch.x), batch.y); },
 ///         [&] { return Metrics{{"val_loss", distance(model, others)}}; });
+///
+/// On several ranks (tensor/comm.h) each batch is cut, and the step is that of the whole batch, if the loss is a mean
+/// over its examples and the model treats each by itself: see "Many machines" in optim/README.md. The model begins as
+/// that of rank 0, which alone logs and writes files; validate() is called on all.
 class Trainer {
  public:
   /// For models from images to logits. Refers to the model and the optimizers, `sgd` or `{body, head}`. The order of
@@ -123,7 +129,7 @@ class Trainer {
   ///     [&](const Batch& batch) -> Var                      // the loss, of which training_step() makes a step
   ///     [&](const Batch& batch, StepSize size) -> double    // the whole step, on as many tapes as it likes
   ///
-  /// Either returns the loss. clip_grad and grad_accum_steps are for the first form.
+  /// Either returns the loss. clip_grad, grad_accum_steps and several ranks are for the first form.
   ///
   /// validate() is called in evaluation mode after each epoch, and returns metrics, the same ones each time. The best
   /// epoch is that with the highest val_acc; without one, with the lowest val_loss; without either there is none.
@@ -163,6 +169,13 @@ class Trainer {
     Index validation_steps = 0;
     std::function<std::pair<Index, Index>()> recognised = [] { return std::pair<Index, Index>(); };
   };
+  // What a rank takes of the batches of a step.
+  template <class Batch>
+  struct Parts {
+    std::vector<Batch> batches{};
+    std::vector<PartOfEach::Images> images{};
+    std::vector<real> shares{};  // of the examples of the step
+  };
   template <class Data, class Step>
   Task make_task(const Data& train, const Step& step, const std::function<Metrics()>& validate) const;
   std::vector<EpochMetrics> run(const Task& task);
@@ -188,6 +201,7 @@ class Trainer {
   TrainerOptions options_;
   std::optional<Ema> ema_;
   Progress progress_;
+  mutable bool counts_ = true;  // the batch that is taken: not one that a rank takes though none was left for it
   bool resumed_ = false;
   bool has_frozen_ = false;  // or had: then a checkpoint says which parameters are
 };
@@ -195,11 +209,12 @@ class Trainer {
 template <class Data, class Step>
 Trainer::Task Trainer::make_task(const Data& train, const Step& step, const std::function<Metrics()>& validate) const {
   constexpr bool images = std::same_as<Data, ImageDataset>;
-  const auto cut = [&train, &o = options_](Rng& rng) {
+  const PartOfEach part{comm::rank(), comm::size()};
+  const auto cut = [&train, part, &o = options_](Rng& rng) {
     if constexpr (images)
-      return batches(train, o.batch_size, rng, o.augmentation);
+      return batches(train, o.batch_size, rng, o.augmentation).only(part);
     else
-      return batches(train, o.batch_size, rng);
+      return batches(train, o.batch_size, rng).only(part);
   };
   using All = decltype(cut(std::declval<Rng&>()));
   using Iterator = decltype(std::declval<All&>().begin());
@@ -211,21 +226,30 @@ Trainer::Task Trainer::make_task(const Data& train, const Step& step, const std:
         "clip_grad is for a step that returns the loss; one that is given a StepSize calls clip_grad_norm() itself");
   check(gives_loss || options_.grad_accum_steps == 1, "Trainer",
         "grad_accum_steps is for a step that returns the loss; one that is given a StepSize adds up what it likes");
-  const auto take = [&](const std::vector<Batch>& parts, const std::vector<real>& shares, StepSize size) -> double {
+  check(gives_loss || part.of == 1, "Trainer",
+        "several ranks are for a step that returns the loss: one that is given a StepSize moves each rank by itself");
+  // One for all steps: it has as much memory as the parameters.
+  const auto others = part.of > 1 ? std::make_shared<GradientSum>(optimizers_.parameters()) : nullptr;
+  const auto take = [this, &step, others](const Parts<Batch>& parts, StepSize size) -> double {
     if constexpr (gives_loss) {
-      if (parts.size() > 1)
-        return training_step([&](std::size_t i) -> Var { return step(parts[i]); }, shares, optimizers_, size,
-                             options_.clip_grad);
-      return training_step([&]() -> Var { return step(parts[0]); }, optimizers_, size, options_.clip_grad);
+      if (parts.batches.size() > 1 || others)
+        return training_step(
+            [&](std::size_t i) -> Var {
+              counts_ = parts.images[i].counted > 0;
+              const PartOfBatch of_this_rank(parts.images[i].first, parts.images[i].count);
+              return step(parts.batches[i]);
+            },
+            parts.shares, optimizers_, size, options_.clip_grad, others.get());
+      return training_step([&]() -> Var { return step(parts.batches[0]); }, optimizers_, size, options_.clip_grad);
     } else if constexpr (std::is_invocable_r_v<double, const Step&, const Batch&, StepSize>)
-      return step(parts[0], size);
+      return step(parts.batches[0], size);
     else
       static_assert(
           never<Step>,
           "a step of fit() takes a batch and returns the loss, a Var; or it takes a batch and a StepSize, and "
           "returns the loss as a number");
   };
-  const auto begin = [cut, take, count = train.count(), &o = options_](Rng& rng, Index done) -> Task::NextBatch {
+  const auto begin = [cut, take, part, count = train.count(), &o = options_](Rng& rng, Index done) -> Task::NextBatch {
     struct Rest {
       All batches;
       Index left;  // examples
@@ -234,16 +258,17 @@ Trainer::Task Trainer::make_task(const Data& train, const Step& step, const std:
     const All all = cut(rng);
     const Index first = std::min(done * o.grad_accum_steps, all.size());
     const auto rest = std::shared_ptr<Rest>(new Rest{all.from(first), count - first * o.batch_size});
-    return [take, rest, &o]() -> Task::Step {
-      const auto parts = std::make_shared<std::vector<Batch>>();
-      std::vector<real> shares;  // of their examples: the last batch may have fewer
+    return [take, rest, part, &o]() -> Task::Step {
+      const auto parts = std::make_shared<Parts<Batch>>();
       const Index examples = std::min(rest->left, o.batch_size * o.grad_accum_steps);
       for (Index taken = 0; taken < examples; taken += o.batch_size, ++rest->next) {
-        parts->push_back(*rest->next);
-        shares.push_back(static_cast<real>(std::min(o.batch_size, examples - taken)) / static_cast<real>(examples));
+        const Index all = std::min(o.batch_size, examples - taken);  // the last batch may have fewer
+        parts->batches.push_back(*rest->next);
+        parts->images.push_back(part.images(all));
+        parts->shares.push_back(static_cast<real>(parts->images.back().counted) / static_cast<real>(examples));
       }
       rest->left -= examples;
-      return [take, parts, shares](StepSize size) { return take(*parts, shares, size); };
+      return [take, parts](StepSize size) { return take(*parts, size); };
     };
   };
   const auto measure = [validate](const std::function<bool()>&) { return validate ? validate() : Metrics(); };

@@ -29,6 +29,7 @@ inline void philox_blocks(const Draw& draw, std::uint64_t first, Index count, st
   constexpr int groups = 2;  // of four blocks: while one waits for a product, the other goes on
   const Lanes m0 = Lanes{} + std::uint64_t{0xD2511F53}, m1 = Lanes{} + std::uint64_t{0xCD9E8D57};
   const Lanes number_low = Lanes{} + (draw.number & 0xFFFFFFFF), number_high = Lanes{} + (draw.number >> 32);
+  first += draw.first;
   for (Index i = 0; i < count; i += 4 * groups) {
     Lanes c0[groups], c1[groups], c2[groups], c3[groups];
     for (int g = 0; g < groups; ++g) {

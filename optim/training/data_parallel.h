@@ -1,0 +1,79 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "autograd/tape.h"
+#include "autograd/watch/names.h"
+#include "nn/state.h"
+#include "tensor/comm.h"
+
+/// Training on several ranks (tensor/comm.h), each of which has the whole model and a part of each batch.
+namespace bobbin {
+
+/// Makes the state of the model that of rank 0: parameters, buffers, counts and streams of random numbers.
+void broadcast_state(const State& model);
+
+/// The same of the buffers and counts alone, which each rank has changed in its own way: as PyTorch's
+/// DistributedDataParallel, which calls these of rank 0 the model's.
+void broadcast_buffers(const State& model);
+
+/// Throws Error, on ranks on which it is so, unless the lines are those of rank 0; it says the first that differs.
+void check_same_on_all_ranks(const std::string& lines);
+
+/// Sums over the ranks of some numbers.
+std::vector<double> sum_of_all_ranks(std::vector<double> numbers);
+
+/// Sums the gradients of the ranks, in buckets that are sent while backward() is still busy with earlier layers
+/// (Li et al., 2020: "PyTorch Distributed"):
+///
+///     GradientSum gradients(optimizers.parameters());
+///     gradients.begin();                                // from now on parameters that are finished are sent
+///     tape.backward(loss);
+///     gradients.end();                                  // each parameter has the sum
+///
+/// Where the loss of each rank is its mean times its share of the images, that is the gradient of the whole batch.
+class GradientSum {
+ public:
+  /// Of parameters that are the same on all ranks. Backward finishes the last ones first, so these are in the first
+  /// bucket. A bucket is sent as soon as all of its parameters are finished, and those before it are sent: in one order
+  /// on all ranks, also where they finish in another. It has `bucket_size` numbers or more, or what remains.
+  explicit GradientSum(std::vector<NamedParameter> parameters, Index bucket_size = default_bucket_size);
+
+  /// Before the last backward() of a step.
+  void begin();
+  /// After it. A parameter that no rank has a gradient for has none.
+  void end();
+
+  /// 4 MB. Images/s of 2 ranks of the d2l model with other sizes: see optim/README.md.
+  static constexpr Index default_bucket_size = Index{1} << 20;
+
+ private:
+  // A parameter's gradient in the bucket, with a number behind it that says how many ranks have one.
+  struct Part {
+    Var parameter;
+    Index first;
+    bool finished = false;
+  };
+  struct Bucket {
+    std::vector<Part> parts{};
+    std::vector<real> numbers{};
+    comm::Sum sum{};
+  };
+  struct Listener final : TapeListener {
+    explicit Listener(GradientSum& all) : all_(&all) {}
+    ~Listener() override = default;
+    void finished(GradSlot& parameter) override { all_->finished(parameter); }
+    GradientSum* all_;
+  };
+
+  void finished(const GradSlot& parameter);
+  void send_finished(bool all);
+
+  std::vector<Bucket> buckets_;
+  std::vector<std::pair<const GradSlot*, Part*>> part_of_;  // sorted
+  std::size_t sent_ = 0;                                    // buckets
+  std::optional<Listener> listener_;
+};
+
+}  // namespace bobbin

@@ -1,0 +1,52 @@
+// Several processes that do one thing together, on one machine or many: their ranks, and how numbers go between them.
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "tensor/real.h"
+
+/// One of these is linked: tensor/comm/alone.cpp, in which each process is the only one; or with `make MPI=1`
+/// tensor/comm/mpi.cpp, for programs that mpirun or srun starts several times. Every rank makes the same calls in the
+/// same order, from one thread. The first call begins: it waits until all ranks are there.
+///
+/// What goes wrong between ranks ends all of them with a code other than 0, and one of them says why: a rank that is
+/// another program, that is gone, or that is not heard of for comm::set_timeout(); an error in any of them, where
+/// run_main() or exit_code() reports it.
+namespace bobbin::comm {
+
+/// Which one this process is, 0 ... size() - 1.
+int rank();
+/// How many there are; alone 1.
+int size();
+
+/// Overwrites the bytes of every rank with those of rank 0. Waits.
+void broadcast(void* bytes, std::size_t count);
+
+/// A sum over the ranks that is under way. Of several, the first begun is the first to be awaited.
+class Sum {
+ public:
+  Sum() = default;  ///< none
+  explicit Sum(std::shared_ptr<struct Transfer> transfer) : transfer_(std::move(transfer)) {}
+  /// Waits until the numbers are those of all ranks.
+  void wait();
+
+ private:
+  std::shared_ptr<struct Transfer> transfer_;
+};
+/// Begins to overwrite n numbers, on every rank, with their sums over the ranks: the same bits on each. The numbers are
+/// not touched until that is awaited.
+Sum begin_sum(float* x, Index n);
+Sum begin_sum(double* x, Index n);
+
+/// Waits until every rank is here.
+void barrier();
+
+/// For how many seconds a rank waits for the others, 600 at first. Throws Error unless it is above 0.
+void set_timeout(double seconds);
+/// Says on stderr, in a line, what has gone wrong on this rank. If there are others it then ends all, and does not
+/// return: rank 0 at once, the others a moment later, so that of an error that all have one speaks.
+void fail_all(const std::string& sentence, int exit_code);
+
+}  // namespace bobbin::comm

@@ -1,0 +1,253 @@
+// Ranks that MPI has started. A thread of its own makes all calls of MPI, so that numbers travel while the program
+// computes: MPI moves them only while somebody asks whether they have arrived.
+#define OMPI_SKIP_MPICXX 1
+#define MPICH_SKIP_MPICXX 1
+#include <mpi.h>
+#include <pthread.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <fstream>
+#include <limits>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "tensor/check.h"
+#include "tensor/comm.h"
+#include "tensor/profile.h"
+#include "tensor/text.h"
+
+namespace bobbin::comm {
+
+// What one call of MPI carries; on the waiting list until it is begun.
+struct Transfer {
+  enum Kind { broadcast, sum, barrier } kind;
+  void* at = nullptr;
+  Index count = 0;
+  MPI_Datatype type = MPI_BYTE;
+  MPI_Request request = MPI_REQUEST_NULL;
+  bool done = false;
+};
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::duration;
+
+constexpr Index most_at_once = std::numeric_limits<int>::max();  // MPI counts in int
+
+double timeout = 600;
+
+// Of the program that runs: it is the same on all ranks, or they would wait for one another in different places.
+std::uint64_t checksum_of_program() {
+  std::ifstream file("/proc/self/exe", std::ios::binary);
+  std::vector<char> part(1 << 20);
+  uLong crc = crc32(0, nullptr, 0);
+  while (file.read(part.data(), static_cast<std::streamsize>(part.size())), file.gcount() > 0)
+    crc = crc32(crc, reinterpret_cast<const Bytef*>(part.data()), static_cast<uInt>(file.gcount()));
+  return crc;
+}
+
+class World {
+ public:
+  World() {
+    sigset_t all, before;  // signals are for the program's own threads
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { work(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    std::unique_lock lock(mutex_);
+    if (!finished_.wait_for(lock, duration<double>(timeout), [&] { return begun_; })) lost("has begun");
+    lock.unlock();
+    const std::uint64_t own = checksum_of_program();
+    std::uint64_t first = own;
+    wait(*begin({.kind = Transfer::broadcast, .at = &first, .count = sizeof first}));
+    if (own != first) end("rank " + std::to_string(rank) + " is another program, or another build, than rank 0", 1);
+  }
+  ~World() {
+    wait(*begin({.kind = Transfer::barrier}));
+    {
+      const std::lock_guard lock(mutex_);
+      ending_ = true;
+    }
+    changed_.notify_one();
+    thread_.join();
+  }
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  std::shared_ptr<Transfer> begin(Transfer what) {
+    auto transfer = std::make_shared<Transfer>(what);
+    {
+      const std::lock_guard lock(mutex_);
+      queue_.push_back(transfer);
+    }
+    changed_.notify_one();
+    return transfer;
+  }
+  void wait(const Transfer& transfer) {
+    std::unique_lock lock(mutex_);
+    // The thread knows the timeout; but it may be held up within MPI, such as by a machine that has gone.
+    if (!finished_.wait_for(lock, duration<double>(timeout + 30), [&] { return transfer.done; })) lost("was heard of");
+  }
+  // Does not return.
+  void end(const std::string& sentence, int exit_code) {
+    {
+      const std::lock_guard lock(mutex_);
+      sentence_ = sentence;
+      exit_code_ = exit_code;
+    }
+    changed_.notify_one();
+    std::this_thread::sleep_for(duration<double>(std::numeric_limits<int>::max()));
+  }
+
+  int rank = 0, size = 1;
+
+ private:
+  void work() {
+    int provided = 0;
+    check_worked(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided));
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    std::unique_lock lock(mutex_);
+    begun_ = true;
+    finished_.notify_all();
+    for (Clock::time_point heard = Clock::now();;) {
+      if (active_.empty())
+        changed_.wait(lock, [&] { return !queue_.empty() || ending_ || !sentence_.empty(); });
+      else
+        changed_.wait_for(lock, pause_, [&] { return !queue_.empty() || !sentence_.empty(); });
+      if (!sentence_.empty()) say_and_abort(sentence_, exit_code_);
+      if (ending_ && queue_.empty() && active_.empty()) break;
+      const std::deque<std::shared_ptr<Transfer>> begins = std::exchange(queue_, {});
+      lock.unlock();
+      if (active_.empty()) heard = Clock::now();
+      for (const auto& transfer : begins) start(transfer);
+      const std::size_t arrived = count_arrived();
+      if (arrived > 0 || !begins.empty()) heard = Clock::now();
+      if (Clock::now() - heard > duration<double>(timeout)) lost("was heard of");
+      lock.lock();
+      for (std::size_t i = 0; i < arrived; ++i) active_.front()->done = true, active_.pop_front();
+      if (arrived > 0) finished_.notify_all();
+      if (active_.empty()) on_the_wire_.reset();
+      pause_ = arrived > 0 || !begins.empty() ? shortest_pause : std::min(2 * pause_, longest_pause);
+    }
+    lock.unlock();
+    MPI_Finalize();
+  }
+
+  void start(const std::shared_ptr<Transfer>& transfer) {
+    Transfer& t = *transfer;
+    const int n = static_cast<int>(t.count);
+    if (active_.empty()) on_the_wire_.emplace("all_reduce", 0);
+    if (t.kind == Transfer::broadcast)
+      check_worked(MPI_Ibcast(t.at, n, t.type, 0, MPI_COMM_WORLD, &t.request));
+    else if (t.kind == Transfer::sum)
+      check_worked(MPI_Iallreduce(MPI_IN_PLACE, t.at, n, t.type, MPI_SUM, MPI_COMM_WORLD, &t.request));
+    else
+      check_worked(MPI_Ibarrier(MPI_COMM_WORLD, &t.request));
+    active_.push_back(transfer);
+  }
+  std::size_t count_arrived() {
+    std::size_t arrived = 0;
+    for (int done = 1; arrived < active_.size(); arrived += 1) {
+      check_worked(MPI_Test(&active_[arrived]->request, &done, MPI_STATUS_IGNORE));
+      if (!done) break;
+    }
+    return arrived;
+  }
+
+  void check_worked(int code) {
+    if (code == MPI_SUCCESS) return;
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int length = 0;
+    MPI_Error_string(code, text, &length);
+    say_and_abort("rank " + std::to_string(rank) + ": MPI reports " + text, 1);
+  }
+  [[noreturn]] void lost(const char* what) {
+    say_and_abort(begun_
+                      ? format("rank %d: not every other rank %s in %g seconds, which is the timeout (--comm-timeout "
+                               "for train): one of them is stopped, has ended, or cannot be reached",
+                               rank, what, timeout)
+                      : format("not every process that was started together %s in %g seconds, which is the timeout "
+                               "(--comm-timeout for train): one of them is another program, is stopped, or cannot "
+                               "be reached",
+                               what, timeout),
+                  1);
+  }
+  [[noreturn]] void say_and_abort(const std::string& sentence, int exit_code) {
+    std::this_thread::sleep_for(duration<double>(std::min(rank, 5)));
+    std::fprintf(stderr, "%s\n", sentence.c_str());
+    if (std::this_thread::get_id() == thread_.get_id()) MPI_Abort(MPI_COMM_WORLD, exit_code);
+    std::_Exit(exit_code);  // mpirun ends the others
+  }
+
+  // Who waits for a slow rank asks less and less often: on the core of this thread the program computes, too.
+  static constexpr std::chrono::microseconds shortest_pause{20}, longest_pause{200};
+
+  std::mutex mutex_;
+  std::condition_variable changed_, finished_;
+  std::deque<std::shared_ptr<Transfer>> queue_, active_;  // not begun; on the wire, of this thread alone
+  std::chrono::microseconds pause_ = shortest_pause;
+  std::optional<profile::Timed> on_the_wire_;
+  std::string sentence_;
+  int exit_code_ = 1;
+  bool begun_ = false, ending_ = false;
+  std::thread thread_;
+};
+
+bool world_begun = false;
+World& world() {
+  static World only;
+  world_begun = true;
+  return only;
+}
+
+Sum begin(Transfer what) { return Sum(world().begin(what)); }
+
+}  // namespace
+
+int rank() { return world().rank; }
+int size() { return world().size; }
+
+void broadcast(void* bytes, std::size_t count) {
+  for (Index first = 0, all = static_cast<Index>(count); first < all; first += most_at_once)
+    begin({.kind = Transfer::broadcast,
+           .at = static_cast<char*>(bytes) + first,
+           .count = std::min(most_at_once, all - first)})
+        .wait();
+}
+
+Sum begin_sum(float* x, Index n) {
+  check(n <= most_at_once, "comm", "a sum is of up to ", most_at_once, " numbers, got ", n);
+  return begin({.kind = Transfer::sum, .at = x, .count = n, .type = MPI_FLOAT});
+}
+Sum begin_sum(double* x, Index n) {
+  check(n <= most_at_once, "comm", "a sum is of up to ", most_at_once, " numbers, got ", n);
+  return begin({.kind = Transfer::sum, .at = x, .count = n, .type = MPI_DOUBLE});
+}
+void Sum::wait() {
+  if (transfer_) world().wait(*std::exchange(transfer_, nullptr));
+}
+void barrier() { begin({.kind = Transfer::barrier}).wait(); }
+
+void set_timeout(double seconds) {
+  check(seconds > 0, "comm", "the timeout must be above 0 seconds, got ", seconds);
+  timeout = seconds;
+}
+
+void fail_all(const std::string& sentence, int exit_code) {
+  if (world_begun && world().size > 1) world().end(sentence, exit_code);
+  std::fprintf(stderr, "%s\n", sentence.c_str());
+}
+
+}  // namespace bobbin::comm

@@ -1,0 +1,125 @@
+// What several ranks do together. tests/apps/ranks_test.cpp has mpirun start this program; by itself it is one rank.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "data/sets/tensor_dataset.h"
+#include "nn/layers.h"
+#include "optim/adamw.h"
+#include "optim/training/data_parallel.h"
+#include "optim/training/trainer.h"
+#include "tensor/comm.h"
+#include "tests/helpers.h"
+
+using namespace bobbin;
+using namespace bobbin::test;
+
+namespace {
+
+// A number of each element that no other rank has.
+real number(int rank, Index i) { return static_cast<real>((rank + 1) * (i % 97 + 1)); }
+
+struct Line {
+  Rng rng{static_cast<std::uint64_t>(3 + comm::rank())};  // ranks that begin otherwise, until they are told
+  TensorDataset data{Rng(1).normal({37, 4}), Rng(2).normal({37, 1})};
+  Linear model{4, 1, rng};
+  AdamW adamw{named_parameters(model)};
+
+  auto fit(const std::function<Var(const TensorDataset::Batch&)>& loss) {
+    Rng order(5);
+    return Trainer(model, adamw, order, {.epochs = 3, .batch_size = 16, .schedule = {.lr = .05}}).fit(data, loss);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("ranks: sums of any size, several under way at once, are those of all, to the same bits") {
+  const int ranks = comm::size();
+  std::vector<std::vector<float>> numbers;
+  std::vector<comm::Sum> sums;
+  for (const Index n : {1, 2, 3, 1000, 65537, 3000001}) {
+    numbers.emplace_back();
+    for (Index i = 0; i < n; ++i) numbers.back().push_back(number(comm::rank(), i) / 3);
+  }
+  for (auto& x : numbers) sums.push_back(comm::begin_sum(x.data(), static_cast<Index>(x.size())));
+  for (comm::Sum& sum : sums) sum.wait();
+  for (auto& x : numbers) {
+    double error = 0;
+    for (std::size_t i = 0; i < x.size(); ++i)
+      error = std::max(error, std::abs(double{x[i]} - number(ranks * (ranks + 1) / 2 - 1, static_cast<Index>(i)) / 3));
+    CHECK(error < 1e-3);
+    std::vector<float> first = x;
+    comm::broadcast(first.data(), first.size() * sizeof(float));
+    CHECK(first == x);
+  }
+  CHECK(sum_of_all_ranks({1, static_cast<double>(comm::rank())}) ==
+        std::vector<double>{static_cast<double>(ranks), ranks * (ranks - 1) / 2.0});
+  comm::barrier();
+}
+
+TEST_CASE("ranks: gradients are summed whatever the size of the buckets; what no rank has stays undefined") {
+  for (const Index bucket : {1, 5, 1000}) {
+    Var w = Var::parameter(Tensor::ones({3})), unused = Var::parameter(Tensor::ones({2})),
+        last_only = Var::parameter(Tensor::ones({4}));
+    GradientSum sum({{"w", w}, {"unused", unused}, {"last_only", last_only}}, bucket);
+    for (int step = 0; step < 3; ++step) {
+      Tape tape;
+      Var loss = bobbin::sum(w * Var(Tensor::full({3}, static_cast<real>(comm::rank() + 1))));
+      if (comm::rank() == comm::size() - 1) loss = loss + bobbin::sum(last_only);
+      sum.begin();
+      tape.backward(loss);
+      sum.end();
+      const int ranks = comm::size();
+      CHECK(w.take_grad().values() == std::vector<real>(3, static_cast<real>(ranks * (ranks + 1) / 2)));
+      CHECK(!unused.grad().defined());
+      CHECK(last_only.take_grad().values() == std::vector<real>(4, 1));
+    }
+  }
+}
+
+TEST_CASE("ranks: all begin with rank 0's parameters, and have the same bits in the end") {
+  Line line;
+  line.fit([&](const TensorDataset::Batch& b) {
+    const Var d = line.model(b.x) - b.y;
+    return mean(d * d);
+  });
+  std::vector<real> ours = line.model.weight.value().values(), first = ours;
+  comm::broadcast(first.data(), first.size() * sizeof first[0]);
+  CHECK(ours == first);
+}
+
+TEST_CASE("ranks: a loss that is not finite on one ends all, by name") {
+  Line line;
+  const int bad = comm::size() - 1;
+  int step = 0;
+  const std::string error = error_of([&] {
+    line.fit([&](const TensorDataset::Batch& b) {
+      const Var d = line.model(b.x) - b.y;
+      const bool now = ++step == 3 && comm::rank() == bad;
+      return mean(d * d) * (now ? std::numeric_limits<real>::quiet_NaN() : real{1});
+    });
+  });
+  CHECK(contains(error, "the loss is nan at step 3"));
+  CHECK(contains(error, "on rank " + std::to_string(bad) + ":") == (comm::size() > 1));
+}
+
+TEST_CASE("ranks: other numbers than rank 0's are said by those that have them") {
+  const bool other = comm::rank() > 0;
+  const std::string error =
+      error_of([&] { check_same_on_all_ranks(other ? "lr = 1\nmomentum = 2\n" : "lr = 1\nmomentum = 3\n"); });
+  const std::string said = "rank " + std::to_string(comm::rank()) + " has momentum = 2, rank 0 momentum = 3";
+  CHECK((other ? contains(error, said) : error == ""));
+}
+
+TEST_CASE("ranks: steps that several cannot take together are refused") {
+  Line line;
+  Rng order(5);
+  Trainer trainer(line.model, line.adamw, order, {.epochs = 1, .batch_size = 16});
+  const std::string error =
+      error_of([&] { trainer.fit(line.data, [](const TensorDataset::Batch&, StepSize) { return 0.0; }); });
+  CHECK(contains(error, "several ranks are for a step that returns the loss") == (comm::size() > 1));
+  const std::string small = error_of(
+      [&] { Trainer(line.model, line.adamw, order, {.batch_size = 4 * static_cast<Index>(comm::size()) - 1}); });
+  CHECK(contains(small, "too small for") == (comm::size() > 1));
+}

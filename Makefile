@@ -210,8 +210,7 @@ bench-peers: deps
 
 test: deps
 	@$(BUILD) $(or $(CHOSEN),programs $(EXAMPLES) tests)
-	@$(if $(CHOSEN),$(if $(filter tests/apps/ranks_test.cpp,$(whole) $(part)),$(BUILD) MPI=1 $(MPI_TESTS)),$\
-	  $(if $(MPI_TESTS),$(BUILD) MPI=1 $(MPI_TESTS)))
+	@$(if $(and $(MPI_TESTS),$(if $(CHOSEN),$(filter %/ranks_test.cpp,$(whole) $(part)),all)),$(BUILD) MPI=1 $(MPI_TESTS))
 	@BOBBIN_BUILD=$(BIN) $(if $(CUDA),JOBS=1) sh tests/run.sh $(RUNS)
 
 test-quick: deps

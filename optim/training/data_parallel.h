@@ -45,7 +45,7 @@ class GradientSum {
   /// After it. A parameter that no rank has a gradient for has none.
   void end();
 
-  /// 4 MB. Images/s of 2 ranks of the d2l model with other sizes: see optim/README.md.
+  /// 4 MB.
   static constexpr Index default_bucket_size = Index{1} << 20;
 
  private:

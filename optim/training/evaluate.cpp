@@ -12,9 +12,10 @@
 namespace bobbin {
 namespace {
 
-// 0, 1, ..., count - 1; of several ranks each has a run of them.
-std::vector<Index> own_numbers(Index count) {
-  const Index begin = count * comm::rank() / comm::size(), end = count * (comm::rank() + 1) / comm::size();
+// 0, 1, ..., count - 1; if ranks share them, a run of them.
+std::vector<Index> own_numbers(Index count, bool shared) {
+  const Index rank = shared ? comm::rank() : 0, ranks = shared ? comm::size() : 1;
+  const Index begin = count * rank / ranks, end = count * (rank + 1) / ranks;
   std::vector<Index> own(static_cast<std::size_t>(end - begin));
   std::iota(own.begin(), own.end(), begin);
   return own;
@@ -26,11 +27,12 @@ Evaluation evaluate(const ModuleRef& model, const ImageDataset& data, Index batc
                     const std::function<bool()>& stop, Tta tta) {
   model.state().train(false);
   const Evaluating evaluating;
+  const bool shared = !each;
   double loss = 0;
   Index right = 0, seen = 0;
-  const Batches mirrored(data, batch_size, own_numbers(tta == Tta::flip ? data.count() : 0), {.hflip = 1});
+  const Batches mirrored(data, batch_size, own_numbers(tta == Tta::flip ? data.count() : 0, shared), {.hflip = 1});
   auto mirror = mirrored.begin();
-  for (auto [X, y] : Batches(data, batch_size, own_numbers(data.count()))) {
+  for (auto [X, y] : Batches(data, batch_size, own_numbers(data.count(), shared))) {
     Tensor logits = model(X).value();
     if (tta == Tta::flip) logits = (std::move(logits) + model((*mirror).images).value()) / 2;
     const Labels predicted = argmax(logits, 1);
@@ -40,7 +42,8 @@ Evaluation evaluate(const ModuleRef& model, const ImageDataset& data, Index batc
     if (each) each(logits, y);
     if (stop && stop()) break;
   }
-  const std::vector<double> all = sum_of_all_ranks({loss, static_cast<double>(right), static_cast<double>(seen)});
+  std::vector<double> all{loss, static_cast<double>(right), static_cast<double>(seen)};
+  if (shared) all = sum_of_all_ranks(std::move(all));
   return {all[0] / all[2], all[1] / all[2]};
 }
 

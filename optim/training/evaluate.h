@@ -21,8 +21,8 @@ enum class Tta { none, flip };
 
 /// Runs the model in evaluation mode over the whole data set, and leaves it in that mode. Ends early, with what it has,
 /// as soon as stop() is true. With Tta::flip the logits are the mean of those of each picture and of its mirror image
-/// (test-time augmentation). Several ranks, all of which call it, share the images; `each` is given those of its rank,
-/// and stop() ends its part.
+/// (test-time augmentation). Several ranks, all of which call it, share the images; without `each`, which is to see
+/// all of them.
 Evaluation evaluate(const ModuleRef& model, const ImageDataset& data, Index batch_size, const EachBatch& each = {},
                     const std::function<bool()>& stop = {}, Tta tta = Tta::none);
 

@@ -45,12 +45,14 @@ Index count_right(const Tensor& logits, const Labels& labels) {
 }
 
 // What all ranks have to have, a line for each.
-std::string lines_of(const TrainerOptions& options, const State& model, Index examples, Index steps) {
+std::string lines_of(const TrainerOptions& options, const State& model, Index examples, Index steps,
+                     const Draw& order) {
   TrainerOptions all = options;
   Fields own, of_schedule, of_augmentation;
   all.fields(own), all.schedule.fields(of_schedule), all.augmentation.fields(of_augmentation);
   std::ostringstream lines;
   lines << examples << " examples\n" << steps << " steps done before\n";
+  lines << "their order by the stream " << order.key << ", " << order.number << "\n";
   for (const Fields* fields : {&own, &of_schedule, &of_augmentation})
     for (const Field& field : *fields) lines << field.name() << " = " << field.value() << "\n";
   for (const auto& [name, parameter] : model.parameters)
@@ -243,7 +245,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     if (!resumed) folder.check_is_free();
     folder.remove_half_written();
   }
-  check_same_on_all_ranks(lines_of(o, state_(), task.count, steps()));
+  check_same_on_all_ranks(lines_of(o, state_(), task.count, steps(), order_.peek()));
   broadcast_state(state_());
   const Interrupt interrupt;
   // Of several ranks all stop together, with whichever has been told to: where they say so of each other.

@@ -230,7 +230,7 @@ Trainer::Task Trainer::make_task(const Data& train, const Step& step, const std:
         "several ranks are for a step that returns the loss: one that is given a StepSize moves each rank by itself");
   // One for all steps: it has as much memory as the parameters.
   const auto others = part.of > 1 ? std::make_shared<GradientSum>(optimizers_.parameters()) : nullptr;
-  const auto take = [this, &step, others](const Parts<Batch>& parts, StepSize size) -> double {
+  const auto take = [&, others](const Parts<Batch>& parts, StepSize size) -> double {
     if constexpr (gives_loss) {
       if (parts.batches.size() > 1 || others)
         return training_step(

@@ -151,3 +151,39 @@ TEST_CASE("layers: sequence pooling is a mean of the normalised patches by the s
   }
   check_golden("logits", model(images).value(), linear(Tensor({2, 4}, pooled)).value());
 }
+
+namespace {
+
+// What draws a mask, in each of the ways there are.
+struct Masks {
+  Rng rng{5};
+  Linear linear{6, 6, rng};
+  Dropout after_linear{real(.3), rng}, after_gelu{real(.4), rng};
+  GELU gelu;
+  MultiHeadAttention attention{6, 3, real(.5), false, rng};
+  DropPath path{real(.5), rng};
+
+  Tensor operator()(const Tensor& x) {
+    Var y = after_linear(linear(Var(x)));
+    y = gelu(y + 1, after_gelu);
+    return path(attention(y, y, y)).value();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("dropout of a part of a batch is that of the whole, for every layer that drops") {
+  Rng rng(9);
+  const Tensor x = rng.normal({13, 5, 6});
+  const std::vector<real> whole = Masks()(x).values();
+  for (const Index first : {0, 4, 8, 12}) {
+    const Index count = std::min<Index>(4, 13 - first);
+    const PartOfBatch part(first, count);
+    const std::vector<real> y = Masks()(slice(x, 0, first, first + count)).values();
+    CHECK(y.size() == static_cast<std::size_t>(count * 5 * 6));
+    for (std::size_t i = 0; i < y.size(); ++i)
+      CHECK(y[i] == doctest::Approx(whole[static_cast<std::size_t>(first * 5 * 6) + i]).epsilon(1e-5));
+  }
+  const PartOfBatch part(4, 4);
+  CHECK(fails([] { Masks()(Tensor::ones({3, 5, 6})); }, {"[Dropout]", "for the 4 images of this rank"}));
+}

@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string>
 #include <utility>
@@ -151,6 +152,43 @@ TEST_CASE("batches from the middle on") {
   CHECK(order(all.from(3)).empty());
   CHECK_THROWS_WITH_AS(all.from(4), Contains("cannot begin after batch 4 of 3"), Error);
   CHECK_THROWS_WITH_AS(all.from(-1), Contains("cannot begin after batch -1 of 3"), Error);
+}
+
+TEST_CASE("the parts of batches that several ranks take are the batches, augmented and mixed as they are") {
+  const ImageDataset data({23, 3, 6, 5}, noise(23 * 3 * 6 * 5),
+                          {0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1},
+                          {"zero", "one", "two"});
+  for (const double alpha : {0.0, 1.0})
+    for (const int ranks : {1, 2, 3, 4, 7}) {
+      const Augmentation how{.hflip = .5, .crop_padding = 2, .random_erase = .3, .mixup = alpha, .cutmix = alpha};
+      Rng rng(7);
+      const Batches all =
+          batches(data, 9, rng, how);  // of 9, 9 and 5: for four and more ranks of fewer parts than ranks
+      for (Index i = 0; i < all.size(); ++i) {
+        const Batch whole = all[i];
+        std::vector<real> images, targets;
+        std::vector<Index> which;
+        for (int rank = 0; rank < ranks; ++rank) {
+          const PartOfEach part{rank, ranks};
+          const auto [first, count, counted] = part.images(static_cast<Index>(whole.labels.size()));
+          const Batch taken = all.only(part)[i];
+          CHECK(taken.images.shape()[0] == count);
+          CHECK((first % 4 == 0 || counted == 0));
+          if (counted == 0) continue;
+          for (const real x : taken.images.values()) images.push_back(x);
+          if (taken.targets)
+            for (const real x : taken.targets->values()) targets.push_back(x);
+          which.insert(which.end(), taken.which.begin(), taken.which.end());
+        }
+        CHECK(which == whole.which);
+        const auto same = [](const std::vector<real>& a, const std::vector<real>& b) {
+          return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                            [](real x, real y) { return std::abs(x - y) < 1e-6; });
+        };
+        CHECK(same(images, whole.images.values()));
+        CHECK(same(targets, whole.targets ? whole.targets->values() : std::vector<real>()));
+      }
+    }
 }
 
 TEST_CASE("batches that cannot be are refused") {

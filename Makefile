@@ -152,7 +152,7 @@ ifneq ($(if $(filter command,$(origin T)),$(T)),)
 # Others may have been chosen the last time.
 .PHONY: $(BIN)/test_chosen
 else
-  RUNS   = $(if $(CUDA),,$(B)/test_float $(B)/test_double) $(CUDA_RUNS)
+  RUNS   = $(if $(CUDA),,$(B)/test_float $(B)/test_double) $(CUDA_RUNS) 'sh tests/browser/run.sh $(BIN)' 'sh tests/book.sh'
 endif
 
 # What make test-quick leaves out: it runs no programs, reads no broken files by the thousand, and
@@ -162,7 +162,7 @@ SLOW = -sfe='*tests/apps/*,*tests/fuzz/*,*/math_test*' \
         json: neither*,safetensors: a note*'
 
 # --- What you ask for -----------------------------------------------------------------------------
-.PHONY: all help run bench bench-peers test test-quick asan fuzz data format tidy install lay-down clean
+.PHONY: all help book run bench bench-peers test test-quick asan fuzz data format tidy install lay-down clean
 .PHONY: deps programs examples tests FORCE
 .DEFAULT_GOAL = all
 
@@ -173,6 +173,7 @@ all:
 help:
 	@echo 'make                    show what was found, and build the programs'
 	@echo 'make run                train the Vision Transformer; ARGS=--help shows what it can be told'
+	@echo 'make book               make pages of the folders and sources, in build/book; needs pandoc'
 	@echo 'make examples           build the small programs of apps/examples, into build/examples'
 	@echo 'make test               build and run all tests'
 	@echo 'make test T=WORDS       only those with WORDS in their name or their file'\''s path'
@@ -196,6 +197,12 @@ help:
 run: deps
 	@$(BUILD) programs
 	@$(BIN)/train $(ARGS)
+
+# The pages need no program, only pandoc and Python.
+book:
+	@command -v pandoc > /dev/null && command -v python3 > /dev/null || \
+	  { echo 'make book needs pandoc and Python: apt-get install pandoc python3' >&2; exit 1; }
+	@python3 apps/book/make_book.py $(B)/book
 
 examples: deps
 	@$(BUILD) $(EXAMPLES)

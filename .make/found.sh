@@ -148,6 +148,12 @@ else
   want graphviz
 fi
 
+if command -v pandoc > /dev/null; then
+  echo "✓ pandoc          make book makes pages of the folders"
+else
+  echo "✗ pandoc          only make book needs it"
+fi
+
 if nvcc=$(PATH=$PATH:/usr/local/cuda/bin command -v nvcc); then
   echo "✓ CUDA            $nvcc; make CUDA=1 computes on a GPU"
 else

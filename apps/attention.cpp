@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/common/attention_page.h"
 #include "apps/common/command_line.h"
 #include "apps/common/model_flags.h"
 #include "data/drawing/canvas.h"
@@ -29,6 +30,7 @@ struct Settings {
   std::vector<std::string> pictures;
   std::string output_dir = ".";
   ModelFileOptions options;
+  bool page = false;
   double opacity = 0.7;
   int threads = default_threads();
 };
@@ -41,12 +43,15 @@ Settings parse_command_line(int argc, char** argv) {
       "picture, the mean of the block's heads, and each head. NAME-rollout.png: a row for each picture, with the mean "
       "of the heads in each block, and attention rollout (Abnar and Zuidema, 2020): how much of the class token, "
       "after the last block, comes from each patch. NAME is the first picture's. In a file all attention has the same "
-      "colours, and so has all rollout; the scales are drawn below. One number in a hundred may lie beyond their ends.",
+      "colours, and so has all rollout; the scales are drawn below. One number in a hundred may lie beyond their ends. "
+      "--html writes NAME-attention.html, too, a page for a browser: point at a patch, and see where each head of each "
+      "block looks from there.",
       "attention");
   command_line::add_model(app, s.model, s.options);
   app.add_option("IMAGE", s.pictures, "picture files")->required();
   app.option_defaults()->always_capture_default();
   app.add_option("--output-dir", s.output_dir, "folder for the two pictures");
+  app.add_flag("--html", s.page, "write the page, too");
   app.add_option("--opacity", s.opacity, "opacity of the maps over the image, 0 to 1")
       ->check(command_line::within(0, 1));
   app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
@@ -152,10 +157,13 @@ int main(int argc, char** argv) try {
   const fs::path heads_file = fs::path(s.output_dir) / (name + "-attention.png"),
                  rollout_file = fs::path(s.output_dir) / (name + "-rollout.png");
   make_folder(s.output_dir);  // before the work
+  const fs::path page_file = fs::path(s.output_dir) / (name + "-attention.html");
   for (const fs::path& file : {heads_file, rollout_file}) check_can_write(file);
+  if (s.page) check_can_write(page_file);
 
   constexpr std::size_t attention = 0, rollout = 1;  // the scales
   std::vector<Row> in_heads, in_all;
+  std::vector<AttendedPicture> attended;
   std::string answers;
   for (const std::string& file : s.pictures) {
     const Image original = read_image(file, model.config.num_channels, !classifier.preprocess.no_exif);
@@ -181,8 +189,11 @@ int main(int argc, char** argv) try {
         in_heads.back().maps.push_back({attention, over_patches(maps[block][0][static_cast<Index>(head)], model),
                                         caption + "head " + number_of(head, heads)});
     }
-    in_all.back().maps.push_back(
-        {rollout, over_patches(attention_rollout(maps)[0], model), "rollout\nof " + counted(blocks, "block")});
+    const Tensor of_all = attention_rollout(maps);
+    in_all.back().maps.push_back({rollout, over_patches(of_all[0], model), "rollout\nof " + counted(blocks, "block")});
+    if (s.page)
+      attended.push_back(
+          {file, classifier.class_names[best] + format(", %.0f%%", 100 * probability), begin.picture, maps, of_all});
   }
 
   const bool token = model.config.pool == Pool::token;
@@ -192,7 +203,9 @@ int main(int argc, char** argv) try {
                                        : "Rollout: its share of what the patches\nare at the end, on average";
   write_png(heads_file, draw(in_heads, {looks}, s.opacity));
   write_png(rollout_file, draw(in_all, {looks, is_made_of}, s.opacity));
+  if (s.page) write_file(page_file, attention_html(attended, model));
   std::printf("%s%s\n%s\n", answers.c_str(), heads_file.c_str(), rollout_file.c_str());
+  if (s.page) std::printf("%s\n", page_file.c_str());
   command_line::check_printed();
   return 0;
 } catch (const std::exception& error) {

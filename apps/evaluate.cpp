@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/common/command_line.h"
+#include "apps/common/judge.h"
 #include "apps/common/model_flags.h"
 #include "data/drawing/confusion.h"
 #include "data/drawing/contact_sheet.h"
@@ -75,47 +76,6 @@ void check_same_classes(const std::vector<std::string>& model, const std::vector
   for (std::size_t c = 0; c < model.size(); ++c)
     check(by_number || model[c] == data[c] || model[c] == std::to_string(c), "evaluate", "class ", c, " is \"",
           model[c], "\" for the model and \"", data[c], "\" in the data set; if they are the same, say --by-number");
-}
-
-struct Mistake {
-  Index image;
-  int predicted;
-  double probability, loss;  // of the predicted class; minus the logarithm of the right one's probability
-};
-
-struct Result {
-  Evaluation means;
-  ConfusionMatrix confusion;
-  std::vector<Mistake> mistakes;  // the worst first
-};
-
-// -log softmax(logits) at the label: in double, so that it is finite where the probability is 0 in float.
-double loss_of(const real* logits, Index classes, int label) {
-  const double largest = *std::max_element(logits, logits + classes);
-  double sum = 0;
-  for (Index c = 0; c < classes; ++c) sum += std::exp(double{logits[c]} - largest);
-  return std::log(sum) + largest - double{logits[label]};
-}
-
-Result judge(AnyModel& model, const ImageDataset& data, Index batch_size) {
-  Result result{{}, ConfusionMatrix(data.num_classes()), {}};
-  Index image = 0;
-  result.means = evaluate(model, data, batch_size, [&](const Tensor& output, const Labels& y) {
-    const Labels predicted = argmax(output, 1);
-    const std::vector<real> logits = output.values(), probabilities = softmax(output).values();
-    for (std::size_t i = 0; i < y.size(); ++i, ++image) {
-      const std::size_t row = i * static_cast<std::size_t>(data.num_classes());
-      const double loss = loss_of(&logits[row], data.num_classes(), y[i]);
-      check(std::isfinite(loss), "evaluate", "the model's logits for image ", image, " are not finite");
-      result.confusion.add(y[i], predicted[i]);
-      if (predicted[i] != y[i])
-        result.mistakes.push_back(
-            {image, predicted[i], double{probabilities[row + static_cast<std::size_t>(predicted[i])]}, loss});
-    }
-  });
-  std::stable_sort(result.mistakes.begin(), result.mistakes.end(),
-                   [](const Mistake& a, const Mistake& b) { return a.loss > b.loss; });
-  return result;
 }
 
 // Where one class is most of the images, accuracy alone says little.
@@ -191,7 +151,7 @@ int main(int argc, char** argv) try {
   check_pictures(data, s.skip_bad);
   for (const std::string& note : data.notes) std::printf("%s\n", note.c_str());
 
-  Result result = judge(classifier.model, data, s.batch_size);
+  Judgement result = judge(classifier.model, data, s.batch_size);
   std::printf("accuracy  %.4f\nloss      %.4f\nimages    %lld\n", result.means.accuracy, result.means.loss,
               static_cast<long long>(result.confusion.total()));
   print_balance(result.confusion, data.class_names);

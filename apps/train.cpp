@@ -6,6 +6,7 @@
 
 #include "apps/common/command_line.h"
 #include "apps/common/draw_tape.h"
+#include "apps/common/finish_report.h"
 #include "apps/common/measure.h"
 #include "apps/common/run_config.h"
 #include "apps/common/show_batch.h"
@@ -124,6 +125,9 @@ int main(int argc, char** argv) try {
     measure(model, trainer.averaged_weights(), settings.test_at_end && test ? *test : data.test,
             {.batch_size = settings.trainer.batch_size, .tta = settings.tta},
             RunFolder(settings.trainer.output_dir).path() / (settings.test_at_end ? "test.csv" : "val.csv"));
+  if (!epochs.empty() && !Interrupt::received() && speaks)
+    finish_report(model, data.test, settings.trainer.batch_size, RunFolder(settings.trainer.output_dir),
+                  [] { return Interrupt::received() != 0; });
   if (settings.profile && speaks) std::fputs(profile::table().c_str(), stderr);
 
   if (speaks && resumed && !epochs.empty() && epochs.back().step <= steps_before)

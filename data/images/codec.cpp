@@ -146,7 +146,7 @@ bool has_picture_name(const std::filesystem::path& path) {
 
 void check_picture(const std::filesystem::path& path) { check_file(path); }
 
-void write_png(const std::filesystem::path& path, const Image& image) {
+std::string to_png(const Image& image) {
   const auto& [channels, height, width, bytes] = image;
   check(channels == 1 || channels == 3, "write_png", "a picture has 1 channel or 3, got ", channels);
   check(height >= 1 && width >= 1 && std::max(height, width) <= most_on_a_side && height * width <= most_pixels,
@@ -168,9 +168,11 @@ void write_png(const std::filesystem::path& path, const Image& image) {
   png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(png);
   std::string file(size, '\0');
   check(png_image_write_to_memory(&png, file.data(), &size, 0, pixels.data(), 0, nullptr) != 0, "write_png",
-        "there is not enough memory to pack ", path);
+        "there is not enough memory to pack a picture of ", height, " x ", width);
   file.resize(size);
-  write_file(path, file);
+  return file;
 }
+
+void write_png(const std::filesystem::path& path, const Image& image) { write_file(path, to_png(image)); }
 
 }  // namespace bobbin

@@ -1,6 +1,7 @@
 // A picture's file as an Image, and back as PNG.
 #pragma once
 #include <filesystem>
+#include <string>
 
 #include "data/images/image.h"
 
@@ -31,6 +32,10 @@ bool has_picture_name(const std::filesystem::path& path);
 /// work begins. Throws Error, which names the file, for most of what
 /// read_image() refuses.
 void check_picture(const std::filesystem::path& path);
+
+/// The content of a PNG file with a picture of one or three channels. Throws Error for another number of channels, if
+/// there are not as many bytes as pixels, or too many of them.
+std::string to_png(const Image& image);
 
 /// Writes a picture of one or three channels as PNG. Throws Error for another number of channels, if there are not
 /// as many bytes as pixels, and where write_file() does.

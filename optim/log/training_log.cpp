@@ -6,6 +6,7 @@
 #include <cinttypes>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 #include <utility>
 #include <vector>
 
@@ -64,11 +65,13 @@ void TrainingLog::step_ended(const Progress& now, Index right, Index images, Tim
   if (events_) events_->write(now.steps(), {{"loss", now.losses.back()}, {"lr", now.lr}});
   say_how_long(now);
   show(now, time);
+  write_report_if_old(now, time);
 }
 
 void TrainingLog::validated(const Progress& now, Index done, Time time) {
   validated_ = done;
   show(now, time);
+  write_report_if_old(now, time);
 }
 
 // As soon as a second has been measured, or at the end of the first epoch. The first step is left out: memory is new to
@@ -139,23 +142,27 @@ void TrainingLog::epoch_ended(const Progress& now, Time time) {
     events_->write(epoch.step, scalars);
   }
   write_losses(now);
+  write_report(now, now.steps() < total_steps_ ? RunState::training : RunState::ended, time);
 }
 
-void TrainingLog::stopped(const Progress& now) {
+void TrainingLog::stopped(const Progress& now, Time time) {
   if (quiet_) return;
   clear_line();
   std::fprintf(stderr, "stopped after step %" PRId64 " of %" PRId64 "\n", now.steps(), total_steps_);
   write_losses(now);
+  write_report(now, RunState::stopped, time);
 }
 
-void TrainingLog::stopped_early(const Progress& now, std::size_t best) const {
+void TrainingLog::stopped_early(const Progress& now, std::size_t best) {
   if (quiet_) return;
   std::printf("stopped early: epoch %zu is the best, and %zu more were not better\n", best, now.epochs.size() - best);
+  write_report(now, RunState::ended, clock());
 }
 
-void TrainingLog::failed(const Progress& now) {
+void TrainingLog::failed(const Progress& now, Time time) {
   clear_line();
   write_losses(now);
+  write_report(now, RunState::failed, time);
 }
 
 std::string TrainingLog::progress_line(const Progress& now, int width, Time time) const {
@@ -179,6 +186,28 @@ std::string TrainingLog::progress_line(const Progress& now, int width, Time time
 
 void TrainingLog::clear_line() const {
   if (!quiet_ && can_rewrite_line(STDERR_FILENO)) std::fprintf(stderr, "\r\033[K");
+}
+
+void TrainingLog::write_report_if_old(const Progress& now, Time time) {
+  if (!report_written_ || time - *report_written_ >= std::chrono::seconds(10))
+    write_report(now, RunState::training, time);
+}
+
+void TrainingLog::write_report(const Progress& now, RunState state, Time time) {
+  if (folder_.path().empty()) return;
+  const Index done = std::max<Index>(now.in_epoch ? now.steps_in_epoch() : steps_per_epoch_, 1);
+  const double step = now.seconds / static_cast<double>(done);
+  write_file(folder_.report(), report_html({.name = folder_.path().string(),
+                                            .epochs = now.epochs,
+                                            .losses = now.losses,
+                                            .config = read_config(folder_),
+                                            .state = state,
+                                            .all_epochs = epochs_,
+                                            .all_steps = total_steps_,
+                                            .seconds_left = seconds_left(now, step),
+                                            .overdue = 60 + 10 * step,
+                                            .written = std::time(nullptr)}));
+  report_written_ = time;
 }
 
 void TrainingLog::write_losses(const Progress& now) const {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "optim/log/event_file.h"
+#include "optim/log/report.h"
 #include "optim/training/progress.h"
 #include "optim/training/run_folder.h"
 
@@ -12,7 +13,8 @@ namespace bobbin {
 
 /// Log of a training run: on stdout how long it will take and a row for each epoch; on stderr a progress line, cut to
 /// the terminal's width, or where that is none, a line every minute; and, where there is a folder, metrics.csv,
-/// losses.csv, curves.svg and events.out.* in it. It is told of each event together with the progress so far.
+/// losses.csv, curves.svg, report.html and events.out.* in it. It is told of each event together with the progress so
+/// far.
 class TrainingLog {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -34,11 +36,11 @@ class TrainingLog {
   void validated(const Progress& now, Index done, Time time = clock());
   void epoch_ended(const Progress& now, Time time = clock());
   /// Training stops within an epoch.
-  void stopped(const Progress& now);
+  void stopped(const Progress& now, Time time = clock());
   /// It stops after epochs that were no better than the best, the `best`-th.
-  void stopped_early(const Progress& now, std::size_t best) const;
+  void stopped_early(const Progress& now, std::size_t best);
   /// It stops because of an error, which is reported elsewhere.
-  void failed(const Progress& now);
+  void failed(const Progress& now, Time time = clock());
 
   /// "epoch 2/10   37%  loss 0.6512  acc 0.768  1:05 gone, 9:12 left  95.2 images/s": of these, what has room in so
   /// many columns. Loss and accuracy are means over the epoch so far, or since the run was resumed.
@@ -50,6 +52,9 @@ class TrainingLog {
   void show(const Progress& now, Time time);
   void clear_line() const;
   void write_losses(const Progress& now) const;
+  // report.html: at each end of an epoch, and between if it is older than ten seconds.
+  void write_report(const Progress& now, RunState state, Time time);
+  void write_report_if_old(const Progress& now, Time time);
 
   RunFolder folder_;
   int epochs_;
@@ -59,6 +64,7 @@ class TrainingLog {
   std::optional<EventFile> events_;
   bool header_shown_ = false, how_long_said_ = false;
   Time began_ = clock(), line_shown_ = began_;
+  std::optional<Time> report_written_;
   Time first_step_ended_, last_step_ended_;  // of this process
   Index first_step_ = 0;                     // its number; 0: none has ended
   Index validated_ = 0;                      // steps of the validation under way

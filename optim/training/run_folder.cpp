@@ -44,7 +44,7 @@ fs::path RunFolder::checkpoint(Index step) const {
 }
 
 bool RunFolder::is_ours(const fs::path& file) const {
-  const fs::path all[] = {metrics(), config(), losses(), curves(), model(), ema(), best()};
+  const fs::path all[] = {metrics(), config(), losses(), curves(), report(), model(), ema(), best()};
   return std::find(std::begin(all), std::end(all), file) != std::end(all) || step_of(file) >= 0;
 }
 

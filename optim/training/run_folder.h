@@ -15,6 +15,7 @@ namespace bobbin {
 /// | `metrics.csv`                 | a row for each epoch, the fields of EpochMetrics                       |
 /// | `losses.csv`                  | step,loss: the loss of each batch                                      |
 /// | `curves.svg`                  | the metrics as a picture, drawn anew after each epoch                  |
+/// | `report.html`                 | all of these as a page, written anew while training goes on            |
 /// | `events.out.*`                | all of these numbers, and each step's learning rate, for TensorBoard   |
 /// | `model.safetensors`           | the model after the newest epoch, or where training stopped            |
 /// | `ema.safetensors`             | the same with averaged weights, if they are: TrainerOptions::ema_decay |
@@ -32,6 +33,7 @@ class RunFolder {
   std::filesystem::path metrics() const { return folder_ / "metrics.csv"; }
   std::filesystem::path losses() const { return folder_ / "losses.csv"; }
   std::filesystem::path curves() const { return folder_ / "curves.svg"; }
+  std::filesystem::path report() const { return folder_ / "report.html"; }
   std::filesystem::path model() const { return folder_ / "model.safetensors"; }
   std::filesystem::path ema() const { return folder_ / "ema.safetensors"; }
   std::filesystem::path best() const { return folder_ / "best.safetensors"; }

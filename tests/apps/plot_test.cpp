@@ -6,6 +6,7 @@
 
 #include "optim/log/metrics.h"
 #include "tests/apps/program.h"
+#include "tests/html.h"
 
 using namespace bobbin::test;
 namespace fs = std::filesystem;
@@ -47,6 +48,19 @@ TEST_CASE("plot: folders and files over one another, in curves.svg") {
   CHECK(contains(picture, ">lr0.2/metrics.csv<"));
 }
 
+TEST_CASE("plot: a page of one run, and of two") {
+  const TempFolder folder;
+  const std::string a = make_run(folder / "<a>", 3), b = make_run(folder / "b", 5), in = folder.path().string() + "/";
+  const Result one = run("plot=$(realpath " + binary("plot") + "); cd " + in + "; $plot --html '<a>'");
+  CHECK(one.output == "curves.html\n");
+  CHECK(contains(text_of_page(content(folder / "curves.html")), "Best epoch: 3, val_loss 0.6667, val_acc 0.8333."));
+  const Result two = run(program("plot") + " '" + a + "' " + b + "/metrics.csv -o " + in + "x.html");
+  CHECK(two.status == 0);
+  const std::string text = text_of_page(content(folder / "x.html"));
+  CHECK(contains(text, "2 runs side by side"));
+  CHECK(contains(text, "/&lt;a&gt;"));
+}
+
 TEST_CASE("plot: what it cannot draw is one sentence") {
   const TempFolder folder;
   const std::string in = folder.path().string() + "/", good = make_run(folder / "good", 3);
@@ -60,6 +74,7 @@ TEST_CASE("plot: what it cannot draw is one sentence") {
   refuses("", 2, "RUN is required");
   refuses(good + " --outpt x.svg", 2, "did you mean --output?");
   check_refuses("plot", good + " -o " + good + "/metrics.csv", 2, "must end in .svg");
+  check_refuses("plot", good + " --html -o " + in + "x.svg", 1, "-o must end in .html");
   refuses(good + " " + in + "missing", 1, "there is no run " + in + "missing");
   refuses(in + "empty", 1, in + "empty holds no metrics.csv");
   refuses(in + "young", 1, "no epoch is finished in " + in + "young/metrics.csv");

@@ -147,8 +147,8 @@ TEST_CASE("checkpoint: the newest few stay, and save_every makes some within an 
   run.trainer.fit(run.data);
   for (const char* step : {"00000014", "00000015", "00000018", "00000020"})
     CHECK(fs::exists(folder / (std::string("checkpoint-") + step + ".safetensors")));
-  // Besides: two csv files, the curves, the events, the model, the best, and nothing half written.
-  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 10);
+  // Besides: two csv files, the curves, the report, the events, the model, the best, and nothing half written.
+  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 11);
 }
 
 TEST_CASE("checkpoint: what a killed run left half written goes with the next") {

@@ -114,7 +114,7 @@ TEST_CASE("trainer: learns, and writes what it saw") {
   CHECK(losses.starts_with("step,loss\n1,"));
   CHECK(std::count(losses.begin(), losses.end(), '\n') == 321);
   CHECK(std::distance(fs::directory_iterator(folder.path() / "new/run"), {}) ==
-        8);  // with weights, checkpoints, curves, events
+        9);  // with weights, checkpoints, curves, report, events
 }
 
 TEST_CASE("trainer: with mixup the loss has the probabilities of the mixed images, and without it labels") {

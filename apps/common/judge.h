@@ -1,0 +1,29 @@
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "data/drawing/confusion.h"
+#include "data/sets/dataset.h"
+#include "nn/models/any_model.h"
+#include "optim/training/evaluate.h"
+
+/// What a model makes of each image of a data set.
+namespace bobbin {
+
+struct Mistake {
+  Index image;
+  int predicted;
+  double probability, loss;  ///< of the predicted class; minus the logarithm of the right one's probability
+};
+
+struct Judgement {
+  Evaluation means;
+  ConfusionMatrix confusion;
+  std::vector<Mistake> mistakes;  ///< the worst first
+};
+
+/// Asks the model about all images, or as many as it comes to before stop() is true. Throws Error where its logits are
+/// not finite.
+Judgement judge(AnyModel& model, const ImageDataset& data, Index batch_size, const std::function<bool()>& stop = {});
+
+}  // namespace bobbin

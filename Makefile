@@ -109,6 +109,7 @@ LIB_SRC  = $(filter-out $(if $(WEBP_LIBS),,%/webp.cpp) $(if $(TIFF_LIBS),,%/tiff
              $(wildcard $(FOLDERS:%=%/*.cpp) $(FOLDERS:%=%/*/*.cpp)))
 APP_SRC  = $(wildcard apps/*.cpp)
 EXAMPLE_SRC = $(wildcard apps/examples/*.cpp)
+LESSON_SRC = $(wildcard apps/lessons/*/*.cpp)
 # What the programs have in common.
 COMMON_SRC = $(wildcard apps/common/*.cpp)
 FUZZ_SRC = tests/fuzz/fuzz.cpp
@@ -119,7 +120,7 @@ TEST_SRC = $(filter-out $(FUZZ_SRC) tests/cuda/% tests/ranks/%,\
 DOUBLE_TEST_SRC = $(filter-out tests/apps/% tests/data/% tests/fuzz/% tests/tensor/math_test.cpp,\
                     $(TEST_SRC))
 
-SOURCES  = $(LIB_SRC) $(APP_SRC) $(EXAMPLE_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC) $(RANKS_SRC)
+SOURCES  = $(LIB_SRC) $(APP_SRC) $(EXAMPLE_SRC) $(LESSON_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC) $(RANKS_SRC)
 
 BACKEND  = $(if $(CUDA),cuda,float)
 FLOAT    = $(if $(MPI),$(BIN),$(B)/$(BACKEND))/libbobbin.a
@@ -127,6 +128,7 @@ DOUBLE   = $(B)/double/libbobbin.a
 COMMON   = $(B)/$(BACKEND)/libcommon.a
 PROGRAMS = $(APP_SRC:apps/%.cpp=$(BIN)/%)
 EXAMPLES = $(EXAMPLE_SRC:apps/%.cpp=$(BIN)/%)
+LESSONS  = $(LESSON_SRC:apps/%.cpp=$(BIN)/%)
 TESTS    = $(if $(CUDA),$(BIN)/test_gpu,$(B)/test_float $(B)/test_double $(B)/test_cuda)
 # Of several ranks: what mpirun starts. Not with sanitizers, as MPI itself leaks.
 MPI_TESTS = $(if $(MPI_PACKAGE),$(if $(CUDA)$(SANITIZE),,$(B)/mpi/train $(B)/mpi/test_ranks))
@@ -145,7 +147,8 @@ ifneq ($(if $(filter command,$(origin T)),$(T)),)
     $(error T="$(T)" is in no test's name, and in no path of a file in tests/)
   endif
   CHOSEN = $(BIN)/test_chosen $(if $(filter tests/apps/%,$(whole) $(part)),programs) \
-           $(if $(filter tests/apps/examples%,$(whole) $(part)),$(EXAMPLES))
+           $(if $(filter tests/apps/examples%,$(whole) $(part)),$(EXAMPLES)) \
+           $(if $(filter tests/apps/lessons%,$(whole) $(part)),$(LESSONS))
   RUNS   = $(if $(whole),'$(BIN)/test_chosen -sf=$(files)') \
            $(if $(part),'$(BIN)/test_chosen -tc="$$NAMES" $(if $(whole),-sfe=$(files))')
   export NAMES := *$(subst $(comma),*$(comma)*,$(T))*
@@ -175,6 +178,7 @@ help:
 	@echo 'make run                train the Vision Transformer; ARGS=--help shows what it can be told'
 	@echo 'make book               make pages of the folders and sources, in build/book; needs pandoc'
 	@echo 'make examples           build the small programs of apps/examples, into build/examples'
+	@echo 'make lesson-3           check the exercise of that lesson; apps/lessons has all'
 	@echo 'make test               build and run all tests'
 	@echo 'make test T=WORDS       only those with WORDS in their name or their file'\''s path'
 	@echo 'make test-quick         the library in float and in double, without what is slow'
@@ -207,6 +211,12 @@ book:
 examples: deps
 	@$(BUILD) $(EXAMPLES)
 
+# The program of a lesson, and the check of its exercise, which says what is wrong with it.
+lesson-%: deps
+	@[ -d apps/lessons/$*_* ] || { echo 'there is no lesson $*: apps/lessons/README.md lists them' >&2; exit 1; }
+	@$(BUILD) $(filter $(BIN)/lessons/$*_%,$(LESSONS))
+	@$(BIN)/lessons/$(notdir $(wildcard apps/lessons/$*_*))/check
+
 bench: deps
 	@$(BUILD) programs
 	@$(BIN)/bench $(ARGS)
@@ -216,7 +226,7 @@ bench-peers: deps
 	@BOBBIN_BUILD=$(BIN) python3 apps/peers/bench_peers.py $(ARGS)
 
 test: deps
-	@$(BUILD) $(or $(CHOSEN),programs $(EXAMPLES) tests)
+	@$(BUILD) $(or $(CHOSEN),programs $(EXAMPLES) $(LESSONS) tests)
 	@$(if $(and $(MPI_TESTS),$(if $(CHOSEN),$(filter %/ranks_test.cpp,$(whole) $(part)),all)),$(BUILD) MPI=1 $(MPI_TESTS))
 	@BOBBIN_BUILD=$(BIN) $(if $(CUDA),JOBS=1) sh tests/run.sh $(RUNS)
 
@@ -275,9 +285,9 @@ linked = $(call object,$(1),$(filter $(once_more),$(2))) $(call object,float,$(f
 $(FLOAT): $(call linked,$(BACKEND),$(LIB_SRC))
 $(DOUBLE): $(call object,double,$(LIB_SRC))
 $(COMMON): $(call linked,$(BACKEND),$(COMMON_SRC))
-$(foreach p,$(APP_SRC) $(EXAMPLE_SRC),$(eval $(p:apps/%.cpp=$(BIN)/%): $(call linked,$(BACKEND),$(p))))
+$(foreach p,$(APP_SRC) $(EXAMPLE_SRC) $(LESSON_SRC),$(eval $(p:apps/%.cpp=$(BIN)/%): $(call linked,$(BACKEND),$(p))))
 $(PROGRAMS): $(COMMON) $(FLOAT)
-$(EXAMPLES): $(FLOAT)
+$(EXAMPLES) $(LESSONS): $(FLOAT)
 $(B)/test_float: $(call object,float,$(TEST_SRC)) $(COMMON) $(FLOAT)
 $(B)/test_double: $(call object,double,$(DOUBLE_TEST_SRC)) $(DOUBLE)
 $(BIN)/test_chosen: $(call linked,$(BACKEND),$(whole) $(part) $(other)) $(COMMON) $(FLOAT)
@@ -288,7 +298,7 @@ $(B)/fuzz: LDFLAGS += -fsanitize=fuzzer
 $(FLOAT) $(DOUBLE) $(COMMON):
 	$(Q)mkdir -p $(@D); rm -f $@ && ar rcs $@ $^
 
-$(PROGRAMS) $(EXAMPLES) $(TESTS) $(BIN)/test_chosen $(B)/mpi/test_ranks $(B)/fuzz:
+$(PROGRAMS) $(EXAMPLES) $(LESSONS) $(TESTS) $(BIN)/test_chosen $(B)/mpi/test_ranks $(B)/fuzz:
 	@echo "link $@"; mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 

@@ -13,7 +13,7 @@ folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 
 failed=0
-python3 apps/book/make_book.py "$folder" --plain || failed=1
+python3 -B apps/book/make_book.py "$folder" --plain || failed=1
 if [ $failed = 0 ] && command -v tidy > /dev/null; then
   # tidy does not know aria-current (WAI-ARIA 1.1).
   tidy -q -e --warn-proprietary-attributes no "$folder"/*.html || failed=1

@@ -47,10 +47,10 @@ def page_name(path):
 def chapters():
     order = re.findall(r"^\| \[`(\w+)/`\]", read("README.md"), re.M)
     found = ["README.md", "apps/book/README.md"]
-    for top in order:
+    for top in ["apps/lessons", *order]:
         inside = [os.path.relpath(os.path.join(folder, "README.md"), ROOT)
                   for folder, _, files in os.walk(os.path.join(ROOT, top)) if "README.md" in files]
-        found += [path for path in sorted(inside, key=lambda path: (path.count("/"), path)) if path not in found]
+        found += [path for path in sorted(inside, key=os.path.dirname) if path not in found]
     return found
 
 

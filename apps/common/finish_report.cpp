@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "data/drawing/xml.h"
 #include "data/files/write_file.h"
 #include "optim/log/report.h"
+#include "tensor/check.h"
 #include "tensor/text.h"
 
 namespace bobbin {
@@ -127,10 +129,15 @@ std::string judgement_html(const Judgement& judgement, const ImageDataset& data,
 
 void finish_report(AnyModel& model, const ImageDataset& data, Index batch_size, const RunFolder& folder,
                    const std::function<bool()>& stop) {
-  const Judgement judgement = judge(model, data, batch_size, stop);
-  if (stop()) return;
   Report run = read_report(folder.path().string(), folder);
-  run.more = judgement_html(judgement, data, "What the model makes of the images to validate") + learned_html(model);
+  try {
+    const Judgement judgement = judge(model, data, batch_size, stop);
+    run.more = judgement_html(judgement, data, "What the model makes of the images to validate");
+  } catch (const Error& error) {  // the run has ended, and is saved
+    std::fprintf(stderr, "%s; so report.html does not say what the model makes of the images\n", error.what());
+  }
+  if (stop()) return;
+  run.more += learned_html(model);
   write_file(folder.report(), report_html(run));
 }
 

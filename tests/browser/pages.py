@@ -1,6 +1,6 @@
 """pages.py BUILD [PICTURES]: opens the pages that the programs write in Chromium, as people do: with a pointer, with
 keys, on a telephone, in the dark. With a folder PICTURES it leaves there what it saw. run.sh calls it."""
-import os, re, struct, subprocess, sys, tempfile, traceback, zlib
+import os, re, shutil, struct, subprocess, sys, tempfile, traceback, zlib
 from browser import Browser
 
 BUILD = sys.argv[1] if len(sys.argv) > 1 else "build"
@@ -156,6 +156,26 @@ def test_attention(browser):
     assert browser.run("document.getElementById('picture').getAttribute('aria-valuetext')") == "the patch in row 2, column 2"
     browser.run("document.querySelectorAll('#pictures button')[1].click()")
     assert "dark" in browser.run("answer.textContent")
+    assert not browser.messages, browser.messages
+
+
+def test_book(browser):
+    if not shutil.which("pandoc"):
+        return
+    subprocess.run([sys.executable, "-B", "apps/book/make_book.py", at("book")], check=True, timeout=400,
+                   stdout=subprocess.DEVNULL)
+    for page in ("index", "apps-lessons-3_differences", "autograd-tape.h", "optim"):
+        look_at(browser, at(f"book/{page}.html"), "book-" + page)
+    browser.open(at("book/apps-book.html"))
+    assert browser.run("document.querySelectorAll('math').length") > 5
+    browser.run("document.getElementById('search').focus()")
+    browser.send("Input.insertText", text="layer norm")
+    assert "LayerNorm" in browser.run("found.textContent")
+    browser.run("found.querySelector('a').click()")
+    browser.receive(1)
+    browser.run("new Promise(done => setTimeout(done, 300))")
+    assert browser.run("location.href").endswith("nn-norm.h.html#LayerNorm")
+    assert browser.run("document.querySelector(':target').getBoundingClientRect().top") < 400
     assert not browser.messages, browser.messages
 
 

@@ -11,4 +11,4 @@ if [ "$lacking" ]; then
   echo "[doctest] unskipped test cases passing the current filters: $cases"
   exit 0
 fi
-exec python3 tests/browser/pages.py "$1"
+exec python3 -B tests/browser/pages.py "$1"

@@ -1,0 +1,30 @@
+#include "apps/lessons/check.h"
+
+#include "apps/lessons/1_number/exercise.h"
+#include "apps/lessons/1_number/solution.h"
+
+using namespace bobbin;
+
+namespace {
+
+// At a few points, compared with (f(x + h) - f(x - h)) / 2h, which for x³ is 3x² + h².
+void check_cube(Var (*cube)(const Var&)) {
+  for (const real at : {real(2), real(-1), real(0.5)}) {
+    Var x = Var::parameter(Tensor::scalar(at));
+    Tape tape;
+    const Var y = cube(x);
+    tape.backward(y);
+    const real want = 3 * at * at, got = x.grad().item();
+    check(std::abs(y.value().item() - at * at * at) < 1e-4, "lesson 1", "at x = ", at, " the value is ",
+          y.value().item(), ", and x³ is ", at * at * at);
+    check(std::abs(got - want) < 1e-3, "lesson 1", "at x = ", at, " the VJP gives ", got, ", and finite differences ",
+          want, ": see the line \"yours\" in apps/lessons/1_number/exercise.h");
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return check_exercise(
+      argc, argv, [] { check_cube(exercise::cube); }, [] { check_cube(solution::cube); });
+}

@@ -1,0 +1,59 @@
+// The lessons: their programs say what their pages promise, and their checks tell right from wrong.
+#include <filesystem>
+
+#include "tests/apps/program.h"
+
+using namespace bobbin::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string lesson(const std::string& name) {
+  return "timeout 60 '" + fs::absolute(binary("lessons/" + name)).string() + "'";
+}
+
+}  // namespace
+
+TEST_CASE("lessons: each program says what its page promises") {
+  const TempFolder folder;
+  const auto output_of = [&](const std::string& name) {
+    const Result r = run("cd '" + folder.path().string() + "' && " + lesson(name + "/lesson"));
+    CHECK(r.status == 0);
+    return r.output;
+  };
+  const std::string number = output_of("1_number"), tape = output_of("2_tape"),
+                    differences = output_of("3_differences"), line = output_of("4_line");
+  INFO(number, tape, differences, line);
+  CHECK(contains(number, "at x = 2: y = 10 and dy/dx = 7;"));
+  CHECK(contains(number, "step 20: x = -1.500, y = -2.2500"));
+  CHECK(contains(tape, "a has 4 = b + 1, the sum of what arrived; b has 2 = a"));
+  CHECK(content(folder / "tape.dot").starts_with("digraph"));
+  CHECK(contains(differences, "\n1e-05  "));
+  CHECK(contains(differences, "gradcheck] wrong_tanh"));
+  CHECK(contains(line, "step 50: loss 0.0"));
+}
+
+TEST_CASE("lessons: a check says what is wrong with the exercise, and accepts the solution") {
+  const std::pair<const char*, const char*> all[] = {
+      {"1_number", "at x = 2 the VJP gives 0, and finite differences 12"},
+      {"2_tape", "product: the gradient of input 0 is wrong"},
+      {"3_differences", "add_bias: the gradient of input 1 is wrong"},
+      {"4_line", "mean_squared_error: the gradient of input 0 is wrong"}};
+  for (const auto& [name, says] : all) {
+    CAPTURE(name);
+    const Result exercise = run(lesson(std::string(name) + "/check"));
+    INFO(exercise.output);
+    CHECK(exercise.status == 1);
+    CHECK(contains(exercise.output, says));
+    CHECK(std::count(exercise.output.begin(), exercise.output.end(), '\n') == 1);
+    const Result solution = run(lesson(std::string(name) + "/check") + " --solution");
+    CHECK(solution.status == 0);
+    CHECK(solution.output == "right: value and gradient agree with finite differences\n");
+  }
+  for (const fs::directory_entry& entry : fs::directory_iterator("apps/lessons")) {
+    if (!entry.is_directory()) continue;
+    const std::string text = content(entry.path() / "lesson.cpp"), page = content("apps/lessons/README.md");
+    CHECK(std::count(text.begin(), text.end(), '\n') < 60);
+    CHECK(contains(page, "(" + entry.path().filename().string() + "/README.md)"));
+  }
+}

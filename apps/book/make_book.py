@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 FLAGS = ["--no-highlight"] if "--plain" in sys.argv else []
 LARGEST = 300_000  # bytes of a page
-COLOURED = "kw|cf|dt|bu|dv|fl|bn|st|ch|sc|vs|co|do|cv|an|pp|im|er|al|wa"  # what book.css has a colour for
+COLOURED = "kw|cf|dt|bu|dv|fl|bn|st|ch|sc|vs|co|do|cv|an|pp|im|er|al|wa|at"  # what book.css has a colour for
 
 
 def read(path):
@@ -163,9 +163,6 @@ def main(out):
     if not shutil.which("pandoc"):
         stop("the book needs pandoc: apt-get install pandoc")
     os.makedirs(out, exist_ok=True)
-    for old in os.listdir(out):
-        if old.endswith(".html"):
-            os.remove(os.path.join(out, old))
 
     all_chapters = chapters()
     files, order = {}, []  # the files of each chapter; [(page, title, path)]
@@ -256,6 +253,9 @@ def main(out):
         largest = max(largest, size)
         if size > LARGEST:
             broken.append("%s has %d bytes, more than %d" % (page, size, LARGEST))
+    for old in os.listdir(out):
+        if old.endswith(".html") and old not in whole:
+            os.remove(os.path.join(out, old))
     for name in ("book.css", "book.js"):
         shutil.copy(os.path.join(HERE, name), out)
     with open(os.path.join(out, "index.js"), "w", encoding="utf-8") as file:

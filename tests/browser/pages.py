@@ -162,7 +162,7 @@ def test_attention(browser):
 def test_book(browser):
     if not shutil.which("pandoc"):
         return
-    subprocess.run([sys.executable, "-B", "apps/book/make_book.py", at("book")], check=True, timeout=400,
+    subprocess.run([sys.executable, "-B", "apps/book/make_book.py", at("book"), "--plain"], check=True, timeout=400,
                    stdout=subprocess.DEVNULL)
     for page in ("index", "apps-lessons-3_differences", "autograd-tape.h", "optim"):
         look_at(browser, at(f"book/{page}.html"), "book-" + page)

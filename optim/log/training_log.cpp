@@ -13,6 +13,7 @@
 #include "data/drawing/curves.h"
 #include "data/files/write_file.h"
 #include "optim/log/terminal.h"
+#include "tensor/check.h"
 #include "tensor/text.h"
 
 namespace bobbin {
@@ -193,21 +194,28 @@ void TrainingLog::write_report_if_old(const Progress& now, Time time) {
     write_report(now, RunState::training, time);
 }
 
+// Without the page a run loses nothing: so it goes on, and says so once.
 void TrainingLog::write_report(const Progress& now, RunState state, Time time) {
   if (folder_.path().empty()) return;
   const Index done = std::max<Index>(now.in_epoch ? now.steps_in_epoch() : steps_per_epoch_, 1);
   const double step = now.seconds / static_cast<double>(done);
-  write_file(folder_.report(), report_html({.name = folder_.path().string(),
-                                            .epochs = now.epochs,
-                                            .losses = now.losses,
-                                            .config = read_config(folder_),
-                                            .state = state,
-                                            .all_epochs = epochs_,
-                                            .all_steps = total_steps_,
-                                            .seconds_left = seconds_left(now, step),
-                                            .overdue = 60 + 10 * step,
-                                            .written = std::time(nullptr)}));
   report_written_ = time;
+  try {
+    write_file(folder_.report(), report_html({.name = folder_.path().string(),
+                                              .epochs = now.epochs,
+                                              .losses = now.losses,
+                                              .config = read_config(folder_),
+                                              .state = state,
+                                              .all_epochs = epochs_,
+                                              .all_steps = total_steps_,
+                                              .seconds_left = seconds_left(now, step),
+                                              .overdue = 60 + 10 * step,
+                                              .written = std::time(nullptr)}));
+  } catch (const Error& error) {
+    if (std::exchange(report_failed_, true)) return;
+    clear_line();
+    std::fprintf(stderr, "%s; training goes on without it\n", error.what());
+  }
 }
 
 void TrainingLog::write_losses(const Progress& now) const {

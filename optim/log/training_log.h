@@ -64,7 +64,8 @@ class TrainingLog {
   std::optional<EventFile> events_;
   bool header_shown_ = false, how_long_said_ = false;
   Time began_ = clock(), line_shown_ = began_;
-  std::optional<Time> report_written_;
+  std::optional<Time> report_written_;  // or tried to
+  bool report_failed_ = false;
   Time first_step_ended_, last_step_ended_;  // of this process
   Index first_step_ = 0;                     // its number; 0: none has ended
   Index validated_ = 0;                      // steps of the validation under way

@@ -143,3 +143,42 @@ TEST_CASE("training_log: where there is no terminal, a whole line at least every
   CHECK(err.find_first_of("\r\033") == std::string::npos);
   CHECK(err.ends_with("images/s\n"));
 }
+
+TEST_CASE("training_log: the report stands there from the first step, and a run goes on where it cannot be written") {
+  const TempFolder folder;
+  const RunFolder run(folder.path());
+  const auto [out, err] = printed_by([&] {
+    TrainingLog log(run, 2, 2, 4);
+    Progress progress;
+    auto time = TrainingLog::clock();
+    const auto step = [&] {
+      progress.add_step(1, 2, 0.1, 1);
+      log.step_ended(progress, 1, 2, time += milliseconds(100));
+    };
+    progress.begin_epoch();
+    step();
+    CHECK(contains(content(run.report()), "Training: epoch 1 of 2, step 1 of 4"));
+    step();  // within ten seconds
+    CHECK(contains(content(run.report()), "step 1 of 4"));
+    progress.end_epoch(loss_and_accuracy(1, 1), 2);
+    log.epoch_ended(progress, time);
+    CHECK(contains(content(run.report()), "Training: epoch 2 of 2, step 2 of 4"));
+
+    std::filesystem::remove(run.report());
+    std::filesystem::create_directory(run.report());
+    progress.begin_epoch();
+    time += std::chrono::seconds(20);
+    step();
+    time += std::chrono::seconds(20);
+    step();
+    std::filesystem::remove(run.report());
+    progress.end_epoch(loss_and_accuracy(1, 1), 2);
+    log.epoch_ended(progress, time);
+    CHECK(contains(content(run.report()), "Ended after 2 epochs and 4 steps"));
+    log.failed(progress);
+    CHECK(contains(content(run.report()), "Ended by an error after step 4 of 4"));
+  });
+  CHECK(contains(err, "report.html"));
+  CHECK(contains(err, "; training goes on without it\n"));
+  CHECK(err.find("goes on") == err.rfind("goes on"));  // said once
+}

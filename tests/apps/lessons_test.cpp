@@ -12,6 +12,13 @@ std::string lesson(const std::string& name) {
   return "timeout 60 '" + fs::absolute(binary("lessons/" + name)).string() + "'";
 }
 
+// The number at the beginning of the line that has these words.
+double number_before(const std::string& words, const std::string& output) {
+  const std::size_t at = output.find(words);
+  REQUIRE(at != std::string::npos);
+  return std::stod(output.substr(output.rfind('\n', at) + 1));
+}
+
 }  // namespace
 
 TEST_CASE("lessons: each program says what its page promises") {
@@ -31,6 +38,12 @@ TEST_CASE("lessons: each program says what its page promises") {
   CHECK(contains(differences, "\n1e-05  "));
   CHECK(contains(differences, "gradcheck] wrong_tanh"));
   CHECK(contains(line, "step 50: loss 0.0"));
+  const std::string spirals = output_of("5_spirals"), layer = output_of("6_layer");
+  INFO(spirals, layer);
+  CHECK(number_before(" of the points", spirals) > 0.97);
+  CHECK(content(folder / "spirals.png").starts_with("\x89PNG"));
+  CHECK(contains(layer, "  2.out.weight (8, 16)\n"));
+  CHECK(contains(layer, "[sgd] linear uses a parameter of shape (3, 4), after in.bias"));
 }
 
 TEST_CASE("lessons: a check says what is wrong with the exercise, and accepts the solution") {
@@ -38,7 +51,9 @@ TEST_CASE("lessons: a check says what is wrong with the exercise, and accepts th
       {"1_number", "at x = 2 the VJP gives 0, and finite differences 12"},
       {"2_tape", "product: the gradient of input 0 is wrong"},
       {"3_differences", "add_bias: the gradient of input 1 is wrong"},
-      {"4_line", "mean_squared_error: the gradient of input 0 is wrong"}};
+      {"4_line", "mean_squared_error: the gradient of input 0 is wrong"},
+      {"5_spirals", "leaky_relu: the gradient of input x is wrong, worst at index (0, "},
+      {"6_layer", "x·σ(gate(x)) is"}};
   for (const auto& [name, says] : all) {
     CAPTURE(name);
     const Result exercise = run(lesson(std::string(name) + "/check"));

@@ -45,6 +45,9 @@ FAULTS = r"""(() => {
 
 def look_at(browser, page, name):
     """At three widths, light and dark and on paper, a page has no fault, and writes nothing to the console."""
+    if shutil.which("tidy"):  # which does not know aria-current
+        said = subprocess.run(["tidy", "-q", "-e", "--warn-proprietary-attributes", "no", page], capture_output=True, text=True)
+        assert not said.stderr, (name, said.stderr[:500])
     for width, dark, media in ((1100, False, ""), (768, True, ""), (360, False, ""), (360, True, ""), (800, False, "print")):
         browser.look(width, 800, dark, media)
         browser.open(page)

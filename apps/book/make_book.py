@@ -60,7 +60,7 @@ def files_of(chapter):
     for names, rest in re.findall(r"^\| *((?:\[?`[^`|]+`[^|]*?)+) *\|([^\n]*)", read(chapter), re.M):
         for name in re.findall(r"`([^`]+)`", names):
             path = os.path.normpath(os.path.join(folder, name))
-            if os.path.isfile(os.path.join(ROOT, path)) and re.search(r"\.(h|cpp|cu|py|sh)$", path):
+            if os.path.isfile(os.path.join(ROOT, path)) and re.search(r"\.(h|cpp|cu|py|sh|bash)$", path):
                 found.setdefault(path, re.sub(r"[`*]|\]\([^)]*\)|\[", "", rest.strip(" |")))
     return list(found.items())
 
@@ -101,7 +101,7 @@ def markdown_line(line):
 def markdown_of(path, names):
     """Appends (name, anchor) for each documented name."""
     mark = "//" if re.search(r"\.(h|cpp|cu)$", path) else "#"
-    language = {"py": "python", "sh": "bash"}.get(path.rsplit(".", 1)[1], "cpp")
+    language = {"py": "python", "sh": "bash", "bash": "bash"}.get(path.rsplit(".", 1)[1], "cpp")
     text, used = [], set()
     for prose, code in pieces(read(path), mark):
         name = name_in(code) if prose and code else ""
@@ -223,7 +223,7 @@ def main(out):
                 if to in pages and to != path:
                     return '<a href="%s">%s</a>' % (pages[to], m[0])
             return m[0]
-        return re.sub(r"<code>([\w./]+\.(?:h|cpp|cu|py|sh))</code>(?!</a>)", named, body)
+        return re.sub(r"<code>([\w./]+\.(?:h|cpp|cu|py|sh|bash))</code>(?!</a>)", named, body)
 
     for chapter in all_chapters:
         index.append([titles[chapter], pages[chapter], "chapter"])

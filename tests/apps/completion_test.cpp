@@ -1,0 +1,28 @@
+// The completion of command lines in bash.
+#include "tests/apps/program.h"
+
+using namespace bobbin::test;
+
+namespace {
+
+// What bash offers after these words, of which the last is begun.
+std::string offers(const std::string& words) {
+  return run("bash -c 'source apps/completion.bash; COMP_WORDS=(" + words +
+             "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=(); _bobbin; echo \"${COMPREPLY[@]}\"'")
+      .output;
+}
+
+}  // namespace
+
+TEST_CASE("completion: flags by their beginning, the words that they take, and files") {
+  if (run("command -v bash").status != 0) return;
+  const std::string train = binary("train");
+  CHECK(offers(train + " --prec") == "--precision\n");
+  CHECK(offers(train + " --data") == "--data-dir --data\n");
+  CHECK(offers(train + " --model le") == "lenet\n");
+  CHECK(offers(train + " --epochs 3 --preset d2l") == "d2l d2l-jax\n");
+  CHECK(offers(train + " --skip-bad --lr-") == "\n");
+  CHECK(offers(train + " --resume ru") == "\n");  // a file's name, with which bash goes on by itself
+  CHECK(offers(binary("plot") + " --h") == "--help --html\n");
+  CHECK(offers("no-such-program --h") == "\n");
+}

@@ -54,7 +54,8 @@ Var linear(Var x, const Var& W, const Var& b, ReadBy readers) {
   return record("linear", linear(X, Wt, b.value(), readers),
                 {{W, [X, rows](Tensor dY) { return matmul(rows(Operand(std::move(dY))), rows(X), {.trans_a = true}); }},
                  {b, [rows](Tensor dY) { return sum(rows(dY), 0); }},
-                 {x, [Wt, rows, shape = X.shape(), slot = x.slot()](Tensor dY) {
+                 {x,
+                  [Wt, rows, shape = X.shape(), slot = x.slot()](Tensor dY) {
                     return matmul(rows(Operand(std::move(dY))), Wt, {}, gradient_readers(slot)).reshape(shape);
                   }}},
                 ReadBy::products);

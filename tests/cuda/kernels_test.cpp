@@ -1018,6 +1018,8 @@ TEST_CASE("cuda: rounded results of products are rounded once, after the bias, a
             cpu::gemm_rounded(p, {a.data(), k, false, m * k}, {b.data(), n, false, k * n},
                               ResultMatrix{exact.data(), ldc, stride});
             if (with_bias) p.bias = Bias;
+            OnDevice same_sizes(size, offset);  // which is not to be taken for the rounded result
+            cuda::gemm_rounded(p, {A, k, false, m * k}, {B, n, false, k * n}, ResultMatrix{same_sizes, ldc, stride});
             cuda::gemm_rounded(p, {A, k, false, m * k}, {B, n, false, k * n}, RoundedResultMatrix{C, ldc, stride});
             CHECK(bits(C.values()) == bits(rounded(exact)));
           }

@@ -145,7 +145,7 @@ plant 'a product with a bias is taken for one of other depth' products.cu '*prod
   'key{p.m, p.n, p.k, a.ld,' 'key{p.m, p.n, 0, a.ld,'
 
 plant 'a product with a bias is taken for one with the transposed matrix' products.cu '*products' \
-  'b.ld, b.transposed, c.ld, sums_of<T>()}' 'b.ld, 0, c.ld, sums_of<T>()}'
+  'b.ld, b.transposed, c.ld,' 'b.ld, 0, c.ld,'
 
 plant 'cublasLt is told of rows as columns' products.cu '*products' \
   'static_cast<std::uint64_t>(cols),
@@ -154,7 +154,7 @@ plant 'cublasLt is told of rows as columns' products.cu '*products' \
                                             static_cast<std::uint64_t>(cols), ld)'
 
 plant 'cublasLt adds a bias at any address' products.cu '*products' \
-  ' || !is_aligned(p.bias)' ''
+  ' || !is_aligned(bias)' ''
 
 plant 'an algorithm for better aligned matrices than come' products.cu '*products' \
   '      want(matrix, alignment);' '      want(matrix, 2 * alignment);'
@@ -163,7 +163,19 @@ plant 'the workspace is half as large as cublasLt hears' products.cu '*products'
   'allocate(workspace_bytes);' 'allocate(workspace_bytes / 2);'
 
 plant 'a rounded result forgets its bias' products.cu 'rounded results*' \
-  '&& !p.bias) return blas_gemm' ') return blas_gemm'
+  'if (!p.bias) return blas_gemm' 'if (p.batch == 1) return blas_gemm'
+
+plant 'a rounded result with a bias is taken for one that is not rounded' products.cu 'rounded results*' \
+  'sums_of<T>(), type_of<Result>}' 'sums_of<T>(), 0}'
+
+plant 'cublasLt may round parts of the sums' products.cu 'rounded results*' \
+  'std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE}' 'std::uint32_t{CUBLASLT_REDUCTION_SCHEME_MASK}'
+
+plant 'rounded numbers are added up by the first of four' reduce.cu sums \
+  'to_real(numbers.at[j])' 'to_real(numbers.at[0])'
+
+plant 'a product by rounded numbers takes the first of four' elementwise.cu 'GELU*' \
+  'to_real(four.at[j]) * to_float' 'to_real(four.at[0]) * to_float'
 
 plant 'parts of a sum may be rounded' device.cu 'rounded results*' \
   'CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION' 'CUBLAS_DEFAULT_MATH'

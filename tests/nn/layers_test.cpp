@@ -86,17 +86,31 @@ TEST_CASE(
   CHECK(tensors.at("stem.stages.1.bn.running_var").shape() == Shape{6});
   CHECK(tensors.at("patch_embedding.conv.weight").shape() == Shape{8, 6, 7, 2});
   CHECK(!tensors.contains("stem.stages.1.conv.bias"));
+  CHECK(!tensors.contains("stem.stages.2.conv.weight"));
 
   const Tensor images = rng.normal({3, 2, 27, 14});
   train(model);
   CHECK(model(images).shape() == Shape{3, 10});
   eval(model);
   Var X = images;
-  for (ConvStem::Stage& stage : model.stem.stages)
-    X = relu(stage.bn(conv2d(X, stage.conv.weight, {}, {.stride = 2, .padding = 1})));
+  for (ConvStem::Layer& layer : model.stem.layers)
+    X = relu(layer.bn(conv2d(X, layer.conv.weight, {}, {.stride = 2, .padding = 1})));
   CHECK(X.shape() == Shape{3, 6, 7, 4});
   CHECK(slice(model.tokens(images).value(), 1, 1, 3).values() ==
         (model.patch_embedding(X) + slice(model.pos_embedding, 1, 1, 3)).value().values());
+
+  // Of three convolutions in a stage the first alone halves the image.
+  config.stem_convs = 3;
+  ViT deeper(config, rng);
+  eval(deeper);
+  Var Y = images;
+  for (std::size_t i = 0; i < 6; ++i) {
+    ConvStem::Layer& layer = deeper.stem.layers[i];
+    CHECK(layer.conv.weight.shape() == Shape{i < 3 ? 3 : 6, i == 0 ? 2 : i < 4 ? 3 : 6, 3, 3});
+    Y = relu(layer.bn(conv2d(Y, layer.conv.weight, {}, {.stride = i % 3 == 0 ? 2 : 1, .padding = 1})));
+  }
+  CHECK(deeper.stem.layers.size() == 6);
+  CHECK(deeper.stem(images).value().values() == Y.value().values());
 
   config.patch_size = 2;
   CHECK(fails([&] { ViT(config, rng); }, {"7 x 4", "2 x 2"}));

@@ -126,14 +126,14 @@ TEST_CASE("GELU and its derivative go through one dropout together") {
           CHECK(error(derivative.exact(), masked(f.slope)) <= 64 * epsilon);
           CHECK(error(f.value(x, p, draw, ReadBy::anyone), masked(f.plain), 0.125) <= 8 * epsilon);
           const Tensor dY = Rng(5).normal({n});
-          CHECK((dY * derivative).values() == (dY * derivative.exact()).values());
+          CHECK(mul(dY, derivative, ReadBy::anyone).values() == (dY * derivative.exact()).values());
 
           const ProductsIn precision(Precision::bfloat16);
           const auto [same_y, rounded] = f.both(x, p, draw, ReadBy::anyone);
           CHECK(same_y.values() == y.values());
           Tensor wanted(x.shape(), derivative.exact().values());
           for (Index i = 0; i < n; ++i) wanted.data()[i] = to_float(to_bfloat16(wanted.data()[i]));
-          CHECK((dY * rounded).values() == (dY * wanted).values());
+          CHECK(mul(dY, rounded, ReadBy::anyone).values() == (dY * wanted).values());
           CHECK(x.values() == before);
         }
       const Tensor x = special_numbers();

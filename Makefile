@@ -73,6 +73,12 @@ ifneq ($(MPI_PACKAGE),)
 else ifneq ($(MPI),)
   $(error MPI=1 needs MPI, which pkg-config does not find: apt-get install libopenmpi-dev openmpi-bin)
 endif
+ifneq ($(and $(MPI),$(CUDA)),)
+  $(error MPI=1 and CUDA=1 do not go together yet: each rank would take the first GPU)
+endif
+ifneq ($(and $(MPI),$(filter test% asan check% fuzz install,$(MAKECMDGOALS))),)
+  $(error MPI=1 is for programs, make MPI=1; make test tests them where MPI is)
+endif
 
 # --- Flags ----------------------------------------------------------------------------------------
 # No -ffast-math: NaN and infinity must behave. The two -fno- flags give most of its speed and none

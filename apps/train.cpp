@@ -1,5 +1,6 @@
 // Trains a model on Fashion-MNIST, or on pictures of your own: the tool around the loop of train_vit.cpp, with flags,
 // files, and runs that go on where they stopped.
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -69,12 +70,15 @@ int main(int argc, char** argv) try {
   AnyModel model(settings.model, rng);
   if (!weights.empty()) state_of(model).load(weights, settings.model.heads());  // the head is new
   if (!settings.freeze.empty()) freeze_as(settings.freeze, model);
-  if (!settings.graph.empty()) return draw_step(model, settings.trainer.batch_size, settings.graph), 0;
+  if (!settings.graph.empty()) {
+    if (speaks) draw_step(model, settings.trainer.batch_size, settings.graph);
+    return 0;
+  }
 
   if (!settings.show_batch.empty()) {
     Rng order = rng.fork();  // as the Trainer's
     const Batches all = batches(data.train, settings.trainer.batch_size, order, settings.trainer.augmentation);
-    show_batch(all[0], data.train, settings.show_batch);
+    if (speaks) show_batch(all[0], data.train, settings.show_batch);
     return 0;
   }
 
@@ -121,6 +125,8 @@ int main(int argc, char** argv) try {
 
   if (settings.profile) profile::start();
   const std::vector<EpochMetrics> epochs = trainer.fit(data);
+  // A signal may have come to one of them alone, while its files were written.
+  if (sum_of_all_ranks({double(Interrupt::received())})[0] != 0 && !Interrupt::received()) Interrupt::note(SIGTERM);
   if (!Interrupt::received() && (settings.test_at_end || settings.tta != Tta::none))
     measure(model, trainer.averaged_weights(), settings.test_at_end && test ? *test : data.test,
             {.batch_size = settings.trainer.batch_size, .tta = settings.tta},

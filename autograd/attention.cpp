@@ -15,10 +15,11 @@ Var attention(Var queries, Var keys, Var values, int num_heads, const std::vecto
   const Operand Q = std::move(queries).operand(), K = std::move(keys).operand(), V = std::move(values).operand();
   Attended forward = attention(Q, K, V, num_heads, valid_lens, p, draw, readers);
   Tensor Y = std::exchange(forward.y, {});
-  // The three gradients are read alike, if they are: as in a layer, where each is for a product of its own.
-  const std::array slots{queries.slot(), keys.slot(), values.slot()};
+  // The gradients that are wanted are read alike, if they are: as in a layer, where each is for a product of its own.
+  const auto slot = [](const Var& x) { return x.requires_grad() ? x.slot() : nullptr; };
+  const std::array slots{slot(queries), slot(keys), slot(values)};
   const auto vjp = [=](Tensor dY) {
-    const auto products = [](const GradSlot* slot) { return gradient_readers(slot) == ReadBy::products; };
+    const auto products = [](const GradSlot* slot) { return !slot || gradient_readers(slot) == ReadBy::products; };
     AttentionGradients d =
         attention_backward(Q, K, V, num_heads, valid_lens, p, draw, forward, Operand(std::move(dY)), {},
                            std::ranges::all_of(slots, products) ? ReadBy::products : ReadBy::anyone);

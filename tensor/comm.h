@@ -36,9 +36,9 @@ class Sum {
   std::shared_ptr<struct Transfer> transfer_;
 };
 /// Begins to overwrite n numbers, on every rank, with their sums over the ranks: the same bits on each. The numbers are
-/// not touched until that is awaited.
-Sum begin_sum(float* x, Index n);
-Sum begin_sum(double* x, Index n);
+/// not touched until that is awaited, and are held until it is done, also where nobody awaits it.
+Sum begin_sum(std::shared_ptr<float> x, Index n);
+Sum begin_sum(std::shared_ptr<double> x, Index n);
 
 /// Waits until every rank is here.
 void barrier();

@@ -55,7 +55,8 @@ namespace bobbin {
 
 /// The part of each batch that one of several processes takes: a run of its images, about as many as every other one.
 /// It begins with a multiple of four, so that a dropout's mask for it, of which a draw makes four numbers at a time, is
-/// a part of that for the batch. Of a small batch some get none: they take its last image, which does not count.
+/// a part of that for the batch. Of a small batch the last ones get none: they take its last images, up to four, which
+/// do not count. Rank 0 always has some.
 struct PartOfEach {
   Index rank = 0, of = 1;
 
@@ -65,9 +66,13 @@ struct PartOfEach {
   };
   /// Of a batch of so many.
   Images images(Index batch) const {
-    const Index fours = (batch + 3) / 4, first = std::min(fours * rank / of * 4, batch),
-                count = std::min(fours * (rank + 1) / of * 4, batch) - first;
-    return count > 0 ? Images{first, count, count} : Images{batch - 1, 1, 0};
+    const auto begin = [this, batch](Index rank) {
+      const Index fours = (batch + 3) / 4;
+      return std::min((fours * rank + of - 1) / of * 4, batch);
+    };
+    const Index first = begin(rank), count = begin(rank + 1) - first;
+    return count > 0 ? Images{first, count, count}
+                     : Images{std::max<Index>(batch - 4, 0), std::min<Index>(batch, 4), 0};
   }
 };
 

@@ -21,8 +21,9 @@ struct ConvStem {
   };
   std::vector<Layer> layers;
 
-  /// `convs` convolutions in each of the stages.
+  /// `convs` convolutions in each of the stages. Throws Error unless that is 1 or more.
   ConvStem(int num_stages, int convs, Index width, Index num_channels, Rng& rng) {
+    check(num_stages == 0 || convs >= 1, "ConvStem", "a stage needs a convolution or more, got stem_convs ", convs);
     for (int i = 0; i < num_stages; ++i) {
       const Index in = channels(i, width, num_channels), out = channels(i + 1, width, num_channels);
       for (int j = 0; j < convs; ++j)
@@ -36,7 +37,7 @@ struct ConvStem {
       X = layer.bn(layer.conv(X), Then::relu, &layer == &layers.back() ? ReadBy::anyone : ReadBy::products);
     return X;
   }
-  void visit(auto&& v) { v("stages", layers); }
+  void visit(auto&& v) { v("stages", layers); }  // the name that they have in files
 
   /// What `num_stages` make of the channels, and of a side of the image.
   static Index channels(int num_stages, Index width, Index num_channels) {

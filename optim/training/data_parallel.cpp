@@ -53,7 +53,7 @@ void check_same_on_all_ranks(const std::string& lines) {
   first.resize(length);
   comm::broadcast(first.data(), length);
   std::istringstream ours(lines), theirs(first);
-  for (std::string here, there; lines != first;) {
+  for (std::string here, there; ours || theirs;) {
     if (!std::getline(ours, here)) here = "nothing";
     if (!std::getline(theirs, there)) there = "nothing";
     check(here == there, "ranks", "rank ", comm::rank(), " has ", here, ", rank 0 ", there,
@@ -64,7 +64,10 @@ void check_same_on_all_ranks(const std::string& lines) {
 std::vector<double> sum_of_all_ranks(std::vector<double> numbers) {
   if (comm::size() > 1) {
     const profile::Timed timed("wait_for_ranks", 0);
-    comm::begin_sum(numbers.data(), static_cast<Index>(numbers.size())).wait();
+    const Index n = static_cast<Index>(numbers.size());
+    const auto all = std::make_shared<std::vector<double>>(std::move(numbers));
+    comm::begin_sum({all, all->data()}, n).wait();
+    return *all;
   }
   return numbers;
 }
@@ -72,13 +75,15 @@ std::vector<double> sum_of_all_ranks(std::vector<double> numbers) {
 GradientSum::GradientSum(std::vector<NamedParameter> parameters, Index bucket_size) {
   std::reverse(parameters.begin(), parameters.end());
   for (const auto& [name, parameter] : parameters) {
-    if (buckets_.empty() || static_cast<Index>(buckets_.back().numbers.size()) >= bucket_size) buckets_.emplace_back();
+    if (buckets_.empty() || buckets_.back().size >= bucket_size) buckets_.emplace_back();
     Bucket& bucket = buckets_.back();
-    bucket.parts.push_back({parameter, static_cast<Index>(bucket.numbers.size())});
-    bucket.numbers.resize(bucket.numbers.size() + static_cast<std::size_t>(parameter.size()) + 1);
+    bucket.parts.push_back({parameter, bucket.size});
+    bucket.size += parameter.size() + 1;
   }
-  for (Bucket& bucket : buckets_)
+  for (Bucket& bucket : buckets_) {
+    bucket.numbers.reset(new real[static_cast<std::size_t>(bucket.size)], std::default_delete<real[]>());
     for (Part& part : bucket.parts) part_of_.emplace_back(part.parameter.slot(), &part);
+  }
   std::sort(part_of_.begin(), part_of_.end());
 }
 
@@ -100,9 +105,9 @@ void GradientSum::send_finished(bool all) {
   const auto ready = [](const Bucket& b) { return std::ranges::all_of(b.parts, &Part::finished); };
   for (; sent_ < buckets_.size() && (all || ready(buckets_[sent_])); ++sent_) {
     Bucket& bucket = buckets_[sent_];
-    const profile::Timed timed("fill_bucket", 2 * static_cast<double>(bucket.numbers.size()));
+    const profile::Timed timed("fill_bucket", 2 * static_cast<double>(bucket.size));
     for (const Part& part : bucket.parts) {
-      real* const to = bucket.numbers.data() + part.first;
+      real* const to = bucket.numbers.get() + part.first;
       const Index n = part.parameter.size();
       const Tensor& gradient = part.parameter.grad();
       if (gradient.defined() && n > 0)
@@ -111,7 +116,7 @@ void GradientSum::send_finished(bool all) {
         std::fill_n(to, n, real{0});
       to[n] = gradient.defined();
     }
-    bucket.sum = comm::begin_sum(bucket.numbers.data(), static_cast<Index>(bucket.numbers.size()));
+    bucket.sum = comm::begin_sum(bucket.numbers, bucket.size);
   }
 }
 
@@ -123,9 +128,9 @@ void GradientSum::end() {
       const profile::Timed timed("wait_for_ranks", 0);
       bucket.sum.wait();
     }
-    const profile::Timed timed("empty_bucket", 2 * static_cast<double>(bucket.numbers.size()));
+    const profile::Timed timed("empty_bucket", 2 * static_cast<double>(bucket.size));
     for (Part& part : bucket.parts) {
-      const real* const from = bucket.numbers.data() + part.first;
+      const real* const from = bucket.numbers.get() + part.first;
       const Index n = part.parameter.size();
       if (from[n] == 0) continue;
       Staging sum(part.parameter.shape());

@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -57,7 +58,8 @@ class GradientSum {
   };
   struct Bucket {
     std::vector<Part> parts{};
-    std::vector<real> numbers{};
+    Index size = 0;
+    std::shared_ptr<real> numbers{};  // held by the sum, too, that is under way
     comm::Sum sum{};
   };
   struct Listener final : TapeListener {

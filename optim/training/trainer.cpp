@@ -1,7 +1,9 @@
 #include "optim/training/trainer.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
+#include <cinttypes>
 #include <cmath>
 #include <csignal>
 #include <functional>
@@ -21,6 +23,7 @@
 #include "optim/training/interrupt.h"
 #include "optim/training/run_lock.h"
 #include "tensor/check.h"
+#include "tensor/text.h"
 
 namespace bobbin {
 namespace {
@@ -58,6 +61,27 @@ std::string lines_of(const TrainerOptions& options, const State& model, Index ex
   for (const auto& [name, parameter] : model.parameters)
     lines << name << " " << parameter.shape() << (parameter.requires_grad() ? "\n" : ", frozen\n");
   return lines.str();
+}
+
+// Of these names and numbers, to compare them.
+std::string checksum(const NamedTensors& tensors) {
+  std::uint64_t sum = 0xcbf29ce484222325;  // FNV-1a
+  const auto add = [&sum](std::uint64_t part) { sum = (sum ^ part) * 0x100000001b3; };
+  for (const auto& [name, tensor] : tensors) {
+    for (const char c : name) add(static_cast<unsigned char>(c));
+    for (const real x : tensor.values()) add(std::bit_cast<std::uint64_t>(double{x}));
+  }
+  return format("%016" PRIx64, sum);
+}
+
+// What rank 0 has measured: what follows from it, such as when to stop, is to be the same on all.
+Metrics of_rank_0(Metrics metrics) {
+  if (comm::size() == 1) return metrics;
+  std::string names;
+  for (const auto& [name, value] : metrics) names += "the metric " + name + "\n";
+  check_same_on_all_ranks(names);
+  for (auto& [name, value] : metrics) comm::broadcast(&value, sizeof value);
+  return metrics;
 }
 
 // ", on rank 2": where there are several, those whose own loss is not finite.
@@ -245,7 +269,12 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     if (!resumed) folder.check_is_free();
     folder.remove_half_written();
   }
-  check_same_on_all_ranks(lines_of(o, state_(), task.count, steps(), order_.peek()));
+  if (comm::size() > 1) {
+    std::string lines = lines_of(o, state_(), task.count, steps(), order_.peek());
+    lines += "the optimizer's memory " + checksum(optimizers_.state()) + "\n";
+    if (ema_) lines += "the averaged weights " + checksum(ema_->tensors()) + "\n";
+    check_same_on_all_ranks(lines);
+  }
   broadcast_state(state_());
   const Interrupt interrupt;
   // Of several ranks all stop together, with whichever has been told to: where they say so of each other.
@@ -310,11 +339,11 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     };
     const Metrics metrics = saving(folder, log, [&] {
       const Evaluating evaluating;
-      Metrics all = task.validate(stop);
+      Metrics all = of_rank_0(task.validate(stop));
       tell_all();
       if (!ema_ || is_to_stop()) return all;
       const WithWeights averaged(state_(), ema_->tensors());
-      for (const auto& [name, value] : task.validate(stop)) all.emplace_back(name + "_ema", value);
+      for (const auto& [name, value] : of_rank_0(task.validate(stop))) all.emplace_back(name + "_ema", value);
       tell_all();
       return all;
     });

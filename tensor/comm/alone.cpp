@@ -9,7 +9,9 @@ namespace bobbin::comm {
 
 // Started several times by mpirun, each would train the whole model by itself.
 int size() {
-  for (const char* count : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"})
+  // Of srun each step has a number of tasks; only one with --mpi=pmix, as they are together, also a rank.
+  const char* const of_step = std::getenv("PMIX_RANK") ? "SLURM_STEP_NUM_TASKS" : "PMI_SIZE";
+  for (const char* count : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", of_step})
     if (const char* several = std::getenv(count))
       check(std::atoi(several) <= 1, "comm", several,
             " processes were started together, and this program knows of no others: make MPI=1 builds, in build/mpi, "
@@ -18,8 +20,8 @@ int size() {
 }
 int rank() { return 0; }
 void broadcast(void*, std::size_t) {}
-Sum begin_sum(float*, Index) { return Sum(); }
-Sum begin_sum(double*, Index) { return Sum(); }
+Sum begin_sum(std::shared_ptr<float>, Index) { return Sum(); }
+Sum begin_sum(std::shared_ptr<double>, Index) { return Sum(); }
 void Sum::wait() {}
 void barrier() {}
 

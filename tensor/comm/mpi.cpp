@@ -31,6 +31,7 @@ namespace bobbin::comm {
 struct Transfer {
   enum Kind { broadcast, sum, barrier } kind;
   void* at = nullptr;
+  std::shared_ptr<void> owner{};  // of what is there, if it is to be held
   Index count = 0;
   MPI_Datatype type = MPI_BYTE;
   MPI_Request request = MPI_REQUEST_NULL;
@@ -106,7 +107,8 @@ class World {
       exit_code_ = exit_code;
     }
     changed_.notify_one();
-    std::this_thread::sleep_for(duration<double>(std::numeric_limits<int>::max()));
+    std::this_thread::sleep_for(duration<double>(timeout + 30));
+    say_and_abort(sentence, exit_code);  // the thread is held up within MPI
   }
 
   int rank = 0, size = 1;
@@ -227,13 +229,13 @@ void broadcast(void* bytes, std::size_t count) {
         .wait();
 }
 
-Sum begin_sum(float* x, Index n) {
+Sum begin_sum(std::shared_ptr<float> x, Index n) {
   check(n <= most_at_once, "comm", "a sum is of up to ", most_at_once, " numbers, got ", n);
-  return begin({.kind = Transfer::sum, .at = x, .count = n, .type = MPI_FLOAT});
+  return begin({.kind = Transfer::sum, .at = x.get(), .owner = x, .count = n, .type = MPI_FLOAT});
 }
-Sum begin_sum(double* x, Index n) {
+Sum begin_sum(std::shared_ptr<double> x, Index n) {
   check(n <= most_at_once, "comm", "a sum is of up to ", most_at_once, " numbers, got ", n);
-  return begin({.kind = Transfer::sum, .at = x, .count = n, .type = MPI_DOUBLE});
+  return begin({.kind = Transfer::sum, .at = x.get(), .owner = x, .count = n, .type = MPI_DOUBLE});
 }
 void Sum::wait() {
   if (transfer_) world().wait(*std::exchange(transfer_, nullptr));

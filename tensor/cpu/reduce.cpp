@@ -79,7 +79,8 @@ void sum(const X* x, real* y, Index outer, Index n, Index inner) {
     for (Index i = begin; i < end; ++i) {
       const X* row = x + i / pieces * n;
       const Index first = i % pieces * piece;
-      partial[static_cast<std::size_t>(i)] = add_up(first, std::min(first + piece, n), [=](Index j) { return to_real(row[j]); });
+      partial[static_cast<std::size_t>(i)] =
+          add_up(first, std::min(first + piece, n), [=](Index j) { return to_real(row[j]); });
     }
   });
   for (Index row = 0; row < outer; ++row) {

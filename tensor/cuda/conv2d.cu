@@ -158,7 +158,8 @@ __global__ void depthwise_dx_kernel(const T* W, const T* dY, real* dX, Axis down
     for (int px = across.last(column); px >= left; --px)
       if (const int j = across.element(column, px); j >= 0)
         for (Index o = 0; o < kernels; ++o)
-          sum += to_real(dY[o * places + Index{py} * across.places + px]) * to_real(W[o * area + i * across.kernel + j]);
+          sum +=
+              to_real(dY[o * places + Index{py} * across.places + px]) * to_real(W[o * area + i * across.kernel + j]);
   }
   dX[at] = sum;
 }

@@ -143,7 +143,7 @@ class BiasedProduct {
     for (const auto matrix : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
                               CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
       want(matrix, alignment);
-    // Of a result that is rounded, no part of a sum may be.
+    // Parts of a sum are added up as they are: of a result that is rounded none of them may be.
     want(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
     cublasLtMatmulHeuristicResult_t best{};
     int found = 0;
@@ -220,9 +220,11 @@ void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix&
 void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const RoundedResultMatrix& c) {
   if constexpr (std::is_same_v<real, float>) {
     if (!p.bias) return blas_gemm(p, a, b, real{0}, c);
-    const auto bias = scratch<bfloat16>(p.n);
-    round_to_bfloat16(p.bias, bias.get(), p.n);
-    if (multiply_with_bias(p, a, b, bias.get(), c)) return;
+    if (p.batch == 1) {
+      const auto bias = scratch<bfloat16>(p.n);
+      round_to_bfloat16(p.bias, bias.get(), p.n);
+      if (multiply_with_bias(p, a, b, bias.get(), c)) return;
+    }
   }
   const Index n = p.batch * p.m * p.n;
   const auto exact = scratch<real>(n);

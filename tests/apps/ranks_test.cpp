@@ -99,8 +99,7 @@ Result happens(const TempFolder& folder, const std::string& flags, const std::st
 bool all_ended(const TempFolder& folder) {
   return run("for id in $(sed 's/.* //' " + (folder / "ids").string() +
              "); do for i in $(seq 50); do kill -0 $id 2> /dev/null || break; sleep .1; done; kill -0 $id 2> /dev/null "
-             "&& "
-             "ps -o pid,stat,args -p $id && exit 1; done; exit 0")
+             "&& ps -o pid,stat,args -p $id && exit 1; done; exit 0")
              .status == 0;
 }
 
@@ -132,8 +131,7 @@ TEST_CASE(
   if (no_ranks()) return;
   check_same_training(
       "--epochs 7 --opt adamw --weight-decay .1 --lr .01 --sched cosine --warmup-epochs .75 --mixup .2 --cutmix 1 "
-      "--random-erase "
-      ".3 "
+      "--random-erase .3 "
       "--auto-augment ra --hflip-mode alternate --clip-grad .5 --ema-decay .9");
   check_same_training("--lr .05 --grad-accum-steps 2 --epochs 14 --clip-grad .5 --mixup .4");
 }
@@ -155,7 +153,7 @@ TEST_CASE("ranks: one that is killed or stopped ends all within the timeout, and
   if (no_ranks()) return;
   const TempFolder folder;
   std::mt19937 random(1);
-  const std::string flags = "--epochs 400 --save-every 2 --comm-timeout 2";
+  const std::string flags = "--epochs 4000 --save-every 2 --comm-timeout 2";
   REQUIRE(run(ranks(3, tiny(folder, "whole", flags + " --max-steps 400"))).status == 0);
   const std::vector<double> whole = losses(folder / "whole");
   for (const std::string signal : {"KILL", "STOP"})

@@ -191,6 +191,26 @@ TEST_CASE("the parts of batches that several ranks take are the batches, augment
     }
 }
 
+TEST_CASE("the parts of a batch are all of it, in order, as even as fours can be, and the first is never empty") {
+  for (Index batch = 1; batch <= 70; ++batch)
+    for (Index ranks = 1; ranks <= 9; ++ranks) {
+      CAPTURE(batch);
+      CAPTURE(ranks);
+      Index next = 0, most = 0, least = batch;
+      for (Index rank = 0; rank < ranks; ++rank) {
+        const auto [first, count, counted] = PartOfEach{rank, ranks}.images(batch);
+        CHECK(first >= 0);
+        CHECK((count >= 1 && first + count <= batch));
+        CHECK((counted == count || (counted == 0 && rank > 0)));
+        if (counted > 0) CHECK(first == next);
+        next += counted;
+        most = std::max(most, counted), least = std::min(least, counted);
+      }
+      CHECK(next == batch);
+      CHECK(most - least <= 7);
+    }
+}
+
 TEST_CASE("batches that cannot be are refused") {
   ImageDataset data = numbered(10);
   Rng rng(1);

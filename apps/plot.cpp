@@ -1,6 +1,7 @@
 // Draws the training curves of one or more runs, as a picture or as a page.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 
 #include "apps/common/command_line.h"
@@ -16,12 +17,13 @@ namespace fs = std::filesystem;
 namespace {
 
 // A run is a folder with metrics.csv, or a file like it. Its name is what the user calls it.
-Report report_of(const fs::path& path) {
+Report report_of(const fs::path& path, bool page) {
   check(fs::exists(path), "plot", "there is no run ", path.string());
   const fs::path file = fs::is_directory(path) ? path / "metrics.csv" : path;
   check(fs::exists(file), "plot", "the folder ", path.string(), " holds no metrics.csv, so no run of train");
-  Report run = fs::is_directory(path) ? read_report(path.string(), RunFolder(path))
-                                      : Report{.name = path.string(), .epochs = read_metrics(file)};
+  Report run = page && fs::is_directory(path)
+                   ? read_report(path.string(), RunFolder(path))
+                   : Report{.name = path.string(), .epochs = read_metrics(file), .written = std::time(nullptr)};
   check(!run.epochs.empty(), "plot", "no epoch is finished in ", file.string());
   return run;
 }
@@ -46,7 +48,7 @@ int main(int argc, char** argv) try {
   check(!page || output.ends_with(".html"), "plot", "--html writes a page, so -o must end in .html, got ", output);
   check_can_write(output);  // before the work
   std::vector<Report> runs;
-  for (const std::string& path : paths) runs.push_back(report_of(path));
+  for (const std::string& path : paths) runs.push_back(report_of(path, output.ends_with(".html")));
   std::vector<Curves> lines;
   for (const Report& run : runs) lines.push_back(curves(run.name, run.epochs));
   write_file(output, !output.ends_with(".html") ? curves_svg(lines)

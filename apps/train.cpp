@@ -131,9 +131,8 @@ int main(int argc, char** argv) try {
     measure(model, trainer.averaged_weights(), settings.test_at_end && test ? *test : data.test,
             {.batch_size = settings.trainer.batch_size, .tta = settings.tta},
             RunFolder(settings.trainer.output_dir).path() / (settings.test_at_end ? "test.csv" : "val.csv"));
-  if (!epochs.empty() && !Interrupt::received() && speaks)
-    finish_report(model, data.test, settings.trainer.batch_size, RunFolder(settings.trainer.output_dir),
-                  [] { return Interrupt::received() != 0; });
+  if (!epochs.empty() && !Interrupt::received() && comm::size() == 1)  // or others would wait for rank 0
+    finish_report(model, data.test, settings.trainer.batch_size, RunFolder(settings.trainer.output_dir));
   if (settings.profile && speaks) std::fputs(profile::table().c_str(), stderr);
 
   if (speaks && resumed && !epochs.empty() && epochs.back().step <= steps_before)

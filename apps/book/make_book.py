@@ -163,6 +163,8 @@ def main(out):
     if not shutil.which("pandoc"):
         stop("the book needs pandoc: apt-get install pandoc")
     os.makedirs(out, exist_ok=True)
+    if os.listdir(out) and not os.path.exists(os.path.join(out, "book.js")):  # since old pages are removed
+        sys.exit("make_book.py: " + out + " has files and is no book: name a folder that is empty or not there")
 
     all_chapters = chapters()
     files, order = {}, []  # the files of each chapter; [(page, title, path)]
@@ -280,4 +282,5 @@ def main(out):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "build/book"))
+    folders = [word for word in sys.argv[1:] if not word.startswith("--")]
+    main(folders[0] if folders else os.path.join(ROOT, "build/book"))

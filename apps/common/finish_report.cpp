@@ -127,18 +127,16 @@ std::string judgement_html(const Judgement& judgement, const ImageDataset& data,
   return text + mistakes_html(judgement.mistakes, data) + "</section>\n";
 }
 
-void finish_report(AnyModel& model, const ImageDataset& data, Index batch_size, const RunFolder& folder,
-                   const std::function<bool()>& stop) {
-  Report run = read_report(folder.path().string(), folder);
+void finish_report(AnyModel& model, const ImageDataset& data, Index batch_size, const RunFolder& folder) {
   try {
-    const Judgement judgement = judge(model, data, batch_size, stop);
-    run.more = judgement_html(judgement, data, "What the model makes of the images to validate");
-  } catch (const Error& error) {  // the run has ended, and is saved
+    Report run = read_report(folder.path().string(), folder);
+    run.more = judgement_html(judge(model, data, batch_size), data,
+                              "What the model of the last epoch makes of the images to validate") +
+               learned_html(model);
+    write_file(folder.report(), report_html(run));
+  } catch (const std::exception& error) {  // the run has ended, and is saved
     std::fprintf(stderr, "%s; so report.html does not say what the model makes of the images\n", error.what());
   }
-  if (stop()) return;
-  run.more += learned_html(model);
-  write_file(folder.report(), report_html(run));
 }
 
 }  // namespace bobbin

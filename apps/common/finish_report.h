@@ -1,6 +1,4 @@
 #pragma once
-#include <functional>
-
 #include "apps/common/judge.h"
 #include "data/sets/dataset.h"
 #include "nn/models/any_model.h"
@@ -13,9 +11,8 @@ namespace bobbin {
 /// `title` is the heading.
 std::string judgement_html(const Judgement& judgement, const ImageDataset& data, const std::string& title);
 
-/// Writes the report of a run that has ended anew, with what the model makes of these images and what it learned.
-/// Ends without writing as soon as stop() is true.
-void finish_report(AnyModel& model, const ImageDataset& data, Index batch_size, const RunFolder& folder,
-                   const std::function<bool()>& stop);
+/// Writes the report of a run that has ended anew, with what the model makes of these images and what it learned. Where
+/// that cannot be it says so on stderr, and throws nothing.
+void finish_report(AnyModel& model, const ImageDataset& data, Index batch_size, const RunFolder& folder);
 
 }  // namespace bobbin

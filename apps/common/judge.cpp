@@ -19,25 +19,22 @@ double loss_of(const real* logits, Index classes, int label) {
 
 }  // namespace
 
-Judgement judge(AnyModel& model, const ImageDataset& data, Index batch_size, const std::function<bool()>& stop) {
+Judgement judge(AnyModel& model, const ImageDataset& data, Index batch_size) {
   Judgement result{{}, ConfusionMatrix(data.num_classes()), {}};
   Index image = 0;
-  result.means = evaluate(
-      model, data, batch_size,
-      [&](const Tensor& output, const Labels& y) {
-        const Labels predicted = argmax(output, 1);
-        const std::vector<real> logits = output.values(), probabilities = softmax(output).values();
-        for (std::size_t i = 0; i < y.size(); ++i, ++image) {
-          const std::size_t row = i * static_cast<std::size_t>(data.num_classes());
-          const double loss = loss_of(&logits[row], data.num_classes(), y[i]);
-          check(std::isfinite(loss), "evaluate", "the model's logits for image ", image, " are not finite");
-          result.confusion.add(y[i], predicted[i]);
-          if (predicted[i] != y[i])
-            result.mistakes.push_back(
-                {image, predicted[i], double{probabilities[row + static_cast<std::size_t>(predicted[i])]}, loss});
-        }
-      },
-      stop);
+  result.means = evaluate(model, data, batch_size, [&](const Tensor& output, const Labels& y) {
+    const Labels predicted = argmax(output, 1);
+    const std::vector<real> logits = output.values(), probabilities = softmax(output).values();
+    for (std::size_t i = 0; i < y.size(); ++i, ++image) {
+      const std::size_t row = i * static_cast<std::size_t>(data.num_classes());
+      const double loss = loss_of(&logits[row], data.num_classes(), y[i]);
+      check(std::isfinite(loss), "evaluate", "the model's logits for image ", image, " are not finite");
+      result.confusion.add(y[i], predicted[i]);
+      if (predicted[i] != y[i])
+        result.mistakes.push_back(
+            {image, predicted[i], double{probabilities[row + static_cast<std::size_t>(predicted[i])]}, loss});
+    }
+  });
   std::stable_sort(result.mistakes.begin(), result.mistakes.end(),
                    [](const Mistake& a, const Mistake& b) { return a.loss > b.loss; });
   return result;

@@ -1,5 +1,4 @@
 #pragma once
-#include <functional>
 #include <vector>
 
 #include "data/drawing/confusion.h"
@@ -22,8 +21,7 @@ struct Judgement {
   std::vector<Mistake> mistakes;  ///< the worst first
 };
 
-/// Asks the model about all images, or as many as it comes to before stop() is true. Throws Error where its logits are
-/// not finite.
-Judgement judge(AnyModel& model, const ImageDataset& data, Index batch_size, const std::function<bool()>& stop = {});
+/// Asks the model about all images. Throws Error where its logits are not finite.
+Judgement judge(AnyModel& model, const ImageDataset& data, Index batch_size);
 
 }  // namespace bobbin

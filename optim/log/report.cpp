@@ -32,7 +32,7 @@ Json step_losses(const Report& run) {
   const std::size_t count = run.losses.size(), each = (count + 299) / 300;
   double per_epoch = 0;
   if (!run.epochs.empty())
-    per_epoch = static_cast<double>(run.epochs.back().step) / run.epochs.back().epoch;
+    per_epoch = static_cast<double>(run.epochs.front().step) / run.epochs.front().epoch;  // the last may be cut
   else if (run.all_epochs > 0)
     per_epoch = static_cast<double>(run.all_steps) / run.all_epochs;
   Json points = Json::array();
@@ -107,7 +107,7 @@ std::string status(const Report& run) {
     case RunState::ended:
       break;
   }
-  return "Ended after " + std::to_string(run.epochs.size()) + " epochs" +
+  return "Ended after " + std::to_string(run.epochs.size()) + (run.epochs.size() == 1 ? " epoch" : " epochs") +
          (run.losses.empty() ? "" : " and " + steps + " steps") + ", which took " + long_time(seconds_of(run)) + ".";
 }
 
@@ -247,7 +247,8 @@ std::string page_data(const std::vector<Report>& runs) {
 }
 
 std::string text_of(const std::filesystem::path& file) {
-  if (!std::filesystem::exists(file)) return "";
+  std::error_code absent;
+  if (!std::filesystem::exists(file, absent)) return "";
   const std::vector<std::uint8_t> bytes = read_file("report", file, std::uintmax_t{1} << 30);
   return {bytes.begin(), bytes.end()};
 }

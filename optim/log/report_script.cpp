@@ -176,9 +176,10 @@ if (data.training) {
     pause.setAttribute("aria-pressed", String(!paused()));
     kept(location.pathname + "pause", String(paused()));
   });
+  const age = Date.now() / 1000 - data.written;  // when it was loaded: while it is read, nothing is heard
   const tell = () => {
     const gone = Date.now() / 1000 - data.written;
-    element("left").textContent = gone > data.overdue ?
+    element("left").textContent = age > data.overdue ?
       `but nothing was heard of it for ${long(gone)}, so it may have been killed` : `about ${long(Math.max(data.left - gone, 0))} left`;
   };
   tell();

@@ -209,9 +209,9 @@ void TrainingLog::write_report(const Progress& now, RunState state, Time time) {
                                               .all_epochs = epochs_,
                                               .all_steps = total_steps_,
                                               .seconds_left = seconds_left(now, step),
-                                              .overdue = 60 + 10 * step,
+                                              .overdue = 60 + 10 * step + 2 * validation_seconds_,
                                               .written = std::time(nullptr)}));
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     if (std::exchange(report_failed_, true)) return;
     clear_line();
     std::fprintf(stderr, "%s; training goes on without it\n", error.what());

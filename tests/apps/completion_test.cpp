@@ -15,7 +15,7 @@ std::string offers(const std::string& words) {
 }  // namespace
 
 TEST_CASE("completion: flags by their beginning, the words that they take, and files") {
-  if (run("command -v bash").status != 0) return;
+  if (run("command -v bash").status != 0) return (void)std::puts("skipped a test case: no bash");
   const std::string train = binary("train");
   CHECK(offers(train + " --prec") == "--precision\n");
   CHECK(offers(train + " --data") == "--data-dir --data\n");

@@ -48,7 +48,7 @@ TEST_CASE("lessons: each program says what its page promises") {
 
 TEST_CASE("lessons: a check says what is wrong with the exercise, and accepts the solution") {
   const std::pair<const char*, const char*> all[] = {
-      {"1_number", "at x = 2 the VJP gives 0, and finite differences 12"},
+      {"1_number", "at x = 2 the VJP gives 0 for dY = 2, and finite differences 24"},
       {"2_tape", "product: the gradient of input 0 is wrong"},
       {"3_differences", "add_bias: the gradient of input 1 is wrong"},
       {"4_line", "mean_squared_error: the gradient of input 0 is wrong"},
@@ -56,11 +56,14 @@ TEST_CASE("lessons: a check says what is wrong with the exercise, and accepts th
       {"6_layer", "x·σ(gate(x)) is"}};
   for (const auto& [name, says] : all) {
     CAPTURE(name);
-    const Result exercise = run(lesson(std::string(name) + "/check"));
-    INFO(exercise.output);
-    CHECK(exercise.status == 1);
-    CHECK(contains(exercise.output, says));
-    CHECK(std::count(exercise.output.begin(), exercise.output.end(), '\n') == 1);
+    // A reader who has solved it is to keep that.
+    if (run("git diff --quiet -- apps/lessons/" + std::string(name) + "/exercise.h").status != 1) {
+      const Result exercise = run(lesson(std::string(name) + "/check"));
+      INFO(exercise.output);
+      CHECK(exercise.status == 1);
+      CHECK(contains(exercise.output, says));
+      CHECK(std::count(exercise.output.begin(), exercise.output.end(), '\n') == 1);
+    }
     const Result solution = run(lesson(std::string(name) + "/check") + " --solution");
     CHECK(solution.status == 0);
     CHECK(solution.output == "right: value and gradient agree with finite differences\n");

@@ -57,7 +57,10 @@ class Browser:
         while b"\0" not in self.rest:
             if not select.select([self.answers], [], [], max(seconds, 0))[0]:
                 return None
-            self.rest += os.read(self.answers, 1 << 20)
+            part = os.read(self.answers, 1 << 20)
+            if not part:
+                raise RuntimeError("the browser has ended")
+            self.rest += part
         one, self.rest = self.rest.split(b"\0", 1)
         answer = json.loads(one)
         if answer.get("method") == "Page.loadEventFired":

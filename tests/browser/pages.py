@@ -164,6 +164,7 @@ def test_attention(browser):
 
 def test_book(browser):
     if not shutil.which("pandoc"):
+        print("skipped a test case: no pandoc, which makes the book")
         return
     subprocess.run([sys.executable, "-B", "apps/book/make_book.py", at("book"), "--plain"], check=True, timeout=400,
                    stdout=subprocess.DEVNULL)

@@ -39,7 +39,7 @@ void multiply(const Product& p, const Factor& a, const Factor& b, const RoundedR
 
 // A vector is a row on the left and a column on the right, and its axis of size 1 goes away again.
 Tensor matmul(Operand a, Operand b, Transposed transposed, ReadBy readers) {
-  const auto [trans_a, trans_b] = transposed;
+  const bool trans_a = transposed.trans_a, trans_b = transposed.trans_b;
   const Shape sa = a.shape(), sb = b.shape();
   check(a.rank() >= 1 && b.rank() >= 1, "matmul", "both operands need an axis or more, got ", sa, " x ", sb);
   if (a.rank() == 1) {

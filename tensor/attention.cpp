@@ -113,13 +113,12 @@ AttentionGradients attention_backward(Operand queries, Operand keys, Operand val
     return {Tensor::zeros(queries.shape()), Tensor::zeros(keys.shape()), Tensor::zeros(keys.shape()),
             bias.defined() ? Tensor::zeros(kept) : Tensor()};
   round_alike(queries, keys, values, dY);
-  const auto gradient = [rounded = queries.is_rounded() && rounds(readers)](const Shape& shape) {
-    return rounded ? Tensor::of_rounded(shape) : Tensor(shape);
-  };
-  AttentionGradients result{gradient(queries.shape()), gradient(keys.shape()), gradient(keys.shape()), Tensor()};
+  if (!queries.is_rounded()) readers = ReadBy::anyone;
+  AttentionGradients d{result(queries.shape(), readers), result(keys.shape(), readers), result(keys.shape(), readers),
+                       Tensor()};
   if (added.at) {
-    result.dbias = Tensor(kept);  // of each image, (B, H, Tq, Tk)
-    added.dS = result.dbias.data();
+    d.dbias = Tensor(kept);  // of each image, (B, H, Tq, Tk)
+    added.dS = d.dbias.data();
   }
   const Timed timed("attention_backward", 2 * elements(queries, keys, values) + elements(forward.kept, dY),
                     2 * flops_of_attention(s));
@@ -129,21 +128,21 @@ AttentionGradients attention_backward(Operand queries, Operand keys, Operand val
   const auto both = [](Tensor& x) { return x.is_rounded() ? Both{nullptr, x.rounded_data()} : x.data_and_rounded(); };
   if (queries.is_rounded() && added.at)
     cpu::biased_attention_rounded_backward(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
-                                           forward.kept.data(), dY.rounded(), both(result.dqueries), both(result.dkeys),
-                                           both(result.dvalues), s, added);
+                                           forward.kept.data(), dY.rounded(), both(d.dqueries), both(d.dkeys),
+                                           both(d.dvalues), s, added);
   else if (added.at)
     cpu::biased_attention_backward(queries.exact().data(), keys.exact().data(), values.exact().data(), pointer(lens), p,
-                                   draw, forward.kept.data(), dY.exact().data(), result.dqueries.data(),
-                                   result.dkeys.data(), result.dvalues.data(), s, added);
+                                   draw, forward.kept.data(), dY.exact().data(), d.dqueries.data(), d.dkeys.data(),
+                                   d.dvalues.data(), s, added);
   else if (queries.is_rounded())
     backend::attention_rounded_backward(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
-                                        forward.kept.data(), y, dY.rounded(), both(result.dqueries), both(result.dkeys),
-                                        both(result.dvalues), s);
+                                        forward.kept.data(), y, dY.rounded(), both(d.dqueries), both(d.dkeys),
+                                        both(d.dvalues), s);
   else
     backend::attention_backward(queries.exact().data(), keys.exact().data(), values.exact().data(), pointer(lens), p,
-                                draw, forward.kept.data(), y, dY.exact().data(), result.dqueries.data(),
-                                result.dkeys.data(), result.dvalues.data(), s);
-  return result;
+                                draw, forward.kept.data(), y, dY.exact().data(), d.dqueries.data(), d.dkeys.data(),
+                                d.dvalues.data(), s);
+  return d;
 }
 
 }  // namespace bobbin

@@ -51,11 +51,14 @@ std::shared_ptr<real> host_block(Index n);
 std::shared_ptr<real> to_device(std::shared_ptr<real> block, Index n);
 /// The numbers of a tensor, for the program to read. Waits until they are computed.
 void to_host(const real* x, real* host, Index n);
+/// The same without waiting: they are there when the next moment() has come.
+std::shared_ptr<const real> begin_to_host(const real* x, Index n);
 /// Waits until all that was begun is done.
 void wait();
 /// A moment after all that was begun before and ahead of all that is begun later: to the processor, now; to a GPU, when
 /// it gets there, and nobody waits for that.
 std::shared_ptr<void> moment();
+void wait_for(const std::shared_ptr<void>& moment);
 /// From one to a later one. Waits until that has come.
 double seconds_between(const std::shared_ptr<void>& begin, const std::shared_ptr<void>& end);
 /// A description of the hardware and libraries, for the first lines of a program: "OpenBLAS 0.3.21 (OpenMP), core type
@@ -77,8 +80,10 @@ decltype(cpu::memory_size) memory_size;
 decltype(cpu::host_block) host_block;
 decltype(cpu::to_device) to_device;
 decltype(cpu::to_host) to_host;
+decltype(cpu::begin_to_host) begin_to_host;
 decltype(cpu::wait) wait;
 decltype(cpu::moment) moment;
+decltype(cpu::wait_for) wait_for;
 decltype(cpu::seconds_between) seconds_between;
 decltype(cpu::describe) describe;
 decltype(cpu::has) has;

@@ -4,6 +4,7 @@
 // <bobbin/tensor/tensor.h>.
 
 // tensor: numbers, shapes, memory, random numbers, threads
+#include "tensor/arriving.h"
 #include "tensor/check.h"
 #include "tensor/comm.h"
 #include "tensor/device.h"

@@ -19,35 +19,22 @@ struct StepOptions {
   bool detect_anomaly = false;  ///< stop at the first op that makes NaN or infinity, and name it
 };
 
-/// One training step on the loss that loss() computes, a scalar Var. Returns it, as it is before the update.
+/// One training step on the loss that loss() computes, a scalar Var. Returns it, as it is before the update; a GPU may
+/// still be at work.
 template <std::invocable F>
-real training_step(const F& loss, const Optimizers& optimizers, StepSize size, double clip_grad = 0) {
+Tensor begin_training_step(const F& loss, const Optimizers& optimizers, StepSize size, double clip_grad = 0) {
   Tape tape;                    // recording starts here
   const Var distance = loss();  // forward
   tape.backward(distance);      // gradients land in the parameters
   if (clip_grad > 0) clip_grad_norm(optimizers.parameters(), clip_grad);
   for (Optimizer& optimizer : optimizers) optimizer.step(size);  // and move them
-  return distance.value().item();
+  return distance.value();
 }  // the tape ends: its memory is used again
 
-/// The same in several passes, for batches that do not fit into memory (gradient accumulation): loss(i), of the i-th
-/// part of the batch, counts by its share, and the shares sum to 1. Returns the sum. With the parts that are of this
-/// rank, and `others` with whom to sum the gradients, it is the step of all ranks; the sum is that of this rank.
-template <std::invocable<std::size_t> F>
-real training_step(const F& loss, const std::vector<real>& shares, const Optimizers& optimizers, StepSize size,
-                   double clip_grad = 0, GradientSum* others = nullptr) {
-  real sum = 0;
-  for (std::size_t i = 0; i < shares.size(); ++i) {
-    Tape tape;
-    const Var distance = loss(i) * shares[i];
-    if (others && i + 1 == shares.size()) others->begin();
-    tape.backward(distance);  // gradients add up in the parameters
-    sum += distance.value().item();
-  }
-  if (others) others->end();
-  if (clip_grad > 0) clip_grad_norm(optimizers.parameters(), clip_grad);
-  for (Optimizer& optimizer : optimizers) optimizer.step(size);
-  return sum;
+/// The whole step: waits for the loss.
+template <std::invocable F>
+real training_step(const F& loss, const Optimizers& optimizers, StepSize size, double clip_grad = 0) {
+  return begin_training_step(loss, optimizers, size, clip_grad).item();
 }
 
 /// The same on images X with targets y.
@@ -56,6 +43,26 @@ inline real training_step(const ModuleRef& model, const Optimizers& optimizers, 
   std::optional<DetectAnomaly> detect;
   if (options.detect_anomaly) detect.emplace(model.state().parameters);
   return training_step([&] { return loss(model(X), y); }, optimizers, size, options.clip_grad);
+}
+
+/// A step in several passes, for batches that do not fit into memory (gradient accumulation): loss(i), of the i-th
+/// part of the batch, counts by its share, and the shares sum to 1. Returns the sum. With the parts that are of this
+/// rank, and `others` with whom to sum the gradients, it is the step of all ranks; the sum is that of this rank.
+template <std::invocable<std::size_t> F>
+Tensor begin_training_step(const F& loss, const std::vector<real>& shares, const Optimizers& optimizers, StepSize size,
+                           double clip_grad = 0, GradientSum* others = nullptr) {
+  Tensor sum = Tensor::scalar(0);
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    Tape tape;
+    const Var distance = loss(i) * shares[i];
+    if (others && i + 1 == shares.size()) others->begin();
+    tape.backward(distance);  // gradients add up in the parameters
+    sum = sum + distance.value();
+  }
+  if (others) others->end();
+  if (clip_grad > 0) clip_grad_norm(optimizers.parameters(), clip_grad);
+  for (Optimizer& optimizer : optimizers) optimizer.step(size);
+  return sum;
 }
 
 }  // namespace bobbin

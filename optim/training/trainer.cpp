@@ -8,7 +8,6 @@
 #include <csignal>
 #include <functional>
 #include <limits>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <sstream>
@@ -22,6 +21,7 @@
 #include "optim/log/training_log.h"
 #include "optim/training/interrupt.h"
 #include "optim/training/run_lock.h"
+#include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/text.h"
 
@@ -40,11 +40,15 @@ class Stopwatch {
   Clock::time_point begun_ = Clock::now();
 };
 
-// How many of the images were recognised, by logits (N, C).
-Index count_right(const Tensor& logits, const Labels& labels) {
-  const Labels predicted = argmax(logits, 1);
-  return std::inner_product(labels.begin(), labels.end(), predicted.begin(), Index{0}, std::plus<>(),
-                            std::equal_to<>());
+// How many of the images were recognised, by logits (N, C): the first of the largest is the class.
+Index count_right(const std::vector<real>& logits, const Labels& labels) {
+  Index right = 0;
+  const auto classes = static_cast<std::ptrdiff_t>(logits.size() / labels.size());
+  for (auto row = logits.begin(); const int label : labels) {
+    right += std::max_element(row, row + classes) - row == label;
+    row += classes;
+  }
+  return right;
 }
 
 // What all ranks have to have, a line for each.
@@ -202,22 +206,6 @@ void Trainer::resume(Checkpoint checkpoint) {
   resumed_ = true;
 }
 
-auto Trainer::saving(const RunFolder& folder, TrainingLog& log, const auto& f) const {
-  try {
-    return f();
-  } catch (const std::exception& error) {
-    const std::string_view text = error.what(), reason = text.substr(text.starts_with('[') ? text.find("] ") + 2 : 0);
-    if (options_.output_dir.empty()) throw;
-    try {
-      save(folder);
-      log.failed(progress_);
-    } catch (const Error& second) {
-      fail("Trainer", reason, "; nor can the run be saved as it is after step ", steps(), ": ", second.what());
-    }
-    fail("Trainer", reason, "; the run is saved as it is after step ", steps(), ", and can be resumed from there");
-  }
-}
-
 std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
   check(classifier_.has_value(), "Trainer", "was made without a loss: fit() needs to be told what to do with a batch");
   const auto& [model, loss] = *classifier_;
@@ -228,15 +216,20 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
     return of_batch.loss;
   };
   Task task = make_task(data.train, loss_of, {});
-  task.recognised = [&]() -> std::pair<Index, Index> {
-    std::pair<Index, Index> right_of{};
-    for (const auto& [logits, labels] : std::exchange(seen, {})) {
+  task.recognised = [&]() -> Task::Recognised {
+    std::vector<std::pair<Arriving, Labels>> counted;
+    for (const auto& [logits, labels] : std::exchange(seen, {}))
       // What is no class for each label, such as a loss of one's own may take, is not counted.
-      if (logits.rank() != 2 || logits.shape()[0] != static_cast<Index>(labels.size())) continue;
-      right_of.first += count_right(logits, labels);
-      right_of.second += logits.shape()[0];
-    }
-    return right_of;
+      if (logits.rank() == 2 && logits.shape()[0] == static_cast<Index>(labels.size()))
+        counted.emplace_back(logits, labels);
+    return [counted] {
+      std::pair<Index, Index> right_of{};
+      for (const auto& [logits, labels] : counted) {
+        right_of.first += count_right(logits.values(), labels);
+        right_of.second += static_cast<Index>(labels.size());
+      }
+      return right_of;
+    };
   };
   task.validation_steps = (data.test.count() - 1) / options_.batch_size + 1;
   task.validate = [&, &model = model](const std::function<bool()>& stop) {
@@ -253,6 +246,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
   const RunFolder folder(o.output_dir);
   const bool resumed = std::exchange(resumed_, false), files = !o.output_dir.empty();
   if (!resumed) progress_ = {};
+  begun_.clear();  // of a run that ended with an error
   has_frozen_ = has_frozen_ || !frozen_names(state_()).empty();
   const Index steps_per_epoch = (task.count - 1) / examples_of_step() + 1;
   // Epochs that are done, or begun, may have had more steps or fewer, if the data have changed since.
@@ -293,42 +287,84 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
   TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_, task.validation_steps * (ema_ ? 2 : 1),
                   metrics_names, task.examples, comm::rank() > 0);
   if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);
+  const WritesBehind behind;
   while ((steps() < last_step || progress_.steps_in_epoch() > 0) && !stops_early()) {
     progress_.begin_epoch();
     const Stopwatch watch(progress_.seconds);
     state_().train(true);
     Rng next_order = order_;  // order_ stays as this epoch found it, for a checkpoint within it
     const Task::NextBatch next_batch = task.begin(next_order, progress_.steps_in_epoch());
-    for (Index i = progress_.steps_in_epoch(); i < steps_per_epoch; ++i) {
-      if (is_to_stop() || steps() >= last_step) break;
-      const Task::Step step = saving(folder, log, next_batch);
-      Index right = 0, counted = 0;
-      const StepSize size = schedule(steps());
+    const std::size_t ahead = on_gpu && comm::size() == 1 && !o.detect_anomaly ? 1 : 0;
+    // Reads the loss of the first of the steps that are begun. Returns how many images it recognised, and of how many.
+    const auto end_step = [&] {
+      const Begun step = std::move(begun_.front());
+      begun_.pop_front();
+      const double of_rank = step.loss();
+      const auto [right, counted] = step.recognised();
+      const std::vector<double> sums = tell_all({of_rank, static_cast<double>(right), static_cast<double>(counted)});
+      const double loss = sums[0];
+      progress_.add_step(loss, step.images, step.lr, watch.seconds());
+      if (!std::isfinite(loss))
+        fail("Trainer", "the loss is ", loss, " at step ", progress_.steps(), " in epoch ", progress_.epochs.size() + 1,
+             ranks_without_finite(of_rank),
+             ": training has diverged; a smaller learning rate or gradient clipping may help");
+      return std::pair(static_cast<Index>(sums[1]), static_cast<Index>(sums[2]));
+    };
+    const auto logging_failure = [&](const auto& f) {
       try {
-        std::optional<DetectAnomaly> detect;
-        if (o.detect_anomaly) detect.emplace(state_().parameters);
-        const double of_rank = step(size);
-        const auto [right_of_rank, counted_of_rank] = task.recognised();
-        const std::vector<double> sums =
-            tell_all({of_rank, static_cast<double>(right_of_rank), static_cast<double>(counted_of_rank)});
-        const double loss = sums[0];
-        right = static_cast<Index>(sums[1]), counted = static_cast<Index>(sums[2]);
-        progress_.add_step(loss, std::min(examples_of_step(), task.count - i * examples_of_step()), size.lr,
-                           watch.seconds());
-        if (!std::isfinite(loss))
-          fail("Trainer", "the loss is ", loss, " at step ", steps(), " in epoch ", progress_.epochs.size() + 1,
-               ranks_without_finite(of_rank),
-               ": training has diverged; a smaller learning rate or gradient clipping may help");
-        broadcast_buffers(state_());
-        if (ema_) ema_->update(state_(), steps());
+        return f();
       } catch (...) {  // the losses that led there tell more than the error
+        try {
+          while (!begun_.empty()) end_step();
+        } catch (const Error&) {  // of the two the first is what happened
+        }
         log.failed(progress_);
         throw;
       }
-      saving(folder, log, [&] { log.step_ended(progress_, right, counted); });
+    };
+    // f(), which neither moves the model nor draws random numbers. Where it throws, such as for a picture that cannot
+    // be read, the steps that are done are saved first, as those of a run that stops.
+    const auto saving = [&](const auto& f) {
+      try {
+        return f();
+      } catch (const std::exception& error) {
+        if (!files) throw;
+        const std::string_view text = error.what(),
+                               reason = text.substr(text.starts_with('[') ? text.find("] ") + 2 : 0);
+        try {
+          while (!begun_.empty()) end_step();
+          save(folder);
+          WritesBehind::wait();
+          log.failed(progress_);
+        } catch (const Error& second) {
+          fail("Trainer", reason, "; nor can the run be saved as it is after step ", steps(), ": ", second.what());
+        }
+        fail("Trainer", reason, "; the run is saved as it is after step ", steps(), ", and can be resumed from there");
+      }
+    };
+    const auto end_steps = [&](std::size_t but) {
+      while (begun_.size() > but) {
+        const std::pair<Index, Index> recognised = logging_failure(end_step);
+        saving([&] { log.step_ended(progress_, recognised.first, recognised.second); });
+      }
+    };
+    for (Index i = progress_.steps_in_epoch(); i < steps_per_epoch; ++i) {
+      if (is_to_stop() || steps() >= last_step) break;
+      const Task::Step step = saving(next_batch);
+      logging_failure([&] {
+        std::optional<DetectAnomaly> detect;
+        if (o.detect_anomaly) detect.emplace(state_().parameters);
+        const StepSize size = schedule(steps());
+        begun_.push_back({step(size), task.recognised(), size.lr,
+                          std::min(examples_of_step(), task.count - i * examples_of_step())});
+        broadcast_buffers(state_());
+        if (ema_) ema_->update(state_(), steps());
+      });
       const bool due = o.save_every > 0 && steps() % o.save_every == 0;
+      end_steps(due ? 0 : ahead);
       if (due && progress_.steps_in_epoch() < steps_per_epoch) save(folder);
     }
+    end_steps(0);
     const bool whole_epoch = progress_.steps_in_epoch() >= steps_per_epoch;
     save(folder);  // validation may take long
     state_().train(false);
@@ -337,7 +373,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
       log.validated(progress_, ++validated);
       return Interrupt::received() != 0;
     };
-    const Metrics metrics = saving(folder, log, [&] {
+    const Metrics metrics = saving([&] {
       const Evaluating evaluating;
       Metrics all = of_rank_0(task.validate(stop));
       tell_all();
@@ -365,6 +401,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     save(folder);
     if (stops_early()) log.stopped_early(progress_, best_epoch());
   }
+  WritesBehind::wait();
   return progress_.epochs;
 }
 

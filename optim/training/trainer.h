@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <concepts>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -25,6 +26,7 @@
 #include "optim/training/evaluate.h"
 #include "optim/training/run_folder.h"
 #include "optim/training/step.h"
+#include "tensor/arriving.h"
 #include "tensor/check.h"
 
 /// The training loop, and resuming it.
@@ -113,7 +115,7 @@ class Trainer {
   void resume(Checkpoint checkpoint);
 
   /// Number of steps done, those before resuming included.
-  Index steps() const { return progress_.steps(); }
+  Index steps() const { return progress_.steps() + static_cast<Index>(begun_.size()); }
 
   /// The averaged weights, for WithWeights; empty without ema_decay, and before the first step.
   const NamedTensors& averaged_weights() const;
@@ -157,17 +159,26 @@ class Trainer {
  private:
   // What fit() repeats, whatever the batches are.
   struct Task {
-    using Step = std::function<double(StepSize)>;  // on one batch, or grad_accum_steps of them; returns the loss
-    using NextBatch = std::function<Step()>;       // makes what is next
-    Index count;                                   // of the examples
-    std::function<NextBatch(Rng&, Index)> begin;   // an epoch, in an order that is drawn, after so many steps
+    // A step on one batch, or grad_accum_steps of them; what it returns waits for the loss.
+    using Step = std::function<std::function<double()>(StepSize)>;
+    using NextBatch = std::function<Step()>;      // makes what is next
+    Index count;                                  // of the examples
+    std::function<NextBatch(Rng&, Index)> begin;  // an epoch, in an order that is drawn, after so many steps
     std::function<Metrics(const std::function<bool()>& stop)> validate;
     const char* examples;  // what people call them
     // Of classification: the names of its metrics; the steps of its validation, after each of which it asks stop(); and
-    // how many images a step recognised, of how many.
+    // how many images the last step recognised, of how many: what it returns waits for that.
+    using Recognised = std::function<std::pair<Index, Index>()>;
     std::vector<std::string> metrics{};
     Index validation_steps = 0;
-    std::function<std::pair<Index, Index>()> recognised = [] { return std::pair<Index, Index>(); };
+    std::function<Recognised()> recognised = [] { return [] { return std::pair<Index, Index>(); }; };
+  };
+  // A step that is begun, and whose loss is not read yet: a GPU is given the next one before it is waited for.
+  struct Begun {
+    std::function<double()> loss;
+    Task::Recognised recognised;
+    double lr;
+    Index images;
   };
   // What a rank takes of the batches of a step.
   template <class Batch>
@@ -181,9 +192,6 @@ class Trainer {
   std::vector<EpochMetrics> run(const Task& task);
 
   Trainer(std::function<State()> state, Optimizers optimizers, Rng& rng, TrainerOptions options);
-  // f(), which neither moves the model nor draws random numbers. Where it throws, such as for a picture that cannot be
-  // read, the steps that are done are saved first, as those of a run that stops.
-  auto saving(const RunFolder& folder, TrainingLog& log, const auto& f) const;
   Checkpoint checkpoint() const;
   void save(const RunFolder& folder) const;
   void save_weights() const;
@@ -201,6 +209,7 @@ class Trainer {
   TrainerOptions options_;
   std::optional<Ema> ema_;
   Progress progress_;
+  std::deque<Begun> begun_;     // the steps after these
   mutable bool counts_ = true;  // the batch that is taken: not one that a rank takes though none was left for it
   bool resumed_ = false;
   bool has_frozen_ = false;  // or had: then a checkpoint says which parameters are
@@ -230,19 +239,23 @@ Trainer::Task Trainer::make_task(const Data& train, const Step& step, const std:
         "several ranks are for a step that returns the loss: one that is given a StepSize moves each rank by itself");
   // One for all steps: it has as much memory as the parameters.
   const auto others = part.of > 1 ? std::make_shared<GradientSum>(optimizers_.parameters()) : nullptr;
-  const auto take = [&, others](const Parts<Batch>& parts, StepSize size) -> double {
+  const auto take = [&, others](const Parts<Batch>& parts, StepSize size) -> std::function<double()> {
+    const auto later = [](const Tensor& loss) -> std::function<double()> {
+      return [arriving = Arriving(loss)] { return double{arriving.values()[0]}; };
+    };
     if constexpr (gives_loss) {
       if (parts.batches.size() > 1 || others)
-        return training_step(
+        return later(begin_training_step(
             [&](std::size_t i) -> Var {
               counts_ = parts.images[i].counted > 0;
               const PartOfBatch of_this_rank(parts.images[i].first, parts.images[i].count);
               return step(parts.batches[i]);
             },
-            parts.shares, optimizers_, size, options_.clip_grad, others.get());
-      return training_step([&]() -> Var { return step(parts.batches[0]); }, optimizers_, size, options_.clip_grad);
+            parts.shares, optimizers_, size, options_.clip_grad, others.get()));
+      return later(
+          begin_training_step([&]() -> Var { return step(parts.batches[0]); }, optimizers_, size, options_.clip_grad));
     } else if constexpr (std::is_invocable_r_v<double, const Step&, const Batch&, StepSize>)
-      return step(parts.batches[0], size);
+      return [loss = double{step(parts.batches[0], size)}] { return loss; };
     else
       static_assert(
           never<Step>,

@@ -9,7 +9,7 @@ namespace {
 
 // The GPU that everything runs on: the first that CUDA shows. CUDA_VISIBLE_DEVICES makes it another.
 struct Device {
-  cudaStream_t stream{};
+  cudaStream_t stream{}, copies{};
   cublasHandle_t blas{};
   cudaDeviceProp properties{};
 
@@ -27,7 +27,8 @@ struct Device {
                  "built for; a build without CUDA=1 computes on the processor",
                  properties.name, properties.major, properties.minor));
     // Not the stream that CUDA takes by itself: that one waits for all others.
-    check_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    for (cudaStream_t* const s : {&stream, &copies})
+      check_cuda(cudaStreamCreateWithFlags(s, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     check_cublas(cublasCreate(&blas), "cublasCreate");
     check_cublas(cublasSetStream(blas, stream), "cublasSetStream");
     // Of a result that is rounded, no part of a sum may be.
@@ -61,6 +62,7 @@ cublasHandle_t blas() {
   launch_updates();
   return device().blas;
 }
+cudaStream_t copy_stream() { return device().copies; }
 
 void wait() { check_cuda(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }
 
@@ -78,11 +80,16 @@ std::shared_ptr<void> moment() {
   return {event, [](cudaEvent_t past) { idle.push_back(past); }};
 }
 
+void wait_for(const std::shared_ptr<void>& moment) {
+  check_cuda(cudaEventSynchronize(static_cast<cudaEvent_t>(moment.get())), "cudaEventSynchronize");
+}
+
 double seconds_between(const std::shared_ptr<void>& begin, const std::shared_ptr<void>& end) {
-  const auto event = [](const std::shared_ptr<void>& m) { return static_cast<cudaEvent_t>(m.get()); };
-  check_cuda(cudaEventSynchronize(event(end)), "cudaEventSynchronize");
+  wait_for(end);
   float milliseconds = 0;
-  check_cuda(cudaEventElapsedTime(&milliseconds, event(begin), event(end)), "cudaEventElapsedTime");
+  check_cuda(
+      cudaEventElapsedTime(&milliseconds, static_cast<cudaEvent_t>(begin.get()), static_cast<cudaEvent_t>(end.get())),
+      "cudaEventElapsedTime");
   return milliseconds / 1e3;
 }
 

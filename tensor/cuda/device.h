@@ -9,7 +9,7 @@
 #include "tensor/device.h"
 #include "tensor/storage.h"
 
-/// What all kernels need of the GPU: the one stream in which everything happens in order, and memory.
+/// What all kernels need of the GPU: the stream in which they happen in order, and memory.
 namespace bobbin::cuda {
 
 /// Throws Error, with the name of the call and CUDA's own words, unless the call went well.
@@ -21,6 +21,8 @@ void check_cublas(cublasStatus_t status, const char* call);
 cudaStream_t stream();
 cublasHandle_t blas();
 void launch_updates();
+/// The stream of the copies that may be made while kernels compute: see to_device() in memory.cu.
+cudaStream_t copy_stream();
 
 /// Memory of the GPU for what a kernel keeps between two steps of its own. It comes from the free lists of
 /// tensor/storage.h. Since all work is done in order, it may be given back as soon as the last kernel is launched.

@@ -70,34 +70,51 @@ std::shared_ptr<void> pinned(std::size_t wanted) {
           }};
 }
 
-// Copies that the GPU has not made yet, oldest first. Their blocks must not be written again before.
+// Events are kept for the next, as they take longer to make than to record.
+using Event = std::shared_ptr<CUevent_st>;
+Event new_event() {
+  struct Idle {
+    std::mutex mutex;
+    std::vector<cudaEvent_t> events;
+  };
+  static Idle& idle = *new Idle;
+  cudaEvent_t event{};
+  const std::lock_guard lock(idle.mutex);
+  if (idle.events.empty()) {
+    check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+  } else {
+    event = idle.events.back();
+    idle.events.pop_back();
+  }
+  return {event, [](cudaEvent_t past) {
+            const std::lock_guard lock(idle.mutex);
+            idle.events.push_back(past);
+          }};
+}
+
+// Copies that the GPU has not made yet. Their blocks must not be used for anything else before.
 class CopiesUnderWay {
  public:
-  // Has the GPU copy `bytes` from a pinned block, and keeps the block until then.
-  void begin(std::shared_ptr<void> block, void* device, std::size_t bytes) {
-    if (idle_.empty()) {  // the event comes first: without one nobody would know when a copy that has begun is made
-      cudaEvent_t event{};
-      check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
-      idle_.push_back(event);
-    }
-    check_cuda(cudaMemcpyAsync(device, block.get(), bytes, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync");
-    const cudaEvent_t done = idle_.back();
-    const cudaError_t status = cudaEventRecord(done, stream());
-    if (status != cudaSuccess) cudaStreamSynchronize(stream());  // the block is free again when this returns
+  // Has the GPU copy from a pinned block, or to it, and keeps the block until then. Returns the event after it.
+  cudaEvent_t begin(std::shared_ptr<void> block, void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
+                    cudaStream_t in) {
+    const Event done = new_event();  // first: without one nobody would know when a copy that has begun is made
+    check_cuda(cudaMemcpyAsync(to, from, bytes, kind, in), "cudaMemcpyAsync");
+    const cudaError_t status = cudaEventRecord(done.get(), in);
+    if (status != cudaSuccess) cudaStreamSynchronize(in);  // the block is free again when this returns
     check_cuda(status, "cudaEventRecord");
-    idle_.pop_back();
     copies_.push_back({std::move(block), done});
+    return done.get();
   }
   // Lets go of the blocks whose copy is made.
   void forget_finished() {
     while (!copies_.empty()) {
-      const cudaError_t status = cudaEventQuery(copies_.front().done);
+      const cudaError_t status = cudaEventQuery(copies_.front().done.get());
       if (status == cudaErrorNotReady) {
         cudaGetLastError();  // it is no error, but CUDA keeps it as one for whoever asks next
         return;
       }
       check_cuda(status, "cudaEventQuery");
-      idle_.push_back(copies_.front().done);
       copies_.pop_front();
     }
   }
@@ -105,14 +122,71 @@ class CopiesUnderWay {
  private:
   struct Copy {
     std::shared_ptr<void> block;
-    cudaEvent_t done;
+    Event done;
   };
   std::deque<Copy> copies_;
-  std::vector<cudaEvent_t> idle_;
 };
 
 CopiesUnderWay& copies_under_way() {
   static CopiesUnderWay* const instance = new CopiesUnderWay;
+  return *instance;
+}
+
+// Memory of the GPU for what is copied ahead, such as the next batch while kernels compute with this one. The free
+// lists of tensor/storage.h would not do: what lies there is free for kernels, which come in order, and not yet for a
+// copy that is made meanwhile. So a few blocks are kept here, with an event after the last kernels that were given
+// them.
+//
+//     kernels  |  step 1, with block A  |  step 2, with block B  |  step 3, with A  |
+//     copies                                |  batch 3 to A  |       |  batch 4 to B  |
+//
+// Of two blocks of a size the one that has waited longer is taken: of the other the kernels are still at work.
+class BlocksAhead {
+ public:
+  // A block, to which a copy may begin as soon as the copy stream comes to it.
+  std::shared_ptr<real> take(Index n) {
+    const Event now = new_event();
+    check_cuda(cudaEventRecord(now.get(), stream()), "cudaEventRecord");
+    Block block = waiting_block(n, now);
+    if (!block.numbers) block = {memory::allocate(n), n, now};
+    check_cuda(cudaStreamWaitEvent(copy_stream(), block.free.get(), 0), "cudaStreamWaitEvent");
+    return {block.numbers.get(), [this, block](real*) { put(block); }};
+  }
+
+ private:
+  struct Block {
+    std::shared_ptr<real> numbers;
+    Index n;
+    Event free;
+  };
+
+  // None, unless two of the size wait.
+  Block waiting_block(Index n, const Event& now) {
+    const std::lock_guard lock(mutex_);
+    for (Block& block : waiting_)
+      if (!block.free) block.free = now;
+    const auto same_size = [n](const Block& b) { return b.n == n; };
+    if (std::count_if(waiting_.begin(), waiting_.end(), same_size) < 2) return {};
+    const auto oldest = std::find_if(waiting_.begin(), waiting_.end(), same_size);
+    Block block = std::move(*oldest);
+    waiting_.erase(oldest);
+    return block;
+  }
+  // What nobody has taken for long goes back to the free lists.
+  void put(Block block) {
+    constexpr std::size_t most = 4;  // two for images, two for targets
+    block.free = nullptr;            // the next take() says when
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(block));
+    if (waiting_.size() > most) waiting_.pop_front();
+  }
+
+  std::mutex mutex_;
+  std::deque<Block> waiting_;  // the longest first
+};
+
+BlocksAhead& blocks_ahead() {
+  static BlocksAhead* const instance = new BlocksAhead;
   return *instance;
 }
 
@@ -155,8 +229,11 @@ std::shared_ptr<real> host_block(Index n) {
 }
 
 std::shared_ptr<real> to_device(std::shared_ptr<real> block, Index n) {
-  const std::shared_ptr<real> numbers = memory::allocate(n);
-  copies_under_way().begin(block, numbers.get(), static_cast<std::size_t>(n) * sizeof(real));
+  const std::shared_ptr<real> numbers = blocks_ahead().take(n);
+  const cudaEvent_t done =
+      copies_under_way().begin(block, numbers.get(), block.get(), static_cast<std::size_t>(n) * sizeof(real),
+                               cudaMemcpyHostToDevice, copy_stream());
+  check_cuda(cudaStreamWaitEvent(stream(), done, 0), "cudaStreamWaitEvent");
   return numbers;
 }
 
@@ -167,10 +244,17 @@ std::shared_ptr<const int> ints(const int* host, Index n) {
   const std::shared_ptr<void> block = pinned(bytes);
   std::memcpy(block.get(), host, bytes);
   const std::shared_ptr<int> numbers = scratch<int>(n);
-  copies_under_way().begin(block, numbers.get(), bytes);
+  copies_under_way().begin(block, numbers.get(), block.get(), bytes, cudaMemcpyHostToDevice, stream());
   return numbers;
 }
 
 void to_host(const real* x, real* host, Index n) { download(x, host, n); }
+
+std::shared_ptr<const real> begin_to_host(const real* x, Index n) {
+  const std::shared_ptr<real> block = host_block(n);
+  copies_under_way().begin(block, block.get(), x, static_cast<std::size_t>(n) * sizeof(real), cudaMemcpyDeviceToHost,
+                           stream());
+  return block;
+}
 
 }  // namespace bobbin::cuda

@@ -36,6 +36,24 @@ TEST_CASE("cuda: what is being copied is not overwritten") {
   for (int i = 0; i < 20; ++i) CHECK(taken[static_cast<std::size_t>(i)].item() == static_cast<real>(10 + i % 4));
 }
 
+TEST_CASE("cuda: batches are copied while kernels compute, and never over one that they read") {
+  const Tensor W = Tensor::full({41, 29}, real(0.5));
+  Tensor all = Tensor::zeros({}), before;
+  for (int i = 1; i <= 12; ++i) {
+    const auto batch = [i](Index rows) {
+      Staging numbers({rows, 41});
+      std::fill_n(numbers.data(), rows * 41, static_cast<real>(i));
+      return std::move(numbers).tensor();
+    };
+    const Tensor x = batch(30), y = i % 5 == 0 ? batch(7) : x;
+    all = all + (sum(matmul(x, W)) + sum(y));
+    if (i % 4 == 0) before = x;  // some live longer
+  }
+  // 30 · 41 · 29 · .5 and 30 · 41 numbers of each batch, 7 · 41 of every fifth.
+  CHECK(all.item() == doctest::Approx(78 * 17835.0 + 63 * 1230.0 + 15 * 287.0));
+  CHECK(before.values() == Numbers(30 * 41, 12));
+}
+
 TEST_CASE("cuda: a loop that repeats its shapes asks for no more memory, in bfloat16 neither") {
   for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
     const ProductsIn products(precision);

@@ -697,6 +697,48 @@ TEST_CASE("emulator: work in two streams") {
   CHECK(cudaStreamSynchronize(nullptr) == cudaSuccess);
 }
 
+TEST_CASE("emulator: copies in a stream of their own") {
+  float* pinned = nullptr;
+  REQUIRE(cudaMallocHost(&pinned, 4) == cudaSuccess);
+  cudaStream_t copies{};
+  REQUIRE(cudaStreamCreateWithFlags(&copies, cudaStreamNonBlocking) == cudaSuccess);
+  cudaEvent_t event{};
+  REQUIRE(cudaEventCreateWithFlags(&event, cudaEventDisableTiming) == cudaSuccess);
+  DeviceArray<float> x(1), y(1);
+  REQUIRE(cudaStreamSynchronize(stream()) == cudaSuccess);
+  const auto copy = [&] { CHECK(cudaMemcpyAsync(x.data, pinned, 4, cudaMemcpyHostToDevice, copies) == cudaSuccess); };
+  const auto increment_x = [&] { REQUIRE(launch(increment, 1, 32, y.data, x.data, 1) == cudaSuccess); };
+  *pinned = 1;
+  copy();
+  CHECK(says(last_words(increment_x),
+             "memory is used to which a copy is under way in another stream, and no event was waited for"));
+  CHECK(cudaEventRecord(event, copies) == cudaSuccess);
+  CHECK(cudaStreamWaitEvent(stream(), event, 0) == cudaSuccess);
+  *pinned = 2;  // too early: it is made when it has to be
+  increment_x();
+  *pinned = 3;
+  CHECK(y.values()[0] == 3);
+
+  increment_x();
+  const char* const too_early = "a copy is to overwrite what work in another stream may still use";
+  CHECK(says(last_words(copy), too_early));
+  CHECK(cudaEventRecord(event, stream()) == cudaSuccess);
+  CHECK(cudaStreamWaitEvent(copies, event, 0) == cudaSuccess);
+  copy();
+  CHECK(emulator::works_beside_last_copy() == 0);
+  CHECK(cudaStreamSynchronize(copies) == cudaSuccess);
+  *pinned = 4;
+  CHECK(cudaStreamWaitEvent(stream(), event, 0) == cudaSuccess);
+  increment_x();                             // the program has waited, and the stream need not
+  CHECK(says(last_words(copy), too_early));  // the event was before
+  CHECK(y.values()[0] == 4);
+  copy();  // and now nothing is left that could use it
+  CHECK(cudaStreamSynchronize(copies) == cudaSuccess);
+  CHECK(x.values()[0] == 4);
+  CHECK(cudaEventDestroy(event) == cudaSuccess);
+  CHECK(cudaFreeHost(pinned) == cudaSuccess);
+}
+
 // --- what a GPU would not forgive -------------------------------------------------------------------------
 
 // ThreadSanitizer would report these two, and end the program.

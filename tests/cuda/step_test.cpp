@@ -15,6 +15,7 @@
 #include "nn/models/vit.h"
 #include "optim/sgd.h"
 #include "optim/training/step.h"
+#include "optim/training/trainer.h"
 #include "runtime.h"
 #include "tensor/backend.h"
 #include "tensor/profile.h"
@@ -345,6 +346,33 @@ TEST_CASE("cuda: a copy that is not made yet leaves no error behind") {
   CHECK(cudaGetLastError() == cudaSuccess);
 }
 
+TEST_CASE("cuda: the next batch is copied while the GPU is busy with this one") {
+  TinyRun training;
+  for (int i = 0; i < 3; ++i) training.step();
+  staged(4 * 8 * 8).tensor();  // the next
+  CHECK(emulator::works_beside_last_copy() > 20);
+  staged(4 * 8 * 8 + 1).tensor();  // of another size: kernels may still read what lay there
+  CHECK(emulator::works_beside_last_copy() == 0);
+}
+
+TEST_CASE("cuda: the loss of a step is read when the next one is begun, and the last at the end") {
+  struct Images {
+    Index count() const { return 5 * 4; }
+    Tensor batch(const std::vector<Index>& which) const { return Tensor::full({Index(which.size()), 1, 8, 8}, 1); }
+  };
+  TinyRun training;
+  std::vector<unsigned long> read;
+  const unsigned long before = emulator::calls_of("cudaEventSynchronize");
+  const auto step = [&](const Tensor& X) -> Var {
+    read.push_back(emulator::calls_of("cudaEventSynchronize") - before);
+    return CrossEntropy()(training.model(X), Targets(Labels{0, 1, 2, 0}));
+  };
+  Trainer trainer(training.model, training.sgd, training.rng, {.epochs = 1, .batch_size = 4});
+  trainer.fit(Images(), step);
+  CHECK(read == std::vector<unsigned long>{0, 0, 1, 2, 3});
+  CHECK(trainer.steps() == 5);
+}
+
 TEST_CASE("cuda: no copy begins whose end nobody would notice") {
   cuda::wait();
   std::vector<Staging> many;
@@ -363,7 +391,7 @@ TEST_CASE("cuda: no copy begins whose end nobody would notice") {
         {"cudaEventCreateWithFlags failed: "}));
   }
   CHECK(emulator::calls_of("cudaMemcpyAsync") == copies);
-  const Plan plan("cudaEventRecord:1");
+  const Plan plan("cudaEventRecord:2");  // the first is for the memory that is copied to
   const unsigned long waits = emulator::calls_of("cudaStreamSynchronize");
   CHECK(fails([] { staged(1000).tensor(); }, {"cudaEventRecord failed: "}));
   CHECK(emulator::calls_of("cudaStreamSynchronize") == waits + 1);
@@ -379,6 +407,7 @@ TEST_CASE("cuda: whichever call fails, an Error says which") {
                {"cudaEventCreateWithFlags", "cudaEventCreateWithFlags failed: "},
                {"cudaEventRecord", "cudaEventRecord failed: "},
                {"cudaEventQuery", "cudaEventQuery failed: "},
+               {"cudaStreamWaitEvent", "cudaStreamWaitEvent failed: "},
                {"cublasGemmEx", "gemm failed: "},
                {"cublasLtMatmul", "cublasLtMatmul failed: "}};
   for (const auto& call : calls)

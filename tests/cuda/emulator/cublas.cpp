@@ -124,7 +124,8 @@ cublasStatus_t compute(const Product& p, cudaStream_t stream, const char* name) 
   if (!A.possible() || !B.possible() || !C.possible() || p.batch < 0) return CUBLAS_STATUS_INVALID_VALUE;
   if (p.m == 0 || p.n == 0 || p.batch == 0) return CUBLAS_STATUS_SUCCESS;
   work_in(stream, name);
-  do_queued_copies();
+  for (const void* const at : {p.a.first, p.b.first, static_cast<const void*>(p.c), p.bias}) use(at, name);
+  do_queued_copies(stream);
   memory::Access access(name);
   A.open(access, "A", p.batch, false);
   B.open(access, "B", p.batch, false);

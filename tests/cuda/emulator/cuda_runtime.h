@@ -78,9 +78,10 @@ inline unsigned ballot(unsigned mask, bool predicate, const char* site) {
 }  // namespace emulator
 
 // --- the runtime ------------------------------------------------------------------------------------------
-// Kernels and products run at once, in the call that asks for them. Copies from the program take place as late as they
-// may, when the next work begins or is waited for, and copies to pinned memory of the program arrive only when it
-// waits: so a program that is in a hurry gets wrong numbers here, too.
+// Kernels and products run at once, in the call that asks for them, and have one stream. Copies from the program, which
+// may have others, take place as late as they may: when the next work in their stream begins, or in one that waits for
+// them, or when the program waits. Copies to pinned memory of the program arrive only then. So a program that is in a
+// hurry gets wrong numbers here, too.
 //
 // CUDA_EMULATOR_DEVICES=0: there is no device.
 // CUDA_EMULATOR_FAIL=cudaMalloc:3: the third call of that function fails; cudaMalloc:3+: those after it, too.
@@ -118,6 +119,7 @@ cudaError_t cudaMemsetAsync(void* to, int byte, std::size_t bytes, cudaStream_t 
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 /// Of an event that was not waited for, the first answer is cudaErrorNotReady.

@@ -1,5 +1,6 @@
 #include "runtime.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -9,15 +10,6 @@
 #include "memory.h"
 #include "sanitizers.h"
 
-struct CUstream_st {};
-struct CUevent_st {
-  bool timed = false, recorded = false, asked = false;
-  // How often the program had waited, and how many copies it had asked for, when the event was recorded.
-  unsigned long waits = 0, copies = 0;
-  std::chrono::steady_clock::time_point at{};
-};
-
-namespace emulator {
 namespace {
 
 struct Copy {
@@ -25,6 +17,30 @@ struct Copy {
   const void* from;
   std::size_t bytes;
 };
+
+}  // namespace
+
+struct CUstream_st {
+  std::vector<Copy> queued{};                     // from the program, not made yet
+  unsigned long made = 0;                         // copies
+  unsigned long waits = 0;                        // how often the program has waited for all that is in it
+  std::map<CUstream_st*, unsigned long> ahead{};  // of the copies in others, how many come before its next work
+  unsigned long works = 0;                        // how much of the work in another comes before its next copy
+
+  unsigned long copies() const { return made + queued.size(); }
+};
+struct CUevent_st {
+  bool timed = false, recorded = false, asked = false;
+  // Where it was recorded; how often the program had waited for that, what it had asked for there, and how many copies
+  // were on their way to the program.
+  CUstream_st* stream = nullptr;
+  unsigned long waits = 0, copies = 0, works = 0, arrivals = 0;
+  std::chrono::steady_clock::time_point at{};
+};
+
+namespace emulator {
+namespace {
+
 // What is on its way to the program, and not there yet.
 struct Arrival {
   void* to;
@@ -34,11 +50,14 @@ struct Arrival {
 struct Runtime {
   cudaError_t last_error = cudaSuccess;
   std::map<const char*, std::size_t> pinned;  // blocks of the program that the device can read by itself
-  std::vector<Copy> queued;
+  std::vector<CUstream_st*> streams;
   std::vector<Arrival> arrivals;
-  unsigned long waits = 0, copies = 0;  // how often the program has waited, and how many were ever queued
-  bool working = false;                 // since the last wait, in this stream:
+  unsigned long arrived = 0;
+  bool working = false;  // since the last wait, in this stream:
   cudaStream_t stream = nullptr;
+  unsigned long works = 0;                        // how often something was put into it
+  std::map<const char*, unsigned long> last_use;  // of these addresses, by which of the works
+  unsigned long works_beside_last_copy = 0;
   std::map<std::string, unsigned long> calls_of;
 
   // The plan to fail, and how often the function was called since it was made.
@@ -106,40 +125,61 @@ void on_host(const void* address, const char* call, const char* side) {
   if (memory::on_device(address)) die(std::string(side) + " is on the device, and not in the program", call);
 }
 
-// Makes all copies but the last `later`.
-void make_copies(std::size_t later) {
-  std::vector<Copy>& queued = runtime().queued;
-  if (queued.size() <= later) return;
-  const auto end = queued.end() - static_cast<std::ptrdiff_t>(later);
+CUstream_st& stream_of(cudaStream_t stream) {
+  static CUstream_st* const by_itself = new CUstream_st;  // CUDA's own
+  return stream ? *stream : *by_itself;
+}
+
+// Makes the first copies of a stream, up to so many.
+void make_copies(CUstream_st& stream, unsigned long up_to) {
+  std::vector<Copy>& queued = stream.queued;
+  if (up_to <= stream.made) return;
+  const auto end = queued.begin() + static_cast<std::ptrdiff_t>(up_to - stream.made);
   for (auto copy = queued.begin(); copy < end; ++copy) {
     memory::Access access("cudaMemcpyAsync");
     access.open(*memory::find(copy->to), true);
     std::memcpy(copy->to, copy->from, copy->bytes);
   }
   queued.erase(queued.begin(), end);
+  stream.made = up_to;
+}
+// Those of other streams that come before what is put into it next.
+void make_copies_ahead(CUstream_st& stream) {
+  for (const auto& [other, copies] : stream.ahead) make_copies(*other, copies);
 }
 
-void arrive() {
-  std::vector<Arrival>& arrivals = runtime().arrivals;
-  for (const Arrival& a : arrivals) std::memcpy(a.to, a.bytes.data(), a.bytes.size());
-  arrivals.clear();
+// The first ones, up to so many.
+void arrive(unsigned long up_to) {
+  Runtime& r = runtime();
+  auto& next = r.arrivals;
+  for (; r.arrived < up_to; ++r.arrived, next.erase(next.begin()))
+    std::memcpy(next.front().to, next.front().bytes.data(), next.front().bytes.size());
 }
+unsigned long all_arrivals() { return runtime().arrived + runtime().arrivals.size(); }
 
 // All that was asked for before this event is done.
 void come(CUevent_st& event) {
   if (event.recorded) {
-    make_copies(runtime().copies - event.copies);
-    arrive();
+    make_copies_ahead(*event.stream);
+    make_copies(*event.stream, event.copies);
+    arrive(event.arrivals);
   }
   event.recorded = false;
 }
 
-// All that was asked for is done, as far as the program can tell.
-void finish() {
-  do_queued_copies();
-  arrive();
-  ++runtime().waits;
+// All that was asked for in this stream is done, as far as the program can tell.
+void finish(CUstream_st& stream) {
+  do_queued_copies(&stream);
+  ++stream.waits;
+  for (const auto& [other, copies] : stream.ahead) other->waits += copies == other->copies();
+  if (&stream != &stream_of(runtime().stream)) return;
+  arrive(all_arrivals());
   runtime().working = false;
+  runtime().last_use.clear();
+}
+void finish_all() {
+  for (CUstream_st* const stream : runtime().streams) finish(*stream);
+  finish(stream_of(nullptr));
 }
 
 }  // namespace
@@ -153,14 +193,41 @@ unsigned long calls_of(const std::string& name) {
   return runtime().calls_of[name];
 }
 
+unsigned long works_beside_last_copy() {
+  const std::lock_guard lock(mutex());
+  return runtime().works_beside_last_copy;
+}
+
 void work_in(cudaStream_t stream, const char* call) {
   Runtime& r = runtime();
   if (r.working && stream != r.stream) die("work is put into one stream while there is some in another", call);
   r.working = true;
   r.stream = stream;
+  ++r.works;
 }
 
-void do_queued_copies() { make_copies(0); }
+void use(const void* address, const char* call) {
+  Runtime& r = runtime();
+  const CUstream_st& own = stream_of(r.stream);
+  const auto* const at = static_cast<const char*>(address);
+  r.last_use[at] = r.works;
+  for (CUstream_st* const other : r.streams) {
+    if (other == &own) continue;
+    const auto ahead = own.ahead.find(other);
+    const unsigned long done = ahead == own.ahead.end() ? 0 : ahead->second;
+    for (std::size_t i = done > other->made ? done - other->made : 0; i < other->queued.size(); ++i) {
+      const auto* const to = static_cast<const char*>(other->queued[i].to);
+      if (at >= to && at < to + other->queued[i].bytes)
+        die("memory is used to which a copy is under way in another stream, and no event was waited for", call);
+    }
+  }
+}
+
+void do_queued_copies(cudaStream_t stream) {
+  CUstream_st& s = stream_of(stream);
+  make_copies_ahead(s);
+  make_copies(s, s.copies());
+}
 
 cudaError_t launch(const Launch& launch, std::size_t shared_bytes, cudaStream_t stream) {
   const Call call("cudaLaunchKernel");
@@ -168,7 +235,8 @@ cudaError_t launch(const Launch& launch, std::size_t shared_bytes, cudaStream_t 
   if (refused(call, cudaErrorLaunchFailure, error)) return error;
   work_in(stream, call.name());
   if (shared_bytes != 0) die("a kernel wants dynamic shared memory, which is not emulated", call.name());
-  do_queued_copies();
+  for (const PointerArgument& pointer : launch.pointers) use(pointer.address, call.name());
+  do_queued_copies(stream);
   return result(run(launch));
 }
 
@@ -212,7 +280,7 @@ cudaError_t cudaFree(void* memory) {
   const Call call("cudaFree");
   cudaError_t error{};
   if (refused(call, cudaErrorIllegalAddress, error)) return error;
-  finish();
+  finish_all();
   if (memory && !memory::release(memory))
     die("what is to be freed was not allocated, or was freed before", call.name());
   return cudaSuccess;
@@ -231,7 +299,7 @@ cudaError_t cudaFreeHost(void* memory) {
   const Call call("cudaFreeHost");
   cudaError_t error{};
   if (refused(call, cudaErrorIllegalAddress, error)) return error;
-  finish();
+  finish_all();
   if (memory && runtime().pinned.erase(static_cast<const char*>(memory)) == 0)
     die("what is to be freed was not allocated by cudaMallocHost, or was freed before", call.name());
   std::free(memory);
@@ -251,21 +319,30 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   const Call call("cudaMemcpyAsync");
   cudaError_t error{};
   if (refused(call, cudaErrorIllegalAddress, error)) return error;
-  work_in(stream, call.name());
   if (bytes == 0) return cudaSuccess;
   Runtime& r = runtime();
   if (kind == cudaMemcpyHostToDevice) {
     on_device(to, bytes, call.name(), "the destination");
     on_host(from, call.name(), "the source");
     if (!is_pinned(from, bytes)) die("the source of an asynchronous copy is not in pinned memory", call.name());
-    r.queued.push_back({to, from, bytes});
-    ++r.copies;
+    CUstream_st& s = stream_of(stream);
+    const auto* const begin = static_cast<const char*>(to);
+    if (stream != r.stream)
+      for (auto i = r.last_use.lower_bound(begin); i != r.last_use.end() && i->first < begin + bytes; ++i)
+        if (i->second > s.works)
+          die("a copy is to overwrite what work in another stream may still use, and waits for no event after that",
+              call.name());
+    s.queued.push_back({to, from, bytes});
+    r.works_beside_last_copy = stream == r.stream ? 0 : r.works - s.works;
     return cudaSuccess;
   }
-  do_queued_copies();
+  work_in(stream, call.name());
+  use(from, call.name());
+  do_queued_copies(stream);
   memory::Access access(call.name());
   access.open(on_device(from, bytes, call.name(), "the source"), false);
   if (kind == cudaMemcpyDeviceToDevice) {
+    use(to, call.name());
     access.open(on_device(to, bytes, call.name(), "the destination"), true);
     std::memcpy(to, from, bytes);
     return cudaSuccess;
@@ -285,7 +362,8 @@ cudaError_t cudaMemsetAsync(void* to, int byte, std::size_t bytes, cudaStream_t 
   if (refused(call, cudaErrorIllegalAddress, error)) return error;
   work_in(stream, call.name());
   if (bytes == 0) return cudaSuccess;
-  do_queued_copies();
+  use(to, call.name());
+  do_queued_copies(stream);
   memory::Access access(call.name());
   access.open(on_device(to, bytes, call.name(), "the destination"), true);
   std::memset(to, byte, bytes);
@@ -298,7 +376,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   const Call call("cudaStreamCreateWithFlags");
   cudaError_t error{};
   if (refused(call, cudaErrorMemoryAllocation, error)) return error;
-  *stream = new CUstream_st;
+  *stream = runtime().streams.emplace_back(new CUstream_st);
   return cudaSuccess;
 }
 
@@ -306,8 +384,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const Call call("cudaStreamSynchronize");
   cudaError_t error{};
   if (refused(call, cudaErrorLaunchFailure, error)) return error;
-  work_in(stream, call.name());
-  finish();
+  finish(stream_of(stream));
   return cudaSuccess;
 }
 
@@ -323,8 +400,27 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const Call call("cudaEventRecord");
   cudaError_t error{};
   if (refused(call, cudaErrorInvalidResourceHandle, error)) return error;
-  work_in(stream, call.name());
-  *event = {event->timed, true, false, runtime().waits, runtime().copies, std::chrono::steady_clock::now()};
+  CUstream_st& s = stream_of(stream);
+  *event = {.timed = event->timed,
+            .recorded = true,
+            .stream = &s,
+            .waits = s.waits,
+            .copies = s.copies(),
+            .works = runtime().works,
+            .arrivals = all_arrivals(),
+            .at = std::chrono::steady_clock::now()};
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  const Call call("cudaStreamWaitEvent");
+  cudaError_t error{};
+  if (refused(call, cudaErrorInvalidResourceHandle, error)) return error;
+  if (!event->stream) return cudaSuccess;  // never recorded
+  CUstream_st& s = stream_of(stream);
+  unsigned long& copies = s.ahead[event->stream];
+  copies = std::max(copies, event->copies);
+  if (event->stream == &stream_of(runtime().stream)) s.works = std::max(s.works, event->works);
   return cudaSuccess;
 }
 
@@ -332,8 +428,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   const Call call("cudaEventQuery");
   cudaError_t error{};
   if (refused(call, cudaErrorLaunchFailure, error)) return error;
-  const Runtime& r = runtime();
-  const bool waited = r.waits > event->waits;
+  const bool waited = event->stream && event->stream->waits > event->waits;
   if (event->recorded && !waited && !event->asked) {
     event->asked = true;
     return result(cudaErrorNotReady);
@@ -355,7 +450,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEve
   cudaError_t error{};
   if (refused(call, cudaErrorInvalidResourceHandle, error)) return error;
   if (!begin->timed || !end->timed) return result(cudaErrorInvalidResourceHandle);
-  if (end->recorded && runtime().waits == end->waits) return result(cudaErrorNotReady);
+  if (end->recorded && end->stream->waits == end->waits) return result(cudaErrorNotReady);
   *milliseconds = std::chrono::duration<float, std::milli>(end->at - begin->at).count();
   return cudaSuccess;
 }

@@ -26,14 +26,20 @@ class Call {
 /// How often the program has called this function so far.
 unsigned long calls_of(const std::string& name);
 
+/// How much work of kernels and products the last copy in another stream need not wait for.
+unsigned long works_beside_last_copy();
+
 /// How many products of such operands cuBLAS and cublasLt have added up so.
 unsigned long products_of(cudaDataType operands, cublasComputeType_t sums);
 
-/// Work is put into this stream. Dies if there is work in another one that was not waited for: streams do not wait for
-/// one another.
+/// Work is put into this stream: all but copies from the program, which may have streams of their own. Dies if there is
+/// work in another one that was not waited for.
 void work_in(cudaStream_t stream, const char* call);
+/// It uses the memory that is there. Dies if a copy in another stream is under way to it, for which this one does not
+/// wait.
+void use(const void* address, const char* call);
 
-/// Does what was put off: later work may need it.
-void do_queued_copies();
+/// Does what was put off: later work in this stream may need it.
+void do_queued_copies(cudaStream_t stream);
 
 }  // namespace emulator

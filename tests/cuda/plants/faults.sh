@@ -339,7 +339,7 @@ plant 'a kernel gets a pointer of the program' shapes.cu 'moved*' \
   'x, device_index.get(), y, rows, cols);' 'x, index, y, rows, cols);'
 
 plant 'a copy from memory that is not pinned' memory.cu 'what is being copied*' \
-  '  copies_under_way().begin(block, numbers.get(), bytes);' \
+  '  copies_under_way().begin(block, numbers.get(), block.get(), bytes, cudaMemcpyHostToDevice, stream());' \
   '  check_cuda(cudaMemcpyAsync(numbers.get(), host, bytes, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync");'
 
 plant 'pinned memory is reused before it is copied' memory.cu 'what is being copied*' \
@@ -352,15 +352,24 @@ plant 'pinned memory is reused before it is copied' memory.cu 'what is being cop
       }'
 
 plant 'an event before the copy that it stands for' memory.cu 'what is being copied*' \
-  '    check_cuda(cudaMemcpyAsync(device, block.get(), bytes, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync");
-    const cudaEvent_t done = idle_.back();
-    const cudaError_t status = cudaEventRecord(done, stream());' \
-  '    const cudaEvent_t done = idle_.back();
-    const cudaError_t status = cudaEventRecord(done, stream());
-    check_cuda(cudaMemcpyAsync(device, block.get(), bytes, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync");'
+  '    check_cuda(cudaMemcpyAsync(to, from, bytes, kind, in), "cudaMemcpyAsync");
+    const cudaError_t status = cudaEventRecord(done.get(), in);' \
+  '    const cudaError_t status = cudaEventRecord(done.get(), in);
+    check_cuda(cudaMemcpyAsync(to, from, bytes, kind, in), "cudaMemcpyAsync");'
 
-plant 'a copy in another stream' memory.cu 'what is being copied*' \
-  'bytes, cudaMemcpyHostToDevice, stream())' 'bytes, cudaMemcpyHostToDevice, nullptr)'
+plant 'a copy in a stream that nobody waits for' memory.cu 'what is being copied*' \
+  'cudaMemcpyAsync(to, from, bytes, kind, in)' 'cudaMemcpyAsync(to, from, bytes, kind, nullptr)'
+
+plant 'kernels do not wait for the batch' memory.cu 'batches are copied*' \
+  'cudaStreamWaitEvent(stream(), done, 0)' 'cudaStreamWaitEvent(copy_stream(), done, 0)'
+
+plant 'a batch is copied over the one that kernels read' memory.cu 'batches are copied*' \
+  '    check_cuda(cudaStreamWaitEvent(copy_stream(), block.free.get(), 0), "cudaStreamWaitEvent");
+' ''
+
+plant 'memory is free for a copy from when it was last copied to' memory.cu 'batches are copied*' \
+  '    block.free = nullptr;            // the next take() says when
+' ''
 
 plant 'products in another stream' device.cu '*products' \
   '    check_cublas(cublasSetStream(blas, stream), "cublasSetStream");

@@ -126,7 +126,8 @@ int main(int argc, char** argv) try {
   if (settings.profile) profile::start();
   const std::vector<EpochMetrics> epochs = trainer.fit(data);
   // A signal may have come to one of them alone, while its files were written.
-  if (sum_of_all_ranks({double(Interrupt::received())})[0] != 0 && !Interrupt::received()) Interrupt::note(SIGTERM);
+  if (comm::sum_of_all_ranks({double(Interrupt::received())})[0] != 0 && !Interrupt::received())
+    Interrupt::note(SIGTERM);
   if (!Interrupt::received() && (settings.test_at_end || settings.tta != Tta::none))
     measure(model, trainer.averaged_weights(), settings.test_at_end && test ? *test : data.test,
             {.batch_size = settings.trainer.batch_size, .tta = settings.tta},

@@ -4,7 +4,9 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "tensor/bfloat16.h"
 #include "tensor/real.h"
 
 /// One of these is linked: tensor/comm/alone.cpp, in which each process is the only one; or with `make MPI=1`
@@ -21,24 +23,32 @@ int rank();
 /// How many there are; alone 1.
 int size();
 
+// --- numbers of the program: host memory ---------------------------------------------------------
 /// Overwrites the bytes of every rank with those of rank 0. Waits.
 void broadcast(void* bytes, std::size_t count);
+/// The sums of such numbers over the ranks, the same bits on each. Waits.
+std::vector<double> sum_of_all_ranks(std::vector<double> numbers);
 
-/// A sum over the ranks that is under way. Of several, the first begun is the first to be awaited.
+// --- numbers of tensors: the backend's memory, which on a GPU only it can reach ---------------------
+/// A sum over the ranks that is under way.
 class Sum {
  public:
   Sum() = default;  ///< none
   explicit Sum(std::shared_ptr<struct Transfer> transfer) : transfer_(std::move(transfer)) {}
-  /// Waits until the numbers are those of all ranks.
+  /// Waits until the numbers are those of all ranks, at least for kernels that are called from now on: on a GPU the
+  /// program itself need not wait.
   void wait();
 
  private:
   std::shared_ptr<struct Transfer> transfer_;
 };
-/// Begins to overwrite n numbers, on every rank, with their sums over the ranks: the same bits on each. The numbers are
-/// not touched until that is awaited, and are held until it is done, also where nobody awaits it.
+/// Begins to overwrite n numbers of memory::allocate(), on every rank, with their sums over the ranks: the same bits on
+/// each. They are what the kernels called until now have made of them. They are not touched until the sum is awaited,
+/// and are held until it is done, also where nobody awaits it. Each sum of two bfloat16 is rounded once, to the
+/// nearest.
 Sum begin_sum(std::shared_ptr<float> x, Index n);
 Sum begin_sum(std::shared_ptr<double> x, Index n);
+Sum begin_sum(std::shared_ptr<bfloat16> x, Index n);
 
 /// Waits until every rank is here.
 void barrier();

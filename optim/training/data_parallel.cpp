@@ -8,6 +8,7 @@
 #include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/profile.h"
+#include "tensor/storage.h"
 
 namespace bobbin {
 
@@ -61,27 +62,35 @@ void check_same_on_all_ranks(const std::string& lines) {
   }
 }
 
-std::vector<double> sum_of_all_ranks(std::vector<double> numbers) {
-  if (comm::size() > 1) {
-    const profile::Timed timed("wait_for_ranks", 0);
-    const Index n = static_cast<Index>(numbers.size());
-    const auto all = std::make_shared<std::vector<double>>(std::move(numbers));
-    comm::begin_sum({all, all->data()}, n).wait();
-    return *all;
-  }
-  return numbers;
+namespace {
+
+// n numbers into a bucket, and out of it.
+void copy(const real* from, real* to, Index n) { backend::copy_rows(from, n, to, n, 1, n); }
+void copy(const real* from, bfloat16* to, Index n) { backend::round_to_bfloat16(from, to, n); }
+void copy(const bfloat16* from, real* to, Index n) { backend::widen(from, to, n); }
+
+template <class T>
+std::shared_ptr<T> zeros(Index n) {
+  std::shared_ptr<T> block = memory::allocate_as<T>(n);
+  backend::fill(reinterpret_cast<real*>(block.get()), 0, n * static_cast<Index>(sizeof(T)) / Index{sizeof(real)});
+  return block;
 }
 
-GradientSum::GradientSum(std::vector<NamedParameter> parameters, Index bucket_size) {
+}  // namespace
+
+GradientSum::GradientSum(std::vector<NamedParameter> parameters, CommPrecision precision, Index bucket_size) {
   std::reverse(parameters.begin(), parameters.end());
   for (const auto& [name, parameter] : parameters) {
     if (buckets_.empty() || buckets_.back().size >= bucket_size) buckets_.emplace_back();
     Bucket& bucket = buckets_.back();
     bucket.parts.push_back({parameter, bucket.size});
-    bucket.size += parameter.size() + 1;
+    bucket.size += (parameter.size() + 3) / 4 * 4;  // kernels move four numbers at a time from a multiple of four
   }
   for (Bucket& bucket : buckets_) {
-    bucket.numbers.reset(new real[static_cast<std::size_t>(bucket.size)], std::default_delete<real[]>());
+    if (precision == CommPrecision::bfloat16)
+      bucket.numbers = zeros<bfloat16>(bucket.size);
+    else
+      bucket.numbers = zeros<real>(bucket.size);
     for (Part& part : bucket.parts) part_of_.emplace_back(part.parameter.slot(), &part);
   }
   std::sort(part_of_.begin(), part_of_.end());
@@ -106,39 +115,44 @@ void GradientSum::send_finished(bool all) {
   for (; sent_ < buckets_.size() && (all || ready(buckets_[sent_])); ++sent_) {
     Bucket& bucket = buckets_[sent_];
     const profile::Timed timed("fill_bucket", 2 * static_cast<double>(bucket.size));
-    for (const Part& part : bucket.parts) {
-      real* const to = bucket.numbers.get() + part.first;
-      const Index n = part.parameter.size();
-      const Tensor& gradient = part.parameter.grad();
-      if (gradient.defined() && n > 0)
-        backend::to_host(gradient.data(), to, n);
-      else
-        std::fill_n(to, n, real{0});
-      to[n] = gradient.defined();
-    }
-    bucket.sum = comm::begin_sum(bucket.numbers, bucket.size);
+    const auto fill = [&](const auto& numbers) {
+      for (Part& part : bucket.parts) {
+        const Tensor& gradient = part.parameter.grad();
+        part.own = gradient.defined();
+        const Tensor from = part.own ? gradient : Tensor::zeros(part.parameter.shape());
+        if (!from.empty()) copy(from.data(), numbers.get() + part.first, from.size());
+      }
+      bucket.sum = comm::begin_sum(numbers, bucket.size);
+    };
+    std::visit(fill, bucket.numbers);
   }
+}
+
+void GradientSum::take(Part& part, const Numbers& sum) {
+  Tensor gradient = part.parameter.take_grad();
+  if (!gradient.defined() || !gradient.unique()) gradient = Tensor(part.parameter.shape());
+  const auto from = [&](const auto& numbers) { copy(numbers.get() + part.first, gradient.data(), gradient.size()); };
+  if (!gradient.empty()) std::visit(from, sum);
+  part.parameter.add_grad(std::move(gradient));
 }
 
 void GradientSum::end() {
   listener_.reset();
   send_finished(true);
+  std::vector<double> others;  // how many ranks have a gradient of each parameter
   for (Bucket& bucket : buckets_) {
-    {
-      const profile::Timed timed("wait_for_ranks", 0);
-      bucket.sum.wait();
-    }
+    bucket.sum.wait();
     const profile::Timed timed("empty_bucket", 2 * static_cast<double>(bucket.size));
     for (Part& part : bucket.parts) {
-      const real* const from = bucket.numbers.get() + part.first;
-      const Index n = part.parameter.size();
-      if (from[n] == 0) continue;
-      Staging sum(part.parameter.shape());
-      std::copy_n(from, n, sum.data());
-      part.parameter.take_grad();
-      part.parameter.add_grad(std::move(sum).tensor());
+      others.push_back(part.own);
+      if (part.own) take(part, bucket.numbers);
     }
   }
+  others = comm::sum_of_all_ranks(std::move(others));
+  auto count = others.begin();
+  for (Bucket& bucket : buckets_)
+    for (Part& part : bucket.parts)
+      if (*count++ > 0 && !part.own) take(part, bucket.numbers);
 }
 
 }  // namespace bobbin

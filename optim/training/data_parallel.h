@@ -2,6 +2,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "autograd/tape.h"
@@ -22,8 +24,11 @@ void broadcast_buffers(const State& model);
 /// Throws Error, on ranks on which it is so, unless the lines are those of rank 0; it says the first that differs.
 void check_same_on_all_ranks(const std::string& lines);
 
-/// Sums over the ranks of some numbers.
-std::vector<double> sum_of_all_ranks(std::vector<double> numbers);
+/// The number format of gradients on their way between ranks.
+enum class CommPrecision {
+  float32,  ///< `real`: as they are
+  bfloat16  ///< half the bytes: each gradient is rounded, and so is each sum of two
+};
 
 /// Sums the gradients of the ranks, in buckets that are sent while backward() is still busy with earlier layers
 /// (Li et al., 2020: "PyTorch Distributed"):
@@ -39,7 +44,8 @@ class GradientSum {
   /// Of parameters that are the same on all ranks. Backward finishes the last ones first, so these are in the first
   /// bucket. A bucket is sent as soon as all of its parameters are finished, and those before it are sent: in one order
   /// on all ranks, also where they finish in another. It has `bucket_size` numbers or more, or what remains.
-  explicit GradientSum(std::vector<NamedParameter> parameters, Index bucket_size = default_bucket_size);
+  explicit GradientSum(std::vector<NamedParameter> parameters, CommPrecision precision = CommPrecision::float32,
+                       Index bucket_size = default_bucket_size);
 
   /// Before the last backward() of a step.
   void begin();
@@ -50,16 +56,17 @@ class GradientSum {
   static constexpr Index default_bucket_size = Index{1} << 20;
 
  private:
-  // A parameter's gradient in the bucket, with a number behind it that says how many ranks have one.
   struct Part {
     Var parameter;
-    Index first;
-    bool finished = false;
+    Index first;                         // in the bucket
+    bool finished = false, own = false;  // `own`: this rank has a gradient
   };
+  // In memory of the backend, held by the sum, too, that is under way.
+  using Numbers = std::variant<std::shared_ptr<real>, std::shared_ptr<bfloat16>>;
   struct Bucket {
     std::vector<Part> parts{};
     Index size = 0;
-    std::shared_ptr<real> numbers{};  // held by the sum, too, that is under way
+    Numbers numbers{};
     comm::Sum sum{};
   };
   struct Listener final : TapeListener {
@@ -71,6 +78,7 @@ class GradientSum {
 
   void finished(const GradSlot& parameter);
   void send_finished(bool all);
+  static void take(Part& part, const Numbers& sum);
 
   std::vector<Bucket> buckets_;
   std::vector<std::pair<const GradSlot*, Part*>> part_of_;  // sorted

@@ -43,7 +43,7 @@ Evaluation evaluate(const ModuleRef& model, const ImageDataset& data, Index batc
     if (stop && stop()) break;
   }
   std::vector<double> all{loss, static_cast<double>(right), static_cast<double>(seen)};
-  if (shared) all = sum_of_all_ranks(std::move(all));
+  if (shared) all = comm::sum_of_all_ranks(std::move(all));
   return {all[0] / all[2], all[1] / all[2]};
 }
 

@@ -93,7 +93,7 @@ std::string ranks_without_finite(double loss) {
   if (comm::size() == 1) return "";
   std::vector<double> bad(static_cast<std::size_t>(comm::size()));
   bad[static_cast<std::size_t>(comm::rank())] = !std::isfinite(loss);
-  bad = sum_of_all_ranks(std::move(bad));
+  bad = comm::sum_of_all_ranks(std::move(bad));
   std::string ranks;
   for (std::size_t i = 0; i < bad.size(); ++i)
     if (bad[i] != 0) ranks += (ranks.empty() ? ", on rank " : ", ") + std::to_string(i);
@@ -131,6 +131,10 @@ void TrainerOptions::fields(Fields& f) {
      .high = 0.999999999,
      .fixed = true});
   f("detect_anomaly", detect_anomaly, {.help = "stop at the first op that computes NaN or infinity, and name it"});
+  f("comm_precision", comm_precision,
+    {.help = "number format of gradients on their way between ranks: bfloat16 is half the bytes, and rounds each "
+             "gradient, and each sum of two, to 8 bits",
+     .choices = {"float32", "bfloat16"}});
   f("save_every", save_every,
     {.help = "save a checkpoint every this many steps, too; 0: only after each epoch and where training stops",
      .low = 0,
@@ -275,7 +279,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
   bool stops = false;
   const auto tell_all = [&](std::vector<double> numbers = {}) {
     numbers.push_back(Interrupt::received());
-    numbers = sum_of_all_ranks(std::move(numbers));
+    numbers = comm::sum_of_all_ranks(std::move(numbers));
     stops = numbers.back() != 0;
     if (stops && Interrupt::received() == 0) Interrupt::note(SIGTERM);
     return numbers;

@@ -45,6 +45,7 @@ struct TrainerOptions {
   int early_stopping = 0;              ///< stop after so many epochs without a better one; 0: never
   double ema_decay = 0;                ///< of a moving average of the weights, see Ema; 0: there is none
   bool detect_anomaly = false;         ///< stop at the first op that makes NaN or infinity, and name it
+  CommPrecision comm_precision{};      ///< of gradients on their way between ranks
   std::filesystem::path output_dir{};  ///< for the files of a RunFolder; empty: none are written
   Index save_every = 0;                ///< steps between checkpoints; 0: one after each epoch, and where training stops
   int checkpoint_hist = 2;             ///< number of checkpoints to keep
@@ -238,7 +239,8 @@ Trainer::Task Trainer::make_task(const Data& train, const Step& step, const std:
   check(gives_loss || part.of == 1, "Trainer",
         "several ranks are for a step that returns the loss: one that is given a StepSize moves each rank by itself");
   // One for all steps: it has as much memory as the parameters.
-  const auto others = part.of > 1 ? std::make_shared<GradientSum>(optimizers_.parameters()) : nullptr;
+  const auto others =
+      part.of > 1 ? std::make_shared<GradientSum>(optimizers_.parameters(), options_.comm_precision) : nullptr;
   const auto take = [&, others](const Parts<Batch>& parts, StepSize size) -> std::function<double()> {
     const auto later = [](const Tensor& loss) -> std::function<double()> {
       return [arriving = Arriving(loss)] { return double{arriving.values()[0]}; };

@@ -57,6 +57,14 @@ std::uint64_t checksum_of_program() {
   return crc;
 }
 
+// MPI knows no bfloat16. Each sum is one of floats, rounded.
+void add_rounded(void* x, void* sum, int* count, MPI_Datatype*) {
+  const bfloat16* const from = static_cast<const bfloat16*>(x);
+  bfloat16* const to = static_cast<bfloat16*>(sum);
+#pragma omp simd
+  for (int i = 0; i < *count; ++i) to[i] = to_bfloat16(to_float(to[i]) + to_float(from[i]));
+}
+
 class World {
  public:
   World() {
@@ -120,6 +128,7 @@ class World {
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
+    check_worked(MPI_Op_create(add_rounded, true, &add_rounded_));
     std::unique_lock lock(mutex_);
     begun_ = true;
     finished_.notify_all();
@@ -134,16 +143,18 @@ class World {
       lock.unlock();
       if (active_.empty()) heard = Clock::now();
       for (const auto& transfer : begins) start(transfer);
-      const std::size_t arrived = count_arrived();
-      if (arrived > 0 || !begins.empty()) heard = Clock::now();
+      const auto arrived = take_arrived();
+      const bool moves = !arrived.empty() || !begins.empty();
+      if (moves) heard = Clock::now();
       if (Clock::now() - heard > duration<double>(timeout)) lost("was heard of");
       lock.lock();
-      for (std::size_t i = 0; i < arrived; ++i) active_.front()->done = true, active_.pop_front();
-      if (arrived > 0) finished_.notify_all();
+      for (const auto& transfer : arrived) transfer->done = true;
+      if (!arrived.empty()) finished_.notify_all();
       if (active_.empty()) on_the_wire_.reset();
-      pause_ = arrived > 0 || !begins.empty() ? shortest_pause : std::min(2 * pause_, longest_pause);
+      pause_ = moves ? shortest_pause : std::min(2 * pause_, longest_pause);
     }
     lock.unlock();
+    MPI_Op_free(&add_rounded_);
     MPI_Finalize();
   }
 
@@ -154,17 +165,21 @@ class World {
     if (t.kind == Transfer::broadcast)
       check_worked(MPI_Ibcast(t.at, n, t.type, 0, MPI_COMM_WORLD, &t.request));
     else if (t.kind == Transfer::sum)
-      check_worked(MPI_Iallreduce(MPI_IN_PLACE, t.at, n, t.type, MPI_SUM, MPI_COMM_WORLD, &t.request));
+      check_worked(MPI_Iallreduce(MPI_IN_PLACE, t.at, n, t.type, t.type == MPI_UINT16_T ? add_rounded_ : MPI_SUM,
+                                  MPI_COMM_WORLD, &t.request));
     else
       check_worked(MPI_Ibarrier(MPI_COMM_WORLD, &t.request));
     active_.push_back(transfer);
   }
-  std::size_t count_arrived() {
-    std::size_t arrived = 0;
-    for (int done = 1; arrived < active_.size(); arrived += 1) {
-      check_worked(MPI_Test(&active_[arrived]->request, &done, MPI_STATUS_IGNORE));
-      if (!done) break;
-    }
+  // One may overtake another: a small sum does not wait for large ones before it.
+  std::vector<std::shared_ptr<Transfer>> take_arrived() {
+    std::vector<std::shared_ptr<Transfer>> arrived;
+    std::erase_if(active_, [&](const auto& transfer) {
+      int done = 0;
+      check_worked(MPI_Test(&transfer->request, &done, MPI_STATUS_IGNORE));
+      if (done) arrived.push_back(transfer);
+      return done != 0;
+    });
     return arrived;
   }
 
@@ -201,6 +216,7 @@ class World {
   std::deque<std::shared_ptr<Transfer>> queue_, active_;  // not begun; on the wire, of this thread alone
   std::chrono::microseconds pause_ = shortest_pause;
   std::optional<profile::Timed> on_the_wire_;
+  MPI_Op add_rounded_ = MPI_OP_NULL;
   std::string sentence_;
   int exit_code_ = 1;
   bool begun_ = false, ending_ = false;
@@ -216,6 +232,12 @@ World& world() {
 
 Sum begin(Transfer what) { return Sum(world().begin(what)); }
 
+template <class T>
+Sum begin_sum_of(const std::shared_ptr<T>& x, Index n, MPI_Datatype type) {
+  check(n <= most_at_once, "comm", "a sum is of up to ", most_at_once, " numbers, got ", n);
+  return begin({.kind = Transfer::sum, .at = x.get(), .owner = x, .count = n, .type = type});
+}
+
 }  // namespace
 
 int rank() { return world().rank; }
@@ -229,16 +251,20 @@ void broadcast(void* bytes, std::size_t count) {
         .wait();
 }
 
-Sum begin_sum(std::shared_ptr<float> x, Index n) {
-  check(n <= most_at_once, "comm", "a sum is of up to ", most_at_once, " numbers, got ", n);
-  return begin({.kind = Transfer::sum, .at = x.get(), .owner = x, .count = n, .type = MPI_FLOAT});
+std::vector<double> sum_of_all_ranks(std::vector<double> numbers) {
+  if (size() == 1) return numbers;
+  const auto all = std::make_shared<std::vector<double>>(std::move(numbers));
+  begin_sum({all, all->data()}, static_cast<Index>(all->size())).wait();
+  return *all;
 }
-Sum begin_sum(std::shared_ptr<double> x, Index n) {
-  check(n <= most_at_once, "comm", "a sum is of up to ", most_at_once, " numbers, got ", n);
-  return begin({.kind = Transfer::sum, .at = x.get(), .owner = x, .count = n, .type = MPI_DOUBLE});
-}
+
+Sum begin_sum(std::shared_ptr<float> x, Index n) { return begin_sum_of(x, n, MPI_FLOAT); }
+Sum begin_sum(std::shared_ptr<double> x, Index n) { return begin_sum_of(x, n, MPI_DOUBLE); }
+Sum begin_sum(std::shared_ptr<bfloat16> x, Index n) { return begin_sum_of(x, n, MPI_UINT16_T); }
 void Sum::wait() {
-  if (transfer_) world().wait(*std::exchange(transfer_, nullptr));
+  if (!transfer_) return;
+  const profile::Timed timed("wait_for_ranks", 0);
+  world().wait(*std::exchange(transfer_, nullptr));
 }
 void barrier() { begin({.kind = Transfer::barrier}).wait(); }
 

@@ -9,6 +9,7 @@
 #include "optim/adamw.h"
 #include "optim/training/data_parallel.h"
 #include "optim/training/trainer.h"
+#include "tensor/backend.h"
 #include "tensor/comm.h"
 #include "tests/helpers.h"
 
@@ -36,25 +37,28 @@ struct Line {
 
 TEST_CASE("ranks: sums of any size, several under way at once, are those of all, to the same bits") {
   const int ranks = comm::size();
-  std::vector<std::vector<float>> numbers;
+  const std::vector<Index> sizes{1, 2, 3, 1000, 65537, 3000001};
+  std::vector<std::shared_ptr<real>> numbers;
   std::vector<comm::Sum> sums;
-  for (const Index n : {1, 2, 3, 1000, 65537, 3000001}) {
-    numbers.emplace_back();
-    for (Index i = 0; i < n; ++i) numbers.back().push_back(number(comm::rank(), i) / 3);
+  for (const Index n : sizes) {
+    const std::shared_ptr<real> block = backend::host_block(n);
+    for (Index i = 0; i < n; ++i) block.get()[i] = number(comm::rank(), i) / 3;
+    numbers.push_back(backend::to_device(block, n));
   }
-  const auto not_deleted = [](float*) {};
-  for (auto& x : numbers) sums.push_back(comm::begin_sum({x.data(), not_deleted}, static_cast<Index>(x.size())));
+  for (std::size_t i = 0; i < sizes.size(); ++i) sums.push_back(comm::begin_sum(numbers[i], sizes[i]));
   for (comm::Sum& sum : sums) sum.wait();
-  for (auto& x : numbers) {
+  for (std::size_t s = 0; s < sizes.size(); ++s) {
+    std::vector<real> x(static_cast<std::size_t>(sizes[s]));
+    backend::to_host(numbers[s].get(), x.data(), sizes[s]);
     double error = 0;
     for (std::size_t i = 0; i < x.size(); ++i)
       error = std::max(error, std::abs(double{x[i]} - number(ranks * (ranks + 1) / 2 - 1, static_cast<Index>(i)) / 3));
     CHECK(error < 1e-3);
-    std::vector<float> first = x;
-    comm::broadcast(first.data(), first.size() * sizeof(float));
+    std::vector<real> first = x;
+    comm::broadcast(first.data(), first.size() * sizeof first[0]);
     CHECK(first == x);
   }
-  CHECK(sum_of_all_ranks({1, static_cast<double>(comm::rank())}) ==
+  CHECK(comm::sum_of_all_ranks({1, static_cast<double>(comm::rank())}) ==
         std::vector<double>{static_cast<double>(ranks), ranks * (ranks - 1) / 2.0});
   comm::barrier();
 }
@@ -63,7 +67,7 @@ TEST_CASE("ranks: gradients are summed whatever the size of the buckets; what no
   for (const Index bucket : {1, 5, 1000}) {
     Var w = Var::parameter(Tensor::ones({3})), unused = Var::parameter(Tensor::ones({2})),
         last_only = Var::parameter(Tensor::ones({4}));
-    GradientSum sum({{"w", w}, {"unused", unused}, {"last_only", last_only}}, bucket);
+    GradientSum sum({{"w", w}, {"unused", unused}, {"last_only", last_only}}, CommPrecision::float32, bucket);
     for (int step = 0; step < 3; ++step) {
       Tape tape;
       Var loss = bobbin::sum(w * Var(Tensor::full({3}, static_cast<real>(comm::rank() + 1))));
@@ -77,6 +81,36 @@ TEST_CASE("ranks: gradients are summed whatever the size of the buckets; what no
       CHECK(last_only.take_grad().values() == std::vector<real>(4, 1));
     }
   }
+}
+
+TEST_CASE("ranks: gradients go as bfloat16: each is rounded, and so is each sum of two") {
+  const int ranks = comm::size();
+  const auto gradient = [](int rank, Index i) { return std::sin(real(1 + i + 100 * rank)) * std::exp2(real(i % 9)); };
+  const auto rounded = [](float x) { return to_float(to_bfloat16(x)); };
+  constexpr Index n = 1003;
+  std::vector<real> own;
+  for (Index i = 0; i < n; ++i) own.push_back(gradient(comm::rank(), i));
+  Var w = Var::parameter(Tensor::ones({n})), unused = Var::parameter(Tensor::ones({3}));
+  GradientSum sum({{"w", w}, {"unused", unused}}, CommPrecision::bfloat16);
+  Tape tape;
+  const Var loss = bobbin::sum(w * Var(Tensor({n}, own)));
+  sum.begin();
+  tape.backward(loss);
+  sum.end();
+  const std::vector<real> summed = w.take_grad().values();
+  CHECK(!unused.grad().defined());
+  double most = 0;
+  for (Index i = 0; i < n; ++i) {
+    double exact = 0, absolute = 0;
+    for (int rank = 0; rank < ranks; ++rank)
+      exact += double{gradient(rank, i)}, absolute += std::abs(double{gradient(rank, i)});
+    const double now = double{summed[static_cast<std::size_t>(i)]}, error = std::abs(now - exact);
+    CHECK(error <= ranks * absolute / 256);  // half a unit of the last of 8 bits, for each rounding
+    most = std::max(most, error / absolute);
+    if (ranks == 1) CHECK(now == double{rounded(gradient(0, i))});
+    if (ranks == 2) CHECK(now == double{rounded(rounded(gradient(0, i)) + rounded(gradient(1, i)))});
+  }
+  CHECK(most > 1e-4);  // it was rounded
 }
 
 TEST_CASE("ranks: all begin with rank 0's parameters, and have the same bits in the end") {

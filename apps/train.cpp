@@ -34,7 +34,8 @@ namespace {
 // In which way several ranks do something else than one process would.
 std::string differs_on_ranks(const Settings& settings, AnyModel& model) {
   std::string what;
-  if (!state_of(model).counts.empty()) what += "; BatchNorm's mean and variance are those of each rank's images";
+  if (!state_of(model).counts.empty() && !settings.trainer.sync_batch_norm)
+    what += "; BatchNorm's mean and variance are those of each rank's images";
   if (settings.class_weights != "none") what += "; each rank's loss is a mean by its own class weights";
   return what.empty() ? what : what + ": not to rounding what one process does";
 }

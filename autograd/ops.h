@@ -150,6 +150,13 @@ Var rms_norm(const Var& x, const Var& weight, real eps = std::numeric_limits<rea
 Var batch_norm(const Var& x, const Var& gamma, const Var& beta, Tensor& running_mean, Tensor& running_var,
                real momentum = real(0.1), real eps = real(1e-5), Then then = Then::nothing,
                ReadBy readers = ReadBy::anyone);
+/// The same where x are the images of this rank and mean and variance are those of all ranks' (tensor/comm.h), however
+/// many each has: torch.nn.SyncBatchNorm. All ranks call it, and the backward pass that follows. The images of one that
+/// does not `count` are normalised as the others, change nothing, and have no gradient of x. Throws Error where a
+/// channel has one number only on all ranks together.
+Var sync_batch_norm(const Var& x, const Var& gamma, const Var& beta, Tensor& running_mean, Tensor& running_var,
+                    bool counts = true, real momentum = real(0.1), real eps = real(1e-5), Then then = Then::nothing,
+                    ReadBy readers = ReadBy::anyone);
 /// The same by a given mean and variance, as in evaluation.
 Var batch_norm_by(const Var& x, const Var& gamma, const Var& beta, const Tensor& mean, const Tensor& variance,
                   real eps = real(1e-5), Then then = Then::nothing, ReadBy readers = ReadBy::anyone);

@@ -53,7 +53,8 @@ struct GroupNorm {
 };
 
 /// Of each channel of images (B, C, H, W): in training over the batch, whose mean and variance the running ones follow;
-/// in evaluation by these. PyTorch's nn.BatchNorm2d; see batch_norm() and batch_norm_by().
+/// in evaluation by these. PyTorch's nn.BatchNorm2d, or where PartOfBatch says so nn.SyncBatchNorm; see batch_norm(),
+/// sync_batch_norm() and batch_norm_by().
 struct BatchNorm2d {
   Var weight, bias;                  // (C), ones and zeros at first
   Tensor running_mean, running_var;  // (C), zeros and ones at first
@@ -76,7 +77,11 @@ struct BatchNorm2d {
     if (!training.on) return batch_norm_by(x, weight, bias, running_mean, running_var, eps, then, readers);
     check(!Evaluating::now(), "BatchNorm2d",
           "is in training mode while the model is evaluated: a visit() does not name it, so eval() cannot reach it");
-    Var y = batch_norm(x, weight, bias, running_mean, running_var, momentum, eps, then, readers);
+    const PartOfBatch* const part = PartOfBatch::now();
+    Var y = part && part->sync_batch_norm
+                ? sync_batch_norm(x, weight, bias, running_mean, running_var, part->images.counted > 0, momentum, eps,
+                                  then, readers)
+                : batch_norm(x, weight, bias, running_mean, running_var, momentum, eps, then, readers);
     ++num_batches_tracked.n;
     return y;
   }

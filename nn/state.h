@@ -38,29 +38,40 @@ class Evaluating {
   static inline thread_local int depth_ = 0;
 };
 
-/// While one lives, the model is given but a part of a batch, such as the images of one rank of several: from image
-/// `first` on, a multiple of 4, `count` of them. Layers then draw for an image what they would draw for it in the whole
-/// batch. On this thread.
+/// While one lives, the model is given but a part of a batch, such as the images of one rank of several. Layers then
+/// draw for an image what they would draw for it in the whole batch. On this thread.
 class PartOfBatch {
  public:
-  PartOfBatch(Index first, Index count) : first_(first), count_(count), outer_(std::exchange(now_, this)) {}
+  /// From image `first` on, a multiple of 4, `count` of the `of` images of the batch. Of these `counted` count: all, or
+  /// none.
+  struct Images {
+    Index first, count, counted, of;
+  };
+  /// With `sync_batch_norm` BatchNorm's mean and variance are those of the whole batch, over all ranks.
+  explicit PartOfBatch(const Images& images, bool sync_batch_norm = false)
+      : images(images), sync_batch_norm(sync_batch_norm), outer_(std::exchange(now_, this)) {}
   ~PartOfBatch() { now_ = outer_; }
   PartOfBatch(const PartOfBatch&) = delete;
   PartOfBatch& operator=(const PartOfBatch&) = delete;
+  /// The innermost, or null.
+  static const PartOfBatch* now() { return now_; }
 
   /// The part of a draw for a whole batch that is for these images, `elements` numbers, as many for each. Throws Error,
   /// in the name of `layer`, if the images do not divide them.
   static Draw of(Draw draw, Index elements, const char* layer) {
-    if (!now_ || now_->first_ == 0) return draw;
-    check(elements % now_->count_ == 0, layer, "draws ", elements, " random numbers for the ", now_->count_,
+    if (!now_ || now_->images.first == 0) return draw;
+    const auto [first, count, counted, of] = now_->images;
+    check(elements % count == 0, layer, "draws ", elements, " random numbers for the ", count,
           " images of this rank, which is not as many for each: so several ranks cannot draw what one would");
-    draw.first += static_cast<std::uint64_t>(now_->first_ * (elements / now_->count_) / 4);  // a block is for four
+    draw.first += static_cast<std::uint64_t>(first * (elements / count) / 4);  // a block is for four
     return draw;
   }
 
+  const Images images;
+  const bool sync_batch_norm;
+
  private:
   static inline thread_local const PartOfBatch* now_ = nullptr;
-  Index first_, count_;
   const PartOfBatch* outer_;
 };
 

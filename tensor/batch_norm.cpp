@@ -32,6 +32,18 @@ BatchNormed batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
   return made;
 }
 
+ChannelMoments channel_moments(const Tensor& x) {
+  const BatchNormSizes s = sizes("channel_moments", x, {}, Then::nothing);
+  const Shape channels{s.channels};
+  if (x.empty()) return {Tensor::zeros(channels), Tensor::zeros(channels)};
+  ChannelMoments made{Tensor(channels), Tensor(channels)};
+  Tensor rstd(channels);
+  const Timed timed("channel_moments", elements(x));
+  backend::batch_norm<real>(x.data(), nullptr, nullptr, 1, nullptr, made.mean.data(), made.variance.data(), rstd.data(),
+                            s);
+  return made;
+}
+
 Tensor batch_norm_by(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& rstd,
                      Then then, ReadBy readers) {
   const BatchNormSizes s = sizes("batch_norm_by", x, {&gamma, &beta, &mean, &rstd}, then);

@@ -236,6 +236,11 @@ struct BatchNormed {
 };
 BatchNormed batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, real eps, Then then = Then::nothing,
                        ReadBy readers = ReadBy::anyone);
+/// Mean and variance alone, also of one number a channel, whose variance is 0.
+struct ChannelMoments {
+  Tensor mean, variance;  ///< (C)
+};
+ChannelMoments channel_moments(const Tensor& x);
 /// The same with mean and rstd (C) given: (x - mean)·rstd·gamma + beta.
 Tensor batch_norm_by(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& rstd,
                      Then then = Then::nothing, ReadBy readers = ReadBy::anyone);

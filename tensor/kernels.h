@@ -195,7 +195,8 @@ void layer_norm_backward(const real* x, const real* gamma, const real* mean, con
 
 // --- batch_norm ----------------------------------------------------------------------------------
 /// y = (x - mean) · rstd · gamma + beta, where mean and variance are those of each channel, over all images and places,
-/// and rstd = 1 / sqrt(variance + eps). The variance is the biased one, Σ (x - mean)² / n. Y is real or bfloat16.
+/// and rstd = 1 / sqrt(variance + eps). The variance is the biased one, Σ (x - mean)² / n. Y is real or bfloat16. Of y,
+/// gamma and beta null, only mean, variance and rstd are made.
 template <class Y>
 void batch_norm(const real* x, const real* gamma, const real* beta, real eps, Y* y, real* mean, real* variance,
                 real* rstd, const BatchNormSizes& s);

@@ -135,6 +135,8 @@ void TrainerOptions::fields(Fields& f) {
     {.help = "number format of gradients on their way between ranks: bfloat16 is half the bytes, and rounds each "
              "gradient, and each sum of two, to 8 bits",
      .choices = {"float32", "bfloat16"}});
+  f("sync_batch_norm", sync_batch_norm,
+    {.help = "BatchNorm's mean and variance are those of the images of all ranks, not of each rank's own"});
   f("save_every", save_every,
     {.help = "save a checkpoint every this many steps, too; 0: only after each epoch and where training stops",
      .low = 0,

@@ -46,6 +46,7 @@ struct TrainerOptions {
   double ema_decay = 0;                ///< of a moving average of the weights, see Ema; 0: there is none
   bool detect_anomaly = false;         ///< stop at the first op that makes NaN or infinity, and name it
   CommPrecision comm_precision{};      ///< of gradients on their way between ranks
+  bool sync_batch_norm = false;        ///< BatchNorm's mean and variance are those of all ranks' images of a batch
   std::filesystem::path output_dir{};  ///< for the files of a RunFolder; empty: none are written
   Index save_every = 0;                ///< steps between checkpoints; 0: one after each epoch, and where training stops
   int checkpoint_hist = 2;             ///< number of checkpoints to keep
@@ -185,7 +186,7 @@ class Trainer {
   template <class Batch>
   struct Parts {
     std::vector<Batch> batches{};
-    std::vector<PartOfEach::Images> images{};
+    std::vector<PartOfBatch::Images> images{};
     std::vector<real> shares{};  // of the examples of the step
   };
   template <class Data, class Step>
@@ -250,7 +251,7 @@ Trainer::Task Trainer::make_task(const Data& train, const Step& step, const std:
         return later(begin_training_step(
             [&](std::size_t i) -> Var {
               counts_ = parts.images[i].counted > 0;
-              const PartOfBatch of_this_rank(parts.images[i].first, parts.images[i].count);
+              const PartOfBatch of_this_rank(parts.images[i], others && options_.sync_batch_norm);
               return step(parts.batches[i]);
             },
             parts.shares, optimizers_, size, options_.clip_grad, others.get()));
@@ -279,8 +280,9 @@ Trainer::Task Trainer::make_task(const Data& train, const Step& step, const std:
       for (Index taken = 0; taken < examples; taken += o.batch_size, ++rest->next) {
         const Index all = std::min(o.batch_size, examples - taken);  // the last batch may have fewer
         parts->batches.push_back(*rest->next);
-        parts->images.push_back(part.images(all));
-        parts->shares.push_back(static_cast<real>(parts->images.back().counted) / static_cast<real>(examples));
+        const auto [first, count, counted] = part.images(all);
+        parts->images.push_back({first, count, counted, all});
+        parts->shares.push_back(static_cast<real>(counted) / static_cast<real>(examples));
       }
       rest->left -= examples;
       return [take, parts](StepSize size) { return take(*parts, size); };

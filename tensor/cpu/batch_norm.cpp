@@ -111,6 +111,7 @@ void batch_norm(const real* x, const real* gamma, const real* beta, real eps, Y*
       variance[c] = static_cast<real>(all.squares / all.n);
       rstd[c] = 1 / std::sqrt(variance[c] + eps);
     }
+    if (!y) return;
     for_each_plane(s, begin, end, [&](Index c, Index at) {
       normalise(x + at, {mean[c], rstd[c] * gamma[c], beta[c]}, s.relu, y + at, s.places);
     });

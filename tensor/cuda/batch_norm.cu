@@ -160,7 +160,7 @@ void batch_norm(const real* x, const real* gamma, const real* beta, real eps, Y*
          variances.get(), s, s.places);
   launch("batch_norm_statistics", batch_norm_statistics_kernel, blocks(s.channels, warps), block_of_warps, means.get(),
          variances.get(), eps, mean, variance, rstd, s);
-  batch_norm_by(x, gamma, beta, mean, rstd, y, s);
+  if (y) batch_norm_by(x, gamma, beta, mean, rstd, y, s);
 }
 
 template <class Y>

@@ -773,6 +773,9 @@ TEST_CASE("cuda: batch norm and its way back") {
     check_each(M.values(), mean, 4 * epsilon);
     check_same(V.values(), variance, 64 * epsilon);  // of pieces whose means are rounded
     check_same(R.values(), rstd, 64 * epsilon);
+    OnDevice M1(C, 1), V1(C), R1(C);
+    cuda::batch_norm<real>(X, nullptr, nullptr, eps, nullptr, M1, V1, R1, s);
+    CHECK((M1.values() == M.values() && V1.values() == V.values() && R1.values() == R.values()));
     // From here on by the same mean and rstd.
     OnDevice M2(mean), R2(rstd), given(n, 1);
     cuda::batch_norm_by<real>(X, G, B, M2, R2, given, s);

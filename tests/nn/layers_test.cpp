@@ -192,12 +192,12 @@ TEST_CASE("dropout of a part of a batch is that of the whole, for every layer th
   const std::vector<real> whole = Masks()(x).values();
   for (const Index first : {0, 4, 8, 12}) {
     const Index count = std::min<Index>(4, 13 - first);
-    const PartOfBatch part(first, count);
+    const PartOfBatch part({.first = first, .count = count, .counted = count, .of = 13});
     const std::vector<real> y = Masks()(slice(x, 0, first, first + count)).values();
     CHECK(y.size() == static_cast<std::size_t>(count * 5 * 6));
     for (std::size_t i = 0; i < y.size(); ++i)
       CHECK(y[i] == doctest::Approx(whole[static_cast<std::size_t>(first * 5 * 6) + i]).epsilon(1e-5));
   }
-  const PartOfBatch part(4, 4);
+  const PartOfBatch part({.first = 4, .count = 4, .counted = 4, .of = 8});
   CHECK(fails([] { Masks()(Tensor::ones({3, 5, 6})); }, {"[Dropout]", "for the 4 images of this rank"}));
 }

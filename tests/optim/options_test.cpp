@@ -29,8 +29,7 @@ TEST_CASE("options: the flags of training") {
   CHECK(flags(ScheduleOptions()) == "sched lr warmup-epochs warmup-lr min-lr warmup-prefix ");
   CHECK(flags(TrainerOptions()) ==
         "epochs batch-size grad-accum-steps max-steps clip-grad early-stopping ema-decay detect-anomaly comm-precision "
-        "save-every "
-        "checkpoint-hist ");
+        "sync-batch-norm save-every checkpoint-hist ");
   CHECK(flags(Augmentation()) ==
         "hflip hflip-mode crop-padding crop-mode random-erase erase-mode resized-crop auto-augment ra-ops ra-magnitude "
         "jitter-brightness jitter-contrast jitter-saturation jitter-hue mixup cutmix mixup-prob "

@@ -113,6 +113,59 @@ TEST_CASE("ranks: gradients go as bfloat16: each is rounded, and so is each sum 
   CHECK(most > 1e-4);  // it was rounded
 }
 
+TEST_CASE("ranks: synchronised batch normalisation is that of all images, however many each rank has") {
+  struct Result {
+    Tensor y, dX, dgamma, dbeta, mean, variance;
+  };
+  const auto near = [](const Tensor& a, const Tensor& b) {
+    CHECK(a.shape() == b.shape());
+    const std::vector<real> x = a.values(), y = b.values();
+    return std::equal(x.begin(), x.end(), y.begin(), y.end(), [](real x, real y) { return std::abs(x - y) < 2e-5; });
+  };
+  for (const Index places : {1, 6})
+    for (int shift = 0; shift < 4; ++shift) {
+      CAPTURE(places);
+      CAPTURE(shift);
+      const auto count = [shift](int rank) { return std::vector<Index>{4, 1, 0, 3}[(rank + shift) % 4]; };
+      Index first = 0, all = 0;
+      for (int rank = 0; rank < comm::size(); ++rank) {
+        if (rank == comm::rank()) first = all;
+        all += count(rank);
+      }
+      if (all * places == 0) continue;
+      const bool counts = count(comm::rank()) > 0;
+      const Index begin = counts ? first : 0, end = counts ? first + count(comm::rank()) : std::min<Index>(all, 2);
+      const Tensor x = Rng(7).normal({all, 5, 1, places}, 3, 2), dY = Rng(8).normal(x.shape());
+      const auto compute = [&](Index begin, Index end, bool counts, bool sync) {
+        Var gamma = Var::parameter(Rng(9).normal({5})), beta = Var::parameter(Rng(10).normal({5})),
+            input = Var::parameter(slice(x, 0, begin, end));
+        Tensor mean = Tensor::zeros({5}), variance = Tensor::ones({5});
+        const real momentum = real(0.2), eps = real(1e-3);
+        Tape tape;
+        const Var y = sync ? sync_batch_norm(input, gamma, beta, mean, variance, counts, momentum, eps, Then::relu)
+                           : batch_norm(input, gamma, beta, mean, variance, momentum, eps, Then::relu);
+        tape.backward(sum(y * Var(slice(dY, 0, begin, end) * (counts ? real{1} : real{0}))));
+        return Result{y.value(), input.grad(), gamma.grad(), beta.grad(), mean, variance};
+      };
+      if (all * places == 1) {
+        CHECK(contains(error_of([&] { compute(begin, end, counts, true); }), "more than one number for each channel"));
+        continue;
+      }
+      const Result whole = compute(0, all, true, false), part = compute(begin, end, counts, true);
+      const auto of_all = [](const Tensor& x) {
+        const std::vector<real> own = x.values();
+        const std::vector<double> sums = comm::sum_of_all_ranks({own.begin(), own.end()});
+        return Tensor(x.shape(), {sums.begin(), sums.end()});
+      };
+      CHECK(near(part.y, slice(whole.y, 0, begin, end)));
+      CHECK(near(part.dX, slice(whole.dX, 0, begin, end) * (counts ? real{1} : real{0})));
+      CHECK(near(of_all(part.dgamma), whole.dgamma));
+      CHECK(near(of_all(part.dbeta), whole.dbeta));
+      CHECK(near(part.mean, whole.mean));
+      CHECK(near(part.variance, whole.variance));
+    }
+}
+
 TEST_CASE("ranks: all begin with rank 0's parameters, and have the same bits in the end") {
   Line line;
   line.fit([&](const TensorDataset::Batch& b) {

@@ -32,6 +32,10 @@ Var batch_norm_relu(const Inputs& x) {
   Tensor mean = Tensor::zeros({3}), variance = Tensor::ones({3});
   return batch_norm(x[0], x[1], x[2], mean, variance, real(0.1), real(0.1), Then::relu);
 }
+Var batch_norm_of_ranks(const Inputs& x) {
+  Tensor mean = Tensor::zeros({3}), variance = Tensor::ones({3});
+  return sync_batch_norm(x[0], x[1], x[2], mean, variance, true, real(0.1), real(0.1), Then::relu);
+}
 
 Conv2dGeometry geometry() { return {2, 7, 5, 3, 2, 2, 1, 1, 2, 2, 1}; }
 
@@ -228,6 +232,7 @@ const std::vector<Case>& cases() {
       {"batch_norm", batch_norm_in_training, {{5, 3}, {3}, {3}}},
       {"batch_norm", batch_norm_in_training, {{2, 3, 5, 7}, {3}, {3}}},
       {"batch_norm", batch_norm_relu, {{2, 3, 5, 7}, {3}, {3}}},
+      {"sync_batch_norm", batch_norm_of_ranks, {{2, 3, 5, 7}, {3}, {3}}},
       {"batch_norm",
        [](const Inputs& x) {
          return batch_norm_by(x[0], x[1], x[2], Tensor({3}, {1, 0, -1}), Tensor({3}, {real(0.5), 1, 2}));

@@ -6,7 +6,9 @@
 
 #include "autograd/ops.h"
 #include "data/files/fields.h"
+#include "nn/state.h"
 #include "tensor/check.h"
+#include "tensor/comm.h"
 
 namespace bobbin {
 
@@ -21,7 +23,8 @@ using Loss = std::function<Var(const Var& logits, const Targets& targets)>;
 /// plus the same.
 ///
 /// With a weight for each class: the sum over the images of -Σ w·q·log softmax(logits), divided by the sum of their
-/// labels' weights; of probabilities, by the number of images.
+/// labels' weights; of probabilities, by the number of images. On several ranks the images are those of all: see
+/// PartOfBatch.
 struct CrossEntropy {
   real label_smoothing = 0;
   std::vector<real> class_weights{};  ///< (C), or empty: all are 1
@@ -34,7 +37,25 @@ struct CrossEntropy {
   Var operator()(const Var& logits, const Targets& targets) const {
     CrossEntropyOptions options{.label_smoothing = label_smoothing};
     if (!class_weights.empty()) options.weight = Tensor({static_cast<Index>(class_weights.size())}, class_weights);
+    const Labels* const labels = std::get_if<Labels>(&targets);
+    if (labels && !class_weights.empty() && PartOfBatch::now() && comm::size() > 1)
+      return part_of_mean(logits, *labels, options, PartOfBatch::now()->images);
     return std::visit([&](const auto& t) { return cross_entropy(logits, t, options); }, targets);
+  }
+
+ private:
+  // Of several ranks, each of whose losses counts by its share of the images: the sum over its own, divided by the
+  // weights of all ranks' and by that share.
+  Var part_of_mean(const Var& logits, const Labels& labels, CrossEntropyOptions options,
+                   const PartOfBatch::Images& images) const {
+    options.reduction = Reduction::sum;
+    const Var sum = cross_entropy(logits, labels, options);
+    double weight = 0;
+    if (images.counted > 0)
+      for (const int label : labels) weight += double{class_weights[static_cast<std::size_t>(label)]};
+    weight = comm::sum_of_all_ranks({weight})[0];
+    const double share = static_cast<double>(images.count) / static_cast<double>(images.of);
+    return sum * static_cast<real>(1 / (weight * share));
   }
 };
 

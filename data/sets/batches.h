@@ -55,8 +55,9 @@ namespace bobbin {
 
 /// The part of each batch that one of several processes takes: a run of its images, about as many as every other one.
 /// It begins with a multiple of four, so that a dropout's mask for it, of which a draw makes four numbers at a time, is
-/// a part of that for the batch. Of a small batch the last ones get none: they take its last images, up to four, which
-/// do not count. Rank 0 always has some.
+/// a part of that for the batch; and has four or more, so that a BatchNorm has something to average, unless the batch
+/// has fewer. Of a small batch the last ones get none: they take its last images, up to four, which do not count. Rank 0
+/// always has some.
 struct PartOfEach {
   Index rank = 0, of = 1;
 
@@ -67,8 +68,8 @@ struct PartOfEach {
   /// Of a batch of so many.
   Images images(Index batch) const {
     const auto begin = [this, batch](Index rank) {
-      const Index fours = (batch + 3) / 4;
-      return std::min((fours * rank + of - 1) / of * 4, batch);
+      const Index fours = batch / 4, before = (fours * rank + of - 1) / of;
+      return rank > 0 && before == fours ? batch : 4 * before;  // the last to have some has those left over, too
     };
     const Index first = begin(rank), count = begin(rank + 1) - first;
     return count > 0 ? Images{first, count, count}

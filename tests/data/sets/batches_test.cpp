@@ -202,6 +202,7 @@ TEST_CASE("the parts of a batch are all of it, in order, as even as fours can be
         CHECK(first >= 0);
         CHECK((count >= 1 && first + count <= batch));
         CHECK((counted == count || (counted == 0 && rank > 0)));
+        CHECK((counted == 0 || counted >= std::min<Index>(batch, 4)));
         if (counted > 0) CHECK(first == next);
         next += counted;
         most = std::max(most, counted), least = std::min(least, counted);

@@ -26,6 +26,8 @@ int size();
 // --- numbers of the program: host memory ---------------------------------------------------------
 /// Overwrites the bytes of every rank with those of rank 0. Waits.
 void broadcast(void* bytes, std::size_t count);
+/// The text that rank 0 has, on every rank. Waits.
+std::string broadcast(std::string text);
 /// The sums of such numbers over the ranks, the same bits on each. Waits.
 std::vector<double> sum_of_all_ranks(std::vector<double> numbers);
 

@@ -55,7 +55,7 @@ void Timed::note() const try {
   std::shared_ptr<void> end = backend::moment();
   const std::lock_guard lock(mutex);
   auto row = std::find_if(noted.begin(), noted.end(), [&](const Row& r) { return r.name == name_; });
-  if (row == noted.end()) row = noted.insert(row, Row{.name = name_});
+  if (row == noted.end()) row = noted.insert(row, Row{.name = name_, .meanwhile = meanwhile_});
   ++row->calls;
   row->flops += flops_;
   row->bytes += elements_ * sizeof(real);
@@ -78,13 +78,15 @@ std::string table() {
   const std::lock_guard lock(mutex);
   const double all = seconds((on ? Clock::now() : stopped) - started);
   double between = all;
-  for (const Row& row : lines) between -= row.seconds;
+  for (const Row& row : lines)
+    if (!row.meanwhile) between -= row.seconds;
   lines.push_back({.name = "between", .seconds = between});
 
   std::string text = "function                   calls  seconds  share  GFLOP/s    GB/s\n";
   for (const Row& row : lines) {
     char line[128];
-    std::snprintf(line, sizeof line, "%-24s %7lld %8.3f %5.1f%%", row.name.c_str(), static_cast<long long>(row.calls),
+    const std::string name = row.name + (row.meanwhile ? " (meanwhile)" : "");
+    std::snprintf(line, sizeof line, "%-24s %7lld %8.3f %5.1f%%", name.c_str(), static_cast<long long>(row.calls),
                   row.seconds, 100 * row.seconds / all);
     text += line;
     const auto rate = [&](double work, int width) {

@@ -24,6 +24,7 @@ struct Row {
   std::string name;
   Index calls = 0;
   double seconds = 0, flops = 0, bytes = 0;
+  bool meanwhile = false;  ///< other functions ran at the same time
 };
 
 /// Begins a new profile, and forgets the one before.
@@ -33,16 +34,19 @@ void stop();
 /// The rows since start(), the slowest function first.
 std::vector<Row> rows();
 /// The same as a text: calls, time, share of the time since start(), GFLOP/s and GB/s. The last row, "between", is
-/// the time outside these functions; with calls on several threads at once it can be negative.
+/// the time outside these functions; with calls on several threads at once it can be negative. What runs beside them,
+/// such as the network, is marked, and not in that sum.
 std::string table();
 
 /// Notes the time from here to the end of the scope. Scopes must not lie in one another. Safe in several threads.
 class Timed {
  public:
-  /// `name` must live on. Each of `elements` is a number that is read or written.
-  Timed(const char* name, double elements, double flops = 0) {
+  /// `name` must live on. Each of `elements` is a number that is read or written. `meanwhile` says that other functions
+  /// run at the same time.
+  Timed(const char* name, double elements, double flops = 0, bool meanwhile = false) {
     if (!on) return;
     name_ = name;
+    meanwhile_ = meanwhile;
     elements_ = elements;
     flops_ = flops;
     begin();
@@ -59,6 +63,7 @@ class Timed {
 
   const char* name_ = nullptr;
   double elements_ = 0, flops_ = 0;
+  bool meanwhile_ = false;
   std::shared_ptr<void> begin_;
 };
 

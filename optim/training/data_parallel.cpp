@@ -48,12 +48,7 @@ void broadcast_buffers(const State& model) {
 
 void check_same_on_all_ranks(const std::string& lines) {
   if (comm::size() == 1) return;
-  std::string first = lines;
-  std::size_t length = lines.size();
-  comm::broadcast(&length, sizeof length);
-  first.resize(length);
-  comm::broadcast(first.data(), length);
-  std::istringstream ours(lines), theirs(first);
+  std::istringstream ours(lines), theirs(comm::broadcast(lines));
   for (std::string here, there; ours || theirs;) {
     if (!std::getline(ours, here)) here = "nothing";
     if (!std::getline(theirs, there)) there = "nothing";

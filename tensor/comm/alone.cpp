@@ -20,6 +20,7 @@ int size() {
 }
 int rank() { return 0; }
 void broadcast(void*, std::size_t) {}
+std::string broadcast(std::string text) { return text; }
 std::vector<double> sum_of_all_ranks(std::vector<double> numbers) { return numbers; }
 Sum begin_sum(std::shared_ptr<float>, Index) { return Sum(); }
 Sum begin_sum(std::shared_ptr<double>, Index) { return Sum(); }

@@ -34,6 +34,7 @@ struct Transfer {
   std::shared_ptr<void> owner{};  // of what is there, if it is to be held
   Index count = 0;
   MPI_Datatype type = MPI_BYTE;
+  bool of_tensors = false;
   MPI_Request request = MPI_REQUEST_NULL;
   bool done = false;
 };
@@ -128,6 +129,7 @@ class World {
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
+    check_worked(MPI_Comm_dup(MPI_COMM_WORLD, &of_tensors_));
     check_worked(MPI_Op_create(add_rounded, true, &add_rounded_));
     std::unique_lock lock(mutex_);
     begun_ = true;
@@ -155,18 +157,19 @@ class World {
     }
     lock.unlock();
     MPI_Op_free(&add_rounded_);
+    MPI_Comm_free(&of_tensors_);
     MPI_Finalize();
   }
 
   void start(const std::shared_ptr<Transfer>& transfer) {
     Transfer& t = *transfer;
     const int n = static_cast<int>(t.count);
-    if (active_.empty()) on_the_wire_.emplace("all_reduce", 0);
+    if (active_.empty()) on_the_wire_.emplace("all_reduce", 0, 0, true);
     if (t.kind == Transfer::broadcast)
       check_worked(MPI_Ibcast(t.at, n, t.type, 0, MPI_COMM_WORLD, &t.request));
     else if (t.kind == Transfer::sum)
       check_worked(MPI_Iallreduce(MPI_IN_PLACE, t.at, n, t.type, t.type == MPI_UINT16_T ? add_rounded_ : MPI_SUM,
-                                  MPI_COMM_WORLD, &t.request));
+                                  t.of_tensors ? of_tensors_ : MPI_COMM_WORLD, &t.request));
     else
       check_worked(MPI_Ibarrier(MPI_COMM_WORLD, &t.request));
     active_.push_back(transfer);
@@ -217,6 +220,8 @@ class World {
   std::chrono::microseconds pause_ = shortest_pause;
   std::optional<profile::Timed> on_the_wire_;
   MPI_Op add_rounded_ = MPI_OP_NULL;
+  // Sums of tensors have an order of their own among themselves: each begins when backward has come so far.
+  MPI_Comm of_tensors_ = MPI_COMM_NULL;
   std::string sentence_;
   int exit_code_ = 1;
   bool begun_ = false, ending_ = false;
@@ -235,7 +240,7 @@ Sum begin(Transfer what) { return Sum(world().begin(what)); }
 template <class T>
 Sum begin_sum_of(const std::shared_ptr<T>& x, Index n, MPI_Datatype type) {
   check(n <= most_at_once, "comm", "a sum is of up to ", most_at_once, " numbers, got ", n);
-  return begin({.kind = Transfer::sum, .at = x.get(), .owner = x, .count = n, .type = type});
+  return begin({.kind = Transfer::sum, .at = x.get(), .owner = x, .count = n, .type = type, .of_tensors = true});
 }
 
 }  // namespace
@@ -251,11 +256,23 @@ void broadcast(void* bytes, std::size_t count) {
         .wait();
 }
 
+std::string broadcast(std::string text) {
+  std::size_t length = text.size();
+  broadcast(&length, sizeof length);
+  text.resize(length);
+  broadcast(text.data(), length);
+  return text;
+}
+
 std::vector<double> sum_of_all_ranks(std::vector<double> numbers) {
   if (size() == 1) return numbers;
-  const auto all = std::make_shared<std::vector<double>>(std::move(numbers));
-  begin_sum({all, all->data()}, static_cast<Index>(all->size())).wait();
-  return *all;
+  for (Index first = 0, all = static_cast<Index>(numbers.size()); first < all; first += most_at_once)
+    begin({.kind = Transfer::sum,
+           .at = numbers.data() + first,
+           .count = std::min(most_at_once, all - first),
+           .type = MPI_DOUBLE})
+        .wait();
+  return numbers;
 }
 
 Sum begin_sum(std::shared_ptr<float> x, Index n) { return begin_sum_of(x, n, MPI_FLOAT); }

@@ -38,7 +38,21 @@ TEST_CASE("profile: counts calls, operations and bytes of each function, and onl
 
   const std::string table = profile::table();
   for (const char* part : {"calls", "GFLOP/s", "matmul", "exp", "between"}) CHECK(contains(table, part));
+  CHECK(!contains(table, "meanwhile"));
   profile::start();  // forgets
   profile::stop();
   CHECK(profile::rows().empty());
+}
+
+TEST_CASE("profile: what runs beside the others is marked, and no part of the time that they take together") {
+  profile::start();
+  {
+    const profile::Timed sent("sent", 0, 0, true);
+    for (int i = 0; i < 100; ++i) exp(Tensor::ones({1000}));
+  }
+  profile::stop();
+  const std::string table = profile::table();
+  CHECK(contains(table, "sent (meanwhile)"));
+  const double between = std::stod(table.substr(table.find("between") + 33, 8));
+  CHECK(between >= 0);
 }

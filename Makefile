@@ -137,7 +137,7 @@ EXAMPLES = $(EXAMPLE_SRC:apps/%.cpp=$(BIN)/%)
 LESSONS  = $(LESSON_SRC:apps/%.cpp=$(BIN)/%)
 TESTS    = $(if $(CUDA),$(BIN)/test_gpu,$(B)/test_float $(B)/test_double $(B)/test_cuda)
 # Of several ranks: what mpirun starts. Not with sanitizers, as MPI itself leaks.
-MPI_TESTS = $(if $(MPI_PACKAGE),$(if $(CUDA)$(SANITIZE),,$(B)/mpi/train $(B)/mpi/test_ranks))
+MPI_TESTS = $(if $(MPI_PACKAGE),$(if $(CUDA)$(SANITIZE),,$(patsubst %,$(B)/mpi/%,train evaluate classify test_ranks)))
 RANKS_SRC = tests/main.cpp tests/ranks/ranks_test.cpp
 
 # --- Some of the tests ----------------------------------------------------------------------------

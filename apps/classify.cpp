@@ -19,6 +19,7 @@
 #include "data/sets/check_pictures.h"
 #include "data/sets/find_files.h"
 #include "tensor/backend.h"
+#include "tensor/comm.h"
 #include "tensor/functions.h"
 #include "tensor/text.h"
 #include "tensor/threads.h"
@@ -63,9 +64,42 @@ Settings parse_command_line(int argc, char** argv) {
   return s;
 }
 
-// The files that the command line names: pictures, folders of them, and "-", which stands for the lines of stdin.
+// Those of rank 0.
+std::vector<std::filesystem::path> broadcast(const std::vector<std::filesystem::path>& files) {
+  std::string names;  // each ends with a 0
+  for (const auto& file : files) names += file.string() + '\0';
+  names = comm::broadcast(std::move(names));
+  std::vector<std::filesystem::path> all;
+  for (std::size_t at = 0; at < names.size(); at = names.find('\0', at) + 1) all.emplace_back(names.c_str() + at);
+  return all;
+}
+
+// What each rank has of some rows, each of which one rank has or none; all of them on each.
+std::vector<std::vector<real>> of_all_ranks(const std::vector<std::vector<real>>& rows) {
+  std::vector<double> lengths;
+  for (const auto& row : rows) lengths.push_back(static_cast<double>(row.size()));
+  lengths = comm::sum_of_all_ranks(std::move(lengths));
+  std::vector<double> numbers;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    numbers.insert(numbers.end(), rows[i].begin(), rows[i].end());
+    if (rows[i].empty()) numbers.resize(numbers.size() + static_cast<std::size_t>(lengths[i]));
+  }
+  numbers = comm::sum_of_all_ranks(std::move(numbers));
+  std::vector<std::vector<real>> all;
+  auto next = numbers.begin();
+  for (const double length : lengths) {
+    const auto end = next + static_cast<std::ptrdiff_t>(length);
+    all.emplace_back(next, end);
+    next = end;
+  }
+  return all;
+}
+
+// The files that the command line names: pictures, folders of them, and "-", which stands for the lines of stdin. Of
+// several ranks only the first has that.
 std::vector<std::filesystem::path> list_pictures(const std::vector<std::string>& named) {
   std::vector<std::filesystem::path> pictures;
+  if (comm::rank() > 0) return broadcast(pictures);
   for (const std::string& name : named) {
     if (name == "-") {
       for (const std::string& line : lines_of(std::string(std::istreambuf_iterator<char>(std::cin), {})))
@@ -81,7 +115,7 @@ std::vector<std::filesystem::path> list_pictures(const std::vector<std::string>&
       pictures.emplace_back(name);
     }
   }
-  return pictures;
+  return broadcast(pictures);
 }
 
 // What is said of a class: its probability, or its logit.
@@ -95,9 +129,8 @@ Tensor pixels(const Classifier& classifier, const std::filesystem::path& picture
   return to_tensor(image, classifier.preprocess);
 }
 
-std::vector<Answer> classify(Classifier& classifier, const std::filesystem::path& picture, const Settings& s) {
-  const Tensor logits = classifier.model(pixels(classifier, picture)).value();  // (1, num_classes)
-  const std::vector<real> values = s.logits ? logits.values() : classifier.probabilities(logits).values();
+// Of numbers for all classes, in the model's order.
+std::vector<Answer> answers_of(const std::vector<real>& values, const Classifier& classifier, const Settings& s) {
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   if (!s.logits) {
@@ -151,41 +184,51 @@ class Printer {
 int main(int argc, char** argv) try {
   wait_briefly(argv);
   const Settings s = parse_command_line(argc, argv);
+  const bool speaks = command_line::speaks_for_all_ranks();
   command_line::use_threads(s.threads);
   const ProductsIn precision(s.precision);
-  if (s.precision != Precision::float32) std::fprintf(stderr, "classify: %s\n", backend::describe().c_str());
-  if (!s.features.empty()) check_can_write(s.features);  // before the work
+  if (s.precision != Precision::float32 && speaks) std::fprintf(stderr, "classify: %s\n", backend::describe().c_str());
+  if (!s.features.empty() && speaks) check_can_write(s.features);  // before the work
   Classifier classifier = command_line::read_model("classify", s.model, s.options);
   std::vector<std::filesystem::path> pictures = list_pictures(s.pictures);
   const std::vector<BadPicture> bad = find_bad_pictures(pictures);
   if (!bad.empty()) {
     const std::string others = bad.size() < pictures.size() ? "the others are classified" : "";
-    std::fprintf(stderr, "classify: %s\n", describe(bad, pictures.size(), others).c_str());
+    if (speaks) std::fprintf(stderr, "classify: %s\n", describe(bad, pictures.size(), others).c_str());
     std::set<std::filesystem::path> files;
     for (const BadPicture& b : bad) files.insert(b.file);
     std::erase_if(pictures, [&](const auto& picture) { return files.contains(picture); });
   }
 
   std::size_t unreadable = bad.size();
-  // One at a time, so that a logit depends on its picture alone.
-  const auto for_each = [&](const auto& f) {
-    for (const auto& picture : pictures) try {
-        f(picture);
-      } catch (const Error& error) {
-        std::fprintf(stderr, "classify: %s\n", error.what());
-        ++unreadable;
-      }
+  // use(picture, numbers) for what ask() makes of each that can be read. One at a time, so that a logit depends on its
+  // picture alone. Several ranks share those of each round.
+  const auto for_each = [&](const auto& ask, const auto& use) {
+    const std::size_t ranks = static_cast<std::size_t>(comm::size()), round = ranks == 1 ? 1 : 8 * ranks;
+    for (std::size_t first = 0; first < pictures.size(); first += round) {
+      const std::size_t count = std::min(round, pictures.size() - first);
+      std::vector<std::vector<real>> rows(count);
+      for (std::size_t i = static_cast<std::size_t>(comm::rank()); i < count; i += ranks) try {
+          rows[i] = ask(pictures[first + i]).values();
+        } catch (const Error& error) {
+          std::fprintf(stderr, "classify: %s\n", error.what());
+        }
+      if (ranks > 1) rows = of_all_ranks(rows);
+      for (std::size_t i = 0; i < count; ++i) rows[i].empty() ? void(++unreadable) : use(pictures[first + i], rows[i]);
+    }
   };
   if (!s.features.empty()) {
     Features features;
-    std::vector<Tensor> rows;
-    for_each([&](const auto& picture) {
-      rows.push_back(classifier.model.features(pixels(classifier, picture)).value());  // (1, num_features)
-      features.pictures.push_back(picture.string());
-    });
+    std::vector<real> rows;
+    for_each([&](const auto& picture) { return classifier.model.features(pixels(classifier, picture)).value(); },
+             [&](const auto& picture, const std::vector<real>& row) {
+               rows.insert(rows.end(), row.begin(), row.end());
+               features.pictures.push_back(picture.string());
+             });
     check(!rows.empty(), "classify", "no image could be read, so there are no features to write");
-    features.rows = concat(rows, 0);
-    write_features(s.features, features);
+    const Index count = static_cast<Index>(features.pictures.size());
+    features.rows = Tensor({count, static_cast<Index>(rows.size()) / count}, rows);
+    if (speaks) write_features(s.features, features);
     std::printf("%s: features of %s images, %s numbers each\n", s.features.c_str(),
                 with_commas(features.rows.shape()[0]).c_str(), with_commas(features.rows.shape()[1]).c_str());
     command_line::check_printed();
@@ -195,7 +238,14 @@ int main(int argc, char** argv) try {
   std::size_t widest = 0;
   for (const std::string& name : classifier.class_names) widest = std::max(widest, letters(name));
   Printer printer(s, widest);
-  for_each([&](const auto& picture) { printer.print(picture.string(), classify(classifier, picture, s)); });
+  for_each(
+      [&](const auto& picture) {
+        const Tensor logits = classifier.model(pixels(classifier, picture)).value();  // (1, num_classes)
+        return s.logits ? logits : classifier.probabilities(logits);
+      },
+      [&](const auto& picture, const std::vector<real>& values) {
+        printer.print(picture.string(), answers_of(values, classifier, s));
+      });
   printer.end();
   command_line::check_printed();
   return unreadable > 0 && !s.skip_bad;

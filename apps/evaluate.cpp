@@ -132,6 +132,7 @@ int main(int argc, char** argv) try {
   wait_briefly(argv);
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   const Settings s = parse_command_line(argc, argv);
+  const bool speaks = command_line::speaks_for_all_ranks();
   command_line::use_threads(s.threads);
   const ProductsIn precision(s.precision);
   if (s.precision != Precision::float32) std::printf("products  %s\n", backend::describe().c_str());
@@ -146,8 +147,10 @@ int main(int argc, char** argv) try {
 
   const fs::path confusion_file = fs::path(s.output_dir) / "confusion.png",
                  mistakes_file = fs::path(s.output_dir) / "mistakes.png";
-  make_folder(s.output_dir);  // before the work
-  for (const fs::path& file : {confusion_file, mistakes_file}) check_can_write(file);
+  if (speaks) {
+    make_folder(s.output_dir);  // before the work
+    for (const fs::path& file : {confusion_file, mistakes_file}) check_can_write(file);
+  }
   check_pictures(data, s.skip_bad);
   for (const std::string& note : data.notes) std::printf("%s\n", note.c_str());
 
@@ -159,6 +162,7 @@ int main(int argc, char** argv) try {
     const Evaluation e = evaluate(classifier.model, data, s.batch_size, {}, {}, s.tta);
     std::printf("\nwith --tta flip\naccuracy  %.4f\nloss      %.4f\n", e.accuracy, e.loss);
   }
+  if (!speaks) return 0;
   print_classes(result.confusion, data.class_names);
   if (data.num_classes() <= 40) print_matrix(result.confusion, data.class_names);  // more do not fit in a line
 

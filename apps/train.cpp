@@ -33,11 +33,9 @@ namespace {
 
 // In which way several ranks do something else than one process would.
 std::string differs_on_ranks(const Settings& settings, AnyModel& model) {
-  std::string what;
-  if (!state_of(model).counts.empty() && !settings.trainer.sync_batch_norm)
-    what += "; BatchNorm's mean and variance are those of each rank's images";
-  if (settings.class_weights != "none") what += "; each rank's loss is a mean by its own class weights";
-  return what.empty() ? what : what + ": not to rounding what one process does";
+  if (state_of(model).counts.empty() || settings.trainer.sync_batch_norm) return "";
+  return "; BatchNorm's mean and variance are those of each rank's images, not to rounding what one process does: see "
+         "--sync-batch-norm";
 }
 
 }  // namespace
@@ -46,8 +44,7 @@ int main(int argc, char** argv) try {
   wait_briefly(argv);
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a pipe, too, each line is there when it is printed
   Settings settings = parse_command_line(argc, argv);
-  const bool speaks = comm::rank() == 0;  // for all ranks
-  if (!speaks) check(std::freopen("/dev/null", "w", stdout), "train", "cannot open /dev/null");
+  const bool speaks = command_line::speaks_for_all_ranks();
   command_line::use_threads(settings.threads);
   if (!settings.graph.empty()) check_can_write(settings.graph);  // before the work
   if (!settings.show_batch.empty()) check_can_write(settings.show_batch);
@@ -133,7 +130,7 @@ int main(int argc, char** argv) try {
     measure(model, trainer.averaged_weights(), settings.test_at_end && test ? *test : data.test,
             {.batch_size = settings.trainer.batch_size, .tta = settings.tta},
             RunFolder(settings.trainer.output_dir).path() / (settings.test_at_end ? "test.csv" : "val.csv"));
-  if (!epochs.empty() && !Interrupt::received() && comm::size() == 1)  // or others would wait for rank 0
+  if (!epochs.empty() && !Interrupt::received())
     finish_report(model, data.test, settings.trainer.batch_size, RunFolder(settings.trainer.output_dir));
   if (settings.profile && speaks) std::fputs(profile::table().c_str(), stderr);
 

@@ -11,6 +11,7 @@
 
 #include "optim/log/terminal.h"
 #include "tensor/check.h"
+#include "tensor/comm.h"
 #include "tensor/threads.h"
 
 namespace bobbin::command_line {
@@ -169,6 +170,12 @@ void use_threads(int count) {
                  "OpenMP has %d thread%s at work of the %d wanted, so all is slower: its settings in the environment "
                  "(OMP_...) hold it back\n",
                  at_work, at_work == 1 ? "" : "s", count);
+}
+
+bool speaks_for_all_ranks() {
+  const bool speaks = comm::rank() == 0;
+  if (!speaks) check(std::freopen("/dev/null", "w", stdout), "ranks", "cannot open /dev/null");
+  return speaks;
 }
 
 }  // namespace bobbin::command_line

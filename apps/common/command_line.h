@@ -33,6 +33,9 @@ CLI::Validator ends_in(const std::vector<std::string>& endings);
 /// Runs parse(); ends the program after --help, and with exit code 2 and one sentence after a mistake.
 void parse_or_exit(const CLI::App& app, const std::function<void()>& parse);
 
+/// Whether this is rank 0, or the only process (tensor/comm.h). What others print on stdout is from now on thrown away.
+bool speaks_for_all_ranks();
+
 /// set_threads(), and a sentence on stderr where OpenMP has fewer threads at work.
 void use_threads(int count);
 

@@ -13,6 +13,7 @@
 #include "data/files/write_file.h"
 #include "optim/log/report.h"
 #include "tensor/check.h"
+#include "tensor/comm.h"
 #include "tensor/text.h"
 
 namespace bobbin {
@@ -128,13 +129,17 @@ std::string judgement_html(const Judgement& judgement, const ImageDataset& data,
 }
 
 void finish_report(AnyModel& model, const ImageDataset& data, Index batch_size, const RunFolder& folder) {
+  bool wait_for_this = comm::size() > 1;
   try {
+    const Judgement judgement = judge(model, data, batch_size);
+    wait_for_this = false;
+    if (comm::rank() > 0) return;
     Report run = read_report(folder.path().string(), folder);
-    run.more = judgement_html(judge(model, data, batch_size), data,
-                              "What the model of the last epoch makes of the images to validate") +
+    run.more = judgement_html(judgement, data, "What the model of the last epoch makes of the images to validate") +
                learned_html(model);
     write_file(folder.report(), report_html(run));
   } catch (const std::exception& error) {  // the run has ended, and is saved
+    if (wait_for_this) throw;
     std::fprintf(stderr, "%s; so report.html does not say what the model makes of the images\n", error.what());
   }
 }

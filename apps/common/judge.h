@@ -21,7 +21,8 @@ struct Judgement {
   std::vector<Mistake> mistakes;  ///< the worst first
 };
 
-/// Asks the model about all images. Throws Error where its logits are not finite.
+/// Asks the model about all images, which several ranks share; all learn all of it. Throws Error where its logits are
+/// not finite.
 Judgement judge(AnyModel& model, const ImageDataset& data, Index batch_size);
 
 }  // namespace bobbin

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/common/command_line.h"
+#include "tensor/comm.h"
 
 namespace bobbin::command_line {
 namespace {
@@ -84,7 +85,7 @@ void add_model(CLI::App& app, std::string& path, ModelFileOptions& options) {
 }
 
 void say_what_was_taken(const char* program, const std::string& taken) {
-  if (!taken.empty()) std::fprintf(stderr, "%s: %s\n", program, taken.c_str());
+  if (!taken.empty() && comm::rank() == 0) std::fprintf(stderr, "%s: %s\n", program, taken.c_str());
 }
 
 Classifier read_model(const char* program, const std::string& path, const ModelFileOptions& options) {

@@ -6,6 +6,7 @@
 
 #include "data/images/codec.h"
 #include "tensor/check.h"
+#include "tensor/comm.h"
 #include "tensor/text.h"
 
 namespace bobbin {
@@ -13,17 +14,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Why look(i) throws, for each i below count; "" where it does not.
+// Why look(i) throws, for each i below count; "" where it does not. Several ranks share them, and all look again at
+// those for which one has found a reason.
 std::vector<std::string> reasons(Index count, const std::function<void(Index)>& look) {
   std::vector<std::string> all(static_cast<std::size_t>(count));
+  const auto look_at = [&](const auto& is_wanted) {
 #pragma omp parallel for schedule(dynamic, 4)
-  for (Index i = 0; i < count; ++i) try {
-      look(i);
-    } catch (const std::exception& error) {
-      const std::string text = error.what();
-      const std::size_t op = text.find("] ");
-      all[static_cast<std::size_t>(i)] = op == std::string::npos ? text : text.substr(op + 2);
-    }
+    for (Index i = 0; i < count; ++i) try {
+        if (is_wanted(i)) look(i);
+      } catch (const std::exception& error) {
+        const std::string text = error.what();
+        const std::size_t op = text.find("] ");
+        all[static_cast<std::size_t>(i)] = op == std::string::npos ? text : text.substr(op + 2);
+      }
+  };
+  const Index rank = comm::rank(), ranks = comm::size();
+  look_at([&](Index i) { return i % ranks == rank; });
+  if (ranks == 1) return all;
+  std::vector<double> bad;
+  for (const std::string& reason : all) bad.push_back(!reason.empty());
+  bad = comm::sum_of_all_ranks(std::move(bad));
+  look_at([&](Index i) { return bad[static_cast<std::size_t>(i)] > 0; });
   return all;
 }
 

@@ -14,7 +14,8 @@ struct BadPicture {
   std::string reason;
 };
 
-/// Those of the files that check_picture() refuses, in their order. On all threads.
+/// Those of the files that check_picture() refuses, in their order. On all threads; several ranks (tensor/comm.h), all
+/// of which call it and what is below, share the work.
 std::vector<BadPicture> find_bad_pictures(const std::vector<std::filesystem::path>& files);
 
 /// "2 of 60 pictures cannot be read", what to do, if anything, and a line for each of the first 20; for a single one

@@ -7,6 +7,7 @@
 
 #include "nn/module.h"
 #include "tensor/check.h"
+#include "tensor/comm.h"
 #include "tensor/functions.h"
 
 namespace bobbin {
@@ -66,8 +67,9 @@ Tensor Teacher::operator()(const Tensor& images) {
   const Evaluating evaluating;
   const Index count = images.shape()[0];
   const Tensor X = factor_.defined() ? images * factor_ + shift_ : images;
-  if (count >= batch_size_) return model_(X).value();
-  return slice(model_(pad(X, 0, 0, batch_size_ - count)).value(), 0, 0, count);
+  const Index whole = PartOfEach{comm::rank(), comm::size()}.images(batch_size_).count;
+  if (count >= whole) return model_(X).value();
+  return slice(model_(pad(X, 0, 0, whole - count)).value(), 0, 0, count);
 }
 
 Tensor Teacher::operator()(const Batch& batch) {
@@ -84,11 +86,21 @@ bool Teacher::store(const ImageDataset& images, const Augmentation& augmentation
   std::vector<Index> order(static_cast<std::size_t>(images.count()));
   std::iota(order.begin(), order.end(), Index{0});
   std::vector<real> logits;
-  for (Index version = 0; version < versions; ++version)
-    for (const Batch& batch : Batches(images, batch_size_, order, {.hflip = static_cast<double>(version)})) {
-      const std::vector<real> rows = (*this)(batch.images).values();
+  const PartOfEach part{comm::rank(), comm::size()};  // of each batch, as in training
+  for (Index version = 0; version < versions; ++version) {
+    Index left = images.count();
+    const Batches all(images, batch_size_, order, {.hflip = static_cast<double>(version)});
+    for (const Batch& batch : all.only(part)) {
+      const Index count = std::min(batch_size_, left);
+      std::vector<double> rows(static_cast<std::size_t>(count * classes));
+      const std::vector<real> own = (*this)(batch.images).values();
+      if (const auto [first, _, counted] = part.images(count); counted > 0)
+        std::copy(own.begin(), own.end(), rows.begin() + first * classes);
+      rows = comm::sum_of_all_ranks(std::move(rows));
       logits.insert(logits.end(), rows.begin(), rows.end());
+      left -= count;
     }
+  }
   count_ = images.count();
   stored_ = Tensor({versions * count_, classes}, logits);
   return true;

@@ -18,15 +18,16 @@ class Teacher {
   Teacher(Classifier teacher, const ImageDataset& images, Index batch_size);
 
   /// Images (B, C, H, W) as the student sees them -> logits (B, classes). Where the teacher was trained with another
-  /// mean and deviation, it is given the same pixels with these. Where there are fewer images than a batch has, zeros
-  /// fill it up: matrix products may round another number of rows in another way.
+  /// mean and deviation, it is given the same pixels with these. Where there are fewer images than a batch has, or this
+  /// rank's part of it, zeros fill it up: matrix products may round another number of rows in another way.
   Tensor operator()(const Tensor& images);
   /// The same of a batch: looked up, once the logits are stored.
   Tensor operator()(const Batch& batch);
 
   /// Asks for the logits of all images now, and where some will be flipped of their mirror images, if there are no more
-  /// versions of them and the logits fit into a gigabyte. They are asked for in the order of the data set, whatever
-  /// the order in training: a run that is resumed stores the same ones. Returns whether they are stored.
+  /// versions of them and the logits fit into a gigabyte. Several ranks share the work. They are asked for in the order
+  /// of the data set, whatever the order in training: a run that is resumed stores the same ones. Returns whether they
+  /// are stored.
   bool store(const ImageDataset& images, const Augmentation& augmentation);
 
  private:

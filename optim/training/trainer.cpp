@@ -237,7 +237,8 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
       return right_of;
     };
   };
-  task.validation_steps = (data.test.count() - 1) / options_.batch_size + 1;
+  const Index validation_batches = (data.test.count() - 1) / options_.batch_size + 1;
+  task.validation_steps = (validation_batches - 1) / comm::size() + 1;  // rank 0's, whose progress is shown
   task.validate = [&, &model = model](const std::function<bool()>& stop) {
     const Evaluation e = evaluate(model, data.test, options_.batch_size, {}, stop);
     return loss_and_accuracy(e.loss, e.accuracy);

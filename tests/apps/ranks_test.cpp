@@ -8,6 +8,7 @@
 #include <fstream>
 #include <random>
 
+#include "data/images/codec.h"
 #include "optim/log/metrics.h"
 #include "optim/training/run_folder.h"
 #include "tests/apps/program.h"
@@ -31,18 +32,22 @@ std::string mpirun() {
   return "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive; timeout "
          "--foreground 100 mpirun -q --oversubscribe --bind-to none ";
 }
-std::string ranks(int count, const std::string& flags) {
-  return mpirun() + "-np " + std::to_string(count) + " " + binary("mpi/train") + " " + flags + " < /dev/null";
+std::string ranks(int count, const std::string& flags, const std::string& program = "train") {
+  return mpirun() + "-np " + std::to_string(count) + " " + binary("mpi/" + program) + " " + flags +
+         (program == "train" ? " < /dev/null" : "");
 }
 
+const std::string vit =
+    "--patch-size 4 --num-hiddens 8 --mlp-num-hiddens 16 --num-heads 2 --num-blks 1 --emb-dropout .1 --blk-dropout .1 ";
+const std::string convnet = "--model convnet --width 4 --opt sgd ";  // the last of its BatchNorms see a single pixel
+
 // A tiny model, on 40 images in batches of 16, 16 and 8, of which some ranks get none.
-std::string tiny(const TempFolder& folder, const std::string& name, const std::string& more) {
+std::string tiny(const TempFolder& folder, const std::string& name, const std::string& more,
+                 const std::string& model = vit) {
   const fs::path data = folder / "data";
   if (!fs::exists(data)) write_small_cifar10(data);
-  return "--data-dir " + data.string() + " --output-dir " + (folder / name).string() +
-         " --img-size 8 --patch-size 4 --num-hiddens 8 --mlp-num-hiddens 16 --num-heads 2 --num-blks 1 --emb-dropout "
-         ".1 --blk-dropout .1 --hflip .5 --batch-size 16 --threads 1 " +
-         more;
+  return model + "--data-dir " + data.string() + " --output-dir " + (folder / name).string() +
+         " --img-size 8 --hflip .5 --batch-size 16 --threads 1 " + more;
 }
 
 std::vector<double> losses(const fs::path& run) {
@@ -61,16 +66,16 @@ double difference(const std::vector<double>& a, const std::vector<double>& b) {
 }
 
 // The same run in one process, and on 1, 2, 3 and 4 ranks.
-void check_same_training(const std::string& flags) {
+void check_same_training(const std::string& flags, const std::string& model = vit) {
   const TempFolder folder;
-  const Result alone = run(program("train") + " " + tiny(folder, "alone", flags));
+  const Result alone = run(program("train") + " " + tiny(folder, "alone", flags, model));
   REQUIRE_MESSAGE(alone.status == 0, alone.output);
   const std::vector<double> expected = losses(folder / "alone");
   REQUIRE(expected.size() >= 20);
   const std::vector<EpochMetrics> epochs = read_metrics(folder / "alone" / "metrics.csv");
   for (int n = 1; n <= 4; ++n) {
     const fs::path path = folder / std::to_string(n);
-    const Result r = run(ranks(n, tiny(folder, std::to_string(n), flags)));
+    const Result r = run(ranks(n, tiny(folder, std::to_string(n), flags, model)));
     INFO(n, " ranks, ", flags, ": ", r.output);
     REQUIRE(r.status == 0);
     CHECK(difference(losses(path), expected) < 1e-5);
@@ -80,6 +85,8 @@ void check_same_training(const std::string& flags) {
       CHECK(std::abs(now[e]["val_loss"] - epochs[e]["val_loss"]) < 1e-5);
       CHECK(now[e]["val_acc"] == epochs[e]["val_acc"]);
     }
+    const std::string report = content(path / "report.html");
+    CHECK(contains(report, "What the model of the last epoch makes of the images to validate"));
     if (n > 1) continue;
     CHECK(losses(path) == expected);
     CHECK(content(path / "model.safetensors") == content(folder / "alone" / "model.safetensors"));
@@ -134,6 +141,89 @@ TEST_CASE(
       "--random-erase .3 "
       "--auto-augment ra --hflip-mode alternate --clip-grad .5 --ema-decay .9");
   check_same_training("--lr .05 --grad-accum-steps 2 --epochs 14 --clip-grad .5 --mixup .4");
+}
+
+TEST_CASE("ranks: so they do with weights of the classes, which the images of some ranks do not have") {
+  if (no_ranks()) return;
+  check_same_training("--lr .05 --epochs 7 --class-weights balanced --smoothing .1");
+}
+
+TEST_CASE("ranks: so they do with BatchNorm's statistics of all ranks, and not with those of each") {
+  if (no_ranks()) return;
+  check_same_training("--epochs 7 --lr .003 --sync-batch-norm", convnet);
+  const TempFolder folder;
+  const Result own = run(ranks(2, tiny(folder, "own", "--epochs 7 --lr .003", convnet)));
+  const Result all = run(ranks(2, tiny(folder, "all", "--epochs 7 --lr .003 --sync-batch-norm", convnet)));
+  INFO(own.output, all.output);
+  CHECK(contains(own.output, "ranks    2; BatchNorm's mean and variance are those of each rank's images"));
+  CHECK(contains(all.output, "ranks    2\n"));
+  CHECK(difference(losses(folder / "own"), losses(folder / "all")) > 1e-3);
+}
+
+TEST_CASE("ranks: so they do with a teacher, whose logits are stored or asked for in each step") {
+  if (no_ranks()) return;
+  const TempFolder folder;
+  REQUIRE(run(program("train") + " " + tiny(folder, "teacher", "--seed 5 --epochs 2", convnet)).status == 0);
+  const std::string student =
+      "--distilled --distillation-type soft --epochs 7 --lr .05 --teacher " + (folder / "teacher").string();
+  check_same_training(student);
+  check_same_training(student + " --crop-padding 1");
+}
+
+TEST_CASE("ranks: gradients go as bfloat16, near the others, and not the same") {
+  if (no_ranks()) return;
+  const TempFolder folder;
+  const auto losses_with = [&](int n, const std::string& precision) {
+    const std::string name = precision + std::to_string(n);
+    const Result r = run(ranks(n, tiny(folder, name, "--epochs 7 --lr .05 --comm-precision " + precision)));
+    INFO(r.output);
+    REQUIRE(r.status == 0);
+    return losses(folder / name);
+  };
+  const std::vector<double> exact = losses_with(2, "float32");
+  CHECK(losses_with(1, "bfloat16") == losses_with(1, "float32"));
+  const double away = difference(losses_with(2, "bfloat16"), exact);
+  CHECK((away > 1e-6 && away < 1e-2));
+}
+
+TEST_CASE("ranks: evaluate and classify say the same, in the same order") {
+  if (no_ranks()) return;
+  const TempFolder folder;
+  REQUIRE(run(program("train") + " " + tiny(folder, "run", "--epochs 2")).status == 0);
+  const std::string model = (folder / "run/model.safetensors").string(), data = (folder / "data").string(),
+                    pictures = (folder / "pictures").string();
+  const Bytes pixels = noise(37 * 192);
+  for (int i = 0; i < 37; ++i) {
+    const auto first = pixels.begin() + 192 * i;
+    fs::create_directories(pictures);
+    write_png(fs::path(pictures) / (std::to_string(100 + i) + ".png"), {3, 8, 8, {first, first + 192}});
+  }
+  test::write_file(fs::path(pictures) / "104.png", Bytes(100, 7));
+  Bytes damaged = test::read_file(fs::path(pictures) / "110.png");
+  damaged[damaged.size() / 2] ^= 255;
+  test::write_file(fs::path(pictures) / "110.png", damaged);
+  const std::string list = "ls " + pictures + "/* | ", no_errors = " 2> /dev/null";
+  struct {
+    std::string before, program, flags;
+  } const commands[] = {
+      {"", "evaluate", "--threads 1 --batch-size 3 --tta flip --split train --data " + data + " " + model},
+      {"", "classify", "--threads 1 --format csv " + model + " " + pictures},
+      {list, "classify", "--threads 1 --logits --format json " + model + " -"},
+      {"", "classify", "--threads 1 --features " + (folder / "features.csv").string() + " " + model + " " + pictures}};
+  for (const auto& [before, name, flags] : commands) {
+    const Result alone = run(before + program(name) + " " + flags + no_errors);
+    const std::string features = fs::exists(folder / "features.csv") ? content(folder / "features.csv") : "";
+    for (const int n : {1, 2, 3}) {
+      const Result r = run(before + "{ " + ranks(n, flags, name) + "; }" + no_errors);
+      INFO(n, " ranks, ", name, " ", flags);
+      CHECK(r.status == alone.status);
+      CHECK(r.output == alone.output);
+      if (features != "") CHECK(content(folder / "features.csv") == features);
+    }
+  }
+  const std::string errors = run(ranks(2, "--threads 1 " + model + " " + pictures, "classify") + " > /dev/null").output;
+  INFO(errors);
+  CHECK((contains(errors, "104.png") && contains(errors, "110.png")));
 }
 
 TEST_CASE("ranks: a checkpoint of three goes on with two, and with one process") {

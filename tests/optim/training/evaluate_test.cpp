@@ -56,7 +56,9 @@ TEST_CASE("evaluate: mean loss and accuracy, whatever the size of the batches; e
     Bright model;
     Labels labels;
     Index rows = 0;
-    const Evaluation e = evaluate(model, data, batch_size, [&](const Tensor& logits, const Labels& y) {
+    const Evaluation e = evaluate(model, data, batch_size, [&](const Tensor& logits, const Batch& batch) {
+      const Labels& y = batch.labels;
+      CHECK(batch.which.front() == static_cast<Index>(labels.size()));
       CHECK(logits.shape() == Shape{static_cast<Index>(y.size()), 2});
       labels.insert(labels.end(), y.begin(), y.end());
       ++rows;
@@ -74,7 +76,7 @@ TEST_CASE("evaluate: ends early, with what it has") {
   Bright model;
   int batches = 0;
   const Evaluation e = evaluate(
-      model, data, 1, [&](const Tensor&, const Labels&) { ++batches; }, [&] { return batches == 3; });
+      model, data, 1, [&](const Tensor&, const Batch&) { ++batches; }, [&] { return batches == 3; });
   CHECK(batches == 3);
   CHECK(e.accuracy == doctest::Approx(2.0 / 3));
 }
@@ -102,7 +104,7 @@ TEST_CASE("evaluate: with Tta::flip the logits are the mean of a picture's and i
   const ImageDataset pairs({5, 1, 1, 2}, {255, 0, 0, 255, 255, 255, 0, 0, 0, 204}, {1, 1, 1, 0, 0}, {"dark", "bright"});
   for (const Index batch_size : {1, 2, 100}) {
     std::vector<real> logits;
-    const auto keep = [&](const Tensor& l, const Labels&) {
+    const auto keep = [&](const Tensor& l, const Batch&) {
       for (Index i = 0; i < l.shape()[0]; ++i) logits.push_back(l[i].values()[1]);
     };
     CHECK(evaluate(model, pairs, batch_size, keep, {}, Tta::flip).accuracy >= 0.4);

@@ -224,6 +224,19 @@ TEST_CASE("ranks: evaluate and classify say the same, in the same order") {
   const std::string errors = run(ranks(2, "--threads 1 " + model + " " + pictures, "classify") + " > /dev/null").output;
   INFO(errors);
   CHECK((contains(errors, "104.png") && contains(errors, "110.png")));
+
+TEST_CASE("ranks: on four hosts, whose only way to one another is TCP over a slow link, they train as one process") {
+  if (no_ranks()) return;
+  const std::string hosts = "sh tests/ranks/hosts.sh 4 1gbit ";
+  if (const Result r = run(hosts + "true"); r.status == 77)
+    return (void)std::printf("skipped a test case: %s", r.output.substr(r.output.find(": ") + 2).c_str());
+  const TempFolder folder;
+  const std::string flags = "--epochs 7 --lr .05 --momentum .9";
+  REQUIRE(run(program("train") + " " + tiny(folder, "alone", flags)).status == 0);
+  const Result r =
+      run(hosts + "timeout 60 mpirun -q -np 4 " + binary("mpi/train") + " " + tiny(folder, "four", flags));
+  REQUIRE_MESSAGE(r.status == 0, r.output);
+  CHECK(difference(losses(folder / "four"), losses(folder / "alone")) < 1e-5);
 }
 
 TEST_CASE("ranks: a checkpoint of three goes on with two, and with one process") {

@@ -73,9 +73,6 @@ ifneq ($(MPI_PACKAGE),)
 else ifneq ($(MPI),)
   $(error MPI=1 needs MPI, which pkg-config does not find: apt-get install libopenmpi-dev openmpi-bin)
 endif
-ifneq ($(and $(MPI),$(CUDA)),)
-  $(error MPI=1 and CUDA=1 do not go together yet: each rank would take the first GPU)
-endif
 ifneq ($(and $(MPI),$(filter test% asan check% fuzz install,$(MAKECMDGOALS))),)
   $(error MPI=1 is for programs, make MPI=1; make test tests them where MPI is)
 endif
@@ -99,7 +96,7 @@ optimise = $(if $(filter tensor/% data/% tests/cuda/emulator/%,$(1)),$(OPT),$\
 COMPILE  = $(CXX) $(CXXFLAGS) $(call optimise,$<) -I. -Iapps/include $(BLAS_CFLAGS) $(CPPFLAGS) \
            $(if $(filter data/codecs/% data/images/codec.cpp,$<),$(PICTURE_CFLAGS)) \
            $(if $(filter tensor/cpu/onednn%,$<),$(ONEDNN_CFLAGS)) \
-           $(if $(filter tensor/comm/mpi.cpp,$<),$(MPI_CFLAGS)) \
+           $(if $(filter tensor/comm/mpi.cpp,$<),$(MPI_CFLAGS)) $(if $(filter tensor/comm/nccl.cpp,$<),$(NCCL_CFLAGS)) \
            $(if $(filter apps/common/run_config.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
 LIBS     = $(BLAS_LIBS) $(ONEDNN_LIBS) $(PICTURE_LIBS) $(WEBP_LIBS) $(TIFF_LIBS) $(if $(MPI),$(MPI_LIBS)) -lz
 # Which sources these are: train notes it in config.json.
@@ -111,7 +108,8 @@ COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 FOLDERS  = tensor autograd nn data optim
 LIB_SRC  = $(filter-out $(if $(WEBP_LIBS),,%/webp.cpp) $(if $(TIFF_LIBS),,%/tiff.cpp) \
              $(if $(ONEDNN_LIBS),%/without_onednn.cpp,%/onednn.cpp %/onednn_conv2d.cpp) \
-             $(if $(MPI),%/comm/alone.cpp,%/comm/mpi.cpp),\
+             $(if $(MPI),%/comm/alone.cpp $(if $(CUDA),%/comm/mpi_sums.cpp,%/comm/nccl.cpp),\
+               %/comm/mpi.cpp %/comm/mpi_sums.cpp %/comm/nccl.cpp),\
              $(wildcard $(FOLDERS:%=%/*.cpp) $(FOLDERS:%=%/*/*.cpp)))
 APP_SRC  = $(wildcard apps/*.cpp)
 EXAMPLE_SRC = $(wildcard apps/examples/*.cpp)
@@ -137,7 +135,8 @@ EXAMPLES = $(EXAMPLE_SRC:apps/%.cpp=$(BIN)/%)
 LESSONS  = $(LESSON_SRC:apps/%.cpp=$(BIN)/%)
 TESTS    = $(if $(CUDA),$(BIN)/test_gpu,$(B)/test_float $(B)/test_double $(B)/test_cuda)
 # Of several ranks: what mpirun starts. Not with sanitizers, as MPI itself leaks.
-MPI_TESTS = $(if $(MPI_PACKAGE),$(if $(CUDA)$(SANITIZE),,$(patsubst %,$(B)/mpi/%,train evaluate classify test_ranks)))
+MPI_TESTS = $(if $(MPI_PACKAGE),$(if $(CUDA)$(SANITIZE),,$(patsubst %,$(B)/mpi/%,$\
+              train evaluate classify test_ranks test_ranks_emulated)))
 RANKS_SRC = tests/main.cpp tests/ranks/ranks_test.cpp
 
 # --- Some of the tests ----------------------------------------------------------------------------
@@ -286,7 +285,7 @@ tests: $(TESTS) ; @:
 # same with any, and is taken from build/float.
 NAMES_BACKEND := $(shell grep -l '"tensor/backend.h"' $(SOURCES))
 object = $(patsubst %,$(B)/$(1)/%.o,$(basename $(2)))
-once_more = tests/cuda/% tensor/cuda/% $(NAMES_BACKEND)
+once_more = tests/cuda/% tensor/cuda/% tensor/comm/nccl.cpp $(NAMES_BACKEND)
 linked = $(call object,$(1),$(filter $(once_more),$(2))) $(call object,float,$(filter-out $(once_more),$(2)))
 
 $(FLOAT): $(call linked,$(BACKEND),$(LIB_SRC))
@@ -298,14 +297,14 @@ $(EXAMPLES) $(LESSONS): $(FLOAT)
 $(B)/test_float: $(call object,float,$(TEST_SRC)) $(COMMON) $(FLOAT)
 $(B)/test_double: $(call object,double,$(DOUBLE_TEST_SRC)) $(DOUBLE)
 $(BIN)/test_chosen: $(call linked,$(BACKEND),$(whole) $(part) $(other)) $(COMMON) $(FLOAT)
-$(B)/mpi/test_ranks: $(call object,float,$(RANKS_SRC)) $(FLOAT)
+$(BIN)/test_ranks: $(call linked,$(BACKEND),$(RANKS_SRC)) $(FLOAT)
 $(B)/fuzz: $(call object,float,$(FUZZ_SRC)) $(FLOAT)
 $(B)/fuzz: LDFLAGS += -fsanitize=fuzzer
 
 $(FLOAT) $(DOUBLE) $(COMMON):
 	$(Q)mkdir -p $(@D); rm -f $@ && ar rcs $@ $^
 
-$(PROGRAMS) $(EXAMPLES) $(LESSONS) $(TESTS) $(BIN)/test_chosen $(B)/mpi/test_ranks $(B)/fuzz:
+$(PROGRAMS) $(EXAMPLES) $(LESSONS) $(TESTS) $(BIN)/test_chosen $(BIN)/test_ranks $(B)/fuzz:
 	@echo "link $@"; mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 

@@ -62,6 +62,12 @@ $(B)/test_kernels $(BIN)/ladder:
 	@echo "link $@"
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# Ranks that have an emulated GPU each, and an emulated NCCL. To be made with MPI=1.
+RANKS_LIB = $(filter-out %/comm/mpi_sums.cpp,$(LIB_SRC)) tensor/comm/nccl.cpp
+$(B)/mpi/test_ranks_emulated: $(call linked,emulated,$(RANKS_SRC) $(EMULATOR_SRC) $(RANKS_LIB) $(CUDA_SRC))
+	@echo "link $@"; mkdir -p $(@D)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS)
+
 EMULATED = -DBOBBIN_CUDA -Itests/cuda/emulator -Wno-unknown-pragmas
 $(B)/emulated/%.o: %.cu $(B)/command
 	@echo "$< (emulated)"; mkdir -p $(@D)
@@ -76,7 +82,21 @@ NVCC_FLAGS  = -std=c++20 -O3 --expt-relaxed-constexpr -ccbin $(CXX) -I. -Werror 
               -Xptxas -warn-spills
 GENCODE     = -gencode 'arch=compute_80,code=[$(subst $(empty) ,$(comma),$(CUDA_ARCHS) compute_80)]'
 
+# With MPI=1 NCCL sums gradients from GPU to GPU. NCCL_HOME says where it is, if the compiler does not find it.
+NCCL_HOME  ?=
+NCCL_HEADER = $(if $(NCCL_HOME),$(wildcard $(NCCL_HOME)/include/nccl.h),$\
+                $(call header,nccl.h)$(wildcard $(CUDA_HOME)/include/nccl.h))
+NCCL_CFLAGS = $(if $(NCCL_HOME),-I$(NCCL_HOME)/include)
+NCCL_LIBS   = $(if $(NCCL_HOME),-L$(NCCL_HOME)/lib -Wl$(comma)-rpath$(comma)$(NCCL_HOME)/lib) -l:libnccl.so.2
+
 ifneq ($(CUDA),)
+  ifneq ($(MPI),)
+    ifeq ($(NCCL_HEADER),)
+      $(error MPI=1 with CUDA=1 needs NCCL, whose nccl.h is not there: apt-get install libnccl-dev (non-free), or \
+NCCL_HOME=FOLDER that has include and lib)
+    endif
+    LIBS += $(NCCL_LIBS)
+  endif
   ifeq ($(NVCC),)
     $(error CUDA=1 needs nvcc, of CUDA 12 or later, in /usr/local/cuda/bin or in the PATH)
   endif

@@ -4,7 +4,7 @@
 #   $missing   what the programs cannot be built without
 #   $wanted    what only the tests or the training need, what makes it faster, or what reads or draws more pictures
 # The Makefile hands over CXX, BLAS_CFLAGS, BLAS_LIBS, ONEDNN_CFLAGS, ONEDNN_LIBS, PICTURE_CFLAGS, PICTURE_LIBS,
-# WEBP_LIBS, TIFF_LIBS, MPI_CFLAGS and MPI_LIBS.
+# WEBP_LIBS, TIFF_LIBS, MPI_CFLAGS, MPI_LIBS and NCCL_CFLAGS.
 
 missing='' wanted=''
 lack() { for package; do missing="$missing $package"; done; }
@@ -156,6 +156,11 @@ fi
 
 if nvcc=$(PATH=$PATH:/usr/local/cuda/bin command -v nvcc); then
   echo "✓ CUDA            $nvcc; make CUDA=1 computes on a GPU"
+  if echo '#include <nccl.h>' | $CXX -E -x c++ $NCCL_CFLAGS -I"${nvcc%/bin/nvcc}/include" - > /dev/null 2>&1; then
+    echo "✓ NCCL            make CUDA=1 MPI=1 trains on several GPUs"
+  else
+    echo "✗ NCCL            no libnccl-dev, which only make CUDA=1 MPI=1 needs, for several GPUs"
+  fi
 else
   echo "✗ CUDA            no nvcc, which only make CUDA=1 needs"
 fi

@@ -10,8 +10,9 @@
 #include "tensor/real.h"
 
 /// One of these is linked: tensor/comm/alone.cpp, in which each process is the only one; or with `make MPI=1`
-/// tensor/comm/mpi.cpp, for programs that mpirun or srun starts several times. Every rank makes the same calls in the
-/// same order, from one thread. The first call begins: it waits until all ranks are there.
+/// tensor/comm/mpi.cpp, for programs that mpirun or srun starts several times, and beside it what sums tensors:
+/// mpi_sums.cpp, or with CUDA=1 nccl.cpp. Every rank makes the same calls in the same order, from one thread. The first
+/// call begins: it waits until all ranks are there.
 ///
 /// What goes wrong between ranks ends all of them with a code other than 0, and one of them says why: a rank that is
 /// another program, that is gone, or that is not heard of for comm::set_timeout(); an error in any of them, where
@@ -22,6 +23,8 @@ namespace bobbin::comm {
 int rank();
 /// How many there are; alone 1.
 int size();
+/// Which one it is of those on its machine.
+int local_rank();
 
 // --- numbers of the program: host memory ---------------------------------------------------------
 /// Overwrites the bytes of every rank with those of rank 0. Waits.

@@ -49,16 +49,22 @@ void stop() {
   stopped = Clock::now();
 }
 
-void Timed::begin() { begin_ = backend::moment(); }
+void Timed::begin() {
+  if (meanwhile_)
+    began_ = Clock::now();
+  else
+    begin_ = backend::moment();
+}
 
 void Timed::note() const try {
-  std::shared_ptr<void> end = backend::moment();
+  std::shared_ptr<void> end = meanwhile_ ? nullptr : backend::moment();
   const std::lock_guard lock(mutex);
   auto row = std::find_if(noted.begin(), noted.end(), [&](const Row& r) { return r.name == name_; });
   if (row == noted.end()) row = noted.insert(row, Row{.name = name_, .meanwhile = meanwhile_});
   ++row->calls;
   row->flops += flops_;
   row->bytes += elements_ * sizeof(real);
+  if (meanwhile_) return (void)(row->seconds += seconds(Clock::now() - began_));  // of another thread than the GPU's
   spans.push_back({static_cast<std::size_t>(row - noted.begin()), begin_, std::move(end)});
   constexpr std::size_t most = 1024;  // so much may wait: a profile can last for hours
   if (spans.size() == most) ask_for_times();

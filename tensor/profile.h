@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -65,6 +66,7 @@ class Timed {
   double elements_ = 0, flops_ = 0;
   bool meanwhile_ = false;
   std::shared_ptr<void> begin_;
+  std::chrono::steady_clock::time_point began_{};
 };
 
 }  // namespace bobbin::profile

@@ -15,7 +15,6 @@
 #include <cstdlib>
 #include <deque>
 #include <fstream>
-#include <limits>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -23,29 +22,15 @@
 
 #include "tensor/check.h"
 #include "tensor/comm.h"
+#include "tensor/comm/world.h"
 #include "tensor/profile.h"
 #include "tensor/text.h"
 
 namespace bobbin::comm {
-
-// What one call of MPI carries; on the waiting list until it is begun.
-struct Transfer {
-  enum Kind { broadcast, sum, barrier } kind;
-  void* at = nullptr;
-  std::shared_ptr<void> owner{};  // of what is there, if it is to be held
-  Index count = 0;
-  MPI_Datatype type = MPI_BYTE;
-  bool of_tensors = false;
-  MPI_Request request = MPI_REQUEST_NULL;
-  bool done = false;
-};
-
 namespace {
 
 using Clock = std::chrono::steady_clock;
 using std::chrono::duration;
-
-constexpr Index most_at_once = std::numeric_limits<int>::max();  // MPI counts in int
 
 double timeout = 600;
 
@@ -130,7 +115,7 @@ class World {
     say_and_abort(sentence, exit_code);  // the thread is held up within MPI
   }
 
-  int rank = 0, size = 1;
+  int rank = 0, size = 1, local_rank = 0;
 
  private:
   void work() {
@@ -140,6 +125,10 @@ class World {
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     check_worked(MPI_Comm_dup(MPI_COMM_WORLD, &of_tensors_));
+    MPI_Comm here = MPI_COMM_NULL;
+    check_worked(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here));
+    MPI_Comm_rank(here, &local_rank);
+    MPI_Comm_free(&here);
     check_worked(MPI_Op_create(add_rounded, true, &add_rounded_));
     std::unique_lock lock(mutex_);
     begun_ = true;
@@ -172,28 +161,40 @@ class World {
   }
 
   void start(const std::shared_ptr<Transfer>& transfer) {
-    Transfer& t = *transfer;
+    const Transfer& t = *transfer;
     const int n = static_cast<int>(t.count);
+    MPI_Request request = MPI_REQUEST_NULL;
     if (active_.empty()) on_the_wire_.emplace("all_reduce", 0, 0, true);
     if (t.kind == Transfer::broadcast)
-      check_worked(MPI_Ibcast(t.at, n, t.type, 0, MPI_COMM_WORLD, &t.request));
+      check_worked(MPI_Ibcast(t.at, n, MPI_BYTE, 0, MPI_COMM_WORLD, &request));
     else if (t.kind == Transfer::sum)
-      check_worked(MPI_Iallreduce(MPI_IN_PLACE, t.at, n, t.type, t.type == MPI_UINT16_T ? add_rounded_ : MPI_SUM,
-                                  t.of_tensors ? of_tensors_ : MPI_COMM_WORLD, &t.request));
-    else
-      check_worked(MPI_Ibarrier(MPI_COMM_WORLD, &t.request));
-    active_.push_back(transfer);
+      check_worked(MPI_Iallreduce(MPI_IN_PLACE, t.at, n, type_of(t.of),
+                                  t.of == Transfer::bfloat16s ? add_rounded_ : MPI_SUM,
+                                  t.of_tensors ? of_tensors_ : MPI_COMM_WORLD, &request));
+    else if (t.kind == Transfer::barrier)
+      check_worked(MPI_Ibarrier(MPI_COMM_WORLD, &request));
+    active_.emplace_back(transfer, request);
+  }
+  static MPI_Datatype type_of(Transfer::Of of) {
+    return of == Transfer::floats ? MPI_FLOAT : of == Transfer::doubles ? MPI_DOUBLE : MPI_UINT16_T;
   }
   // One may overtake another: a small sum does not wait for large ones before it.
   std::vector<std::shared_ptr<Transfer>> take_arrived() {
     std::vector<std::shared_ptr<Transfer>> arrived;
-    std::erase_if(active_, [&](const auto& transfer) {
+    std::erase_if(active_, [&](auto& active) {
+      auto& [transfer, request] = active;
       int done = 0;
-      check_worked(MPI_Test(&transfer->request, &done, MPI_STATUS_IGNORE));
+      if (transfer->kind == Transfer::elsewhere)
+        done = has_come(*transfer);
+      else
+        check_worked(MPI_Test(&request, &done, MPI_STATUS_IGNORE));
       if (done) arrived.push_back(transfer);
       return done != 0;
     });
     return arrived;
+  }
+  bool has_come(const Transfer& transfer) try { return transfer.has_come(); } catch (const std::exception& error) {
+    say_and_abort("rank " + std::to_string(rank) + ": " + error.what(), 1);
   }
 
   void check_worked(int code) {
@@ -226,7 +227,8 @@ class World {
 
   std::mutex mutex_;
   std::condition_variable changed_, finished_;
-  std::deque<std::shared_ptr<Transfer>> queue_, active_;  // not begun; on the wire, of this thread alone
+  std::deque<std::shared_ptr<Transfer>> queue_;                            // not begun
+  std::vector<std::pair<std::shared_ptr<Transfer>, MPI_Request>> active_;  // on the wire, of the thread alone
   std::chrono::microseconds pause_ = shortest_pause;
   std::optional<profile::Timed> on_the_wire_;
   MPI_Op add_rounded_ = MPI_OP_NULL;
@@ -245,25 +247,23 @@ World& world() {
   return only;
 }
 
-Sum begin(Transfer what) { return Sum(world().begin(what)); }
-
-template <class T>
-Sum begin_sum_of(const std::shared_ptr<T>& x, Index n, MPI_Datatype type) {
-  check(n <= most_at_once, "comm", "a sum is of up to ", most_at_once, " numbers, got ", n);
-  return begin({.kind = Transfer::sum, .at = x.get(), .owner = x, .count = n, .type = type, .of_tensors = true});
-}
-
 }  // namespace
+
+std::shared_ptr<Transfer> begin(Transfer transfer) { return world().begin(std::move(transfer)); }
+void wait(const Transfer& transfer) {
+  const profile::Timed timed("wait_for_ranks", 0);
+  world().wait(transfer);
+}
 
 int rank() { return world().rank; }
 int size() { return world().size; }
+int local_rank() { return world().local_rank; }
 
 void broadcast(void* bytes, std::size_t count) {
   for (Index first = 0, all = static_cast<Index>(count); first < all; first += most_at_once)
-    begin({.kind = Transfer::broadcast,
-           .at = static_cast<char*>(bytes) + first,
-           .count = std::min(most_at_once, all - first)})
-        .wait();
+    wait(*begin({.kind = Transfer::broadcast,
+                 .at = static_cast<char*>(bytes) + first,
+                 .count = std::min(most_at_once, all - first)}));
 }
 
 std::string broadcast(std::string text) {
@@ -277,23 +277,13 @@ std::string broadcast(std::string text) {
 std::vector<double> sum_of_all_ranks(std::vector<double> numbers) {
   if (size() == 1) return numbers;
   for (Index first = 0, all = static_cast<Index>(numbers.size()); first < all; first += most_at_once)
-    begin({.kind = Transfer::sum,
-           .at = numbers.data() + first,
-           .count = std::min(most_at_once, all - first),
-           .type = MPI_DOUBLE})
-        .wait();
+    wait(*begin({.kind = Transfer::sum,
+                 .of = Transfer::doubles,
+                 .at = numbers.data() + first,
+                 .count = std::min(most_at_once, all - first)}));
   return numbers;
 }
-
-Sum begin_sum(std::shared_ptr<float> x, Index n) { return begin_sum_of(x, n, MPI_FLOAT); }
-Sum begin_sum(std::shared_ptr<double> x, Index n) { return begin_sum_of(x, n, MPI_DOUBLE); }
-Sum begin_sum(std::shared_ptr<bfloat16> x, Index n) { return begin_sum_of(x, n, MPI_UINT16_T); }
-void Sum::wait() {
-  if (!transfer_) return;
-  const profile::Timed timed("wait_for_ranks", 0);
-  world().wait(*std::exchange(transfer_, nullptr));
-}
-void barrier() { begin({.kind = Transfer::barrier}).wait(); }
+void barrier() { wait(*begin({.kind = Transfer::barrier})); }
 
 void set_timeout(double seconds) {
   check(seconds > 0, "comm", "the timeout must be above 0 seconds, got ", seconds);

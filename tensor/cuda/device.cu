@@ -2,13 +2,16 @@
 
 #include <vector>
 
+#include "tensor/comm.h"
 #include "tensor/text.h"
 
 namespace bobbin::cuda {
 namespace {
 
-// The GPU that everything runs on: the first that CUDA shows. CUDA_VISIBLE_DEVICES makes it another.
+// The GPU that everything runs on: the first that CUDA shows, or of several ranks on a machine the next for each.
+// CUDA_VISIBLE_DEVICES makes it another.
 struct Device {
+  int number = 0;
   cudaStream_t stream{}, copies{};
   cublasHandle_t blas{};
   cudaDeviceProp properties{};
@@ -20,7 +23,9 @@ struct Device {
       throw NoDevice(std::string("[cuda] there is no GPU to compute on: ") +
                      (status != cudaSuccess ? cudaGetErrorString(status) : "CUDA finds none") +
                      "; a build without CUDA=1 computes on the processor");
-    check_cuda(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+    number = comm::local_rank() % count;
+    check_cuda(cudaSetDevice(number), "cudaSetDevice");
+    check_cuda(cudaGetDeviceProperties(&properties, number), "cudaGetDeviceProperties");
     if (properties.major < 8)  // the kernels are compiled for none that is older
       throw NoDevice(
           format("[cuda] the GPU, %s, has compute capability %d.%d, and 8.0 is the least that the kernels are "
@@ -63,6 +68,9 @@ cublasHandle_t blas() {
   return device().blas;
 }
 cudaStream_t copy_stream() { return device().copies; }
+
+void use_device() { check_cuda(cudaSetDevice(device().number), "cudaSetDevice"); }
+cudaUUID_t uuid() { return device().properties.uuid; }
 
 void wait() { check_cuda(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }
 

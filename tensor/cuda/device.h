@@ -23,6 +23,10 @@ cublasHandle_t blas();
 void launch_updates();
 /// The stream of the copies that may be made while kernels compute: see to_device() in memory.cu.
 cudaStream_t copy_stream();
+/// Has the calling thread use the GPU of the program: to CUDA each thread begins with the first.
+void use_device();
+/// Of that GPU, which no other has.
+cudaUUID_t uuid();
 
 /// Memory of the GPU for what a kernel keeps between two steps of its own. It comes from the free lists of
 /// tensor/storage.h. Since all work is done in order, it may be given back as soon as the last kernel is launched.

@@ -54,7 +54,7 @@ std::shared_ptr<void> pinned(std::size_t wanted) {
   const std::size_t bytes = size_of_block(wanted);
   void* block = waiting_block(bytes);
   if (!block) {
-    stream();  // finds the GPU, if nothing has yet
+    use_device();  // which may be the first time, and in a thread of its own
     cudaError_t status = cudaMallocHost(&block, bytes);
     if (status == cudaErrorMemoryAllocation) {
       cudaGetLastError();  // a later launch must not report it

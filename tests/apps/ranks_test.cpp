@@ -128,6 +128,27 @@ TEST_CASE("ranks: the library's own tests, on 1 to 4 of them") {
   }
 }
 
+TEST_CASE("ranks: the same with an emulated GPU each, whose sums go by an emulated NCCL") {
+  if (no_ranks()) return;
+  const auto test = [](int ranks, const std::string& settings) {
+    return run("export OMP_NUM_THREADS=1 " + settings + "; " + mpirun() + "-np " + std::to_string(ranks) + " " +
+               binary("mpi/test_ranks_emulated") + " < /dev/null");
+  };
+  for (int n = 1; n <= 3; ++n) {
+    const Result r = test(n, "CUDA_EMULATOR_DEVICES=" + std::to_string(n));
+    INFO(n, " ranks: ", r.output);
+    CHECK(r.status == 0);
+  }
+  const auto says = [](const Result& r, const std::string& part) {
+    INFO(r.output);
+    CHECK(r.status != 0);
+    CHECK(contains(r.output, part));
+  };
+  says(test(2, "CUDA_EMULATOR_DEVICES=1"), "ranks 0 and 1 have the same GPU: start no more ranks on a machine than");
+  says(test(2, "CUDA_EMULATOR_DEVICES=2 CUDA_EMULATOR_FAIL=ncclCommGetAsyncError:2"),
+       "[nccl] ncclAllReduce failed: remote process exited");
+}
+
 TEST_CASE("ranks: 1, 2, 3 and 4 train as one process, dropout and flips included") {
   if (no_ranks()) return;
   check_same_training("--epochs 7 --lr .05 --momentum .9");
@@ -233,8 +254,7 @@ TEST_CASE("ranks: on four hosts, whose only way to one another is TCP over a slo
   const TempFolder folder;
   const std::string flags = "--epochs 7 --lr .05 --momentum .9";
   REQUIRE(run(program("train") + " " + tiny(folder, "alone", flags)).status == 0);
-  const Result r =
-      run(hosts + "timeout 60 mpirun -q -np 4 " + binary("mpi/train") + " " + tiny(folder, "four", flags));
+  const Result r = run(hosts + "timeout 60 mpirun -q -np 4 " + binary("mpi/train") + " " + tiny(folder, "four", flags));
   REQUIRE_MESSAGE(r.status == 0, r.output);
   CHECK(difference(losses(folder / "four"), losses(folder / "alone")) < 1e-5);
 }

@@ -3,6 +3,7 @@
 #include <cublasLt.h>
 #include <cuda_runtime.h>
 #include <doctest/doctest.h>
+#include <nccl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -675,6 +676,46 @@ TEST_CASE("emulator: copies take place as late as they may") {
              "the source of 8 bytes does not lie inside an allocation of the device"));
   CHECK(says(last_words([&] { cudaMemcpyAsync(x.data, y.data, 4, cudaMemcpyHostToDevice, stream()); }),
              "the source is on the device, and not in the program"));
+}
+
+TEST_CASE("emulator: a sum over ranks in a stream of its own, and who waits for whom") {
+  ncclUniqueId id{};
+  ncclComm_t alone{};
+  cudaStream_t sums{};
+  cudaEvent_t filled{}, summed{};
+  REQUIRE(ncclGetUniqueId(&id) == ncclSuccess);
+  REQUIRE(ncclCommInitRank(&alone, 1, id, 0) == ncclSuccess);
+  REQUIRE(cudaStreamCreateWithFlags(&sums, cudaStreamNonBlocking) == cudaSuccess);
+  for (cudaEvent_t* event : {&filled, &summed})
+    REQUIRE(cudaEventCreateWithFlags(event, cudaEventDisableTiming) == cudaSuccess);
+  DeviceArray<float> x(std::vector<float>{1, 2});
+  const auto increment_x = [&] { REQUIRE(launch(increment, 1, 32, x.data, x.data, 2) == cudaSuccess); };
+  const auto sum = [&] { ncclAllReduce(x.data, x.data, 2, ncclFloat32, ncclSum, alone, sums); };
+  const auto wait_until_filled = [&] {
+    CHECK(cudaEventRecord(filled, stream()) == cudaSuccess);
+    CHECK(cudaStreamWaitEvent(sums, filled) == cudaSuccess);
+  };
+  increment_x();
+  CHECK(says(last_words(sum), "a sum in another stream does not wait for the work in this one that comes before it"));
+  wait_until_filled();
+  sum();
+  CHECK(cudaEventRecord(summed, sums) == cudaSuccess);
+  CHECK(says(last_words(increment_x), "numbers are touched that are being summed in another stream"));
+  CHECK(says(last_words([&] { x.values(); }), "numbers are touched that are being summed in another stream"));
+  CHECK(cudaStreamWaitEvent(stream(), summed) == cudaSuccess);
+  CHECK(x.values() == std::vector<float>{2, 3});
+  increment_x();
+  wait_until_filled();
+  increment_x();  // after the event
+  CHECK(says(last_words(sum), "a sum in another stream does not wait for the work in this one that comes before it"));
+  wait_until_filled();
+  sum();
+  CHECK(cudaStreamSynchronize(sums) == cudaSuccess);
+  CHECK(x.values() == std::vector<float>{4, 5});
+  CHECK(says(last_words([&] { ncclAllReduce(x.data, x.data, 3, ncclFloat32, ncclSum, alone, sums); }),
+             "12 bytes to be summed do not lie inside an allocation of the device"));
+  for (const cudaEvent_t event : {filled, summed}) CHECK(cudaEventDestroy(event) == cudaSuccess);
+  CHECK(ncclCommDestroy(alone) == ncclSuccess);
 }
 
 TEST_CASE("emulator: work in two streams") {

@@ -33,6 +33,17 @@ struct Line {
   }
 };
 
+struct Net {
+  Rng rng{1};
+  Linear first{6, 20, rng}, second{20, 3, rng};
+  AdamW adamw{named_parameters(*this)};
+  void visit(auto&& v) { v("first", first), v("second", second); }
+  Var loss(const Tensor& x, const Tensor& y) {
+    const Var d = second(gelu(first(Var(x)))) - Var(y);
+    return mean(d * d);
+  }
+};
+
 }  // namespace
 
 TEST_CASE("ranks: sums of any size, several under way at once, are those of all, to the same bits") {
@@ -175,6 +186,36 @@ TEST_CASE("ranks: all begin with rank 0's parameters, and have the same bits in 
   std::vector<real> ours = line.model.weight.value().values(), first = ours;
   comm::broadcast(first.data(), first.size() * sizeof first[0]);
   CHECK(ours == first);
+}
+
+TEST_CASE("ranks: steps on shares of a batch leave the weights that steps on the whole of it do") {
+  constexpr Index batch = 30;
+  const Index begin = batch * comm::rank() / comm::size(), end = batch * (comm::rank() + 1) / comm::size();
+  Net alone, together;
+  GradientSum sum(named_parameters(together), CommPrecision::float32, 50);  // several buckets
+  Rng data(2);
+  for (int step = 0; step < 5; ++step) {
+    const Tensor x = data.normal({batch, 6}), y = data.normal({batch, 3});
+    {
+      Tape tape;
+      tape.backward(alone.loss(x, y));
+    }
+    alone.adamw.step(.01);
+    {
+      Tape tape;
+      const Var loss = together.loss(slice(x, 0, begin, end), slice(y, 0, begin, end)) *
+                       (static_cast<real>(end - begin) / static_cast<real>(batch));
+      sum.begin();
+      tape.backward(loss);
+      sum.end();
+    }
+    together.adamw.step(.01);
+  }
+  const auto expected = named_parameters(alone), now = named_parameters(together);
+  for (std::size_t p = 0; p < expected.size(); ++p) {
+    const std::vector<real> a = expected[p].second.value().values(), b = now[p].second.value().values();
+    for (std::size_t i = 0; i < a.size(); ++i) CHECK(std::abs(a[i] - b[i]) < 1e-5);
+  }
 }
 
 TEST_CASE("ranks: a loss that is not finite on one ends all, by name") {

@@ -83,7 +83,7 @@ inline unsigned ballot(unsigned mask, bool predicate, const char* site) {
 // them, or when the program waits. Copies to pinned memory of the program arrive only then. So a program that is in a
 // hurry gets wrong numbers here, too.
 //
-// CUDA_EMULATOR_DEVICES=0: there is no device.
+// CUDA_EMULATOR_DEVICES=0: there is no device; 2: there are two, which are the same.
 // CUDA_EMULATOR_FAIL=cudaMalloc:3: the third call of that function fails; cudaMalloc:3+: those after it, too.
 
 using cudaStream_t = struct CUstream_st*;
@@ -91,14 +91,19 @@ using cudaEvent_t = struct CUevent_st*;
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
 constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDefault = 0, cudaEventDisableTiming = 2;
 
+struct cudaUUID_t {
+  char bytes[16];
+};
 struct cudaDeviceProp {
   char name[256];
+  cudaUUID_t uuid;
   std::size_t totalGlobalMem;
   int major, minor;
   int multiProcessorCount;
 };
 
 cudaError_t cudaGetDeviceCount(int* count);
+cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
 
 cudaError_t cudaMalloc(void** memory, std::size_t bytes);
@@ -118,8 +123,10 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
 cudaError_t cudaMemsetAsync(void* to, int byte, std::size_t bytes, cudaStream_t stream);
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
+/// A stream is that of all kernels, or one of copies, or has work that other processes take part in: see
+/// emulator::do_with_others().
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags = 0);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 /// Of an event that was not waited for, the first answer is cudaErrorNotReady.

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <map>
+#include <thread>
 #include <vector>
 
 #include "memory.h"
@@ -25,7 +27,16 @@ struct CUstream_st {
   unsigned long made = 0;                         // copies
   unsigned long waits = 0;                        // how often the program has waited for all that is in it
   std::map<CUstream_st*, unsigned long> ahead{};  // of the copies in others, how many come before its next work
-  unsigned long works = 0;                        // how much of the work in another comes before its next copy
+  unsigned long works = 0;                        // how much of the work in another comes before what is begun next
+
+  // What others take part in.
+  struct WithOthers {
+    const char* to;
+    std::size_t bytes;
+    std::function<bool()> goes_on;
+  };
+  std::deque<WithOthers> under_way{};
+  unsigned long begun = 0, done = 0;
 
   unsigned long copies() const { return made + queued.size(); }
 };
@@ -35,6 +46,7 @@ struct CUevent_st {
   // were on their way to the program.
   CUstream_st* stream = nullptr;
   unsigned long waits = 0, copies = 0, works = 0, arrivals = 0;
+  unsigned long begun = 0;  // with others
   std::chrono::steady_clock::time_point at{};
 };
 
@@ -47,8 +59,9 @@ struct Arrival {
   std::vector<char> bytes;
 };
 
+thread_local cudaError_t last_error = cudaSuccess;
+
 struct Runtime {
-  cudaError_t last_error = cudaSuccess;
   std::map<const char*, std::size_t> pinned;  // blocks of the program that the device can read by itself
   std::vector<CUstream_st*> streams;
   std::vector<Arrival> arrivals;
@@ -58,6 +71,8 @@ struct Runtime {
   unsigned long works = 0;                        // how often something was put into it
   std::map<const char*, unsigned long> last_use;  // of these addresses, by which of the works
   unsigned long works_beside_last_copy = 0;
+  std::vector<cudaStream_t> with_others;  // streams that others take part in
+  int device = 0;
   std::map<std::string, unsigned long> calls_of;
 
   // The plan to fail, and how often the function was called since it was made.
@@ -88,13 +103,13 @@ bool is_planned(const char* name) {
   return plan.ends_with('+') ? ++r.calls >= which : ++r.calls == which;
 }
 
-bool has_device() {
+int count_devices() {
   const char* const devices = std::getenv("CUDA_EMULATOR_DEVICES");
-  return !devices || std::string(devices) != "0";
+  return devices ? std::atoi(devices) : 1;
 }
 
 cudaError_t result(cudaError_t error) {
-  if (error != cudaSuccess) runtime().last_error = error;
+  if (error != cudaSuccess) last_error = error;
   return error;
 }
 
@@ -157,6 +172,26 @@ void arrive(unsigned long up_to) {
 }
 unsigned long all_arrivals() { return runtime().arrived + runtime().arrivals.size(); }
 
+// As much as others let it of what was begun in such a stream; whether so much of it is done.
+bool go_on(CUstream_st& stream, unsigned long begun) {
+  if (stream.done >= begun) return true;
+  do_queued_copies(runtime().stream);
+  while (stream.done < begun && stream.under_way.front().goes_on()) {
+    stream.under_way.pop_front();
+    ++stream.done;
+  }
+  return stream.done >= begun;
+}
+
+// Dies if these bytes, or those that a pointer of a kernel leads to, belong to what others take part in.
+void not_under_way(const void* at, std::size_t bytes, const char* call) {
+  const auto* const begin = static_cast<const char*>(at);
+  for (const CUstream_st* stream : runtime().with_others)
+    for (const auto& w : stream->under_way)
+      if (begin < w.to + w.bytes && w.to < begin + bytes)
+        die("numbers are touched that are being summed in another stream, which is not waited for", call);
+}
+
 // All that was asked for before this event is done.
 void come(CUevent_st& event) {
   if (event.recorded) {
@@ -184,7 +219,8 @@ void finish_all() {
 
 }  // namespace
 
-Call::Call(const char* name) : lock_(mutex()), name_(name), no_device_(!has_device()), must_fail_(is_planned(name)) {
+Call::Call(const char* name)
+    : lock_(mutex()), name_(name), no_device_(count_devices() == 0), must_fail_(is_planned(name)) {
   ++runtime().calls_of[name];
 }
 
@@ -206,10 +242,28 @@ void work_in(cudaStream_t stream, const char* call) {
   ++r.works;
 }
 
+void do_with_others(cudaStream_t stream, const void* to, std::size_t bytes, std::function<bool()> goes_on,
+                    const char* call) {
+  Runtime& r = runtime();
+  if (r.working && stream->works < r.works)
+    die("a sum in another stream does not wait for the work in this one that comes before it", call);
+  if (stream->begun == 0) r.with_others.push_back(stream);
+  not_under_way(to, bytes, call);
+  stream->under_way.push_back({static_cast<const char*>(to), bytes, std::move(goes_on)});
+  ++stream->begun;
+}
+
+void Call::pause() {
+  lock_.unlock();
+  std::this_thread::sleep_for(std::chrono::microseconds(50));
+  lock_.lock();
+}
+
 void use(const void* address, const char* call) {
   Runtime& r = runtime();
   const CUstream_st& own = stream_of(r.stream);
   const auto* const at = static_cast<const char*>(address);
+  not_under_way(at, 1, call);
   r.last_use[at] = r.works;
   for (CUstream_st* const other : r.streams) {
     if (other == &own) continue;
@@ -250,7 +304,16 @@ cudaError_t cudaGetDeviceCount(int* count) {
   const Call call("cudaGetDeviceCount");
   cudaError_t error{};
   if (refused(call, cudaErrorInitializationError, error)) return error;
-  *count = 1;
+  *count = count_devices();
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) {
+  const Call call("cudaSetDevice");
+  cudaError_t error{};
+  if (refused(call, cudaErrorInvalidValue, error)) return error;
+  if (device < 0 || device >= count_devices()) return result(cudaErrorInvalidValue);
+  runtime().device = device;
   return cudaSuccess;
 }
 
@@ -258,11 +321,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   const Call call("cudaGetDeviceProperties");
   cudaError_t error{};
   if (refused(call, cudaErrorInvalidValue, error)) return error;
-  if (device != 0) return result(cudaErrorInvalidValue);
+  if (device < 0 || device >= count_devices()) return result(cudaErrorInvalidValue);
   const char* const capability = std::getenv("CUDA_EMULATOR_CAPABILITY");
   int major = 8, minor = 0;
   if (capability) std::sscanf(capability, "%d.%d", &major, &minor);
-  *properties = {"the processor, as an emulated GPU", memory::total, major, minor, 4};
+  *properties = {"the processor, as an emulated GPU", {}, memory::total, major, minor, 4};
+  properties->uuid.bytes[0] = static_cast<char>(1 + device);
   return cudaSuccess;
 }
 
@@ -321,6 +385,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   if (refused(call, cudaErrorIllegalAddress, error)) return error;
   if (bytes == 0) return cudaSuccess;
   Runtime& r = runtime();
+  not_under_way(kind == cudaMemcpyHostToDevice ? to : from, bytes, call.name());
+  if (kind == cudaMemcpyDeviceToDevice) not_under_way(to, bytes, call.name());
   if (kind == cudaMemcpyHostToDevice) {
     on_device(to, bytes, call.name(), "the destination");
     on_host(from, call.name(), "the source");
@@ -380,10 +446,27 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  Call call("cudaStreamWaitEvent");
+  cudaError_t error{};
+  if (refused(call, cudaErrorInvalidResourceHandle, error)) return error;
+  if (!event->stream) return cudaSuccess;  // never recorded
+  CUstream_st& s = stream_of(stream);
+  while (event->begun > 0 && !go_on(*event->stream, event->begun)) call.pause();
+  unsigned long& copies = s.ahead[event->stream];
+  copies = std::max(copies, event->copies);
+  if (event->stream == &stream_of(runtime().stream)) s.works = std::max(s.works, event->works);
+  return cudaSuccess;
+}
+
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  const Call call("cudaStreamSynchronize");
+  Call call("cudaStreamSynchronize");
   cudaError_t error{};
   if (refused(call, cudaErrorLaunchFailure, error)) return error;
+  if (stream && stream->begun > 0) {
+    while (!go_on(*stream, stream->begun)) call.pause();
+    return cudaSuccess;
+  }
   finish(stream_of(stream));
   return cudaSuccess;
 }
@@ -408,19 +491,8 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
             .copies = s.copies(),
             .works = runtime().works,
             .arrivals = all_arrivals(),
+            .begun = s.begun,
             .at = std::chrono::steady_clock::now()};
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
-  const Call call("cudaStreamWaitEvent");
-  cudaError_t error{};
-  if (refused(call, cudaErrorInvalidResourceHandle, error)) return error;
-  if (!event->stream) return cudaSuccess;  // never recorded
-  CUstream_st& s = stream_of(stream);
-  unsigned long& copies = s.ahead[event->stream];
-  copies = std::max(copies, event->copies);
-  if (event->stream == &stream_of(runtime().stream)) s.works = std::max(s.works, event->works);
   return cudaSuccess;
 }
 
@@ -428,6 +500,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   const Call call("cudaEventQuery");
   cudaError_t error{};
   if (refused(call, cudaErrorLaunchFailure, error)) return error;
+  if (event->begun > 0) return go_on(*event->stream, event->begun) ? cudaSuccess : result(cudaErrorNotReady);
   const bool waited = event->stream && event->stream->waits > event->waits;
   if (event->recorded && !waited && !event->asked) {
     event->asked = true;
@@ -498,5 +571,5 @@ const char* cudaGetErrorString(cudaError_t error) { return text_of(error).text; 
 
 cudaError_t cudaGetLastError() {
   const Call call("cudaGetLastError");
-  return std::exchange(runtime().last_error, cudaSuccess);
+  return std::exchange(last_error, cudaSuccess);
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <mutex>
 #include <string>
 
@@ -16,6 +17,9 @@ class Call {
   bool no_device() const { return no_device_; }
   bool must_fail() const { return must_fail_; }
   const char* name() const { return name_; }
+
+  /// Lets other threads make calls for a moment.
+  void pause();
 
  private:
   std::unique_lock<std::recursive_mutex> lock_;
@@ -41,5 +45,11 @@ void use(const void* address, const char* call);
 
 /// Does what was put off: later work in this stream may need it.
 void do_queued_copies(cudaStream_t stream);
+
+/// Puts work into the stream that other processes take part in: `goes_on` says whether it is done, and is called until
+/// it is, when the program waits for an event behind it or asks for that. Meanwhile nobody else may touch these bytes.
+/// Dies if the stream does not wait for all work in the one of the program: that stream has work of this kind alone.
+void do_with_others(cudaStream_t stream, const void* to, std::size_t bytes, std::function<bool()> goes_on,
+                    const char* call);
 
 }  // namespace emulator

@@ -4,6 +4,8 @@
 #define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -58,6 +60,24 @@ void choose_sums() {
   const char* const size = std::getenv("OMPI_COMM_WORLD_SIZE");
   const bool halves = size && std::has_single_bit(static_cast<unsigned>(std::atoi(size)));
   setenv("OMPI_MCA_coll_libnbc_iallreduce_algorithm", halves ? "rabenseifner" : "ring", 0);
+}
+
+// Open MPI's launchers wait for one another, also for one on a host that can no longer be reached. So a process that
+// outlives this one kills the one that has started it, if that is still there after ten seconds.
+void end_launcher_later() {
+  const pid_t launcher = getppid();
+  std::string name;
+  std::getline(std::ifstream("/proc/" + std::to_string(launcher) + "/comm"), name);
+  if (name != "mpirun" && name != "mpiexec" && name != "orterun" && name != "orted") return;
+  // No later process of the same number is meant.
+  const int handle = static_cast<int>(syscall(SYS_pidfd_open, launcher, 0));
+  if (handle < 0 || fork() != 0) return;
+  setsid();
+  for (int other = 0; other < 1024; ++other)
+    if (other != handle) close(other);  // the launcher waits for the end of what this one can say
+  sleep(10);
+  syscall(SYS_pidfd_send_signal, handle, SIGKILL, nullptr, 0);
+  _exit(0);
 }
 
 class World {
@@ -205,6 +225,7 @@ class World {
     say_and_abort("rank " + std::to_string(rank) + ": MPI reports " + text, 1);
   }
   [[noreturn]] void lost(const char* what) {
+    end_launcher_later();
     say_and_abort(begun_
                       ? format("rank %d: not every other rank %s in %g seconds, which is the timeout (--comm-timeout "
                                "for train): one of them is stopped, has ended, or cannot be reached",

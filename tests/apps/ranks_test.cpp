@@ -245,6 +245,7 @@ TEST_CASE("ranks: evaluate and classify say the same, in the same order") {
   const std::string errors = run(ranks(2, "--threads 1 " + model + " " + pictures, "classify") + " > /dev/null").output;
   INFO(errors);
   CHECK((contains(errors, "104.png") && contains(errors, "110.png")));
+}
 
 TEST_CASE("ranks: on four hosts, whose only way to one another is TCP over a slow link, they train as one process") {
   if (no_ranks()) return;

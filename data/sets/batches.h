@@ -56,8 +56,8 @@ namespace bobbin {
 /// The part of each batch that one of several processes takes: a run of its images, about as many as every other one.
 /// It begins with a multiple of four, so that a dropout's mask for it, of which a draw makes four numbers at a time, is
 /// a part of that for the batch; and has four or more, so that a BatchNorm has something to average, unless the batch
-/// has fewer. Of a small batch the last ones get none: they take its last images, up to four, which do not count. Rank 0
-/// always has some.
+/// has fewer. Of a small batch the last ones get none: they take its last images, up to four, which do not count. Rank
+/// 0 always has some.
 struct PartOfEach {
   Index rank = 0, of = 1;
 

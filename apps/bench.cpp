@@ -21,6 +21,7 @@
 #include "optim/sgd.h"
 #include "optim/training/step.h"
 #include "tensor/backend.h"
+#include "tensor/comm.h"
 #include "tensor/profile.h"
 #include "tensor/storage.h"
 #include "tensor/threads.h"
@@ -260,6 +261,33 @@ void sweep(int rounds) {
   }
 }
 
+// Sums over the ranks, one after the other: how long one takes, and for how long all ranks' processors work for it.
+void measure_sums(int rounds) {
+  const auto cpu_seconds = [] {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    const auto of = [](const timeval& t) {
+      return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+    };
+    return of(usage.ru_utime) + of(usage.ru_stime);
+  };
+  if (comm::rank() == 0) std::printf("# %d ranks, medians of %d rounds\n", comm::size(), rounds);
+  for (int bits = 0; bits <= 22; bits += 2) {
+    const Index n = Index{1} << bits, sums = std::clamp<Index>((Index{1} << 20) / n, 1, 32);
+    const std::shared_ptr<real> x = memory::allocate(n);
+    std::fill_n(x.get(), n, real{0});
+    comm::barrier();
+    const double before = cpu_seconds();
+    const auto times = in_turn(rounds, {[&] {
+                                 for (Index i = 0; i < sums; ++i) comm::begin_sum(x, n).wait();
+                               }});
+    const double cpu = comm::sum_of_all_ranks({cpu_seconds() - before})[0];
+    if (comm::rank() > 0) continue;
+    print("sum_of_" + std::to_string(n), median(times[0]) / static_cast<double>(sums), "s");
+    print("cpu_of_" + std::to_string(n), cpu / static_cast<double>((rounds + 1) * sums), "s");
+  }
+}
+
 // A single convolution, forward, and with both gradients: BATCH,IN,OUT,SIDE,KERNEL,STRIDE,GROUPS, with half the kernel
 // as padding.
 struct Convolution {
@@ -334,7 +362,7 @@ int main(int argc, char** argv) try {
   wait_briefly(argv);
   int rounds = 7, count = default_threads();
   Index batch_size = 128;
-  bool in_lockstep = false, in_sweep = false;
+  bool in_lockstep = false, in_sweep = false, of_sums = false;
   std::vector<Index> convolution;
   std::string name = model_named(argc, argv);
   AnyConfig config = AnyConfig::of(name);
@@ -358,6 +386,9 @@ int main(int argc, char** argv) try {
   app.add_flag("--sweep", in_sweep, "print a table of the cost over batch size, image size, depth, heads and threads")
       ->excludes(lock)
       ->excludes("--batch-size");
+  app.add_flag("--sums", of_sums, "measure sums over the ranks, which mpirun starts (make MPI=1)")
+      ->excludes(lock)
+      ->excludes("--sweep");
   app.add_option("--convolution", convolution,
                  "the step is that of one convolution: BATCH,IN,OUT,SIDE,KERNEL,STRIDE,GROUPS, padding half the kernel")
       ->delimiter(',')
@@ -372,7 +403,9 @@ int main(int argc, char** argv) try {
       if (!in_lockstep && option->get_group() == of_the_model && option->count() > 0)
         throw CLI::ValidationError(option->get_name() + " is for --lockstep: the other figures are of d2l's model");
   });
-  if (!in_lockstep && !in_sweep) {
+  if (of_sums) {
+    measure_sums(rounds);
+  } else if (!in_lockstep && !in_sweep) {
     measure(batch_size, count, precision, rounds);
   } else {
     command_line::use_threads(count);

@@ -29,6 +29,13 @@ TEST_CASE("bench: a line is answered with the seconds of as many steps as it ask
   for (const double s : seconds) CHECK(s > 0);
 }
 
+TEST_CASE("bench: --sums has a line for sums of each size, and one for what the processors do for them") {
+  const Result r = run(program("bench") + " --sums --threads 1 --rounds 1");
+  CHECK(r.status == 0);
+  for (const char* line : {"sum_of_1 ", "cpu_of_1 ", "sum_of_4194304 ", "cpu_of_4194304 "})
+    CHECK(contains(r.output, line));
+}
+
 TEST_CASE("bench: the model is as large as its flags say") {
   const std::string vit =
       "--img-size 32 --patch-size 16 --num-hiddens 24 --mlp-num-hiddens 40 --num-heads 3 --num-blks 4 --use-bias "

@@ -7,7 +7,7 @@ checkpoint must be whole; and with --resume the run must go on as if nothing had
 """
 import collections, csv, math, os, random, re, shutil, signal, subprocess, sys, tempfile, time
 
-RANKS, TIMEOUT, PATIENCE = 3, 3, 20  # seconds: --comm-timeout, and how much longer the end may take
+RANKS, TIMEOUT, PATIENCE = 3, 8, 30  # seconds: --comm-timeout, and how much longer the end may take
 KINDS = {
     'kill': 'a rank is killed (SIGKILL)',
     'stop': 'a rank is stopped (SIGSTOP)',
@@ -29,14 +29,16 @@ void cblas_sgemm(int order, int ta, int tb, int m, int n, int k, float alpha, co
   if (!real) real = dlsym(RTLD_NEXT, "cblas_sgemm");
   real(order, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
   struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  if (now.tv_sec + 1e-9 * now.tv_nsec > atof(getenv("NAN_FROM"))) c[0] = NAN;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  static double first;
+  const double seconds = now.tv_sec + 1e-9 * now.tv_nsec;
+  if (first == 0) first = seconds;
+  if (seconds - first >= atof(getenv("NAN_AFTER"))) c[0] = NAN;
 }
 '''
 folder = tempfile.mkdtemp()
 FLAGS = (f'--data-dir {folder}/data --img-size 16 --patch-size 4 --num-hiddens 32 --mlp-num-hiddens 64 --num-heads 2 --num-blks 2 '
-         f'--emb-dropout .1 --blk-dropout .1 --hflip .5 --batch-size 24 --threads 1 --epochs 100000 --save-every 3 --val-split .1 '
-         f'--comm-timeout {TIMEOUT}')
+         f'--emb-dropout .1 --blk-dropout .1 --hflip .5 --batch-size 24 --threads 1 --epochs 100000 --save-every 3 --val-split .1')
 
 
 def write_data(name, seed):  # as CIFAR-10
@@ -52,6 +54,8 @@ def start(words, of_rank={}):
     """mpirun, whose ranks say where they are; some of them are started with other words."""
     parts = ['mpirun']
     for rank in range(RANKS):
+        if os.path.exists(f'{folder}/rank{rank}'):
+            os.remove(f'{folder}/rank{rank}')
         parts += [':'] * (rank > 0) + ['-np', '1', 'sh', '-c',
                   f'echo $$ > {folder}/rank{rank}; exec {of_rank.get(rank, words)}']
     return subprocess.Popen(parts, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -60,7 +64,7 @@ def start(words, of_rank={}):
 
 def train(words, of_rank={}):
     process = start('build/mpi/train ' + words, of_rank)
-    return process.communicate(timeout=120)[0], process.returncode
+    return process.communicate(timeout=300)[0], process.returncode
 
 
 def losses(run):
@@ -97,32 +101,31 @@ def link(rank, state):
 def one(kind, whole):
     """What was said first, whether there was a checkpoint, and how long it took to end; a sentence if something is wrong."""
     shutil.rmtree(f'{folder}/run', ignore_errors=True)
-    rank, moment = random.randrange(RANKS), random.uniform(.1, 2.5)
-    first = f'build/mpi/train {FLAGS} --output-dir {folder}/run'
+    rank, moment = random.randrange(RANKS), random.uniform(0, 2.5)
+    first = f'build/mpi/train {FLAGS} --output-dir {folder}/run --comm-timeout {TIMEOUT}'
     of_rank = {}
     if kind in ('program', 'flags', 'data'):  # of a run that goes on
         shutil.copytree(f'{folder}/begun', f'{folder}/run')
-        first = f'build/mpi/train --resume {folder}/run'
+        first = f'build/mpi/train --resume {folder}/run --comm-timeout {TIMEOUT}'
         of_rank[rank] = {'program': 'build/mpi/test_ranks', 'flags': first + ' --max-steps 1000',
                          # Mounted over the others', for this rank alone.
                          'data': f'unshare -m sh -c "mount --bind {folder}/other {folder}/data && exec {first}"'}[kind]
     elif kind == 'nan':
-        of_rank[rank] = f'env LD_PRELOAD={folder}/nan.so NAN_FROM={time.time() + moment} {first}'
+        of_rank[rank] = f'env LD_PRELOAD={folder}/nan.so NAN_AFTER={moment} {first}'
     process = start(first, of_rank)
     begin = time.time()
     if kind in ('kill', 'stop', 'link'):
+        ids = []
+        while len(ids) < RANKS and time.time() < begin + 60:  # until all have begun; before that only mpirun can say anything
+            time.sleep(.02)
+            ids = [open(path).read() for r in range(RANKS) if os.path.exists(path := f'{folder}/rank{r}')]
+            ids = [int(id) for id in ids if id.strip()]
         time.sleep(moment)
         begin = time.time()
         if kind == 'link':
             link(rank, 'down')
         else:
-            try:
-                with open(f'{folder}/rank{rank}') as file:
-                    os.kill(int(file.read()), signal.SIGKILL if kind == 'kill' else signal.SIGSTOP)
-            except (OSError, ValueError):
-                process.kill()
-                process.wait()
-                return None  # it had not begun
+            os.kill(ids[rank], signal.SIGKILL if kind == 'kill' else signal.SIGSTOP)
     try:
         output = process.communicate(timeout=TIMEOUT + PATIENCE)[0]
     except subprocess.TimeoutExpired:
@@ -169,7 +172,7 @@ if __name__ == '__main__':
         with open(f'{folder}/nan.c', 'w') as file:
             file.write(NAN)
         subprocess.run(['cc', '-shared', '-fPIC', '-o', f'{folder}/nan.so', f'{folder}/nan.c', '-ldl'], check=True)
-        for name, steps in ('whole', 2000), ('begun', 9):
+        for name, steps in ('whole', 300), ('begun', 9):
             output, code = train(f'{FLAGS} --output-dir {folder}/{name} --max-steps {steps}')
             if code != 0:
                 sys.exit(output)
@@ -180,10 +183,9 @@ if __name__ == '__main__':
         for kind in sys.argv[2:] or KINDS:
             results = []
             while len(results) < times:
-                if (result := one(kind, whole)) is not None:
-                    results.append(result)
-                    if 'wrong' in result:
-                        print(f"{kind}: {result['wrong']}\n{result.get('output', '')}", file=sys.stderr, flush=True)
+                results.append(result := one(kind, whole))
+                if 'wrong' in result:
+                    print(f"{kind}: {result['wrong']}\n{result.get('output', '')}", file=sys.stderr, flush=True)
             wrong = [r['wrong'] for r in results if 'wrong' in r]
             hangs = sum(w.startswith('a hang') for w in wrong)
             lost = sum(w.startswith(('--resume', 'it went on')) for w in wrong)
@@ -194,4 +196,4 @@ if __name__ == '__main__':
                 print(f'  {count}: {said}', file=sys.stderr)
         sys.exit(bad > 0)
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)

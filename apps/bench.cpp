@@ -275,11 +275,12 @@ void measure_sums(int rounds) {
   for (int bits = 0; bits <= 22; bits += 2) {
     const Index n = Index{1} << bits, sums = std::clamp<Index>((Index{1} << 20) / n, 1, 32);
     const std::shared_ptr<real> x = memory::allocate(n);
-    std::fill_n(x.get(), n, real{0});
+    backend::fill(x.get(), 0, n);
     comm::barrier();
     const double before = cpu_seconds();
     const auto times = in_turn(rounds, {[&] {
                                  for (Index i = 0; i < sums; ++i) comm::begin_sum(x, n).wait();
+                                 backend::wait();
                                }});
     const double cpu = comm::sum_of_all_ranks({cpu_seconds() - before})[0];
     if (comm::rank() > 0) continue;

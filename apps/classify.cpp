@@ -18,6 +18,7 @@
 #include "data/images/codec.h"
 #include "data/sets/check_pictures.h"
 #include "data/sets/find_files.h"
+#include "optim/training/data_parallel.h"
 #include "tensor/backend.h"
 #include "tensor/comm.h"
 #include "tensor/functions.h"
@@ -190,6 +191,7 @@ int main(int argc, char** argv) try {
   if (s.precision != Precision::float32 && speaks) std::fprintf(stderr, "classify: %s\n", backend::describe().c_str());
   if (!s.features.empty() && speaks) check_can_write(s.features);  // before the work
   Classifier classifier = command_line::read_model("classify", s.model, s.options);
+  share_model(state_of(classifier.model), s.features.empty() ? "classes are wanted\n" : "features are wanted\n");
   std::vector<std::filesystem::path> pictures = list_pictures(s.pictures);
   const std::vector<BadPicture> bad = find_bad_pictures(pictures);
   if (!bad.empty()) {

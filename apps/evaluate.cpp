@@ -16,6 +16,7 @@
 #include "data/images/codec.h"
 #include "data/sets/check_pictures.h"
 #include "data/sets/open.h"
+#include "optim/training/data_parallel.h"
 #include "optim/training/evaluate.h"
 #include "tensor/backend.h"
 #include "tensor/functions.h"
@@ -151,6 +152,10 @@ int main(int argc, char** argv) try {
     make_folder(s.output_dir);  // before the work
     for (const fs::path& file : {confusion_file, mistakes_file}) check_can_write(file);
   }
+  share_model(state_of(classifier.model),
+              format("%lld images, %lld of them at a time", static_cast<long long>(data.count()),
+                     static_cast<long long>(s.batch_size)) +
+                  (s.tta == Tta::flip ? ", with --tta flip" : "") + (s.skip_bad ? ", with --skip-bad\n" : "\n"));
   check_pictures(data, s.skip_bad);
   for (const std::string& note : data.notes) std::printf("%s\n", note.c_str());
 

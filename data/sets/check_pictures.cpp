@@ -31,10 +31,16 @@ std::vector<std::string> reasons(Index count, const std::function<void(Index)>& 
   const Index rank = comm::rank(), ranks = comm::size();
   look_at([&](Index i) { return i % ranks == rank; });
   if (ranks == 1) return all;
+  Index of_rank_0 = count;
+  comm::broadcast(&of_rank_0, sizeof of_rank_0);
+  check(count == of_rank_0, "ranks", "rank ", rank, " has ", count, " pictures, rank 0 ", of_rank_0,
+        ": all ranks need the same data");
   std::vector<double> bad;
   for (const std::string& reason : all) bad.push_back(!reason.empty());
   bad = comm::sum_of_all_ranks(std::move(bad));
   look_at([&](Index i) { return bad[static_cast<std::size_t>(i)] > 0; });
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (bad[i] > 0 && all[i].empty()) all[i] = "could not be read by another rank";
   return all;
 }
 

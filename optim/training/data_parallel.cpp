@@ -73,6 +73,17 @@ std::shared_ptr<T> zeros(Index n) {
 
 }  // namespace
 
+void share_model(const State& model, std::string lines) {
+  if (comm::size() == 1) return;
+  for (const auto& [name, tensor] : model.tensors()) {
+    std::ostringstream line;
+    line << "the model's " << name << " " << tensor.shape() << "\n";
+    lines += line.str();
+  }
+  check_same_on_all_ranks(lines);
+  broadcast_state(model);
+}
+
 GradientSum::GradientSum(std::vector<NamedParameter> parameters, CommPrecision precision, Index bucket_size) {
   std::reverse(parameters.begin(), parameters.end());
   for (const auto& [name, parameter] : parameters) {

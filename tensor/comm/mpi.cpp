@@ -18,6 +18,7 @@
 #include <deque>
 #include <fstream>
 #include <mutex>
+#include <set>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -57,7 +58,8 @@ void add_rounded(void* x, void* sum, int* count, MPI_Datatype*) {
 // Open MPI by itself has a sum in place sent along a tree, whole: for N ranks log2(N) times as many bytes as by halves,
 // or by a ring where N is no power of two. Whoever says otherwise in the environment, or to mpirun, is heard.
 void choose_sums() {
-  const char* const size = std::getenv("OMPI_COMM_WORLD_SIZE");
+  const char* size = std::getenv("OMPI_COMM_WORLD_SIZE");
+  if (!size) size = std::getenv("SLURM_STEP_NUM_TASKS");
   const bool halves = size && std::has_single_bit(static_cast<unsigned>(std::atoi(size)));
   setenv("OMPI_MCA_coll_libnbc_iallreduce_algorithm", halves ? "rabenseifner" : "ring", 0);
 }
@@ -68,7 +70,7 @@ void end_launcher_later() {
   const pid_t launcher = getppid();
   std::string name;
   std::getline(std::ifstream("/proc/" + std::to_string(launcher) + "/comm"), name);
-  if (name != "mpirun" && name != "mpiexec" && name != "orterun" && name != "orted") return;
+  if (!std::set<std::string>{"mpirun", "mpiexec", "orterun", "orted", "prterun", "prted"}.contains(name)) return;
   // No later process of the same number is meant.
   const int handle = static_cast<int>(syscall(SYS_pidfd_open, launcher, 0));
   if (handle < 0 || fork() != 0) return;
@@ -297,11 +299,14 @@ std::string broadcast(std::string text) {
 
 std::vector<double> sum_of_all_ranks(std::vector<double> numbers) {
   if (size() == 1) return numbers;
+  const std::size_t count = numbers.size();
+  numbers.resize(std::max(count, static_cast<std::size_t>(size())));  // Open MPI sends fewer around a ring
   for (Index first = 0, all = static_cast<Index>(numbers.size()); first < all; first += most_at_once)
     wait(*begin({.kind = Transfer::sum,
                  .of = Transfer::doubles,
                  .at = numbers.data() + first,
                  .count = std::min(most_at_once, all - first)}));
+  numbers.resize(count);
   return numbers;
 }
 void barrier() { wait(*begin({.kind = Transfer::barrier})); }

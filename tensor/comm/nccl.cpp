@@ -70,6 +70,7 @@ std::shared_ptr<CUevent_st> moment_in(cudaStream_t stream) {
 
 // Called by the thread of MPI, while the program goes on.
 bool has_come(ncclComm_t all, cudaEvent_t event) {
+  cuda::use_device();
   const cudaError_t status = cudaEventQuery(event);
   if (status == cudaSuccess) return true;
   if (status != cudaErrorNotReady) check_cuda(status, "cudaEventQuery");

@@ -235,6 +235,7 @@ TEST_CASE("ranks: evaluate and classify say the same, in the same order") {
     const Result alone = run(before + program(name) + " " + flags + no_errors);
     const std::string features = fs::exists(folder / "features.csv") ? content(folder / "features.csv") : "";
     for (const int n : {1, 2, 3}) {
+      fs::remove(folder / "features.csv");
       const Result r = run(before + "{ " + ranks(n, flags, name) + "; }" + no_errors);
       INFO(n, " ranks, ", name, " ", flags);
       CHECK(r.status == alone.status);

@@ -5,8 +5,9 @@
 Each time all ranks must end by themselves, with a code other than 0 and a sentence, soon after the timeout; the newest
 checkpoint must be whole; and with --resume the run must go on as if nothing had happened. Prints a table.
 """
-import collections, csv, math, os, random, re, shutil, signal, subprocess, sys, tempfile, time
+import collections, contextlib, csv, math, os, random, re, shutil, signal, subprocess, sys, tempfile, time
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as hosts.sh ends it: what is in `finally` is done
 RANKS, TIMEOUT, PATIENCE = 3, 8, 30  # seconds: --comm-timeout, and how much longer the end may take
 KINDS = {
     'kill': 'a rank is killed (SIGKILL)',
@@ -125,7 +126,8 @@ def one(kind, whole):
         if kind == 'link':
             link(rank, 'down')
         else:
-            os.kill(ids[rank], signal.SIGKILL if kind == 'kill' else signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(ids[rank], signal.SIGKILL if kind == 'kill' else signal.SIGSTOP)
     try:
         output = process.communicate(timeout=TIMEOUT + PATIENCE)[0]
     except subprocess.TimeoutExpired:
@@ -141,7 +143,8 @@ def one(kind, whole):
         if kind == 'link':
             link(rank, 'up')
         for id in left:
-            os.kill(id, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(id, signal.SIGKILL)
     said = [l for l in output.splitlines() if re.match(r'(train: |rank \d|not every|mpirun noticed)', l)]
     found = dict(seconds=seconds, said=said[0] if said else '', sentences=len(said), steps=-1, output=output)
     if process.returncode == 0:

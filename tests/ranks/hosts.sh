@@ -62,3 +62,6 @@ ip netns exec "$HOSTS-1" unshare --uts \
   sh -c "echo $address.1 > /proc/sys/kernel/hostname; exec \"\$@\"" sh "$@" &
 command=$!
 wait $command
+code=$?
+command=''
+exit $code

@@ -92,8 +92,8 @@ plant 'the padding of an image is read from it' conv2d.cu 'images*' \
   'down.has(row) && across.has(column) ? x[' 'down.has(row) ? x['
 
 plant 'a depthwise convolution reads the next row in place of padding' conv2d.cu 'convolutions*' \
-  'if (down.has(row) && across.has(column)) sum += widen(x[Index{row} * across.size + column]) * widen(*W);' \
-  'if (down.has(row)) sum += widen(x[Index{row} * across.size + column]) * widen(*W);'
+  'if (down.has(row) && across.has(column)) sum += to_real(x[Index{row} * across.size + column]) * to_real(*W);' \
+  'if (down.has(row)) sum += to_real(x[Index{row} * across.size + column]) * to_real(*W);'
 
 plant 'a convolution takes the last piece of images for a whole one' conv2d.cu 'convolutions*' \
   'images = std::min(piece, s.batch - first), of_y' 'images = piece, of_y'
@@ -311,18 +311,18 @@ plant 'the variance as a difference of large numbers' layer_norm.cu 'layer norm*
   }) - m * m;'
 
 plant 'bfloat16 is cut off, not rounded' products.cu 'rounding*' \
-  'store(to.at[j], widen(from.at[j]));' \
+  'store(to.at[j], to_real(from.at[j]));' \
   'if constexpr (std::is_same_v<Y, bfloat16>)
       to.at[j] = {static_cast<std::uint16_t>(math::detail::to_bits(static_cast<float>(from.at[j])) >> 16)};
     else
-      store(to.at[j], widen(from.at[j]));'
+      store(to.at[j], to_real(from.at[j]));'
 
 plant 'weights of rounded operands are rounded twice' attention_mma.cu 'attention of rounded*' \
   '          x = P * (kept[r] >> column & 1 ? keep : 0.0f);' \
   '          x = to_float(to_bfloat16(P)) * (kept[r] >> column & 1 ? keep : 0.0f);'
 
-plant 'a product is rounded for those that follow as its operand was' elementwise.cu 'GELU*' \
-  'rounded.at[j] = to_bfloat16(four.at[j]);' 'rounded.at[j] = factors.at[j];'
+plant 'a product with rounded numbers takes the factor of a neighbour' elementwise.cu 'GELU*' \
+  'to_float(factors.at[j])' 'to_float(factors.at[j ^ 1])'
 
 plant 'what attention rounds for products is not what it stores' attention_mma.cu 'attention of rounded*' \
   'rounded.x[i] = to_bfloat16(four.x[i]);' 'rounded.x[i] = to_bfloat16(sum[m][i % 2][2 * r + i / 2]);'

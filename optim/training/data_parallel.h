@@ -30,9 +30,9 @@ enum class CommPrecision {
   bfloat16  ///< half the bytes: each gradient is rounded, and so is each sum of two
 };
 
-/// For programs that share the work on a model that each rank has read: gives all the numbers of rank 0's. Throws Error,
-/// as check_same_on_all_ranks(), unless its tensors have the names and shapes of that and `lines`, such as of the
-/// program's flags, are the same.
+/// For programs that share the work on a model that each rank has read: gives all the numbers of rank 0's. Throws
+/// Error, as check_same_on_all_ranks(), unless its tensors have the names and shapes of that and `lines`, such as of
+/// the program's flags, are the same.
 void share_model(const State& model, std::string lines);
 
 /// Sums the gradients of the ranks, in buckets that are sent while backward() is still busy with earlier layers

@@ -42,6 +42,7 @@ class Stopwatch {
 
 // How many of the images were recognised, by logits (N, C): the first of the largest is the class.
 Index count_right(const std::vector<real>& logits, const Labels& labels) {
+  if (labels.empty()) return 0;
   Index right = 0;
   const auto classes = static_cast<std::ptrdiff_t>(logits.size() / labels.size());
   for (auto row = logits.begin(); const int label : labels) {
@@ -294,7 +295,6 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
   TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_, task.validation_steps * (ema_ ? 2 : 1),
                   metrics_names, task.examples, comm::rank() > 0);
   if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);
-  const WritesBehind behind;
   while ((steps() < last_step || progress_.steps_in_epoch() > 0) && !stops_early()) {
     progress_.begin_epoch();
     const Stopwatch watch(progress_.seconds);
@@ -341,7 +341,6 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
         try {
           while (!begun_.empty()) end_step();
           save(folder);
-          WritesBehind::wait();
           log.failed(progress_);
         } catch (const Error& second) {
           fail("Trainer", reason, "; nor can the run be saved as it is after step ", steps(), ": ", second.what());
@@ -408,7 +407,6 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     save(folder);
     if (stops_early()) log.stopped_early(progress_, best_epoch());
   }
-  WritesBehind::wait();
   return progress_.epochs;
 }
 

@@ -125,8 +125,8 @@ class Trainer {
   /// Trains on data.train, validates on data.test; returns the metrics of each finished epoch: val_loss and val_acc.
   /// Throws Error before the first step for what could not be kept, where another run has its files in output_dir,
   /// unless this one is resumed, and where another process writes there; later when the loss is no longer finite and
-  /// when a file cannot be written. Where an image cannot be read, the steps before it are saved first, on several ranks
-  /// only if it is rank 0 that reads it.
+  /// when a file cannot be written. Where an image cannot be read, the steps before it are saved first, on several
+  /// ranks only if it is rank 0 that reads it.
   std::vector<EpochMetrics> fit(const TrainAndTest& data);
 
   /// The same on any Dataset, or an ImageDataset, with a step of one's own, in one of two forms:

@@ -18,8 +18,8 @@
 #include <deque>
 #include <fstream>
 #include <mutex>
-#include <set>
 #include <optional>
+#include <set>
 #include <thread>
 #include <vector>
 

@@ -224,14 +224,15 @@ TEST_CASE("ranks: evaluate and classify say the same, in the same order") {
   damaged[damaged.size() / 2] ^= 255;
   test::write_file(fs::path(pictures) / "110.png", damaged);
   const std::string list = "ls " + pictures + "/* | ", no_errors = " 2> /dev/null";
-  struct {
+  const struct Command {
     std::string before, program, flags;
-  } const commands[] = {
+  } commands[] = {
       {"", "evaluate", "--threads 1 --batch-size 3 --tta flip --split train --data " + data + " " + model},
       {"", "classify", "--threads 1 --format csv " + model + " " + pictures},
       {list, "classify", "--threads 1 --logits --format json " + model + " -"},
       {"", "classify", "--threads 1 --features " + (folder / "features.csv").string() + " " + model + " " + pictures}};
-  for (const auto& [before, name, flags] : commands) {
+  for (const Command& command : commands) {
+    const std::string &before = command.before, &name = command.program, &flags = command.flags;
     const Result alone = run(before + program(name) + " " + flags + no_errors);
     const std::string features = fs::exists(folder / "features.csv") ? content(folder / "features.csv") : "";
     for (const int n : {1, 2, 3}) {

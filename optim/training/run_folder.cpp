@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <iterator>
 
-#include "data/files/write_file.h"
 #include "tensor/check.h"
 #include "tensor/text.h"
 
@@ -68,32 +67,29 @@ void RunFolder::remove_half_written() const {
   for (const fs::path& path : found) fs::remove(path, ignored);
 }
 
-std::vector<fs::path> RunFolder::newest_first(std::error_code& error) const {
+std::vector<fs::path> RunFolder::newest_first() const {
   std::vector<fs::path> found;
+  std::error_code error;
   for (fs::directory_iterator file(folder_, error), end; !error && file != end; file.increment(error))
     if (step_of(file->path()) >= 0) found.push_back(file->path());
+  check(!error, "checkpoint", "the folder ", folder_, " cannot be read: ", error.message());
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return step_of(a) > step_of(b); });
   return found;
 }
 
 void RunFolder::write(const Checkpoint& c, int keep) const {
-  WritesBehind::wait();  // one is on its way to the disk at a time
   const Index step = c.progress.steps();
   write_checkpoint(checkpoint(step), c);
-  WritesBehind::after([folder = *this, step, keep] {
-    int kept = 0;
-    std::error_code ignored;  // one that stays does no harm
-    for (const fs::path& path : folder.newest_first(ignored)) {
-      const bool past = step_of(path) <= step;  // later ones are of a run that was given up to go on from before
-      if (!past || ++kept > keep) fs::remove(path, ignored);
-    }
-  });
+  int kept = 0;
+  std::error_code ignored;  // one that stays does no harm
+  for (const fs::path& path : newest_first()) {
+    const bool past = step_of(path) <= step;  // later ones are of a run that was given up to go on from before
+    if (!past || ++kept > keep) fs::remove(path, ignored);
+  }
 }
 
 Checkpoint RunFolder::newest_checkpoint() const {
-  std::error_code error;
-  const std::vector<fs::path> all = newest_first(error);
-  check(!error, "checkpoint", "the folder ", folder_, " cannot be read: ", error.message());
+  const std::vector<fs::path> all = newest_first();
   check(!all.empty(), "checkpoint", "the folder ", folder_, " holds no checkpoint-*.safetensors to go on from");
   for (std::size_t i = 0; i + 1 < all.size(); ++i) try {
       return read_checkpoint(all[i]);

@@ -1,7 +1,6 @@
 #pragma once
 #include <filesystem>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "optim/training/checkpoint.h"
@@ -54,7 +53,7 @@ class RunFolder {
 
  private:
   bool is_ours(const std::filesystem::path& file) const;
-  std::vector<std::filesystem::path> newest_first(std::error_code& error) const;
+  std::vector<std::filesystem::path> newest_first() const;
   std::filesystem::path folder_;
 };
 

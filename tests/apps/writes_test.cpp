@@ -12,8 +12,6 @@
 #include <csignal>
 #include <cstdarg>
 #include <functional>
-#include <mutex>
-#include <thread>
 
 #include "apps/common/draw_tape.h"
 #include "data/files/safetensors.h"
@@ -47,7 +45,6 @@ struct SystemCalls {
     return true;
   }
 } calls;
-std::mutex disk;  // who has it keeps all others from forcing files to the disk
 
 template <class Function>
 Function* original(const char* name) {
@@ -65,7 +62,6 @@ extern "C" ssize_t write(int file, const void* data, size_t size) {
 
 extern "C" int fsync(int file) {
   static const auto real_fsync = original<int(int)>("fsync");
-  const std::lock_guard lock(disk);
   return calls.fail() ? -1 : real_fsync(file);
 }
 
@@ -287,96 +283,6 @@ TEST_CASE("writes: a folder that is gone") {
     CHECK(one_line(error_of([&] { writer.write(written.folder.path(), 2); }), written, "No such file or directory"));
     CHECK(!fs::exists(written.folder.path()));
   }
-}
-
-// --- In the background --------------------------------------------------------------------------------------------
-
-namespace {
-
-// Lets no file be forced to the disk while it lives.
-struct SlowDisk {
-  SlowDisk() { disk.lock(); }
-  ~SlowDisk() { disk.unlock(); }
-};
-
-}  // namespace
-
-TEST_CASE("writes: behind, work goes on while files are forced to the disk, and these get their names in order") {
-  const TempFolder folder;
-  write_file(folder / "a", "old");
-  std::vector<std::string> order;
-  {
-    const WritesBehind behind;
-    {
-      const SlowDisk slow;
-      write_file(folder / "a", "new");
-      write_file(folder / "b", "new");
-      WritesBehind::after([&] { order.push_back(content(folder / "a") + content(folder / "b")); });
-      write_file(folder / "c", "new");
-      CHECK(content(folder / "a") == "old");
-      CHECK(!fs::exists(folder / "b"));
-      CHECK(order.empty());
-    }
-    WritesBehind::wait();
-    CHECK(order == std::vector<std::string>{"newnew"});
-    for (const char* file : {"a", "b", "c"}) CHECK(content(folder / file) == "new");
-    // The same file again and again: each is whole before the next is begun.
-    for (int i = 0; i < 20; ++i) write_file(folder / "a", std::string(1000, char('a' + i)));
-  }
-  CHECK(content(folder / "a") == std::string(1000, 't'));
-  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 3);
-  bool at_once = false;
-  WritesBehind::after([&] { at_once = true; });
-  CHECK(at_once);
-}
-
-TEST_CASE("writes: behind, what fails is said by the next, or by who waits") {
-  const TempFolder folder;
-  const WritesBehind behind;
-  CHECK(fails([] { WritesBehind second; }, {"there is such a scope already"}));
-  for (const int call : {2, 3}) {  // fsync, rename
-    CAPTURE(call);
-    write_file(folder / "a", "old");
-    WritesBehind::wait();
-    const std::string error = error_with({.failing = call, .reason = EIO}, [&] {
-      write_file(folder / "a", "new");
-      WritesBehind::wait();
-    });
-    CHECK(contains(error, "cannot write " + (folder / "a").string() + ": Input/output error"));
-    CHECK(content(folder / "a") == "old");
-    CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 1);
-    WritesBehind::wait();  // it is said once
-  }
-  fs::create_directories(folder / "d");
-  write_file(folder / "d", "a folder has this name");
-  std::string error;
-  while (error.empty()) error = error_of([&] { write_file(folder / "b", "b"); });
-  CHECK(contains(error, "cannot write " + (folder / "d").string() + ": Is a directory"));
-  CHECK(content(folder / "a") == "old");
-  write_file(folder / "a", "new");
-  // What cannot even be begun is said at once.
-  CHECK(fails([&] { write_file(folder / "none" / "a", ""); }, {"No such file or directory"}));
-}
-
-TEST_CASE("writes: behind, the checkpoint before stays until the new one is whole") {
-  const TempFolder folder;
-  const RunFolder run(folder.path());
-  const auto write = [&](int step) {
-    Checkpoint c = checkpoint(step);
-    c.progress.losses.resize(static_cast<std::size_t>(step));
-    run.write(c, 1);
-  };
-  write(3);
-  const WritesBehind behind;
-  {
-    const SlowDisk slow;
-    write(4);
-    CHECK(fs::exists(run.checkpoint(3)));
-    CHECK(!fs::exists(run.checkpoint(4)));
-  }
-  WritesBehind::wait();
-  CHECK(!fs::exists(run.checkpoint(3)));
-  CHECK(run.newest_checkpoint().progress.steps() == 4);
 }
 
 TEST_CASE("writes: a training log in whose folder nothing can be written any more") {

@@ -114,6 +114,7 @@ TEST_CASE("install: bobbin.h has every header but those that are of no use elsew
           "done");
   CHECK(r.output ==
         "data/drawing/font.h\ndata/files/other_file.h\ndata/sets/find_files.h\ndata/sets/split.h\n"
-        "optim/log/report_script.h\noptim/log/terminal.h\ntensor/backend.h\ntensor/common.h\ntensor/cubic.h\ntensor/"
+        "optim/log/report_script.h\noptim/log/terminal.h\ntensor/backend.h\ntensor/comm/world.h\ntensor/"
+        "common.h\ntensor/cubic.h\ntensor/"
         "rows.h\n");
 }

@@ -175,7 +175,7 @@ unsigned long all_arrivals() { return runtime().arrived + runtime().arrivals.siz
 // As much as others let it of what was begun in such a stream; whether so much of it is done.
 bool go_on(CUstream_st& stream, unsigned long begun) {
   if (stream.done >= begun) return true;
-  do_queued_copies(runtime().stream);
+  make_copies_ahead(stream);
   while (stream.done < begun && stream.under_way.front().goes_on()) {
     stream.under_way.pop_front();
     ++stream.done;
@@ -453,8 +453,12 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   if (!event->stream) return cudaSuccess;  // never recorded
   CUstream_st& s = stream_of(stream);
   while (event->begun > 0 && !go_on(*event->stream, event->begun)) call.pause();
-  unsigned long& copies = s.ahead[event->stream];
-  copies = std::max(copies, event->copies);
+  const auto comes_after = [&s](CUstream_st* other, unsigned long copies) {
+    unsigned long& ahead = s.ahead[other];
+    ahead = std::max(ahead, copies);
+  };
+  comes_after(event->stream, event->copies);
+  for (const auto& [other, copies] : event->stream->ahead) comes_after(other, copies);  // and after what that waits for
   if (event->stream == &stream_of(runtime().stream)) s.works = std::max(s.works, event->works);
   return cudaSuccess;
 }

@@ -5,13 +5,11 @@
 namespace bobbin {
 
 Arriving::Arriving(const Tensor& x)
-    : size_(static_cast<std::size_t>(x.size())),
-      numbers_(backend::begin_to_host(x.data(), x.size())),
-      moment_(backend::moment()) {}
+    : size_(static_cast<std::size_t>(x.size())), sent_(backend::begin_to_host(x.data(), x.size())) {}
 
 std::vector<real> Arriving::values() const {
-  backend::wait_for(moment_);
-  return {numbers_.get(), numbers_.get() + size_};
+  backend::wait_for(sent_.moment);
+  return {sent_.numbers.get(), sent_.numbers.get() + size_};
 }
 
 }  // namespace bobbin

@@ -1,8 +1,8 @@
 #pragma once
 #include <cstddef>
-#include <memory>
 #include <vector>
 
+#include "tensor/device.h"
 #include "tensor/tensor.h"
 
 namespace bobbin {
@@ -21,8 +21,7 @@ class Arriving {
 
  private:
   std::size_t size_;
-  std::shared_ptr<const real> numbers_;
-  std::shared_ptr<void> moment_;
+  Sent sent_;
 };
 
 }  // namespace bobbin

@@ -38,6 +38,12 @@ class ProductsIn {
   Precision outer_;
 };
 
+/// Numbers that are on their way to the program: they are there when this moment has come.
+struct Sent {
+  std::shared_ptr<const real> numbers;
+  std::shared_ptr<void> moment;
+};
+
 namespace cpu {
 
 /// Memory for the numbers of tensors, a multiple of 64 bytes, aligned as much; null if so much cannot be had.
@@ -51,13 +57,14 @@ std::shared_ptr<real> host_block(Index n);
 std::shared_ptr<real> to_device(std::shared_ptr<real> block, Index n);
 /// The numbers of a tensor, for the program to read. Waits until they are computed.
 void to_host(const real* x, real* host, Index n);
-/// The same without waiting: they are there when the next moment() has come.
-std::shared_ptr<const real> begin_to_host(const real* x, Index n);
+/// The same without waiting.
+Sent begin_to_host(const real* x, Index n);
 /// Waits until all that was begun is done.
 void wait();
 /// A moment after all that was begun before and ahead of all that is begun later: to the processor, now; to a GPU, when
 /// it gets there, and nobody waits for that.
 std::shared_ptr<void> moment();
+/// Waits until it has come.
 void wait_for(const std::shared_ptr<void>& moment);
 /// From one to a later one. Waits until that has come.
 double seconds_between(const std::shared_ptr<void>& begin, const std::shared_ptr<void>& end);

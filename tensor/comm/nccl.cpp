@@ -60,14 +60,6 @@ Nccl& nccl() {
   return only;
 }
 
-std::shared_ptr<CUevent_st> moment_in(cudaStream_t stream) {
-  cudaEvent_t event{};
-  check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
-  std::shared_ptr<CUevent_st> owned(event, cudaEventDestroy);
-  check_cuda(cudaEventRecord(event, stream), "cudaEventRecord");
-  return owned;
-}
-
 // Called by the thread of MPI, while the program goes on.
 bool has_come(ncclComm_t all, cudaEvent_t event) {
   cuda::use_device();
@@ -85,10 +77,10 @@ template <class T>
 Sum begin_sum_of(const std::shared_ptr<T>& x, Index n, ncclDataType_t type) {
   if (size() == 1) return Sum();
   const auto& [all, stream] = nccl();
-  const auto filled = moment_in(cuda::stream());
+  const cuda::Event filled = cuda::record(cuda::stream());
   check_cuda(cudaStreamWaitEvent(stream, filled.get(), 0), "cudaStreamWaitEvent");
   check_nccl(ncclAllReduce(x.get(), x.get(), static_cast<std::size_t>(n), type, ncclSum, all, stream), "ncclAllReduce");
-  const auto summed = moment_in(stream);
+  const cuda::Event summed = cuda::record(stream);
   return Sum(begin({.kind = Transfer::elsewhere, .owner = x, .event = summed, .has_come = [all = all, summed] {
                       return has_come(all, summed.get());
                     }}));

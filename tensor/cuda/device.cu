@@ -1,5 +1,7 @@
 #include "tensor/cuda/device.h"
 
+#include <map>
+#include <mutex>
 #include <vector>
 
 #include "tensor/comm.h"
@@ -74,19 +76,34 @@ cudaUUID_t uuid() { return device().properties.uuid; }
 
 void wait() { check_cuda(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }
 
-// Events are kept for the next, as they take longer to make than to record.
-std::shared_ptr<void> moment() {
-  static std::vector<cudaEvent_t>& idle = *new std::vector<cudaEvent_t>;
-  if (idle.empty()) {
-    cudaEvent_t event{};
-    check_cuda(cudaEventCreateWithFlags(&event, cudaEventDefault), "cudaEventCreateWithFlags");
-    idle.push_back(event);
+Event new_event(unsigned flags) {
+  struct Idle {
+    std::mutex mutex;  // memory may be let go of in any thread, and the thread of MPI lets go of sums
+    std::map<unsigned, std::vector<cudaEvent_t>> by_flags;
+  };
+  static Idle& idle = *new Idle;
+  const std::lock_guard lock(idle.mutex);
+  std::vector<cudaEvent_t>& events = idle.by_flags[flags];
+  cudaEvent_t event{};
+  if (events.empty()) {
+    check_cuda(cudaEventCreateWithFlags(&event, flags), "cudaEventCreateWithFlags");
+  } else {
+    event = events.back();
+    events.pop_back();
   }
-  check_cuda(cudaEventRecord(idle.back(), stream()), "cudaEventRecord");
-  const cudaEvent_t event = idle.back();
-  idle.pop_back();
-  return {event, [](cudaEvent_t past) { idle.push_back(past); }};
+  return {event, [flags](cudaEvent_t past) {
+            const std::lock_guard lock(idle.mutex);
+            idle.by_flags[flags].push_back(past);
+          }};
 }
+
+Event record(cudaStream_t stream, unsigned flags) {
+  Event event = new_event(flags);
+  check_cuda(cudaEventRecord(event.get(), stream), "cudaEventRecord");
+  return event;
+}
+
+std::shared_ptr<void> moment() { return record(stream(), cudaEventDefault); }
 
 void wait_for(const std::shared_ptr<void>& moment) {
   check_cuda(cudaEventSynchronize(static_cast<cudaEvent_t>(moment.get())), "cudaEventSynchronize");

@@ -16,13 +16,19 @@ namespace bobbin::cuda {
 void check_cuda(cudaError_t status, const char* call);
 void check_cublas(cublasStatus_t status, const char* call);
 
-/// The stream of all kernels and copies, and the products in it. Whoever asks is about to put something into it, so
-/// updates that wait (update.cu) go first. The first call looks for a GPU, and throws NoDevice if there is none.
+/// The stream of all kernels, and of the copies that come in order with them, and the products in it. Whoever asks is
+/// about to put something into it, so updates that wait (update.cu) go first. The first call looks for a GPU, and
+/// throws NoDevice if there is none.
 cudaStream_t stream();
 cublasHandle_t blas();
 void launch_updates();
 /// The stream of the copies that may be made while kernels compute: see to_device() in memory.cu.
 cudaStream_t copy_stream();
+/// An event, which nobody else has meanwhile: they are kept for the next, as they take longer to make than to record.
+using Event = std::shared_ptr<CUevent_st>;
+Event new_event(unsigned flags = cudaEventDisableTiming);
+/// The same, recorded in the stream.
+Event record(cudaStream_t stream, unsigned flags = cudaEventDisableTiming);
 /// Has the calling thread use the GPU of the program: to CUDA each thread begins with the first.
 void use_device();
 /// Of that GPU, which no other has.

@@ -70,41 +70,19 @@ std::shared_ptr<void> pinned(std::size_t wanted) {
           }};
 }
 
-// Events are kept for the next, as they take longer to make than to record.
-using Event = std::shared_ptr<CUevent_st>;
-Event new_event() {
-  struct Idle {
-    std::mutex mutex;
-    std::vector<cudaEvent_t> events;
-  };
-  static Idle& idle = *new Idle;
-  cudaEvent_t event{};
-  const std::lock_guard lock(idle.mutex);
-  if (idle.events.empty()) {
-    check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
-  } else {
-    event = idle.events.back();
-    idle.events.pop_back();
-  }
-  return {event, [](cudaEvent_t past) {
-            const std::lock_guard lock(idle.mutex);
-            idle.events.push_back(past);
-          }};
-}
-
 // Copies that the GPU has not made yet. Their blocks must not be used for anything else before.
 class CopiesUnderWay {
  public:
   // Has the GPU copy from a pinned block, or to it, and keeps the block until then. Returns the event after it.
-  cudaEvent_t begin(std::shared_ptr<void> block, void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
-                    cudaStream_t in) {
+  Event begin(std::shared_ptr<void> block, void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
+              cudaStream_t in) {
     const Event done = new_event();  // first: without one nobody would know when a copy that has begun is made
     check_cuda(cudaMemcpyAsync(to, from, bytes, kind, in), "cudaMemcpyAsync");
     const cudaError_t status = cudaEventRecord(done.get(), in);
     if (status != cudaSuccess) cudaStreamSynchronize(in);  // the block is free again when this returns
     check_cuda(status, "cudaEventRecord");
     copies_.push_back({std::move(block), done});
-    return done.get();
+    return done;
   }
   // Lets go of the blocks whose copy is made.
   void forget_finished() {
@@ -145,8 +123,7 @@ class BlocksAhead {
  public:
   // A block, to which a copy may begin as soon as the copy stream comes to it.
   std::shared_ptr<real> take(Index n) {
-    const Event now = new_event();
-    check_cuda(cudaEventRecord(now.get(), stream()), "cudaEventRecord");
+    const Event now = record(stream());
     Block block = waiting_block(n, now);
     if (!block.numbers) block = {memory::allocate(n), n, now};
     check_cuda(cudaStreamWaitEvent(copy_stream(), block.free.get(), 0), "cudaStreamWaitEvent");
@@ -174,7 +151,7 @@ class BlocksAhead {
   }
   // What nobody has taken for long goes back to the free lists.
   void put(Block block) {
-    constexpr std::size_t most = 4;  // two for images, two for targets
+    constexpr std::size_t most = 4;  // two for images, and two for what else is large
     block.free = nullptr;            // the next take() says when
     const std::lock_guard lock(mutex_);
     waiting_.push_back(std::move(block));
@@ -188,6 +165,15 @@ class BlocksAhead {
 BlocksAhead& blocks_ahead() {
   static BlocksAhead* const instance = new BlocksAhead;
   return *instance;
+}
+
+// A pinned block's numbers on the GPU, in order with the kernels.
+template <class T>
+std::shared_ptr<T> copy_in_order(const std::shared_ptr<void>& block, Index n) {
+  const std::shared_ptr<T> numbers = scratch<T>(n);
+  copies_under_way().begin(block, numbers.get(), block.get(), static_cast<std::size_t>(n) * sizeof(T),
+                           cudaMemcpyHostToDevice, stream());
+  return numbers;
 }
 
 }  // namespace
@@ -229,11 +215,15 @@ std::shared_ptr<real> host_block(Index n) {
 }
 
 std::shared_ptr<real> to_device(std::shared_ptr<real> block, Index n) {
+  constexpr Index worth_events = 4096;  // what is smaller is copied sooner than streams hear of one another
+  if (n < worth_events) return copy_in_order<real>(block, n);
+  const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(real);
   const std::shared_ptr<real> numbers = blocks_ahead().take(n);
-  const cudaEvent_t done =
-      copies_under_way().begin(block, numbers.get(), block.get(), static_cast<std::size_t>(n) * sizeof(real),
-                               cudaMemcpyHostToDevice, copy_stream());
-  check_cuda(cudaStreamWaitEvent(stream(), done, 0), "cudaStreamWaitEvent");
+  const Event done =
+      copies_under_way().begin(block, numbers.get(), block.get(), bytes, cudaMemcpyHostToDevice, copy_stream());
+  const cudaError_t status = cudaStreamWaitEvent(stream(), done.get(), 0);
+  if (status != cudaSuccess) cudaStreamSynchronize(copy_stream());  // no kernel would wait for it
+  check_cuda(status, "cudaStreamWaitEvent");
   return numbers;
 }
 
@@ -243,18 +233,15 @@ std::shared_ptr<const int> ints(const int* host, Index n) {
   const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(int);
   const std::shared_ptr<void> block = pinned(bytes);
   std::memcpy(block.get(), host, bytes);
-  const std::shared_ptr<int> numbers = scratch<int>(n);
-  copies_under_way().begin(block, numbers.get(), block.get(), bytes, cudaMemcpyHostToDevice, stream());
-  return numbers;
+  return copy_in_order<int>(block, n);
 }
 
 void to_host(const real* x, real* host, Index n) { download(x, host, n); }
 
-std::shared_ptr<const real> begin_to_host(const real* x, Index n) {
+Sent begin_to_host(const real* x, Index n) {
   const std::shared_ptr<real> block = host_block(n);
-  copies_under_way().begin(block, block.get(), x, static_cast<std::size_t>(n) * sizeof(real), cudaMemcpyDeviceToHost,
-                           stream());
-  return block;
+  return {block, copies_under_way().begin(block, block.get(), x, static_cast<std::size_t>(n) * sizeof(real),
+                                          cudaMemcpyDeviceToHost, stream())};
 }
 
 }  // namespace bobbin::cuda

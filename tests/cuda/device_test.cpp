@@ -21,14 +21,17 @@ TEST_CASE("cuda: numbers come back as they went") {
 }
 
 TEST_CASE("cuda: what is being copied is not overwritten") {
-  std::vector<Tensor> tensors;
-  for (int i = 0; i < 20; ++i) {
-    Staging numbers({1003});
-    std::fill_n(numbers.data(), 1003, static_cast<real>(i));
-    tensors.push_back(std::move(numbers).tensor());
+  for (const Index n : {1003, 5003}) {  // in the stream of the kernels, and beside them
+    std::vector<Tensor> tensors;
+    for (int i = 0; i < 20; ++i) {
+      Staging numbers({n});
+      std::fill_n(numbers.data(), n, static_cast<real>(i));
+      tensors.push_back(std::move(numbers).tensor());
+    }
+    for (int i = 0; i < 20; ++i)
+      CHECK(tensors[static_cast<std::size_t>(i)].values() ==
+            Numbers(static_cast<std::size_t>(n), static_cast<real>(i)));
   }
-  for (int i = 0; i < 20; ++i)
-    CHECK(tensors[static_cast<std::size_t>(i)].values() == Numbers(1003, static_cast<real>(i)));
   // Labels go the same way.
   std::vector<Tensor> taken;
   const Tensor x({1, 4}, {10, 11, 12, 13});
@@ -38,6 +41,7 @@ TEST_CASE("cuda: what is being copied is not overwritten") {
 
 TEST_CASE("cuda: batches are copied while kernels compute, and never over one that they read") {
   const Tensor W = Tensor::full({41, 29}, real(0.5));
+  const Index all_rows = 128, few_rows = 101;  // large enough for a stream of their own
   Tensor all = Tensor::zeros({}), before;
   for (int i = 1; i <= 12; ++i) {
     const auto batch = [i](Index rows) {
@@ -45,13 +49,13 @@ TEST_CASE("cuda: batches are copied while kernels compute, and never over one th
       std::fill_n(numbers.data(), rows * 41, static_cast<real>(i));
       return std::move(numbers).tensor();
     };
-    const Tensor x = batch(30), y = i % 5 == 0 ? batch(7) : x;
+    const Tensor x = batch(all_rows), y = i % 5 == 0 ? batch(few_rows) : x;
     all = all + (sum(matmul(x, W)) + sum(y));
     if (i % 4 == 0) before = x;  // some live longer
   }
-  // 30 · 41 · 29 · .5 and 30 · 41 numbers of each batch, 7 · 41 of every fifth.
-  CHECK(all.item() == doctest::Approx(78 * 17835.0 + 63 * 1230.0 + 15 * 287.0));
-  CHECK(before.values() == Numbers(30 * 41, 12));
+  const double rows = double(all_rows), few = double(few_rows);
+  CHECK(all.item() == doctest::Approx(78 * rows * 41 * 29 / 2 + 63 * rows * 41 + 15 * few * 41));
+  CHECK(before.values() == Numbers(static_cast<std::size_t>(all_rows * 41), 12));
 }
 
 TEST_CASE("cuda: a loop that repeats its shapes asks for no more memory, in bfloat16 neither") {

@@ -72,7 +72,6 @@ struct Runtime {
   std::map<const char*, unsigned long> last_use;  // of these addresses, by which of the works
   unsigned long works_beside_last_copy = 0;
   std::vector<cudaStream_t> with_others;  // streams that others take part in
-  int device = 0;
   std::map<std::string, unsigned long> calls_of;
 
   // The plan to fail, and how often the function was called since it was made.
@@ -206,8 +205,8 @@ void come(CUevent_st& event) {
 void finish(CUstream_st& stream) {
   do_queued_copies(&stream);
   ++stream.waits;
-  for (const auto& [other, copies] : stream.ahead) other->waits += copies == other->copies();
   if (&stream != &stream_of(runtime().stream)) return;
+  for (const auto& [other, copies] : stream.ahead) other->waits += copies == other->copies();
   arrive(all_arrivals());
   runtime().working = false;
   runtime().last_use.clear();
@@ -313,7 +312,6 @@ cudaError_t cudaSetDevice(int device) {
   cudaError_t error{};
   if (refused(call, cudaErrorInvalidValue, error)) return error;
   if (device < 0 || device >= count_devices()) return result(cudaErrorInvalidValue);
-  runtime().device = device;
   return cudaSuccess;
 }
 

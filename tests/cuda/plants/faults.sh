@@ -339,8 +339,10 @@ plant 'a kernel gets a pointer of the program' shapes.cu 'moved*' \
   'x, device_index.get(), y, rows, cols);' 'x, index, y, rows, cols);'
 
 plant 'a copy from memory that is not pinned' memory.cu 'what is being copied*' \
-  '  copies_under_way().begin(block, numbers.get(), block.get(), bytes, cudaMemcpyHostToDevice, stream());' \
-  '  check_cuda(cudaMemcpyAsync(numbers.get(), host, bytes, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync");'
+  '  return copy_in_order<int>(block, n);' \
+  '  const std::shared_ptr<int> numbers = scratch<int>(n);
+  check_cuda(cudaMemcpyAsync(numbers.get(), host, bytes, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync");
+  return numbers;'
 
 plant 'pinned memory is reused before it is copied' memory.cu 'what is being copied*' \
   '        cudaGetLastError();  // it is no error, but CUDA keeps it as one for whoever asks next
@@ -361,7 +363,7 @@ plant 'a copy in a stream that nobody waits for' memory.cu 'what is being copied
   'cudaMemcpyAsync(to, from, bytes, kind, in)' 'cudaMemcpyAsync(to, from, bytes, kind, nullptr)'
 
 plant 'kernels do not wait for the batch' memory.cu 'batches are copied*' \
-  'cudaStreamWaitEvent(stream(), done, 0)' 'cudaStreamWaitEvent(copy_stream(), done, 0)'
+  'cudaStreamWaitEvent(stream(), done.get(), 0)' 'cudaStreamWaitEvent(copy_stream(), done.get(), 0)'
 
 plant 'a batch is copied over the one that kernels read' memory.cu 'batches are copied*' \
   '    check_cuda(cudaStreamWaitEvent(copy_stream(), block.free.get(), 0), "cudaStreamWaitEvent");

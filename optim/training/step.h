@@ -51,13 +51,13 @@ inline real training_step(const ModuleRef& model, const Optimizers& optimizers, 
 template <std::invocable<std::size_t> F>
 Tensor begin_training_step(const F& loss, const std::vector<real>& shares, const Optimizers& optimizers, StepSize size,
                            double clip_grad = 0, GradientSum* others = nullptr) {
-  Tensor sum = Tensor::scalar(0);
+  Tensor sum;
   for (std::size_t i = 0; i < shares.size(); ++i) {
     Tape tape;
     const Var distance = loss(i) * shares[i];
     if (others && i + 1 == shares.size()) others->begin();
     tape.backward(distance);  // gradients add up in the parameters
-    sum = sum + distance.value();
+    sum = i == 0 ? distance.value() : sum + distance.value();
   }
   if (others) others->end();
   if (clip_grad > 0) clip_grad_norm(optimizers.parameters(), clip_grad);

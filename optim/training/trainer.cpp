@@ -254,7 +254,6 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
   const RunFolder folder(o.output_dir);
   const bool resumed = std::exchange(resumed_, false), files = !o.output_dir.empty();
   if (!resumed) progress_ = {};
-  begun_.clear();  // of a run that ended with an error
   has_frozen_ = has_frozen_ || !frozen_names(state_()).empty();
   const Index steps_per_epoch = (task.count - 1) / examples_of_step() + 1;
   // Epochs that are done, or begun, may have had more steps or fewer, if the data have changed since.
@@ -304,17 +303,19 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     const std::size_t ahead = on_gpu && comm::size() == 1 && !o.detect_anomaly ? 1 : 0;
     // Reads the loss of the first of the steps that are begun. Returns how many images it recognised, and of how many.
     const auto end_step = [&] {
-      const Begun step = std::move(begun_.front());
-      begun_.pop_front();
+      const Begun& step = begun_.front();
       const double of_rank = step.loss();
       const auto [right, counted] = step.recognised();
       const std::vector<double> sums = tell_all({of_rank, static_cast<double>(right), static_cast<double>(counted)});
       const double loss = sums[0];
       progress_.add_step(loss, step.images, step.lr, watch.seconds());
-      if (!std::isfinite(loss))
+      begun_.pop_front();
+      if (!std::isfinite(loss)) {
+        begun_.clear();  // what begins with such weights is none
         fail("Trainer", "the loss is ", loss, " at step ", progress_.steps(), " in epoch ", progress_.epochs.size() + 1,
              ranks_without_finite(of_rank),
              ": training has diverged; a smaller learning rate or gradient clipping may help");
+      }
       return std::pair(static_cast<Index>(sums[1]), static_cast<Index>(sums[2]));
     };
     const auto logging_failure = [&](const auto& f) {
@@ -323,7 +324,8 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
       } catch (...) {  // the losses that led there tell more than the error
         try {
           while (!begun_.empty()) end_step();
-        } catch (const Error&) {  // of the two the first is what happened
+        } catch (...) {  // of the two the first is what happened
+          begun_.clear();
         }
         log.failed(progress_);
         throw;
@@ -339,7 +341,10 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
         const std::string_view text = error.what(),
                                reason = text.substr(text.starts_with('[') ? text.find("] ") + 2 : 0);
         try {
-          while (!begun_.empty()) end_step();
+          while (!begun_.empty()) {
+            const auto [right, counted] = end_step();
+            log.step_ended(progress_, right, counted);
+          }
           save(folder);
           log.failed(progress_);
         } catch (const Error& second) {

@@ -116,7 +116,7 @@ class Trainer {
   /// epochs in all as there would have been.
   void resume(Checkpoint checkpoint);
 
-  /// Number of steps done, those before resuming included.
+  /// Number of steps done, those before resuming included, and one that a GPU is still busy with.
   Index steps() const { return progress_.steps() + static_cast<Index>(begun_.size()); }
 
   /// The averaged weights, for WithWeights; empty without ema_decay, and before the first step.

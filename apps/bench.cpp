@@ -389,7 +389,8 @@ int main(int argc, char** argv) try {
       ->excludes("--batch-size");
   app.add_flag("--sums", of_sums, "measure sums over the ranks, which mpirun starts (make MPI=1)")
       ->excludes(lock)
-      ->excludes("--sweep");
+      ->excludes("--sweep")
+      ->excludes("--batch-size");
   app.add_option("--convolution", convolution,
                  "the step is that of one convolution: BATCH,IN,OUT,SIDE,KERNEL,STRIDE,GROUPS, padding half the kernel")
       ->delimiter(',')
@@ -405,6 +406,7 @@ int main(int argc, char** argv) try {
         throw CLI::ValidationError(option->get_name() + " is for --lockstep: the other figures are of d2l's model");
   });
   if (of_sums) {
+    command_line::use_threads(count);
     measure_sums(rounds);
   } else if (!in_lockstep && !in_sweep) {
     measure(batch_size, count, precision, rounds);

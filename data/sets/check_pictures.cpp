@@ -31,10 +31,6 @@ std::vector<std::string> reasons(Index count, const std::function<void(Index)>& 
   const Index rank = comm::rank(), ranks = comm::size();
   look_at([&](Index i) { return i % ranks == rank; });
   if (ranks == 1) return all;
-  Index of_rank_0 = count;
-  comm::broadcast(&of_rank_0, sizeof of_rank_0);
-  check(count == of_rank_0, "ranks", "rank ", rank, " has ", count, " pictures, rank 0 ", of_rank_0,
-        ": all ranks need the same data");
   std::vector<double> bad;
   for (const std::string& reason : all) bad.push_back(!reason.empty());
   bad = comm::sum_of_all_ranks(std::move(bad));
@@ -62,6 +58,11 @@ void check_pictures(const std::vector<ImageDataset*>& parts, bool skip_bad) {
   std::vector<BadPicture> bad;
   std::size_t of = 0;
   for (ImageDataset* data : parts) {
+    const std::size_t own = data->files.size();
+    std::size_t of_rank_0 = own;
+    comm::broadcast(&of_rank_0, sizeof of_rank_0);
+    check(own == of_rank_0, "ranks", "rank ", comm::rank(), " has ", own, " pictures in files, rank 0 ", of_rank_0,
+          ": all ranks need the same data");
     if (data->files.empty()) continue;
     const auto look = [&](Index i) {
       skip_bad ? void(fit(data->image(i), data->preprocess)) : check_picture(data->files[static_cast<std::size_t>(i)]);

@@ -332,6 +332,21 @@ TEST_CASE("ranks: other flags, other data or another program on one of them end 
   says(beside(program + replaced((folder / "data").string(), (folder / "other").string())),
        "rank 1 has the data (train)");
   says(beside(binary("mpi/test_ranks")), "rank 1 is another program, or another build, than rank 0");
+  // Nor do two that evaluate or classify share the work on two models, or in two ways.
+  REQUIRE(run(binary("train") + " " + tiny(folder, "a", "--epochs 1")).status == 0);
+  REQUIRE(run(binary("train") + " " + tiny(folder, "b", "--epochs 1", convnet)).status == 0);
+  const auto both = [&](const std::string& name, const std::string& one, const std::string& other) {
+    const std::string start = "-np 1 " + binary("mpi/" + name) + " --threads 1 ";
+    return run(mpirun() + start + one + " : " + start + other + " < /dev/null");
+  };
+  const std::string a = (folder / "a/model.safetensors").string(), b = (folder / "b/model.safetensors").string(),
+                    data = " --data " + (folder / "data").string(), picture = (folder / "picture.png").string();
+  const Bytes pixels = noise(192);
+  write_png(picture, {3, 8, 8, {pixels.begin(), pixels.end()}});
+  says(both("evaluate", "--batch-size 3 " + a + data, "--batch-size 5 " + a + data),
+       "rank 1 has 8 images, 5 of them at a time, rank 0 8 images, 3 of them at a time");
+  says(both("evaluate", a + data, b + data), "rank 1 has the model's ");
+  says(both("classify", a + " " + picture, b + " " + picture), "rank 1 has the model's ");
   says(beside("/bin/true"), "not every process that was started together has begun in 3 seconds");
   CHECK(!fs::exists(folder / "run" / "losses.csv"));
 }

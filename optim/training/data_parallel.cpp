@@ -84,16 +84,23 @@ void share_model(const State& model, std::string lines) {
   broadcast_state(model);
 }
 
-GradientSum::GradientSum(std::vector<NamedParameter> parameters, CommPrecision precision, Index bucket_size) {
-  std::reverse(parameters.begin(), parameters.end());
-  for (const auto& [name, parameter] : parameters) {
-    if (buckets_.empty() || buckets_.back().size >= bucket_size) buckets_.emplace_back();
+GradientSum::GradientSum(std::vector<NamedParameter> parameters, CommPrecision precision, Index bucket_size)
+    : parameters_(std::move(parameters)), precision_(precision), bucket_size_(bucket_size) {
+  std::reverse(parameters_.begin(), parameters_.end());
+}
+
+void GradientSum::make_buckets() {
+  buckets_.clear();
+  part_of_.clear();
+  for (const auto& [name, parameter] : parameters_) {
+    if (!parameter.requires_grad()) continue;
+    if (buckets_.empty() || buckets_.back().size >= bucket_size_) buckets_.emplace_back();
     Bucket& bucket = buckets_.back();
     bucket.parts.push_back({parameter, bucket.size});
     bucket.size += (parameter.size() + 3) / 4 * 4;  // kernels move four numbers at a time from a multiple of four
   }
   for (Bucket& bucket : buckets_) {
-    if (precision == CommPrecision::bfloat16)
+    if (precision_ == CommPrecision::bfloat16)
       bucket.numbers = zeros<bfloat16>(bucket.size);
     else
       bucket.numbers = zeros<real>(bucket.size);
@@ -103,16 +110,25 @@ GradientSum::GradientSum(std::vector<NamedParameter> parameters, CommPrecision p
 }
 
 void GradientSum::begin() {
-  for (const auto& [slot, part] : part_of_) part->finished = !part->parameter.requires_grad();
+  const auto learns = [](const NamedParameter& p) { return p.second.requires_grad(); };
+  const auto has_part = [this](const NamedParameter& p) { return part_of(*p.second.slot()) != nullptr; };
+  if (!std::ranges::all_of(parameters_, [&](const NamedParameter& p) { return learns(p) == has_part(p); }))
+    make_buckets();
+  for (const auto& [slot, part] : part_of_) part->finished = false;
   sent_ = 0;
   listener_.emplace(*this);
 }
 
-void GradientSum::finished(const GradSlot& parameter) {
+GradientSum::Part* GradientSum::part_of(const GradSlot& parameter) const {
   const auto found =
       std::lower_bound(part_of_.begin(), part_of_.end(), std::pair<const GradSlot*, Part*>(&parameter, nullptr));
-  if (found == part_of_.end() || found->first != &parameter) return;  // no optimizer has it
-  found->second->finished = true;
+  return found == part_of_.end() || found->first != &parameter ? nullptr : found->second;
+}
+
+void GradientSum::finished(const GradSlot& parameter) {
+  Part* const part = part_of(parameter);
+  if (!part) return;  // no optimizer has it
+  part->finished = true;
   send_finished(false);
 }
 

@@ -48,7 +48,8 @@ class GradientSum {
  public:
   /// Of parameters that are the same on all ranks. Backward finishes the last ones first, so these are in the first
   /// bucket. A bucket is sent as soon as all of its parameters are finished, and those before it are sent: in one order
-  /// on all ranks, also where they finish in another. It has `bucket_size` numbers or more, or what remains.
+  /// on all ranks, also where they finish in another. It has `bucket_size` numbers or more, or what remains; parameters
+  /// that are frozen have no part in any.
   explicit GradientSum(std::vector<NamedParameter> parameters, CommPrecision precision = CommPrecision::float32,
                        Index bucket_size = default_bucket_size);
 
@@ -81,11 +82,16 @@ class GradientSum {
     GradientSum* all_;
   };
 
+  void make_buckets();
+  Part* part_of(const GradSlot& parameter) const;  // or null
   void finished(const GradSlot& parameter);
   void send_finished(bool all);
   static void take(Part& part, const Numbers& sum);
 
-  std::vector<Bucket> buckets_;
+  std::vector<NamedParameter> parameters_;  // the last one first
+  CommPrecision precision_;
+  Index bucket_size_;
+  std::vector<Bucket> buckets_;                             // of those that are not frozen
   std::vector<std::pair<const GradSlot*, Part*>> part_of_;  // sorted
   std::size_t sent_ = 0;                                    // buckets
   std::optional<Listener> listener_;

@@ -11,6 +11,7 @@
 #include "optim/training/trainer.h"
 #include "tensor/backend.h"
 #include "tensor/comm.h"
+#include "tensor/profile.h"
 #include "tests/helpers.h"
 
 using namespace bobbin;
@@ -91,6 +92,28 @@ TEST_CASE("ranks: gradients are summed whatever the size of the buckets; what no
       CHECK(!unused.grad().defined());
       CHECK(last_only.take_grad().values() == std::vector<real>(4, 1));
     }
+  }
+}
+
+TEST_CASE("ranks: what is frozen is not sent, until it learns again") {
+  Var w = Var::parameter(Tensor::ones({3})), frozen = Var::parameter(Tensor::ones({400}));
+  GradientSum sum({{"w", w}, {"frozen", frozen}});
+  for (const bool is_frozen : {true, false, true}) {
+    frozen.freeze(is_frozen);
+    Tape tape;
+    const Var loss = bobbin::sum(w * 2) + bobbin::sum(frozen);
+    profile::start();
+    sum.begin();
+    tape.backward(loss);
+    sum.end();
+    profile::stop();
+    double sent = 0;  // twice the numbers are moved
+    for (const profile::Row& row : profile::rows())
+      if (row.name == "fill_bucket") sent += row.bytes / 2 / sizeof(real);
+    CHECK(sent == (is_frozen ? 4 : 404));
+    CHECK(w.take_grad().values()[1] == static_cast<real>(2 * comm::size()));
+    CHECK(frozen.grad().defined() != is_frozen);
+    if (!is_frozen) CHECK(frozen.take_grad().values() == std::vector<real>(400, static_cast<real>(comm::size())));
   }
 }
 

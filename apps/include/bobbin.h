@@ -104,6 +104,7 @@
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
 #include "optim/sgd.h"
+#include "optim/training/background.h"
 #include "optim/training/checkpoint.h"
 #include "optim/training/data_parallel.h"
 #include "optim/training/ema.h"

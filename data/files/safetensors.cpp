@@ -476,8 +476,8 @@ Safetensors read_safetensors(const std::filesystem::path& path) { return read(pa
 
 ReadableTensors read_readable_safetensors(const std::filesystem::path& path) { return read(path, Unreadable::leave); }
 
-void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
-                       std::map<std::string, std::string> metadata, const std::set<std::string>& whole) {
+std::string safetensors_content(const std::filesystem::path& path, const NamedTensors& tensors,
+                                std::map<std::string, std::string> metadata, const std::set<std::string>& whole) {
   const std::string text = header_text(path, tensors, std::move(metadata), whole);
   const std::uint64_t length = text.size();
   std::uint64_t bytes = 0;
@@ -494,7 +494,12 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
     else
       append(content, numbers);
   }
-  write_file(path, content);
+  return content;
+}
+
+void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata, const std::set<std::string>& whole) {
+  write_file(path, safetensors_content(path, tensors, metadata, whole));
 }
 
 void check_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,

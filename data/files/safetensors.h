@@ -44,7 +44,13 @@ ReadableTensors read_readable_safetensors(const std::filesystem::path& path);
 /// not UTF-8, for what read_safetensors() would refuse (a name or a note of more than 16 MB, more than 100,000 of
 /// them), or if the file cannot be written; see write_file().
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
-                       std::map<std::string, std::string> metadata = {}, const std::set<std::string>& whole = {});
+                       const std::map<std::string, std::string>& metadata = {},
+                       const std::set<std::string>& whole = {});
+
+/// All that it would write, to be written later; the path is for the words of its Error.
+std::string safetensors_content(const std::filesystem::path& path, const NamedTensors& tensors,
+                                std::map<std::string, std::string> metadata = {},
+                                const std::set<std::string>& whole = {});
 
 /// Throws the Error that write_safetensors() would throw for the tensors and metadata themselves; writes nothing.
 void check_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,

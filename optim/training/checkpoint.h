@@ -41,6 +41,9 @@ struct Checkpoint {
 /// end. Throws Error as write_safetensors() does.
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
+/// All that it would write, as safetensors_content().
+std::string checkpoint_content(const std::filesystem::path& path, const Checkpoint& checkpoint);
+
 /// Throws the Error that write_checkpoint() would throw for what is in it, such as notes of more than 16 MB: before the
 /// work that is to be kept there.
 void check_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);

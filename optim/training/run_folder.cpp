@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <iterator>
 
+#include "data/files/write_file.h"
 #include "tensor/check.h"
 #include "tensor/text.h"
 
@@ -77,15 +78,17 @@ std::vector<fs::path> RunFolder::newest_first() const {
   return found;
 }
 
-void RunFolder::write(const Checkpoint& c, int keep) const {
+std::function<void()> RunFolder::writing(const Checkpoint& c, int keep) const {
   const Index step = c.progress.steps();
-  write_checkpoint(checkpoint(step), c);
-  int kept = 0;
-  std::error_code ignored;  // one that stays does no harm
-  for (const fs::path& path : newest_first()) {
-    const bool past = step_of(path) <= step;  // later ones are of a run that was given up to go on from before
-    if (!past || ++kept > keep) fs::remove(path, ignored);
-  }
+  return [folder = *this, step, keep, content = checkpoint_content(checkpoint(step), c)] {
+    write_file(folder.checkpoint(step), content);
+    int kept = 0;
+    std::error_code ignored;  // one that stays does no harm
+    for (const fs::path& path : folder.newest_first()) {
+      const bool past = step_of(path) <= step;  // later ones are of a run that was given up to go on from before
+      if (!past || ++kept > keep) fs::remove(path, ignored);
+    }
+  };
 }
 
 Checkpoint RunFolder::newest_checkpoint() const {

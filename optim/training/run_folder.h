@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -45,8 +46,9 @@ class RunFolder {
 
   /// Removes what processes that were killed left half written. Nobody may be writing there: see RunLock.
   void remove_half_written() const;
-  /// Writes a checkpoint, and then removes all before it but the `keep - 1` newest, and any that are after it.
-  void write(const Checkpoint& checkpoint, int keep) const;
+  /// What writes a checkpoint, as it is now, and then removes all before it but the `keep - 1` newest, and any that are
+  /// after it: for Background. Throws, when it is called, Error as write_checkpoint(); then none is removed.
+  std::function<void()> writing(const Checkpoint& checkpoint, int keep) const;
   /// Reads the newest. If that is damaged, says so on stderr, and reads the one before.
   /// Throws Error if there is none that can be read.
   Checkpoint newest_checkpoint() const;

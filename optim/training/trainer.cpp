@@ -270,6 +270,10 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     if (!resumed) folder.check_is_free();
     folder.remove_half_written();
   }
+  const struct WhateverEndsIt {
+    Background& files;
+    ~WhateverEndsIt() { files = {}; }  // waits
+  } ends{files_};
   if (comm::size() > 1) {
     std::string lines = lines_of(o, state_(), task.count, steps(), order_.peek());
     lines += "the optimizer's memory " + checksum(optimizers_.state()) + "\n";
@@ -346,6 +350,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
             log.step_ended(progress_, right, counted);
           }
           save(folder);
+          files_.wait();
           log.failed(progress_);
         } catch (const Error& second) {
           fail("Trainer", reason, "; nor can the run be saved as it is after step ", steps(), ": ", second.what());
@@ -371,6 +376,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
         broadcast_buffers(state_());
         if (ema_) ema_->update(state_(), steps());
       });
+      files_.look_after();
       const bool due = o.save_every > 0 && steps() % o.save_every == 0;
       end_steps(due ? 0 : ahead);
       if (due && progress_.steps_in_epoch() < steps_per_epoch) save(folder);
@@ -396,6 +402,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     });
     if (is_to_stop()) {
       save_weights();
+      files_.wait();
       log.stopped(progress_);
       break;
     }
@@ -412,6 +419,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     save(folder);
     if (stops_early()) log.stopped_early(progress_, best_epoch());
   }
+  files_.wait();
   return progress_.epochs;
 }
 
@@ -434,8 +442,8 @@ Checkpoint Trainer::checkpoint() const {
   return checkpoint;
 }
 
-void Trainer::save(const RunFolder& folder) const {
-  if (!options_.output_dir.empty()) folder.write(checkpoint(), options_.checkpoint_hist);
+void Trainer::save(const RunFolder& folder) {
+  if (!options_.output_dir.empty()) files_.begin(folder.writing(checkpoint(), options_.checkpoint_hist));
 }
 
 const NamedTensors& Trainer::averaged_weights() const {
@@ -443,21 +451,22 @@ const NamedTensors& Trainer::averaged_weights() const {
   return ema_ ? ema_->tensors() : none;
 }
 
-void Trainer::save_weights() const {
+void Trainer::save_weights() {
   const RunFolder folder(options_.output_dir);
   write_weights(folder.model());
   if (!averaged_weights().empty()) write_averaged(folder.ema());
 }
 
-void Trainer::write_averaged(const std::filesystem::path& file) const {
+void Trainer::write_averaged(const std::filesystem::path& file) {
   const WithWeights averaged(state_(), averaged_weights());
   write_weights(file);
 }
 
-void Trainer::write_weights(const std::filesystem::path& file) const {
+void Trainer::write_weights(const std::filesystem::path& file) {
   if (options_.output_dir.empty()) return;
   const State model = state_();
-  write_safetensors(file, model.tensors(), to_metadata(options_.notes), model.whole_numbers());
+  files_.begin([file, content = safetensors_content(file, model.tensors(), to_metadata(options_.notes),
+                                                    model.whole_numbers())] { write_file(file, content); });
 }
 
 std::size_t Trainer::best_epoch() const {

@@ -20,6 +20,7 @@
 #include "nn/state.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
+#include "optim/training/background.h"
 #include "optim/training/checkpoint.h"
 #include "optim/training/data_parallel.h"
 #include "optim/training/ema.h"
@@ -196,10 +197,11 @@ class Trainer {
 
   Trainer(std::function<State()> state, Optimizers optimizers, Rng& rng, TrainerOptions options);
   Checkpoint checkpoint() const;
-  void save(const RunFolder& folder) const;
-  void save_weights() const;
-  void write_weights(const std::filesystem::path& file) const;
-  void write_averaged(const std::filesystem::path& file) const;
+  // These are done in the background.
+  void save(const RunFolder& folder);
+  void save_weights();
+  void write_weights(const std::filesystem::path& file);
+  void write_averaged(const std::filesystem::path& file);
   Index examples_of_step() const { return options_.batch_size * options_.grad_accum_steps; }
   // The number of epochs up to and with the best; 0 if none is better than another.
   std::size_t best_epoch() const;
@@ -216,6 +218,7 @@ class Trainer {
   mutable bool counts_ = true;  // the batch that is taken: not one that a rank takes though none was left for it
   bool resumed_ = false;
   bool has_frozen_ = false;  // or had: then a checkpoint says which parameters are
+  Background files_;         // that are being written
 };
 
 template <class Data, class Step>

@@ -8,18 +8,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdarg>
 #include <functional>
+#include <thread>
+#include <utility>
 
 #include "apps/common/draw_tape.h"
 #include "data/files/safetensors.h"
 #include "data/files/write_file.h"
 #include "data/images/codec.h"
+#include "data/sets/tensor_dataset.h"
+#include "nn/layers.h"
+#include "nn/loss.h"
 #include "optim/log/event_file.h"
 #include "optim/log/training_log.h"
+#include "optim/sgd.h"
 #include "optim/training/run_folder.h"
+#include "optim/training/trainer.h"
 #include "tests/helpers.h"
 
 using namespace bobbin;
@@ -39,6 +48,7 @@ struct SystemCalls {
   std::size_t longest = SIZE_MAX;  // what a call of write() takes at most
   bool interrupted = false;        // whether every other call of write() is interrupted by a signal
   int made = 0;                    // calls so far
+  std::function<bool()> sync{};    // is called by fsync(), and says whether it fails, for want of space
   bool fail() {
     if (!watched || made++ != failing) return false;
     errno = reason;
@@ -62,6 +72,7 @@ extern "C" ssize_t write(int file, const void* data, size_t size) {
 
 extern "C" int fsync(int file) {
   static const auto real_fsync = original<int(int)>("fsync");
+  if (calls.sync && calls.sync()) return errno = ENOSPC, -1;
   return calls.fail() ? -1 : real_fsync(file);
 }
 
@@ -116,7 +127,7 @@ const std::vector<Writer>& writers() {
          write_safetensors(folder / "x.safetensors", {{"w", Tensor::full({7}, real(version))}});
        }},
       {"checkpoint-00000003.safetensors",
-       [](auto& folder, int version) { RunFolder(folder).write(checkpoint(version), 2); }},
+       [](auto& folder, int version) { RunFolder(folder).writing(checkpoint(version), 2)(); }},
       {"x.png",
        [](auto& folder, int version) {
          write_png(folder / "x.png", {1, 2, 3, {9, 3, 7, 255, 8, std::uint8_t(version)}});
@@ -309,6 +320,58 @@ TEST_CASE("writes: a training log in whose folder nothing can be written any mor
     fs::remove_all(run);
     CHECK(fails([&] { end_epoch(log); }, {(run / "metrics.csv").string(), "No such file or directory"}));
   }
+}
+
+namespace {
+
+// A run of 12 steps, with a checkpoint after each.
+struct Run {
+  TempFolder folder;
+  std::atomic<int> steps = 0;
+  const std::thread::id training = std::this_thread::get_id();
+
+  void fit() {
+    Rng rng(0);
+    Linear model(2, 1, rng);
+    SGD sgd(named_parameters(model));
+    const TensorDataset data(rng.normal({48, 2}), rng.normal({48, 1}));
+    Trainer trainer(
+        model, sgd, rng,
+        {.epochs = 3, .batch_size = 12, .schedule = {.lr = .1}, .output_dir = folder / "run", .save_every = 1});
+    trainer.fit(data, [&](const TensorDataset::Batch& b) {
+      ++steps;
+      return mse_loss(model(b.x), b.y);
+    });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("writes: training goes on while its files are forced to the disk") {
+  Run run;
+  bool waited = false, went_on = false;
+  calls.sync = [&] {
+    if (std::this_thread::get_id() == run.training || std::exchange(waited, true)) return false;
+    for (int i = 0; i < 10000 && run.steps < 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    went_on = run.steps >= 2;
+    return false;
+  };
+  run.fit();
+  calls.sync = nullptr;
+  CHECK(went_on);
+  CHECK(RunFolder(run.folder / "run").newest_checkpoint().progress.steps() == 12);
+}
+
+TEST_CASE("writes: a checkpoint that could not be forced to the disk ends the run; the one before stays") {
+  Run run;
+  // Each of three is two calls, of the file and of its folder.
+  calls.sync = [&, made = 0]() mutable { return std::this_thread::get_id() != run.training && ++made > 6; };
+  const std::string error = error_of([&] { run.fit(); });
+  calls.sync = nullptr;
+  CHECK(contains(error, "checkpoint-00000004.safetensors: No space left on device"));
+  CHECK(run.steps < 12);
+  CHECK(RunFolder(run.folder / "run").newest_checkpoint().progress.steps() == 3);
+  for (const auto& file : fs::directory_iterator(run.folder / "run")) CHECK(file.path().extension() != ".tmp");
 }
 
 TEST_CASE("writes: an event file on a full disk keeps its whole records") {

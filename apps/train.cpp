@@ -134,7 +134,7 @@ int main(int argc, char** argv) try {
     finish_report(model, data.test, settings.trainer.batch_size, RunFolder(settings.trainer.output_dir));
   if (settings.profile && speaks) std::fputs(profile::table().c_str(), stderr);
 
-  if (speaks && resumed && !epochs.empty() && epochs.back().step <= steps_before)
+  if (speaks && resumed && !Interrupt::received() && trainer.steps() == steps_before)
     std::fprintf(stderr, "nothing was left to do after step %s; more --epochs give it more\n",
                  with_commas(steps_before).c_str());
   if (Interrupt::received()) {

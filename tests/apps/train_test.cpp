@@ -402,6 +402,10 @@ TEST_CASE("train: Ctrl-C ends it after the step, with exit code 130 and the loss
   CHECK(r.status == 130);
   CHECK(contains(r.output, "stopped after step"));
   CHECK(fs::exists(out + "/losses.csv"));
+  const Result again = run(train + " --resume " + out + " & pid=$!; sleep 1.5; kill -INT $pid; wait $pid");
+  INFO(again.output);
+  CHECK(again.status == 130);
+  CHECK(!contains(again.output, "nothing was left to do"));
 }
 
 TEST_CASE("train: --preset d2l with --model is d2l's numbers for that model") {

@@ -171,7 +171,7 @@ SLOW = -sfe='*tests/apps/*,*tests/fuzz/*,*/math_test*' \
         json: neither*,safetensors: a note*'
 
 # --- What you ask for -----------------------------------------------------------------------------
-.PHONY: all help book run bench bench-peers test test-quick asan fuzz data format tidy install lay-down clean
+.PHONY: all help book docs run bench bench-peers test test-quick asan fuzz data format tidy install lay-down clean
 .PHONY: deps programs examples tests FORCE
 .DEFAULT_GOAL = all
 
@@ -183,6 +183,7 @@ help:
 	@echo 'make                    show what was found, and build the programs'
 	@echo 'make run                train the Vision Transformer; ARGS=--help shows what it can be told'
 	@echo 'make book               make pages of the folders and sources, in build/book; needs pandoc'
+	@echo 'make docs               make pages of all public names, in build/docs; needs doxygen'
 	@echo 'make examples           build the small programs of apps/examples, into build/examples'
 	@echo 'make lesson-3           check the exercise of that lesson; apps/lessons has all'
 	@echo 'make test               build and run all tests'
@@ -213,6 +214,13 @@ book:
 	@command -v pandoc > /dev/null && command -v python3 > /dev/null || \
 	  { echo 'make book needs pandoc and Python: apt-get install pandoc python3' >&2; exit 1; }
 	@python3 apps/book/make_book.py $(B)/book
+
+# Of the headers for programs; a name that has no documentation is an error.
+docs:
+	@command -v doxygen > /dev/null || { echo 'make docs needs doxygen: apt-get install doxygen' >&2; exit 1; }
+	@mkdir -p $(B)/docs
+	@{ cat .make/Doxyfile; echo 'OUTPUT_DIRECTORY = $(B)/docs'; echo 'INPUT = $(PUBLIC)'; } | doxygen -
+	@echo 'made $(B)/docs: open $(B)/docs/index.html'
 
 examples: deps
 	@$(BUILD) $(EXAMPLES)

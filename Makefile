@@ -6,6 +6,7 @@
 
 ARCH   ?= native
 PREFIX ?= /usr/local
+VERSION = 0.1.0
 B       = build
 # Where programs and libraries go that compute on the processor, or with CUDA=1 on a GPU; and with MPI=1
 # those that know of one another.
@@ -100,7 +101,7 @@ COMPILE  = $(CXX) $(CXXFLAGS) $(call optimise,$<) -I. -Iapps/include $(BLAS_CFLA
            $(if $(filter apps/common/run_config.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
 LIBS     = $(BLAS_LIBS) $(ONEDNN_LIBS) $(PICTURE_LIBS) $(WEBP_LIBS) $(TIFF_LIBS) $(if $(MPI),$(MPI_LIBS)) -lz
 # Which sources these are: train notes it in config.json.
-COMMIT  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+COMMIT  := $(or $(if $(wildcard .git),$(shell git describe --always --dirty 2>/dev/null)),$(VERSION))
 
 # --- Sources --------------------------------------------------------------------------------------
 # The library and the tests are built twice: real = float, and real = double to check gradients
@@ -171,7 +172,7 @@ SLOW = -sfe='*tests/apps/*,*tests/fuzz/*,*/math_test*' \
         json: neither*,safetensors: a note*'
 
 # --- What you ask for -----------------------------------------------------------------------------
-.PHONY: all help book run bench bench-peers test test-quick asan fuzz data format tidy install lay-down clean
+.PHONY: all help book docs run bench bench-peers test test-quick asan fuzz data format tidy install lay-down man deb tarball clean
 .PHONY: deps programs examples tests FORCE
 .DEFAULT_GOAL = all
 
@@ -183,6 +184,7 @@ help:
 	@echo 'make                    show what was found, and build the programs'
 	@echo 'make run                train the Vision Transformer; ARGS=--help shows what it can be told'
 	@echo 'make book               make pages of the folders and sources, in build/book; needs pandoc'
+	@echo 'make docs               make pages of all public names, in build/docs; needs doxygen'
 	@echo 'make examples           build the small programs of apps/examples, into build/examples'
 	@echo 'make lesson-3           check the exercise of that lesson; apps/lessons has all'
 	@echo 'make test               build and run all tests'
@@ -197,7 +199,10 @@ help:
 	@echo 'make fuzz               throw made-up files at each reader, for FUZZ_SECONDS=600'
 	@echo 'make format             lay out the sources with clang-format'
 	@echo 'make tidy               look for mistakes with clang-tidy'
-	@echo 'make install            headers, library and pkg-config file, into PREFIX=/usr/local'
+	@echo 'make install            library, headers, programs and their pages, into PREFIX=/usr/local'
+	@echo 'make man                pages for man of the programs, in build/man'
+	@echo 'make deb                a Debian package of what make install lays down, in build'
+	@echo 'make tarball            the sources as build/bobbin-$(VERSION).tar.gz'
 	@echo 'make clean              remove build/'
 	@echo 'Also: CUDA=1 (programs, run, bench and test for an NVIDIA GPU, in build/cuda)'
 	@echo '      MPI=1 (programs that mpirun starts on several machines, in build/mpi)'
@@ -213,6 +218,13 @@ book:
 	@command -v pandoc > /dev/null && command -v python3 > /dev/null || \
 	  { echo 'make book needs pandoc and Python: apt-get install pandoc python3' >&2; exit 1; }
 	@python3 apps/book/make_book.py $(B)/book
+
+# Of the headers for programs; a name that has no documentation is an error.
+docs:
+	@command -v doxygen > /dev/null || { echo 'make docs needs doxygen: apt-get install doxygen' >&2; exit 1; }
+	@mkdir -p $(B)/docs
+	@{ cat .make/Doxyfile; echo 'OUTPUT_DIRECTORY = $(B)/docs'; echo 'INPUT = $(PUBLIC)'; } | doxygen -
+	@echo 'made $(B)/docs: open $(B)/docs/index.html'
 
 examples: deps
 	@$(BUILD) $(EXAMPLES)
@@ -267,12 +279,39 @@ tidy:
 
 # The header for programs and what it reaches, for the compiler to say; the rest is nobody else's.
 PUBLIC = $(filter %.h,$(shell $(CXX) -std=c++20 -fopenmp -I. -MM apps/include/bobbin.h))
+# The programs that are tools; train_vit is to be read.
+TOOLS  = $(filter-out %/train_vit,$(PROGRAMS))
+MAN    = $(TOOLS:$(BIN)/%=$(BIN)/man/bobbin-%.1)
 install:
 	@sh .make/deps.sh show
 	@$(BUILD) lay-down
-lay-down: $(FLOAT)
-	@CXXFLAGS='-std=c++20 -fopenmp $(SANITIZE)' LIBS='$(LIBS)' \
+lay-down: $(FLOAT) $(TOOLS) $(MAN)
+	@CXXFLAGS='-std=c++20 -fopenmp $(SANITIZE)' LIBS='$(LIBS)' VERSION=$(VERSION) BIN=$(BIN) TOOLS='$(notdir $(TOOLS))' \
 	  sh .make/install.sh $(call quote,$(DESTDIR)) $(call quote,$(PREFIX)) $(FLOAT) $(PUBLIC)
+
+man: deps
+	@$(BUILD) $(MAN)
+# Of the sources, for what says when it was made; without git of this file.
+DATE = $(or $(if $(wildcard .git),$(shell git log -1 --format=%cI 2>/dev/null)),$(shell date -Is -r Makefile))
+$(BIN)/man/bobbin-%.1: $(BIN)/% .make/man.awk
+	@echo "make $@"; mkdir -p $(@D)
+	$(Q)$< --help > $@.help && \
+	  awk -v name=bobbin-$* -v version=$(VERSION) -v date=$(firstword $(subst T, ,$(DATE))) -f .make/man.awk $@.help > $@.part && \
+	  rm $@.help && mv $@.part $@
+
+# For a processor that others have, too, unless ARCH says which: with AVX2 and FMA, as x86-64 has had since 2013 or 2015.
+DEB_ARCH = $(or $(if $(filter file,$(origin ARCH)),$(if $(filter x86_64,$(shell uname -m)),x86-64-v3)),$(ARCH))
+deb:
+	@command -v dpkg-shlibdeps > /dev/null || { echo 'make deb needs dpkg-shlibdeps: apt-get install dpkg-dev' >&2; exit 1; }
+	@sh .make/deps.sh show
+	@$(BUILD) lay-down $(if $(filter $(ARCH),$(DEB_ARCH)),,B=$(B)/$(DEB_ARCH) ARCH=$(DEB_ARCH)) \
+	  DESTDIR=$(CURDIR)/$(B)/deb PREFIX=/usr
+	@VERSION=$(VERSION) DATE=$(DATE) PROCESSOR=$(DEB_ARCH) sh .make/deb.sh $(B)
+
+tarball:
+	@mkdir -p $(B)
+	@git archive --prefix=bobbin-$(VERSION)/ HEAD | gzip -9n > $(B)/bobbin-$(VERSION).tar.gz
+	@echo 'made $(B)/bobbin-$(VERSION).tar.gz'
 
 clean:
 	rm -rf build

@@ -3,7 +3,10 @@
 #     source apps/completion.bash
 _bobbin() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} flags line
-  flags=$("${COMP_WORDS[0]}" --help 2> /dev/null | sed -nE 's/^  (-[^ ]+)( (\{[^}]*\}|[A-Z]+))?.*/\1 \3/p') || return
+  # Of --model=le bash makes three words.
+  [[ $word == = ]] && word=''
+  [[ $before == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
+  flags=$("${COMP_WORDS[0]/#\~\//$HOME/}" --help 2> /dev/null | sed -nE 's/^  (-[^ ]+)( (\{[^}]*\}|[A-Z]+))?.*/\1 \3/p') || return
   # Of "-m,--model {vit,lenet}": where one of the names comes before, the words; at a file's place nothing, and the
   # shell goes on with files.
   if [[ $before == -* ]]; then

@@ -146,7 +146,8 @@ std::vector<Run> runs_of(const Sweep& sweep) {
 
 // Runs train, which gets Ctrl-C by itself, and is told of SIGTERM. Returns its exit code.
 int run_train(const Words& words) {
-  std::string program = (fs::read_symlink("/proc/self/exe").parent_path() / "train").string();
+  const fs::path sweep = fs::read_symlink("/proc/self/exe");  // train lies beside it, named as it is
+  std::string program = sweep.parent_path() / (sweep.filename() == "bobbin-sweep" ? "bobbin-train" : "train");
   Words all{program};
   all.insert(all.end(), words.begin(), words.end());
   std::vector<char*> argv;

@@ -13,6 +13,8 @@
 namespace bobbin {
 
 // --- elementwise: broadcasting by NumPy's rule ---------------------------------------------------
+/// a + b, a - b, a ⊙ b and a / b of two variables, or of one and a number; -x; and of each element eˣ, ln x, √x, tanh x
+/// and max(x, 0), whose gradient at 0 is 0.
 Var operator+(Var a, Var b);
 Var operator-(Var a, Var b);
 Var operator*(const Var& a, const Var& b);

@@ -6,6 +6,7 @@
 /// among them: there is no erf on its own.
 namespace bobbin::plain {
 
+/// The op of the same name in autograd/ops.h: shapes and what throws are said there.
 Var linear(const Var& x, const Var& W, const Var& b);
 Var gelu_tanh(const Var& x, real p, Draw draw);
 Var layer_norm(const Var& x, const Var& gamma, const Var& beta, real eps = real(1e-5));

@@ -48,6 +48,7 @@ class Var {
   /// A parameter: a leaf that accumulates gradients. Throws Error for an undefined tensor.
   static Var parameter(Tensor value);
 
+  /// The value, which an op reads.
   const Tensor& value() const& { return value_; }
   /// The value of a temporary, moved out: an op whose VJPs do not need the operand may overwrite it.
   Tensor value() && { return std::move(value_); }
@@ -103,6 +104,7 @@ struct Edge {
 
   Edge(Var input, Vjp vjp);
   Edge(std::vector<Var> inputs, JointVjp vjp) : inputs(std::move(inputs)), vjp(std::move(vjp)) {}
+  /// Says in a sentence what is wrong with a VJP that is none.
   template <class Other>
   requires(!std::convertible_to<Other, Vjp> && !std::convertible_to<Other, JointVjp>) Edge(Var, const Other&) {
     static_assert(!sizeof(Other), "a VJP takes the gradient of the result and returns that of the input, both Tensors");
@@ -147,6 +149,7 @@ class Tape {
     ~Use() {
       if (slot_) --slot_->waiting_edges;
     }
+    /// The gradient that is waited for; null of a constant.
     GradSlot* slot() const { return slot_.get(); }
 
    private:

@@ -120,6 +120,7 @@ struct LayerScale {
   void visit(auto&& v) { v("gamma", gamma); }
 };
 
+/// x·Φ(x), the Gaussian error linear unit (Hendrycks and Gimpel, 2016), of each element.
 struct GELU {
   bool by_tanh = false;  ///< PyTorch's approximate='tanh'
   bool quick = false;    ///< x·sigmoid(1.702·x), as in CLIP (Hendrycks and Gimpel, 2016)
@@ -138,18 +139,22 @@ struct GELU {
   }
 };
 
+/// max(x, 0) of each element.
 struct ReLU {
   Var operator()(Var x) { return relu(std::move(x)); }
 };
 
+/// x·sigmoid(x) of each element, also called swish.
 struct SiLU {
   Var operator()(const Var& x) { return silu(x); }
 };
 
+/// 1 / (1 + exp(-x)) of each element.
 struct Sigmoid {
   Var operator()(Var x) { return sigmoid(std::move(x)); }
 };
 
+/// exp(x) / Σ exp(x) along one axis.
 struct Softmax {
   int dim = -1;  ///< the axis
 

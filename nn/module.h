@@ -46,6 +46,7 @@ struct Visitor {
   const F& f;
   const std::string& path;
 
+  /// Walks on into a member: a tensor, a module, or a list of them. Anything else does not compile, and says why.
   template <class Name, class... Member>
   void operator()(Name&& member_name, Member&&... member) const {
     if constexpr (std::is_convertible_v<Name, std::string> && sizeof...(Member) == 1 &&
@@ -135,6 +136,7 @@ void freeze(Module& module, const std::string& names, bool on = true) {
 /// the module, which must outlive it.
 class ModuleRef {
  public:
+  /// Refers to a module that is called with images, a Var, and returns logits.
   template <class Module>
   requires(!std::same_as<std::remove_const_t<Module>, ModuleRef>) ModuleRef(Module& module)
       : state_([&module] { return state_of(module); }) {
@@ -147,6 +149,7 @@ class ModuleRef {
   }
 
   Var operator()(const Var& X) const { return forward_(X); }
+  /// All that its visit() names.
   State state() const { return state_(); }
 
  private:

@@ -32,6 +32,7 @@ class Evaluating {
   ~Evaluating() { --depth_; }
   Evaluating(const Evaluating&) = delete;
   Evaluating& operator=(const Evaluating&) = delete;
+  /// Whether one is alive on this thread.
   static bool now() { return depth_ > 0; }
 
  private:

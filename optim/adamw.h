@@ -12,6 +12,7 @@ namespace bobbin {
 
 /// Options of AdamW, with the defaults of torch.optim.AdamW.
 struct AdamWOptions {
+  /// The optimizer, what --opt calls it, and a learning rate that usually suits it.
   using Rule = class AdamW;
   static constexpr const char* name = "adamw";
   static constexpr double usual_lr = 1e-3;

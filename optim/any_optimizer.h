@@ -11,6 +11,7 @@
 /// The optimizers by name, for the command line. A new one is a file and a line here.
 namespace bobbin {
 
+/// The options of any of them.
 using AnyOptimizerOptions = std::variant<  //
     SGDOptions,                            //
     AdamWOptions>;

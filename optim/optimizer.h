@@ -91,7 +91,9 @@ class Optimizer {
 /// them.
 class Optimizers {
  public:
+  /// One for all.
   Optimizers(Optimizer& one) : all_{one} {}
+  /// Says in a sentence what is wrong with an optimizer that is none.
   template <class Other>
   requires(!std::convertible_to<Other&, Optimizer&> && !std::same_as<std::remove_const_t<Other>, Optimizers>)
       Optimizers(Other&) {
@@ -102,6 +104,7 @@ class Optimizers {
   /// Throws Error if two of them have the same parameter, or there are none.
   Optimizers(std::initializer_list<std::reference_wrapper<Optimizer>> all);
 
+  /// For loops over them.
   auto begin() const { return all_.begin(); }
   auto end() const { return all_.end(); }
   /// "adamw"; of several "adamw, sgd".

@@ -11,6 +11,7 @@ namespace bobbin {
 
 /// Options of SGD, named as torch.optim.SGD names them.
 struct SGDOptions {
+  /// The optimizer, what --opt calls it, and a learning rate that usually suits it.
   using Rule = class SGD;
   static constexpr const char* name = "sgd";
   static constexpr double usual_lr = 0.1;

@@ -25,6 +25,7 @@ BOBBIN_HD inline void store(float& at, float x) { at = x; }
 BOBBIN_HD inline void store(double& at, double x) { at = x; }
 BOBBIN_HD inline void store(bfloat16& at, auto x) { at = to_bfloat16(x); }
 
+/// The same number: none is lost.
 BOBBIN_HD inline float to_float(bfloat16 x) { return math::detail::from_bits(std::uint32_t{x.bits} << 16); }
 
 /// A number as `real`, for a kernel that reads either.

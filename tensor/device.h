@@ -81,6 +81,7 @@ bool has(Precision precision);
 /// The same for an NVIDIA GPU: see tensor/cuda/kernels.h.
 namespace cuda {
 
+/// What the function of this name in namespace cpu does.
 decltype(cpu::allocate) allocate;
 decltype(cpu::release) release;
 decltype(cpu::memory_size) memory_size;

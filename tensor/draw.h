@@ -31,6 +31,7 @@ struct Draw {
   std::uint64_t key = 0, number = 0;
   std::uint64_t first = 0;
 
+  /// Block i: four random words.
   BOBBIN_HD std::array<std::uint32_t, 4> block(std::uint64_t i) const {
     i += first;
     return philox({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32),

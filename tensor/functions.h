@@ -16,6 +16,7 @@
 namespace bobbin {
 
 // --- elementwise: broadcasting by NumPy's rule ---------------------------------------------------
+/// a + b, a - b, a ⊙ b and a / b of two tensors, or of one and a number; and -x.
 Tensor operator+(Tensor a, Tensor b);
 Tensor operator-(Tensor a, Tensor b);
 Tensor operator*(Tensor a, Tensor b);
@@ -32,6 +33,7 @@ Tensor operator-(Tensor x);
 /// a ⊙ b, of one shape, by the numbers that b has, rounded or not. Only of rounded ones the result may be rounded.
 Tensor mul(Tensor a, const Operand& b, ReadBy readers);
 
+/// eˣ, ln x, √x, tanh x and max(x, 0) of each element.
 Tensor exp(Tensor x);
 Tensor log(Tensor x);
 Tensor sqrt(Tensor x);
@@ -286,6 +288,7 @@ inline AttentionGradients attention_backward(const Tensor& queries, const Tensor
 }
 
 // --- conv2d --------------------------------------------------------------------------------------
+/// Options of a convolution, each for height and width: torch.nn.functional.conv2d.
 struct Conv2dOptions {
   Size2 stride = 1, padding = 0, dilation = 1;
   Index groups = 1;

@@ -58,6 +58,7 @@ struct Conv2dGeometry {
   Index kernel_h, kernel_w;
   Index stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w;
 
+  /// Height and width of the result.
   BOBBIN_HD Index out_h() const { return (height + 2 * padding_h - dilation_h * (kernel_h - 1) - 1) / stride_h + 1; }
   BOBBIN_HD Index out_w() const { return (width + 2 * padding_w - dilation_w * (kernel_w - 1) - 1) / stride_w + 1; }
 };
@@ -81,6 +82,7 @@ struct Range {
   real min, max;
   Index nan, inf;
 
+  /// Whether all of them are finite.
   bool finite() const { return nan == 0 && inf == 0; }
 };
 
@@ -107,6 +109,7 @@ struct BatchNormSizes {
 struct Reflection {
   Index outer, n, inner, before, after;
 
+  /// The number of places along the axis in y.
   BOBBIN_HD Index padded() const { return before + n + after; }
   /// Which index of x index i of y shows: the ends are mirrors, and are not repeated.
   BOBBIN_HD Index source(Index i) const {

@@ -164,6 +164,7 @@ BOBBIN_HD inline float erf(float x) {
   return std::copysign(detail::expm1_of_negative(-(t + t * p)), x);
 }
 
+/// The same in double, by the standard library.
 BOBBIN_HD inline double exp(double x) { return std::exp(x); }
 BOBBIN_HD inline double log(double x) { return std::log(x); }
 BOBBIN_HD inline double tanh(double x) { return std::tanh(x); }
@@ -178,6 +179,7 @@ struct Normal {
   T pdf, cdf;
 };
 
+/// In double, by the standard library.
 BOBBIN_HD inline Normal<double> normal(double x) {
   return {0.39894228040143268 * std::exp(-0.5 * x * x), 0.5 * std::erfc(-0.70710678118654752 * x)};
 }

@@ -21,6 +21,7 @@ class Operand {
   /// before its numbers change.
   explicit Operand(Tensor x);
 
+  /// The shape, its number of axes, and its number of elements.
   const Shape& shape() const { return shape_; }
   int rank() const { return shape_.rank(); }
   Index size() const { return shape_.size(); }

@@ -20,6 +20,7 @@ class Shape {
   Shape(std::initializer_list<Index> sizes) : Shape(sizes.begin(), static_cast<int>(sizes.size())) {}
   Shape(const Index* sizes, int rank);
 
+  /// The number of axes.
   int rank() const { return rank_; }
   /// The number of elements: the product of all sizes.
   Index size() const { return size_; }

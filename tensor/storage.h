@@ -24,12 +24,14 @@ std::shared_ptr<T> allocate_as(Index count) {
   return {block, reinterpret_cast<T*>(block.get())};
 }
 
+/// What memory is held, by this process.
 struct Stats {
   std::size_t system_allocations = 0;  ///< number of blocks that came from the system
   std::size_t in_use = 0;              ///< bytes in blocks that tensors hold now
   std::size_t peak_in_use = 0;         ///< the largest in_use since the last reset_peak()
   std::size_t cached = 0;              ///< bytes that wait in the free lists
 };
+/// The numbers of now; and makes the peak what is in use now.
 Stats stats();
 void reset_peak();
 

@@ -32,13 +32,16 @@ class Tensor {
   /// A tensor of rounded numbers alone, for what only products read. rounded_data() sets them.
   static Tensor of_rounded(const Shape& shape);
 
+  /// A tensor of one number throughout.
   static Tensor zeros(const Shape& shape) { return full(shape, 0); }
   static Tensor ones(const Shape& shape) { return full(shape, 1); }
   static Tensor full(const Shape& shape, real value);
   /// A tensor of rank 0.
   static Tensor scalar(real value) { return full({}, value); }
 
+  /// Whether it has a shape and numbers, as all but Tensor() have.
   bool defined() const { return numbers_ != nullptr; }
+  /// The sizes of its axes, how many axes they are, and how many elements.
   const Shape& shape() const { return shape_; }
   int rank() const { return shape_.rank(); }
   Index size() const { return shape_.size(); }
@@ -113,6 +116,7 @@ class Staging {
  public:
   explicit Staging(const Shape& shape);
 
+  /// What the tensor will have.
   const Shape& shape() const { return shape_; }
   /// Where to write: shape().size() numbers, not set yet.
   real* data() { return block_.get(); }

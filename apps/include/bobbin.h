@@ -1,7 +1,8 @@
 #pragma once
-// All that a program of yours may use, in the order of the folders. In the repository `-I. -Iapps/include` finds it;
-// `make install` lays it and the headers that it reaches where compilers look, as <bobbin.h> and
-// <bobbin/tensor/tensor.h>.
+/// @mainpage
+/// All that a program of yours may use, in the order of the folders: bobbin::Tensor and bobbin::Var, bobbin::Tape, the
+/// layers and models, bobbin::Trainer. In the repository `-I. -Iapps/include` finds it; `make install` lays it and the
+/// headers that it reaches where compilers look, as `<bobbin.h>` and `<bobbin/tensor/tensor.h>`.
 
 // tensor: numbers, shapes, memory, random numbers, threads
 #include "tensor/arriving.h"

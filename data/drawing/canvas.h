@@ -10,9 +10,11 @@
 /// picture is not drawn. Each function throws Error if the picture to draw on has not three channels.
 namespace bobbin {
 
+/// A colour; each part from 0 to 255.
 struct Color {
   std::uint8_t red = 0, green = 0, blue = 0;
 };
+/// The two colours of text.
 inline constexpr Color black{}, white{255, 255, 255};
 
 /// A picture of one colour.

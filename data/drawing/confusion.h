@@ -16,6 +16,7 @@ class ConfusionMatrix {
   /// Counts an image of class `truth` that was predicted as `predicted`. Throws Error if there is no such class.
   void add(int truth, int predicted);
 
+  /// The number of classes.
   Index num_classes() const { return static_cast<Index>(counts_.size()); }
   /// counts()[t][p] images of class t were predicted as class p.
   const std::vector<std::vector<Index>>& counts() const { return counts_; }

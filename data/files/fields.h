@@ -28,8 +28,8 @@ namespace bobbin {
 /// Attributes of a field beside its name and its default, the value that it has at first.
 struct About {
   const char* help = "";
-  double low = std::numeric_limits<double>::lowest();  ///< the smallest and largest that a number may be
-  double high = std::numeric_limits<double>::max();
+  double low = std::numeric_limits<double>::lowest();  ///< the smallest that a number may be
+  double high = std::numeric_limits<double>::max();    ///< and the largest
   std::vector<std::string> choices{};  ///< what a word may be; of an enumeration the names, in the order of its values
   const char* flag = nullptr;          ///< without its --; null: the name with - for _; "": there is none
   const char* alias = nullptr;         ///< a second flag, such as -b
@@ -43,14 +43,15 @@ class Field {
  public:
   /// An enumeration, as the number of one of the choices.
   struct Choice {
-    std::function<std::size_t()> get;
-    std::function<void(std::size_t)> set;
+    std::function<std::size_t()> get;      ///< which choice it is
+    std::function<void(std::size_t)> set;  ///< makes it another
   };
   using Place = std::variant<bool*, int*, Index*, std::uint64_t*, float*, double*, std::string*, Size2*,
                              std::vector<real>*, std::vector<Index>*, Choice>;
 
   Field(std::string name, Place place, About about);
 
+  /// "num_hiddens".
   const std::string& name() const { return name_; }
   /// "num-hiddens"; "" if it has no flag.
   const std::string& flag() const { return flag_; }
@@ -73,6 +74,7 @@ class Field {
 /// The fields of a config, or of several, in order. Refers to them.
 class Fields {
  public:
+  /// Names a field: f("width", width, {.help = "...", .low = 1}).
   template <class T>
   void operator()(const char* name, T& member, About about) {
     if constexpr (std::is_enum_v<T>)
@@ -84,6 +86,7 @@ class Fields {
       list_.emplace_back(name, &member, std::move(about));
   }
 
+  /// In the order in which they were named.
   std::vector<Field>::const_iterator begin() const { return list_.begin(); }
   std::vector<Field>::const_iterator end() const { return list_.end(); }
 

@@ -24,6 +24,7 @@ class JsonObject {
   /// Throws Error unless it is an object.
   JsonObject(const nlohmann::json& object, std::string place);
 
+  /// Where the object stands, for errors.
   const std::string& place() const { return place_; }
   /// Whether there is such a key, and its value is not null.
   bool has(const char* key) const;

@@ -93,6 +93,7 @@ struct Augmentation {
       {.help = "with --mixup and --cutmix: probability that a batch that is mixed is cut", .low = 0, .high = 1});
   }
 
+  /// Whether batches are mixed, whether colours change, and whether anything does.
   bool mixes() const { return mixup > 0 || cutmix > 0; }
   bool jitters() const {
     return jitter_brightness > 0 || jitter_contrast > 0 || jitter_saturation > 0 || jitter_hue > 0;

@@ -6,6 +6,7 @@
 
 namespace bobbin {
 
+/// How pixels in between are computed: from 2x2 neighbours, or from 4x4.
 enum class Interpolation { bilinear, bicubic };
 
 /// Preprocessing of a picture for a model: size, crop and normalisation.

@@ -26,6 +26,7 @@ struct Batch {
   std::vector<Index> which{};       ///< (B), the images' numbers in the data set
   std::vector<bool> flipped{};      ///< (B), whether the augmentation has flipped them
 
+  /// For auto [X, y] = batch: the images are 0, the labels 1.
   template <std::size_t i>
   const auto& get() const {
     if constexpr (i == 0)
@@ -33,6 +34,7 @@ struct Batch {
     else
       return labels;
   }
+  /// The same, to be changed.
   template <std::size_t i>
   auto& get() {
     if constexpr (i == 0)
@@ -126,6 +128,7 @@ class Batches {
     Index next_ = 0;
     std::future<Prepared> coming_;
   };
+  /// For loops: for (auto [X, y] : batches(...)).
   Iterator begin() const { return Iterator(*this); }
   std::default_sentinel_t end() const { return {}; }
 
@@ -173,6 +176,7 @@ class BatchesOf {
     check(batch_size >= 1, "batches", "the batch size must be 1 or more, got ", batch_size);
   }
 
+  /// The number of batches, of which the last may be smaller.
   Index size() const { return (static_cast<Index>(order_.size()) + batch_size_ - 1) / batch_size_; }
   /// Throws Error unless 0 <= i < size().
   auto operator[](Index i) const {
@@ -196,9 +200,11 @@ class BatchesOf {
     return result;
   }
 
+  /// Makes each batch when it is read.
   struct Iterator {
     const BatchesOf* batches;
     Index i;
+    /// What a loop over batches needs.
     auto operator*() const { return (*batches)[i]; }
     Iterator& operator++() { return ++i, *this; }
     bool operator==(const Iterator&) const = default;
@@ -213,10 +219,12 @@ class BatchesOf {
   PartOfEach part_{};
 };
 
+/// The examples of any data set in batches, in an order that is drawn from rng.
 template <Dataset Data>
 BatchesOf<Data> batches(const Data& data, Index batch_size, Rng& rng) {
   return {data, batch_size, rng.permutation(data.count())};
 }
+/// The same in their own order.
 template <Dataset Data>
 BatchesOf<Data> batches(const Data& data, Index batch_size) {
   std::vector<Index> order(static_cast<std::size_t>(data.count()));

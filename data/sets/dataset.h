@@ -22,6 +22,7 @@ struct ImageDataset {
   ImageDataset(std::vector<std::filesystem::path> files, Index channels, Labels labels,
                std::vector<std::string> class_names);
 
+  /// The number of images, and of classes.
   Index count() const { return static_cast<Index>(labels.size()); }
   Index num_classes() const { return static_cast<Index>(class_names.size()); }
   /// The i-th image, in its own size. Throws Error unless 0 <= i < count(), and where read_image() does.

@@ -9,6 +9,7 @@
 
 namespace bobbin {
 
+/// Options of fashion_mnist().
 struct FashionMnistOptions {
   Size2 resize = 28;  ///< the size of the images in a batch, in pixels
 };

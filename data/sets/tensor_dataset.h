@@ -14,6 +14,7 @@ namespace bobbin {
 ///     for (auto [X, Y] : batches(data, 32, rng)) ...
 class TensorDataset {
  public:
+  /// Some of the examples.
   struct Batch {
     Tensor x, y;  ///< (B, ...)
   };
@@ -24,6 +25,7 @@ class TensorDataset {
           " and y ", y_.shape(), " do not have as many examples on their first axis");
   }
 
+  /// The number of examples, and those of these numbers.
   Index count() const { return x_.shape()[0]; }
   Batch batch(const std::vector<Index>& which) const { return {rows(x_, which), rows(y_, which)}; }
   /// All of them as one.

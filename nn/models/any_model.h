@@ -32,6 +32,7 @@ using Configs = std::variant<ViTConfig, LeNetConfig, MLPConfig, ResNetConfig<18>
 /// The config of any model.
 class AnyConfig {
  public:
+  /// Of one of the configs above.
   template <class Config>
   requires std::constructible_from<Configs, Config> AnyConfig(Config config) : config_(std::move(config)) {}
   /// The default config of the model of this name. Throws Error, which lists the names, if there is none.
@@ -75,6 +76,7 @@ class AnyModel {
   /// Throws Error where the model's own constructor does.
   AnyModel(const AnyConfig& config, Rng& rng);
 
+  /// The config that it was made from.
   AnyConfig config() const;
   /// Images (B, num_channels, H, W) -> logits (B, num_classes).
   Var operator()(const Var& images);

@@ -13,6 +13,7 @@ namespace bobbin {
 ///
 /// (B, num_channels, H, W) -> (B, width·2^(n-1), H/2^n, W/2^n) for n stages, halves rounded up.
 struct ConvStem {
+  /// A convolution and the norm after it, which a ReLU follows.
   struct Layer {
     Conv2d conv;
     BatchNorm2d bn;

@@ -10,7 +10,10 @@
 /// of the same budget is compared with.
 namespace bobbin {
 
+/// Hyperparameters of a ConvNet: see fields().
 struct ConvNetConfig {
+  /// The model, what --model calls it and what people do, and the parameters that are its head, by how their names
+  /// begin.
   using Model = struct ConvNet;
   static constexpr const char *name = "convnet", *title = "ConvNet";
   static constexpr const char* heads[] = {"head."};

@@ -7,7 +7,10 @@
 /// applied to document recognition"): sigmoids and average pooling, and no Gaussian connections at the end.
 namespace bobbin {
 
+/// Hyperparameters of a LeNet: see fields().
 struct LeNetConfig {
+  /// The model, what --model calls it and what people do, and the parameters that are its head, by how their names
+  /// begin.
   using Model = struct LeNet;
   static constexpr const char *name = "lenet", *title = "LeNet";
   static constexpr const char* heads[] = {"net.11."};
@@ -33,6 +36,7 @@ struct LeNetConfig {
 /// Images (B, num_channels, H, W) -> logits (B, num_classes).
 struct LeNet {
   LeNetConfig config;
+  /// All layers, in order.
   Sequential<Conv2d, Sigmoid, AvgPool2d,  //
              Conv2d, Sigmoid, AvgPool2d,  //
              Flatten, Linear, Sigmoid, Linear, Sigmoid, Linear>
@@ -57,6 +61,7 @@ struct LeNet {
       if (parameter.rank() > 1) xavier_uniform(parameter, rng);  // the weights; biases begin as PyTorch's do
   }
 
+  /// Images (B, num_channels, H, W) -> logits (B, num_classes).
   Var operator()(const Var& X) {
     check_images("LeNet", X, config);
     return net(X);

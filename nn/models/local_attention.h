@@ -95,6 +95,8 @@ struct AttentionResidual {
 
 /// Hyperparameters of an AttentionResNet, for images of 28 to 32 pixels.
 struct AttentionResNetConfig {
+  /// The model, what --model calls it and what people do, and the parameters that are its head, by how their names
+  /// begin.
   using Model = struct AttentionResNet;
   static constexpr const char *name = "attention-resnet", *title = "AttentionResNet";
   static constexpr const char* heads[] = {"head."};
@@ -119,6 +121,7 @@ struct AttentionResNetConfig {
     f("num_classes", num_classes, {.low = 1, .high = 1 << 20, .flag = ""});
     f("num_channels", num_channels, {.low = 1, .high = 1 << 20, .flag = ""});
   }
+  /// The number of weights, about, by which initial values are chosen.
   double weights() const {
     const auto w = static_cast<double>(width);
     return 9 * w * static_cast<double>(num_channels) + 3 * w * w * (2 + 6 + 24) + 10 * w * w +

@@ -6,7 +6,10 @@
 /// The multilayer perceptron of d2l.ai, section 5.2, with one hidden layer: a baseline for the larger models.
 namespace bobbin {
 
+/// Hyperparameters of an MLP: see fields().
 struct MLPConfig {
+  /// The model, what --model calls it and what people do, and the parameters that are its head, by how their names
+  /// begin.
   using Model = struct MLP;
   static constexpr const char *name = "mlp", *title = "MLP";
   static constexpr const char* heads[] = {"net.3."};
@@ -36,6 +39,7 @@ struct MLP {
       : config(c),
         net{Flatten(), Linear(c.num_inputs(), c.num_hiddens, rng), ReLU(), Linear(c.num_hiddens, c.num_classes, rng)} {}
 
+  /// Images (B, num_channels, H, W) -> logits (B, num_classes).
   Var operator()(const Var& X) {
     check_images("MLP", X, config);
     return net(X);

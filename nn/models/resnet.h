@@ -67,9 +67,11 @@ struct ResNet;
 template <int layers>
 struct ResNetConfig {
   static_assert(layers == 18 || layers == 34, "deeper ones have blocks of another kind");
+  /// The model, what --model calls it and what people do, and the parameters that are its head, by how their names
+  /// begin.
   using Model = ResNet<layers>;
-  static constexpr const char *name = layers == 18 ? "resnet18" : "resnet34",
-                              *title = layers == 18 ? "ResNet-18" : "ResNet-34";
+  static constexpr const char* name = layers == 18 ? "resnet18" : "resnet34";
+  static constexpr const char* title = layers == 18 ? "ResNet-18" : "ResNet-34";
   static constexpr const char* heads[2] = {"net.last.2.", "fc."};
   static constexpr bool any_size = true;
   /// The blocks of each stage: with two convolutions each, the first and the head, 18 or 34 layers.

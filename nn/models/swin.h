@@ -228,6 +228,8 @@ struct PatchMerging {
 
 /// Hyperparameters of a Swin Transformer, with timm's names. The defaults are Swin-T's.
 struct SwinConfig {
+  /// The model, what --model calls it and what people do, and the parameters that are its head, by how their names
+  /// begin.
   using Model = struct Swin;
   static constexpr const char *name = "swin", *title = "Swin Transformer";
   static constexpr const char* heads[] = {"head."};
@@ -320,6 +322,7 @@ struct SwinConfig {
 ///
 ///     patches ── linear ── norm ── blocks ── merging ── blocks ── ... ── norm ── mean over all tokens ── linear
 struct Swin {
+  /// Blocks that see maps of one size.
   struct Stage {
     std::optional<PatchMerging> merging;  // in front of all but the first
     std::vector<SwinBlock> blocks;

@@ -42,6 +42,8 @@ enum class Init { pytorch, flax };
 
 /// Hyperparameters of a ViT. The defaults are d2l's.
 struct ViTConfig {
+  /// The model, what --model calls it and what people do, and the parameters that are its head, by how their names
+  /// begin.
   using Model = struct ViT;
   static constexpr const char *name = "vit", *title = "ViT";
   static constexpr const char* heads[] = {"head.1.", "head_dist."};

@@ -19,7 +19,7 @@ struct Scalar {
 };
 
 /// A file that TensorBoard reads while it grows: `tensorboard --logdir FOLDER`. (Its format is at the top of the
-/// source.) Each process begins a file of its own, as TensorBoard wants it: events.out.tfevents.<seconds>.<host>.
+/// source.) Each process begins a file of its own, as TensorBoard wants it: `events.out.tfevents.<seconds>.<host>`.
 ///
 ///     EventFile events("runs/mine");
 ///     events.write(e.step, {{"train_loss", e.train_loss}, {"val_acc", e.val_acc}});
@@ -37,6 +37,7 @@ class EventFile {
   /// Throws Error with the path and the system's reason (no space left).
   void write(Index step, const std::vector<Scalar>& scalars);
 
+  /// Where the file is.
   const std::filesystem::path& path() const { return path_; }
 
  private:

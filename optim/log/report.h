@@ -10,6 +10,7 @@ namespace bobbin {
 
 class RunFolder;
 
+/// What has become of a run: it goes on, has done all its steps, was ended before, or met an error.
 enum class RunState { training, ended, stopped, failed };
 
 /// What is known of a run.

@@ -17,6 +17,7 @@ namespace bobbin {
 /// far.
 class TrainingLog {
  public:
+  /// A moment, and the present one.
   using Time = std::chrono::steady_clock::time_point;
   static Time clock() { return std::chrono::steady_clock::now(); }
 

@@ -17,6 +17,7 @@ struct Progress {
   double lr = 0;                       ///<   of its last step
   double seconds = 0;                  ///<   from its beginning to the end of its last step
 
+  /// The steps done, in all and in the epoch that is begun.
   Index steps() const { return static_cast<Index>(losses.size()); }
   Index steps_in_epoch() const { return in_epoch ? steps() - first_step : 0; }
 

@@ -29,6 +29,7 @@ class RunFolder {
   /// Of a run that is named by its folder, or by a checkpoint in it.
   static RunFolder of(const std::filesystem::path& run);
 
+  /// The folder, and the files of the table above.
   const std::filesystem::path& path() const { return folder_; }
   std::filesystem::path config() const { return folder_ / "config.json"; }
   std::filesystem::path metrics() const { return folder_ / "metrics.csv"; }

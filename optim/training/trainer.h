@@ -93,6 +93,7 @@ class Trainer {
   /// The same with a loss of the whole batch.
   Trainer(ModuleRef model, Optimizers optimizers, LossOfBatch loss, Rng& rng, TrainerOptions options);
 
+  /// Says in a sentence what is wrong with a loss that is none.
   template <class Other>
   requires(!std::convertible_to<Other, Loss> && !std::convertible_to<Other, LossOfBatch>)
       Trainer(ModuleRef model, const Optimizers& optimizers, const Other&, Rng& rng, const TrainerOptions& options)

@@ -25,4 +25,17 @@ TEST_CASE("completion: flags by their beginning, the words that they take, and f
   CHECK(offers(train + " --resume ru") == "\n");  // a file's name, with which bash goes on by itself
   CHECK(offers(binary("plot") + " --h") == "--help --html\n");
   CHECK(offers("no-such-program --h") == "\n");
+  // --precision=bf is three words for bash.
+  CHECK(offers(train + " --precision = bf") == "bfloat16\n");
+  CHECK(offers(train + " --epochs 3 --precision =") == "float32 tf32 bfloat16\n");
+  CHECK(offers(train + " --resume = ru") == "\n");
+}
+
+TEST_CASE("completion: of a program in the home folder, which is called ~") {
+  if (run("command -v bash").status != 0) return (void)std::puts("skipped a test case: no bash");
+  const TempFolder home;
+  run("ln -s \"$PWD/" + binary("train") + "\" '" + home.path().string() + "/train'");
+  CHECK(run("bash -c 'HOME=" + home.path().string() + R"(; source apps/completion.bash
+              COMP_WORDS=("~/train" --prec); COMP_CWORD=1; _bobbin; echo "${COMPREPLY[@]}"')")
+            .output == "--precision\n");
 }

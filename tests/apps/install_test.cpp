@@ -90,6 +90,67 @@ TEST_CASE("install: a program elsewhere, with headers named as ours, builds agai
   }
 }
 
+TEST_CASE("install: CMake finds the library, also where its folder was moved to") {
+  if (run("command -v cmake").status != 0) return (void)std::puts("skipped a test case: no cmake");
+  const TempFolder dir;
+  std::ofstream(dir / "CMakeLists.txt") << R"(cmake_minimum_required(VERSION 3.13)
+project(mine CXX)
+find_package(Bobbin REQUIRED)
+find_package(Bobbin 0.1 REQUIRED)
+add_executable(mine mine.cpp)
+target_link_libraries(mine Bobbin::bobbin)
+find_package(Bobbin 9.0 QUIET)
+if(Bobbin_FOUND)
+  message(FATAL_ERROR "a version that is not there")
+endif()
+)";
+  std::ofstream(dir / "mine.cpp") << R"(#include <bobbin.h>
+int main() { std::printf("%g\n", static_cast<double>(sum(bobbin::Tensor::ones({2, 3})).item())); }
+)";
+  const Result r = run("set -e; make install PREFIX='" + (dir / "before").string() + "'; cd '" + dir.path().string() +
+                       "'; mv before 'a folder'; cmake -S . -B made -DCMAKE_PREFIX_PATH=\"$PWD/a folder\" && "
+                       "cmake --build made && made/mine > output");
+  INFO(r.output);
+  CHECK(r.status == 0);
+  CHECK(content(dir / "output") == "6\n");
+}
+
+TEST_CASE("install: programs by names of their own, with pages and completion") {
+  const TempFolder dir;
+  const std::string usr = dir.path().string() + "/usr";
+  const Result r = run("make install DESTDIR='" + dir.path().string() + "' PREFIX=/usr");
+  INFO(r.output);
+  REQUIRE(r.status == 0);
+  CHECK(run("ls '" + usr + "/bin'").output ==
+        "bobbin-attention\nbobbin-bench\nbobbin-classify\nbobbin-convert\nbobbin-evaluate\nbobbin-knn\nbobbin-plot\n"
+        "bobbin-sweep\nbobbin-train\n");
+  CHECK(run("'" + usr + "/bin/bobbin-train' --help").status == 0);
+  CHECK(contains(run("cd '" + dir.path().string() + "' && usr/bin/bobbin-sweep --no-such-flag 1,2").output,
+                 "--no-such-flag"));  // which train says
+  // Each flag of --help has its place in the page, and groff has nothing to say.
+  const std::string page = usr + "/share/man/man1/bobbin-train.1";
+  CHECK(run("grep -c '^.fB.-' '" + page + "'").output ==
+        run("'" + usr + "/bin/bobbin-train' --help | grep -c '^  -'").output);
+  if (run("command -v groff").status == 0) CHECK(run("groff -man -ww -Tutf8 '" + page + "' > /dev/null").output == "");
+  CHECK(contains(content(page), "bobbin\\-train \\- trains an image classifier\n"));
+  if (run("command -v bash").status == 0)
+    CHECK(run("bash -c 'cd \"" + usr + R"(/share/bash-completion/completions"; source ./bobbin-train
+               complete -p bobbin-convert; complete -p convert')")
+              .output.starts_with("complete -o default -F _bobbin bobbin-convert\n"));
+}
+
+TEST_CASE("install: the sources as make tarball packs them know their version without git") {
+  const TempFolder dir;
+  const std::string made = dir / "made";
+  const Result r =
+      run("set -e; git rev-parse > /dev/null && make tarball B='" + made + "'; cd '" + dir.path().string() +
+          "'; tar -xzf made/bobbin-*.tar.gz; cd bobbin-*; make -np help | sed -n 's/^COMMIT := //p'; make help");
+  if (contains(r.output, "not a git repository")) return (void)std::puts("skipped a test case: no git");
+  INFO(r.output);
+  CHECK(r.status == 0);
+  CHECK(contains(r.output, "\n0.1.0\nmake "));
+}
+
 TEST_CASE("install: the program of README.md is compiled by the lines below it, to the letter") {
   const TempFolder dir;
   const std::string readme = content("README.md");

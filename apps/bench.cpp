@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <functional>
 #include <iostream>
+#include <numeric>
 #include <sstream>
 
 #include "apps/common/command_line.h"
@@ -261,31 +262,65 @@ void sweep(int rounds) {
   }
 }
 
-// Sums over the ranks, one after the other: how long one takes, and for how long all ranks' processors work for it.
+// Sums over the ranks: how long one takes (sum_of), by how much longer products take that are computed meanwhile
+// (beside), and how long it takes to copy the numbers into a bucket and out of it. Before that, how long the slowest
+// rank takes for what all do, beside their mean: in a step the others wait for it.
 void measure_sums(int rounds) {
-  const auto cpu_seconds = [] {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    const auto of = [](const timeval& t) {
-      return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
-    };
-    return of(usage.ru_utime) + of(usage.ru_stime);
-  };
+  Rng rng(0);
+  const Tensor a = rng.normal({256, 256});
+  const double product = median(in_turn(9, {[&] { matmul(a, a); }})[0]);
   if (comm::rank() == 0) std::printf("# %d ranks, medians of %d rounds\n", comm::size(), rounds);
+  double of_a_step = 0.5 / product;
+  comm::broadcast(&of_a_step, sizeof of_a_step);
+  std::vector<double> slowest;
+  for (int round = 0; round < 4 * rounds; ++round) {
+    std::vector<double> all(static_cast<std::size_t>(comm::size()));
+    comm::barrier();
+    all[static_cast<std::size_t>(comm::rank())] = seconds([&] {
+      for (double i = 0; i < of_a_step; ++i) matmul(a, a);
+    });
+    all = comm::sum_of_all_ranks(std::move(all));
+    slowest.push_back(*std::ranges::max_element(all) / std::accumulate(all.begin(), all.end(), 0.0) * comm::size());
+  }
+  if (comm::rank() == 0)
+    print("slowest_rank", std::accumulate(slowest.begin(), slowest.end(), 0.0) / static_cast<double>(slowest.size()),
+          "of the mean");
   for (int bits = 0; bits <= 22; bits += 2) {
     const Index n = Index{1} << bits, sums = std::clamp<Index>((Index{1} << 20) / n, 1, 32);
-    const std::shared_ptr<real> x = memory::allocate(n);
-    backend::fill(x.get(), 0, n);
+    const std::shared_ptr<real> x = memory::allocate(n), gradient = memory::allocate(n);
+    for (const auto& numbers : {x, gradient}) backend::fill(numbers.get(), 0, n);
+    const auto repeat = [&](const std::function<void()>& work) {
+      for (Index i = 0; i < sums; ++i) work();
+    };
+    const auto sum = [&] { repeat([&] { comm::begin_sum(x, n).wait(); }); };
+    // Products for twice as long as a sum takes, on all ranks as many.
     comm::barrier();
-    const double before = cpu_seconds();
-    const auto times = in_turn(rounds, {[&] {
-                                 for (Index i = 0; i < sums; ++i) comm::begin_sum(x, n).wait();
-                                 backend::wait();
-                               }});
-    const double cpu = comm::sum_of_all_ranks({cpu_seconds() - before})[0];
+    double products = 2 * median(in_turn(rounds, {sum})[0]) / static_cast<double>(sums) / product;
+    comm::broadcast(&products, sizeof products);
+    const auto compute = [&] {
+      for (double i = 0; i < products; ++i) matmul(a, a);
+    };
+    const auto times = in_turn(rounds, {sum, [&] { repeat(compute); },
+                                        [&] {
+                                          repeat([&] {
+                                            comm::Sum under_way = comm::begin_sum(x, n);
+                                            compute();
+                                            under_way.wait();
+                                          });
+                                        },
+                                        [&] {
+                                          repeat([&] {
+                                            backend::copy_rows(gradient.get(), n, x.get(), n, 1, n);
+                                            backend::copy_rows(x.get(), n, gradient.get(), n, 1, n);
+                                          });
+                                        }});
     if (comm::rank() > 0) continue;
-    print("sum_of_" + std::to_string(n), median(times[0]) / static_cast<double>(sums), "s");
-    print("cpu_of_" + std::to_string(n), cpu / static_cast<double>((rounds + 1) * sums), "s");
+    std::vector<double> beside;
+    for (std::size_t i = 0; i < times[1].size(); ++i) beside.push_back(times[2][i] - times[1][i]);
+    const auto show = [&](const char* name, const std::vector<double>& seconds) {
+      print(name + std::to_string(n), median(seconds) / static_cast<double>(sums), "s");
+    };
+    show("sum_of_", times[0]), show("beside_", beside), show("copy_of_", times[3]);
   }
 }
 

@@ -4,10 +4,12 @@
 
 A sum over N ranks by halves (Rabenseifner) is 2 log2(N) messages one after the other, in which each rank sends
 2 (N - 1) / N of its bytes: alpha seconds for each message, and for each byte what the wire takes and beta to copy and add
-it. All three numbers are fitted on sums alone, NAME-sums.csv; the steps of
-NAME-steps.csv, which the model is checked on, take no part in it. A step is computed as backward() goes: a bucket of
-4 MB is sent when its gradients are finished and the one before has arrived; what is not there when backward() ends is
-waited for. Where processors copy, backward() is slower meanwhile.
+it. All three numbers are fitted on sums alone, NAME-sums.csv; the steps of NAME-steps.csv, which the model is checked
+on, take no part in it. A step is computed as backward() goes: gradients are copied to a bucket of 4 MB, which is sent
+when they are finished and the one before has arrived; what is not there when backward() ends is waited for, and copied
+back. Where processors send, backward() is slower meanwhile: by as much as products are beside such a sum. On a machine
+that others use, too, ranks take unequal time for the same, and all wait for the slowest: NAME-steps.csv has by how
+much longer it takes than the mean, measured without sums. What is said of other machines knows nothing of that.
 
 With `measure`, as root, it first makes both files with tests/ranks/hosts.sh, after make and make MPI=1.
 """
@@ -47,22 +49,24 @@ def measure():
                        for i in range(ranks)) + ' & wait')
         return sum(rate_of(i) for i in range(ranks))
 
-    seconds, cpu, steps = ({} for _ in range(3))
+    sums, steps = {}, {}
     for _ in range(ROUNDS):
         for ranks in RANKS:
             alone = apart(ranks)
             for rate in RATES:
-                for name, value in re.findall(r'(\S+) (\S+) s\n', hosts(ranks, rate, 'build/mpi/bench --sums --threads 1 --rounds 2')):
-                    key = rate, ranks, int(name[7:])
-                    (seconds if name.startswith('sum') else cpu).setdefault(key, []).append(float(value))
-                steps.setdefault((rate, ranks), []).append((together(ranks, rate), alone))
+                text = hosts(ranks, rate, 'build/mpi/bench --sums --threads 1 --rounds 3')
+                for what, numbers, value in re.findall(r'(\w+?)_(\d+) (\S+) s\n', text):
+                    sums.setdefault((rate, ranks, int(numbers)), {}).setdefault(what, []).append(float(value))
+                slowest = float(re.search(r'slowest_rank (\S+)', text)[1])
+                steps.setdefault((rate, ranks), []).append((together(ranks, rate), alone, slowest))
                 print(f'{ranks} ranks, {rate} Gbit/s: {steps[rate, ranks][-1][0]:.1f} images/s, apart {alone:.1f}', flush=True)
     shutil.rmtree(folder)
     median = lambda values: f'{statistics.median(values):.5g}'
-    return ([dict(zip(['gbit', 'ranks', 'numbers'], key), seconds=median(s), cpu_seconds=median(cpu[key]))
-             for key, s in seconds.items()],
-            [dict(gbit=key[0], ranks=key[1], apart_img_per_s=median(a for _, a in rows),
-                  of_that=median(together / apart for together, apart in rows)) for key, rows in steps.items()])
+    return ([dict(zip(['gbit', 'ranks', 'numbers'], key), **{what: median(values) for what, values in row.items()})
+             for key, row in sums.items()],
+            [dict(gbit=key[0], ranks=key[1], apart_img_per_s=median(apart for _, apart, _ in rows),
+                  of_that=median(together / apart for together, apart, _ in rows),
+                  slowest=median(slowest for _, _, slowest in rows)) for key, rows in steps.items()])
 
 
 # --- the model --------------------------------------------------------------------------------------
@@ -90,14 +94,15 @@ class Sums:
         for r in rows:
             r['bytes'] = sent(r['ranks'], 4 * r['numbers'])
             # The processors' part is slower where ranks share them. Relative errors: rows are divided by the seconds.
-            A.append([x / r['seconds'] for x in (messages(r['ranks']), 8e-9 * r['bytes'] / r['gbit'],
+            A.append([x / r['sum_of'] for x in (messages(r['ranks']), 8e-9 * r['bytes'] / r['gbit'],
                                                  r['bytes'] * max(1, r['ranks'] / CORES))])
         self.alpha, self.wire, self.beta = solve(A, [1] * len(A))
-        # Of the processors, seconds for each byte that a rank sends.
+        # For each byte that a rank sends, what its products lose beside it; and the copying of a number.
         large = [r for r in rows if r['numbers'] >= 1 << 18]
-        self.cpu = statistics.median(r['cpu_seconds'] / r['ranks'] / r['bytes'] for r in large)
-        self.errors = [self.seconds(r['ranks'], 4 * r['numbers'], r['gbit'], max(1, r['ranks'] / CORES)) / r['seconds'] - 1
-                       for r in rows]
+        share = lambda r: max(1, r['ranks'] / CORES)
+        self.beside = statistics.median(r['beside'] / r['bytes'] / share(r) for r in large)
+        self.copy = statistics.median(r['copy_of'] / r['numbers'] / share(r) for r in large)
+        self.errors = [self.seconds(r['ranks'], 4 * r['numbers'], r['gbit'], share(r)) / r['sum_of'] - 1 for r in rows]
 
     def seconds(self, ranks, size, gbit, share=1):
         return self.alpha * messages(ranks) + sent(ranks, size) * (8e-9 * self.wire / gbit + self.beta * share)
@@ -128,20 +133,21 @@ class Vit:
         return all + [(size, 1)] * (size > 0)
 
 
-def step(model, compute, sums, ranks, gbit, bytes_each=4, share=1, copies=True):
+def step(model, compute, sums, ranks, gbit, share=1, bytes_each=4, slowest=1):
     """Seconds of a step that computes for so long by itself, a third of it forward."""
     if ranks == 1:
         return compute
+    copy = lambda numbers: sums.copy / 2 * share * numbers  # in or out
     backward, now, done = 2 / 3 * compute, 0, 0  # now: since backward() began; done: of its work
     for size, ready in model.buckets():
         if done < ready * backward:  # nothing is on the wire
             now, done = now + ready * backward - done, ready * backward
         seconds = sums.seconds(ranks, bytes_each * size, gbit, share)
-        busy = min(1, sums.cpu * share * sent(ranks, bytes_each * size) / seconds) if copies else 0
-        now, done = now + seconds, min(backward, done + (1 - busy) * seconds)
+        busy = min(1, sums.beside * share * sent(ranks, bytes_each * size) / seconds)
+        now, done = now + copy(size) + seconds, min(backward, done + (1 - busy) * seconds)
     # In the end ranks tell one another which gradients they have, and their losses.
     small = [sums.seconds(ranks, 8 * max(numbers, ranks), gbit, share) for numbers in (len(model.parts), 4)]
-    return compute / 3 + now + backward - done + sum(small)
+    return compute / 3 + now + backward - done + copy(model.parameters) + sum(small) + (slowest - 1) * compute
 
 
 D2L = Vit(512, 2, 2048, 16, 1, 37, 10)
@@ -150,7 +156,7 @@ VIT_B = Vit(768, 12, 3072, 16, 3, 197, 1000)
 
 class Fast:
     """GPUs that send by themselves: a message of 10 microseconds, and nothing for the copying. Assumed, not measured."""
-    alpha, wire, beta, cpu = 10e-6, 1.05, 0, 0
+    alpha, wire, beta, beside, copy = 10e-6, 1.05, 0, 0, 0
     seconds = Sums.seconds
 
 
@@ -204,11 +210,11 @@ if __name__ == '__main__':
             write(f'{name}-{kind}.csv', rows)
     sums = Sums(read(name + '-sums.csv'))
     print(f'a message {1e6 * sums.alpha:.0f} us, a byte {sums.wire:.2f} of the wire\'s time and {1e9 * sums.beta:.2f} ns, of '
-          f'processors {1e9 * sums.cpu:.2f} ns; sums are off by {100 * statistics.median(map(abs, sums.errors)):.0f} % (median), '
+          f'products beside it {1e9 * sums.beside:.2f} ns, a number to be copied {1e9 * sums.copy:.2f} ns; sums are off by {100 * statistics.median(map(abs, sums.errors)):.0f} % (median), '
           f'{100 * max(map(abs, sums.errors)):.0f} % at most\n\n| ranks | Gbit/s | images/s apart | of these together | predicted | |\n|---|---|---|---|---|---|')
     for row in read(name + '-steps.csv'):
         ranks, compute = int(row['ranks']), 128 / row['apart_img_per_s']
-        predicted = compute / step(D2L, compute, sums, ranks, row['gbit'], share=max(1, ranks / CORES))
+        predicted = compute / step(D2L, compute, sums, ranks, row['gbit'], max(1, ranks / CORES), slowest=row['slowest'])
         print(f"| {ranks} | {row['gbit']:g} | {row['apart_img_per_s']:.0f} | {row['of_that']:.2f} | {predicted:.2f} | "
               f"{100 * (predicted / row['of_that'] - 1):+.0f} % |")
     compute = 128 / [row['apart_img_per_s'] for row in read(name + '-steps.csv') if row['ranks'] == 2][0]
@@ -217,7 +223,7 @@ if __name__ == '__main__':
     efficiencies = []
     for title, model, compute, of in panels:
         efficiency = lambda ranks, gbit, size, model=model, compute=compute, of=of: compute / step(
-            model, compute, of, ranks, gbit, size, copies=of is sums)
+            model, compute, of, ranks, gbit, bytes_each=size)
         efficiencies.append((title, efficiency))
         print(f'\n{title}: {model.parameters:,} parameters\n\n| ranks | 10 Gbit/s | 100 Gbit/s | 400 Gbit/s |\n|---|---|---|---|')
         for ranks in 2, 8, 64, 1024:

@@ -35,6 +35,15 @@ def pandoc(text, source):
     return re.sub(r'<span class="(?!(?:%s)")\w+">([^<]*)</span>' % COLOURED, r"\1", text)
 
 
+def coloured(body):
+    """C++ that stands indented in a page has no language there: its lines end as those of nothing else do."""
+    is_cpp = lambda code: re.search(r"[;{}]( *//.*)?$", code, re.M) and "build/" not in code
+    def again(m):
+        code = html.unescape(m[1])
+        return pandoc("`````cpp\n%s\n`````" % code, "gfm").strip() if is_cpp(code) else m[0]
+    return re.sub(r"<pre><code>(.*?)</code></pre>", again, body, flags=re.S)
+
+
 def page_name(path):
     """tensor/README.md -> tensor.html, tensor/rng.h -> tensor-rng.h.html; the first page is index.html."""
     folder, name = os.path.split(path)
@@ -154,9 +163,10 @@ def frame(title, body, name, before, after, menu):
 </main>
 <script src="index.js"></script>
 <script src="book.js"></script>
-</body>
+%s</body>
 </html>
-""" % (html.escape(title), menu, body, " ".join(around))
+""" % (html.escape(title), menu, body, " ".join(around),
+       '<script src="pictures.js"></script>\n' if "<figure class=" in body else "")
 
 
 def main(out):
@@ -184,7 +194,7 @@ def main(out):
     index, bodies, anchors_of = [], {}, {}
 
     def convert(chapter):
-        bodies[chapter] = pandoc(read(chapter), "gfm+tex_math_dollars")
+        bodies[chapter] = coloured(pandoc(read(chapter), "gfm+tex_math_dollars"))
         text, mark = [], "MARK%dBETWEEN"
         for i, (path, about) in enumerate(files[chapter]):
             anchors_of[path] = []
@@ -218,7 +228,28 @@ def main(out):
         broken.append("%s links to %s, which is not there" % (path, target))
         return '%s="#"' % attribute
 
+    # A picture with ops to step through, or with points, is part of the page, where pictures.js reaches it.
+    def living(path, alt, target):
+        file = os.path.normpath(os.path.join(os.path.dirname(path), target))
+        svg = read(file) if os.path.isfile(os.path.join(ROOT, file)) else ""
+        kind = "tape" if 'class="node"' in svg else "points" if "class='at'" in svg else ""
+        if not kind:
+            return None
+        svg = re.sub(r'<g id="\w+" class="(node|edge)">\n<title>([^<]*)</title>', r'<g class="\1" data-name="\2">',
+                     svg[svg.index("<svg"):])
+        svg = re.sub(r'<title>[^<]*</title>\n|<!--.*?-->\n|(?<=<g) id="\w+"| xmlns:xlink="[^"]*"', "", svg)
+        # On a telephone a tape is moved about rather than made smaller than can be read.
+        width = re.search(r"\bwidth=[\"'](\d+)(\w*)[\"']", svg)
+        svg = re.sub(r"^<svg[^>]*>", lambda m: re.sub(r"\b(width|height)=[\"'][^\"']*[\"']\s*", "", m[0]), svg)
+        size = lambda part: "%d%s" % (part * int(width[1]), width[2] or "px")
+        about = '<svg role="img" aria-label="%s" style="width: %s; min-width: %s"' % (
+            alt, size(1), size(.6) if kind == "tape" else "0")
+        return ('<figure class="%s">\n<div class="wide" tabindex="0" role="region" aria-label="picture">\n%s</div>\n'
+                '</figure>' % (kind, svg.replace("<svg", about, 1)))
+
     def linked(path, body):
+        body = re.sub(r'<p><img src="([^":]*\.svg)" alt="([^"]*)" ?/></p>',
+                      lambda m: living(path, m[2], m[1]) or m[0], body)
         body = re.sub(r'\b(href|src)="([^"]*)"', lambda m: link(path, m[1], m[2]), body)
         def named(m):
             for to in (os.path.normpath(os.path.join(os.path.dirname(path), m[1])), m[1]):
@@ -258,7 +289,7 @@ def main(out):
     for old in os.listdir(out):
         if old.endswith(".html") and old not in whole:
             os.remove(os.path.join(out, old))
-    for name in ("book.css", "book.js"):
+    for name in ("book.css", "book.js", "pictures.js"):
         shutil.copy(os.path.join(HERE, name), out)
     with open(os.path.join(out, "index.js"), "w", encoding="utf-8") as file:
         file.write("const index = " + json.dumps(index, ensure_ascii=False, separators=(",", ":")) + ";\n")

@@ -37,6 +37,7 @@ TEST_CASE("lessons: each program says what its page promises") {
   CHECK(content(folder / "tape.dot").starts_with("digraph"));
   CHECK(contains(differences, "\n1e-05  "));
   CHECK(contains(differences, "gradcheck] wrong_tanh"));
+  CHECK(contains(content(folder / "differences.svg"), "data-say='h = 1.0e-03: the error is "));
   CHECK(contains(line, "step 50: loss 0.0"));
   const std::string spirals = output_of("5_spirals"), attention = output_of("7_attention"), own = output_of("9_own");
   INFO(spirals, attention, own);

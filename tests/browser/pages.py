@@ -168,8 +168,32 @@ def test_book(browser):
         return
     subprocess.run([sys.executable, "-B", "apps/book/make_book.py", at("book"), "--plain"], check=True, timeout=400,
                    stdout=subprocess.DEVNULL)
-    for page in ("index", "apps-lessons-3_differences", "autograd-tape.h", "optim"):
+    for page in ("index", "apps-lessons-2_tape", "apps-lessons-3_differences", "autograd-tape.h", "autograd", "optim"):
         look_at(browser, at(f"book/{page}.html"), "book-" + page)
+    # A tape is stepped through, forward and then back: what ran is lit, and said.
+    browser.open(at("book/apps-lessons-2_tape.html"))
+    said, lit = "document.querySelector('.tape [role=status]').textContent", "document.querySelectorAll('.node.%s').length"
+    assert browser.run(said) == "3 ops: step through them, forward and then backward."
+    browser.run("document.querySelectorAll('.tape button')[1].click()")
+    assert browser.run(said) == "Forward, 1 of 3: mul reads a and b and gives a number.", browser.run(said)
+    assert browser.run(lit % "forward") == 3 and browser.run(lit % "later") == 2
+    browser.run("document.querySelectorAll('.tape button')[1].focus()")
+    for _ in range(3):
+        browser.press("ArrowRight")
+    assert browser.run(said) == "Backward, 1 of 3: add is given a gradient, a number, and hands one on to a and exp.", browser.run(said)
+    assert browser.run(lit % "backward") == 3 and browser.run(lit % "later") == 2
+    for _ in range(3):
+        browser.press("ArrowRight")
+    assert browser.run(said).startswith("Backward, 3 of 3: mul ") and browser.run(lit % "backward") == 5
+    assert browser.run("document.querySelectorAll('.tape button')[1].getAttribute('aria-disabled')") == "true"
+    browser.press("ArrowLeft")
+    assert browser.run(said).startswith("Backward, 2 of 3: exp ")
+    browser.open(at("book/apps-lessons-3_differences.html"))
+    browser.run("document.querySelector('.points input').focus()")
+    browser.press("ArrowLeft")
+    browser.press("ArrowLeft")
+    assert browser.run("document.querySelector('.points p').textContent").startswith("h = 3.2e-02: the error is ")
+    assert browser.run("document.querySelector('.at.now') === document.querySelectorAll('.at')[2]")
     browser.open(at("book/apps-book.html"))
     assert browser.run("document.querySelectorAll('math').length") > 5
     browser.run("document.getElementById('search').focus()")

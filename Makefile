@@ -1,11 +1,12 @@
 # Bobbin. `make` shows what this machine has and builds the programs; `make help` lists the rest.
 #
-# Yours to set: CXX, ARCH (what -march gets), ARGS (for run and bench), T (for test), PREFIX and
-# DESTDIR (for install), AUTO_DEPS=0 (install no packages), V=1 (show the commands), CUDA=1 (compute
+# Yours to set: CXX, ARCH (what -march gets), ARGS (for run and bench), T (for test), PREFIX,
+# LIBDIR and DESTDIR (for install), AUTO_DEPS=0 (install no packages), V=1 (show the commands), CUDA=1 (compute
 # on an NVIDIA GPU), MPI=1 (let mpirun start a program several times).
 
 ARCH   ?= native
 PREFIX ?= /usr/local
+LIBDIR ?= lib
 VERSION = 0.1.0
 B       = build
 # Where programs and libraries go that compute on the processor, or with CUDA=1 on a GPU; and with MPI=1
@@ -286,7 +287,7 @@ install:
 	@sh .make/deps.sh show
 	@$(BUILD) lay-down
 lay-down: $(FLOAT) $(TOOLS) $(MAN)
-	@CXXFLAGS='-std=c++20 -fopenmp $(SANITIZE)' LIBS='$(LIBS)' VERSION=$(VERSION) BIN=$(BIN) TOOLS='$(notdir $(TOOLS))' \
+	@CXXFLAGS='-std=c++20 -fopenmp $(SANITIZE)' LIBS='$(LIBS)' VERSION=$(VERSION) LIBDIR=$(LIBDIR) BIN=$(BIN) TOOLS='$(notdir $(TOOLS))' \
 	  sh .make/install.sh $(call quote,$(DESTDIR)) $(call quote,$(PREFIX)) $(FLOAT) $(PUBLIC)
 
 man: deps
@@ -305,7 +306,7 @@ deb:
 	@command -v dpkg-shlibdeps > /dev/null || { echo 'make deb needs dpkg-shlibdeps: apt-get install dpkg-dev' >&2; exit 1; }
 	@sh .make/deps.sh show
 	@$(BUILD) lay-down $(if $(filter $(ARCH),$(DEB_ARCH)),,B=$(B)/$(DEB_ARCH) ARCH=$(DEB_ARCH)) \
-	  DESTDIR=$(CURDIR)/$(B)/deb PREFIX=/usr
+	  DESTDIR=$(CURDIR)/$(B)/deb PREFIX=/usr LIBDIR=lib/$$(dpkg-architecture -q DEB_HOST_MULTIARCH)
 	@VERSION=$(VERSION) DATE=$(DATE) PROCESSOR=$(DEB_ARCH) sh .make/deb.sh $(B)
 
 tarball:

@@ -5,12 +5,12 @@ set -e
 umask 022
 root=$1/deb
 architecture=$(dpkg --print-architecture)
-maintainer="${DEBFULLNAME:-The Bobbin authors} <${DEBEMAIL:-bobbin@$(hostname -f 2> /dev/null || hostname)}>"
+maintainer="${DEBFULLNAME:-The Bobbin authors} <${DEBEMAIL:-bobbin@$(hostname)}>"
 doc=$root/usr/share/doc/bobbin
 mkdir -p "$root/DEBIAN" "$doc" "$root/usr/share/lintian/overrides"
 
 strip --remove-section=.comment --remove-section=.note "$root"/usr/bin/*
-strip --strip-debug "$root/usr/lib/libbobbin.a"
+strip --strip-debug "$root"/usr/lib/*/libbobbin.a
 gzip -9nf "$root"/usr/share/man/man1/*.1
 
 {

@@ -153,6 +153,11 @@ if command -v pandoc > /dev/null; then
 else
   echo "✗ pandoc          only make book needs it"
 fi
+if command -v doxygen > /dev/null; then
+  echo "✓ doxygen         make docs makes pages of all public names"
+else
+  echo "✗ doxygen         only make docs needs it"
+fi
 
 if nvcc=$(PATH=$PATH:/usr/local/cuda/bin command -v nvcc); then
   echo "✓ CUDA            $nvcc; make CUDA=1 computes on a GPU"

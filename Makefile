@@ -75,7 +75,7 @@ ifneq ($(MPI_PACKAGE),)
 else ifneq ($(MPI),)
   $(error MPI=1 needs MPI, which pkg-config does not find: apt-get install libopenmpi-dev openmpi-bin)
 endif
-ifneq ($(and $(MPI),$(filter test% asan check% fuzz install,$(MAKECMDGOALS))),)
+ifneq ($(and $(MPI),$(filter test% asan check% fuzz install lay-down man deb,$(MAKECMDGOALS))),)
   $(error MPI=1 is for programs, make MPI=1; make test tests them where MPI is)
 endif
 
@@ -102,7 +102,7 @@ COMPILE  = $(CXX) $(CXXFLAGS) $(call optimise,$<) -I. -Iapps/include $(BLAS_CFLA
            $(if $(filter apps/common/run_config.cpp,$<),-DBOBBIN_COMMIT='"$(COMMIT)"')
 LIBS     = $(BLAS_LIBS) $(ONEDNN_LIBS) $(PICTURE_LIBS) $(WEBP_LIBS) $(TIFF_LIBS) $(if $(MPI),$(MPI_LIBS)) -lz
 # Which sources these are: train notes it in config.json.
-COMMIT  := $(or $(if $(wildcard .git),$(shell git describe --always --dirty 2>/dev/null)),$(VERSION))
+COMMIT  := $(if $(wildcard .git),$(or $(shell git describe --always --dirty 2>/dev/null),unknown),$(VERSION))
 
 # --- Sources --------------------------------------------------------------------------------------
 # The library and the tests are built twice: real = float, and real = double to check gradients
@@ -294,7 +294,7 @@ man: deps
 	@$(BUILD) $(MAN)
 # Of the sources, for what says when it was made; without git of this file.
 DATE = $(or $(if $(wildcard .git),$(shell git log -1 --format=%cI 2>/dev/null)),$(shell date -Is -r Makefile))
-$(BIN)/man/bobbin-%.1: $(BIN)/% .make/man.awk
+$(BIN)/man/bobbin-%.1: $(BIN)/% .make/man.awk Makefile
 	@echo "make $@"; mkdir -p $(@D)
 	$(Q)$< --help > $@.help && \
 	  awk -v name=bobbin-$* -v version=$(VERSION) -v date=$(firstword $(subst T, ,$(DATE))) -f .make/man.awk $@.help > $@.part && \
@@ -305,13 +305,14 @@ DEB_ARCH = $(or $(if $(filter file,$(origin ARCH)),$(if $(filter x86_64,$(shell 
 deb:
 	@command -v dpkg-shlibdeps > /dev/null || { echo 'make deb needs dpkg-shlibdeps: apt-get install dpkg-dev' >&2; exit 1; }
 	@sh .make/deps.sh show
+	@rm -rf $(B)/deb
 	@$(BUILD) lay-down $(if $(filter $(ARCH),$(DEB_ARCH)),,B=$(B)/$(DEB_ARCH) ARCH=$(DEB_ARCH)) \
-	  DESTDIR=$(CURDIR)/$(B)/deb PREFIX=/usr LIBDIR=lib/$$(dpkg-architecture -q DEB_HOST_MULTIARCH)
+	  DESTDIR=$(B)/deb PREFIX=/usr LIBDIR=lib/$$(dpkg-architecture -q DEB_HOST_MULTIARCH)
 	@VERSION=$(VERSION) DATE=$(DATE) PROCESSOR=$(DEB_ARCH) sh .make/deb.sh $(B)
 
 tarball:
 	@mkdir -p $(B)
-	@git archive --prefix=bobbin-$(VERSION)/ HEAD | gzip -9n > $(B)/bobbin-$(VERSION).tar.gz
+	@git archive -o $(B)/bobbin-$(VERSION).tar.gz --prefix=bobbin-$(VERSION)/ HEAD
 	@echo 'made $(B)/bobbin-$(VERSION).tar.gz'
 
 clean:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # deb.sh BUILD: makes BUILD/bobbin_VERSION_ARCHITECTURE.deb of what `make install` has laid in BUILD/deb.
-# The Makefile hands over VERSION, DATE, and in PROCESSOR what -march got. DEBFULLNAME and DEBEMAIL are the maintainer's.
+# The Makefile hands over VERSION, DATE, and in PROCESSOR what -march got. DEBFULLNAME and DEBEMAIL are the
+# maintainer's.
 set -e
 umask 022
 root=$1/deb
@@ -26,9 +27,7 @@ echo 'bobbin: custom-library-search-path' > "$root/usr/share/lintian/overrides/b
 # What the programs need, as dpkg-shlibdeps finds it, which wants a file debian/control where it runs.
 mkdir -p "$1/shlibs/debian"
 printf 'Source: bobbin\n\nPackage: bobbin\nArchitecture: any\n' > "$1/shlibs/debian/control"
-programs=$(cd "$root/usr/bin" && printf "$PWD/%s " *)
-# shellcheck disable=SC2086
-depends=$(cd "$1/shlibs" && dpkg-shlibdeps -O $programs | sed -n 's/^shlibs:Depends=//p')
+depends=$(cd "$1/shlibs" && dpkg-shlibdeps -O ../deb/usr/bin/*)
 
 cat > "$root/DEBIAN/control" << END
 Package: bobbin
@@ -36,7 +35,7 @@ Version: $VERSION
 Architecture: $architecture
 Maintainer: $maintainer
 Installed-Size: $(du -sk "$root/usr" | cut -f 1)
-Depends: $depends
+Depends: ${depends#shlibs:Depends=}
 Recommends: g++, nlohmann-json3-dev, zlib1g-dev, libopenblas-openmp-dev, libdnnl-dev, libjpeg-dev, libpng-dev, libwebp-dev, libtiff-dev
 Suggests: graphviz
 Section: science

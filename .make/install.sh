@@ -59,13 +59,14 @@ up=$(echo "$lib" | sed 's|[^/][^/]*|..|g')
 list() { echo "$*" | sed 's/  *$//; s/  */;/g'; }
 # shellcheck disable=SC2086
 cat > "$root/$lib/cmake/Bobbin/BobbinConfig.cmake" << END
-get_filename_component(_bobbin "\${CMAKE_CURRENT_LIST_DIR}/../../$up" ABSOLUTE)
+get_filename_component(_bobbin "\${CMAKE_CURRENT_LIST_DIR}" REALPATH)  # where /lib is /usr/lib
+get_filename_component(_bobbin "\${_bobbin}/../../$up" ABSOLUTE)
 if(NOT TARGET Bobbin::bobbin)
   add_library(Bobbin::bobbin STATIC IMPORTED)
   set_target_properties(Bobbin::bobbin PROPERTIES
     IMPORTED_LOCATION "\${_bobbin}/$lib/libbobbin.a"
     INTERFACE_INCLUDE_DIRECTORIES "\${_bobbin}/include"
-    INTERFACE_COMPILE_OPTIONS "$(list $CXXFLAGS)"
+    INTERFACE_COMPILE_OPTIONS "\$<\$<COMPILE_LANGUAGE:CXX>:$(list $CXXFLAGS)>"
     INTERFACE_LINK_LIBRARIES "$(list $CXXFLAGS $LIBS)")
 endif()
 unset(_bobbin)

@@ -15,7 +15,6 @@ With `measure`, as root, it first makes both files with tests/ranks/hosts.sh, af
 """
 import csv, math, os, re, shutil, statistics, subprocess, sys, tempfile
 
-CORES = os.cpu_count()  # of this machine, which all ranks share here
 RATES, RANKS, ROUNDS = [1, 10], [2, 4], 3
 BUCKET = 1 << 20  # numbers; optim/training/data_parallel.h
 
@@ -66,7 +65,7 @@ def measure():
              for key, row in sums.items()],
             [dict(gbit=key[0], ranks=key[1], apart_img_per_s=median(apart for _, apart, _ in rows),
                   of_that=median(together / apart for together, apart, _ in rows),
-                  slowest=median(slowest for _, _, slowest in rows)) for key, rows in steps.items()])
+                  slowest=median(slowest for _, _, slowest in rows), cores=os.cpu_count()) for key, rows in steps.items()])
 
 
 # --- the model --------------------------------------------------------------------------------------
@@ -89,17 +88,16 @@ def solve(A, b):  # least squares, by Gaussian elimination of the normal equatio
 
 
 class Sums:
-    def __init__(self, rows):
-        A = []
+    def __init__(self, rows, cores):
+        A, share = [], lambda r: max(1, r['ranks'] / cores)  # all ranks share these
         for r in rows:
             r['bytes'] = sent(r['ranks'], 4 * r['numbers'])
             # The processors' part is slower where ranks share them. Relative errors: rows are divided by the seconds.
             A.append([x / r['sum_of'] for x in (messages(r['ranks']), 8e-9 * r['bytes'] / r['gbit'],
-                                                 r['bytes'] * max(1, r['ranks'] / CORES))])
+                                                 r['bytes'] * share(r))])
         self.alpha, self.wire, self.beta = solve(A, [1] * len(A))
         # For each byte that a rank sends, what its products lose beside it; and the copying of a number.
         large = [r for r in rows if r['numbers'] >= 1 << 18]
-        share = lambda r: max(1, r['ranks'] / CORES)
         self.beside = statistics.median(r['beside'] / r['bytes'] / share(r) for r in large)
         self.copy = statistics.median(r['copy_of'] / r['numbers'] / share(r) for r in large)
         self.errors = [self.seconds(r['ranks'], 4 * r['numbers'], r['gbit'], share(r)) / r['sum_of'] - 1 for r in rows]
@@ -208,16 +206,18 @@ if __name__ == '__main__':
     if measuring:
         for kind, rows in zip(('sums', 'steps'), measure()):
             write(f'{name}-{kind}.csv', rows)
-    sums = Sums(read(name + '-sums.csv'))
+    steps = read(name + '-steps.csv')
+    cores = steps[0]['cores']
+    sums = Sums(read(name + '-sums.csv'), cores)
     print(f'a message {1e6 * sums.alpha:.0f} us, a byte {sums.wire:.2f} of the wire\'s time and {1e9 * sums.beta:.2f} ns, of '
           f'products beside it {1e9 * sums.beside:.2f} ns, a number to be copied {1e9 * sums.copy:.2f} ns; sums are off by {100 * statistics.median(map(abs, sums.errors)):.0f} % (median), '
           f'{100 * max(map(abs, sums.errors)):.0f} % at most\n\n| ranks | Gbit/s | images/s apart | of these together | predicted | |\n|---|---|---|---|---|---|')
-    for row in read(name + '-steps.csv'):
+    for row in steps:
         ranks, compute = int(row['ranks']), 128 / row['apart_img_per_s']
-        predicted = compute / step(D2L, compute, sums, ranks, row['gbit'], max(1, ranks / CORES), slowest=row['slowest'])
+        predicted = compute / step(D2L, compute, sums, ranks, row['gbit'], max(1, ranks / cores), slowest=row['slowest'])
         print(f"| {ranks} | {row['gbit']:g} | {row['apart_img_per_s']:.0f} | {row['of_that']:.2f} | {predicted:.2f} | "
               f"{100 * (predicted / row['of_that'] - 1):+.0f} % |")
-    compute = 128 / [row['apart_img_per_s'] for row in read(name + '-steps.csv') if row['ranks'] == 2][0]
+    compute = 128 / [row['apart_img_per_s'] for row in steps if row['ranks'] == 2][0]
     panels = [(f'd2l\'s ViT, 128 images a rank, {1e3 * compute:.0f} ms on two cores', D2L, compute, sums),
               ('ViT-B/16, 64 images a rank, 27 ms on an H200', VIT_B, 27e-3, Fast())]
     efficiencies = []

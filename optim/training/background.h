@@ -21,7 +21,7 @@ class Background {
   void wait() { wait_for_all_but(0); }
 
  private:
-  static constexpr std::size_t much = 4;  // the files of an epoch
+  static constexpr std::size_t much = 2;  // each has a file in memory
   void wait_for_all_but(std::size_t count);
 
   std::deque<std::shared_future<void>> begun_;  // each waits for the one before

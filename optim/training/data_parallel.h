@@ -49,7 +49,7 @@ class GradientSum {
   /// Of parameters that are the same on all ranks. Backward finishes the last ones first, so these are in the first
   /// bucket. A bucket is sent as soon as all of its parameters are finished, and those before it are sent: in one order
   /// on all ranks, also where they finish in another. It has `bucket_size` numbers or more, or what remains; parameters
-  /// that are frozen have no part in any.
+  /// that are frozen, in every step the same ones on all ranks, have no part in any.
   explicit GradientSum(std::vector<NamedParameter> parameters, CommPrecision precision = CommPrecision::float32,
                        Index bucket_size = default_bucket_size);
 

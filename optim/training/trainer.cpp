@@ -352,7 +352,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
           save(folder);
           files_.wait();
           log.failed(progress_);
-        } catch (const Error& second) {
+        } catch (const std::exception& second) {
           fail("Trainer", reason, "; nor can the run be saved as it is after step ", steps(), ": ", second.what());
         }
         fail("Trainer", reason, "; the run is saved as it is after step ", steps(), ", and can be resumed from there");
@@ -376,7 +376,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
         broadcast_buffers(state_());
         if (ema_) ema_->update(state_(), steps());
       });
-      files_.look_after();
+      logging_failure([&] { files_.look_after(); });
       const bool due = o.save_every > 0 && steps() % o.save_every == 0;
       end_steps(due ? 0 : ahead);
       if (due && progress_.steps_in_epoch() < steps_per_epoch) save(folder);

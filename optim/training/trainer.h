@@ -244,7 +244,7 @@ Trainer::Task Trainer::make_task(const Data& train, const Step& step, const std:
         "grad_accum_steps is for a step that returns the loss; one that is given a StepSize adds up what it likes");
   check(gives_loss || part.of == 1, "Trainer",
         "several ranks are for a step that returns the loss: one that is given a StepSize moves each rank by itself");
-  // One for all steps: it has as much memory as the parameters.
+  // One for all steps: it has as much memory as the parameters that learn.
   const auto others =
       part.of > 1 ? std::make_shared<GradientSum>(optimizers_.parameters(), options_.comm_precision) : nullptr;
   const auto take = [&, others](const Parts<Batch>& parts, StepSize size) -> std::function<double()> {

@@ -32,8 +32,8 @@ TEST_CASE("bench: a line is answered with the seconds of as many steps as it ask
 TEST_CASE("bench: --sums has lines for sums of each size") {
   const Result r = run(program("bench") + " --sums --threads 1 --rounds 1");
   CHECK(r.status == 0);
-  for (const char* line :
-       {"slowest_rank 1 ", "sum_of_1 ", "beside_1 ", "copy_of_1 ", "sum_of_4194304 ", "beside_4194304 ", "copy_of_4194304 "})
+  for (const char* line : {"slowest_rank 1 ", "sum_of_1 ", "beside_1 ", "copy_of_1 ", "sum_of_4194304 ",
+                           "beside_4194304 ", "copy_of_4194304 "})
     CHECK(contains(r.output, line));
 }
 

@@ -140,12 +140,12 @@ TEST_CASE("install: programs by names of their own, with pages and completion") 
 }
 
 TEST_CASE("install: the sources as make tarball packs them know their version without git") {
+  if (run("git rev-parse").status != 0) return (void)std::puts("skipped a test case: no git");
   const TempFolder dir;
   const std::string made = dir / "made";
   const Result r =
-      run("set -e; git rev-parse > /dev/null && make tarball B='" + made + "'; cd '" + dir.path().string() +
+      run("set -e; make tarball B='" + made + "'; cd '" + dir.path().string() +
           "'; tar -xzf made/bobbin-*.tar.gz; cd bobbin-*; make -np help | sed -n 's/^COMMIT := //p'; make help");
-  if (contains(r.output, "not a git repository")) return (void)std::puts("skipped a test case: no git");
   INFO(r.output);
   CHECK(r.status == 0);
   CHECK(contains(r.output, "\n0.1.0\nmake "));

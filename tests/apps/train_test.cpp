@@ -402,10 +402,22 @@ TEST_CASE("train: Ctrl-C ends it after the step, with exit code 130 and the loss
   CHECK(r.status == 130);
   CHECK(contains(r.output, "stopped after step"));
   CHECK(fs::exists(out + "/losses.csv"));
-  const Result again = run(train + " --resume " + out + " & pid=$!; sleep 1.5; kill -INT $pid; wait $pid");
-  INFO(again.output);
-  CHECK(again.status == 130);
-  CHECK(!contains(again.output, "nothing was left to do"));
+}
+
+TEST_CASE("train: a run that is resumed, and stopped in its next epoch, had something to do") {
+  if (!have_data()) return;
+  const TempFolder folder;
+  const std::string out = (folder.path() / "run").string();
+  REQUIRE(run(train + " --preset quick --train-share .5 --max-steps 235 --output-dir " + out).status == 0);
+  const Result r =
+      run(train + " --resume " + out +
+          " --max-steps 0 & pid=$!; "
+          "for i in $(seq 400); do [ $(ls " +
+          out + "/events.out.* | wc -l) = 2 ] && break; sleep .05; done; sleep .3; kill -INT $pid; wait $pid");
+  INFO(r.output);
+  CHECK(r.status == 130);
+  CHECK(contains(r.output, "stopped after step"));
+  CHECK(!contains(r.output, "nothing was left to do"));
 }
 
 TEST_CASE("train: --preset d2l with --model is d2l's numbers for that model") {

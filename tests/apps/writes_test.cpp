@@ -326,6 +326,8 @@ namespace {
 
 // A run of 12 steps, with a checkpoint after each.
 struct Run {
+  ~Run() { calls.sync = nullptr; }
+
   TempFolder folder;
   std::atomic<int> steps = 0;
   const std::thread::id training = std::this_thread::get_id();
@@ -357,7 +359,6 @@ TEST_CASE("writes: training goes on while its files are forced to the disk") {
     return false;
   };
   run.fit();
-  calls.sync = nullptr;
   CHECK(went_on);
   CHECK(RunFolder(run.folder / "run").newest_checkpoint().progress.steps() == 12);
 }
@@ -367,7 +368,6 @@ TEST_CASE("writes: a checkpoint that could not be forced to the disk ends the ru
   // Each of three is two calls, of the file and of its folder.
   calls.sync = [&, made = 0]() mutable { return std::this_thread::get_id() != run.training && ++made > 6; };
   const std::string error = error_of([&] { run.fit(); });
-  calls.sync = nullptr;
   CHECK(contains(error, "checkpoint-00000004.safetensors: No space left on device"));
   CHECK(run.steps < 12);
   CHECK(RunFolder(run.folder / "run").newest_checkpoint().progress.steps() == 3);

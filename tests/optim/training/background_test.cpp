@@ -19,14 +19,14 @@ TEST_CASE("background: work is done beside the program, one thing after the othe
   std::vector<int> done;
   Background work;
   work.begin([&, gate = may_go_on.get_future().share()] {
-    gate.wait();
+    CHECK(gate.wait_for(std::chrono::seconds(20)) == std::future_status::ready);
     done.push_back(1);
   });
-  for (int i = 2; i <= 3; ++i) work.begin([&done, i] { done.push_back(i); });
+  work.begin([&done] { done.push_back(2); });
   work.look_after();  // waits for none
   may_go_on.set_value();
   work.wait();
-  CHECK(done == std::vector<int>{1, 2, 3});
+  CHECK(done == std::vector<int>{1, 2});
 }
 
 TEST_CASE("background: what goes wrong is thrown once, and nothing after it is done") {
@@ -68,7 +68,7 @@ TEST_CASE("background: it waits where much is not done, and at its end, which is
     }
   }
   CHECK(done == 20);
-  CHECK(most <= 5);
+  CHECK(most <= 3);
   {
     Background work;
     work.begin([] { fail("disk", "is full"); });

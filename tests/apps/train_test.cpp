@@ -408,7 +408,7 @@ TEST_CASE("train: a run that is resumed, and stopped in its next epoch, had some
   if (!have_data()) return;
   const TempFolder folder;
   const std::string out = (folder.path() / "run").string();
-  REQUIRE(run(train + " --preset quick --train-share .5 --max-steps 235 --output-dir " + out).status == 0);
+  REQUIRE(run(train + " --preset quick --train-share .2 --max-steps 188 --output-dir " + out).status == 0);
   const Result r =
       run(train + " --resume " + out +
           " --max-steps 0 & pid=$!; "

@@ -28,6 +28,8 @@ echo 'bobbin: custom-library-search-path' > "$root/usr/share/lintian/overrides/b
 mkdir -p "$1/shlibs/debian"
 printf 'Source: bobbin\n\nPackage: bobbin\nArchitecture: any\n' > "$1/shlibs/debian/control"
 depends=$(cd "$1/shlibs" && dpkg-shlibdeps -O ../deb/usr/bin/*)
+# Of OpenBLAS it is the build for OpenMP that they were linked with; dpkg-shlibdeps says any.
+depends=$(echo "${depends#shlibs:Depends=}" | sed -E 's/libopenblas0( |,|$)/libopenblas0-openmp\1/')
 
 cat > "$root/DEBIAN/control" << END
 Package: bobbin
@@ -35,7 +37,7 @@ Version: $VERSION
 Architecture: $architecture
 Maintainer: $maintainer
 Installed-Size: $(du -sk "$root/usr" | cut -f 1)
-Depends: ${depends#shlibs:Depends=}
+Depends: $depends
 Recommends: g++, nlohmann-json3-dev, zlib1g-dev, libopenblas-openmp-dev, libdnnl-dev, libjpeg-dev, libpng-dev, libwebp-dev, libtiff-dev
 Suggests: graphviz
 Section: science

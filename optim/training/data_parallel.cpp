@@ -1,6 +1,7 @@
 #include "optim/training/data_parallel.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <sstream>
 #include <utility>
@@ -55,6 +56,17 @@ void check_same_on_all_ranks(const std::string& lines) {
     check(here == there, "ranks", "rank ", comm::rank(), " has ", here, ", rank 0 ", there,
           ": all ranks train the same, with the same data");
   }
+}
+
+std::string ranks_without_finite(double loss) {
+  if (comm::size() == 1) return "";
+  std::vector<double> bad(static_cast<std::size_t>(comm::size()));
+  bad[static_cast<std::size_t>(comm::rank())] = !std::isfinite(loss);
+  bad = comm::sum_of_all_ranks(std::move(bad));
+  std::string ranks;
+  for (std::size_t i = 0; i < bad.size(); ++i)
+    if (bad[i] != 0) ranks += (ranks.empty() ? ", on rank " : ", ") + std::to_string(i);
+  return ranks;
 }
 
 namespace {

@@ -24,6 +24,9 @@ void broadcast_buffers(const State& model);
 /// Throws Error, on ranks on which it is so, unless the lines are those of rank 0; it says the first that differs.
 void check_same_on_all_ranks(const std::string& lines);
 
+/// ", on rank 2": where there are several, those whose own loss is not finite. All of them ask.
+std::string ranks_without_finite(double loss);
+
 /// The number format of gradients on their way between ranks.
 enum class CommPrecision {
   float32,  ///< `real`: as they are

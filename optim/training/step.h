@@ -1,6 +1,7 @@
 #pragma once
 #include <concepts>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "autograd/watch/anomaly.h"
@@ -9,6 +10,7 @@
 #include "optim/clip.h"
 #include "optim/optimizer.h"
 #include "optim/training/data_parallel.h"
+#include "tensor/check.h"
 
 /// The training step.
 namespace bobbin {
@@ -60,7 +62,13 @@ Tensor begin_training_step(const F& loss, const std::vector<real>& shares, const
     sum = i == 0 ? distance.value() : sum + distance.value();
   }
   if (others) others->end();
-  if (clip_grad > 0) clip_grad_norm(optimizers.parameters(), clip_grad);
+  if (clip_grad > 0) try {
+      clip_grad_norm(optimizers.parameters(), clip_grad);
+    } catch (const Error& error) {  // all ranks have the same gradients, and so the same error
+      const std::string ranks = others ? ranks_without_finite(double{sum.item()}) : "";
+      if (ranks.empty()) throw;
+      throw Error(error.what() + ("; the loss is not finite" + ranks));
+    }
   for (Optimizer& optimizer : optimizers) optimizer.step(size);
   return sum;
 }

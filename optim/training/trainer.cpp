@@ -89,18 +89,6 @@ Metrics of_rank_0(Metrics metrics) {
   return metrics;
 }
 
-// ", on rank 2": where there are several, those whose own loss is not finite.
-std::string ranks_without_finite(double loss) {
-  if (comm::size() == 1) return "";
-  std::vector<double> bad(static_cast<std::size_t>(comm::size()));
-  bad[static_cast<std::size_t>(comm::rank())] = !std::isfinite(loss);
-  bad = comm::sum_of_all_ranks(std::move(bad));
-  std::string ranks;
-  for (std::size_t i = 0; i < bad.size(); ++i)
-    if (bad[i] != 0) ranks += (ranks.empty() ? ", on rank " : ", ") + std::to_string(i);
-  return ranks;
-}
-
 std::set<std::string> frozen_names(const State& model) {
   std::set<std::string> names;
   for (const auto& [name, parameter] : model.parameters)

@@ -143,7 +143,7 @@ void TrainingLog::epoch_ended(const Progress& now, Time time) {
     events_->write(epoch.step, scalars);
   }
   write_losses(now);
-  write_report(now, now.steps() < total_steps_ ? RunState::training : RunState::ended, time);
+  write_report(now, RunState::training, time);
 }
 
 void TrainingLog::stopped(const Progress& now, Time time) {
@@ -157,8 +157,9 @@ void TrainingLog::stopped(const Progress& now, Time time) {
 void TrainingLog::stopped_early(const Progress& now, std::size_t best) {
   if (quiet_) return;
   std::printf("stopped early: epoch %zu is the best, and %zu more were not better\n", best, now.epochs.size() - best);
-  write_report(now, RunState::ended, clock());
 }
+
+void TrainingLog::ended(const Progress& now, Time time) { write_report(now, RunState::ended, time); }
 
 void TrainingLog::failed(const Progress& now, Time time) {
   clear_line();

@@ -38,8 +38,10 @@ class TrainingLog {
   void epoch_ended(const Progress& now, Time time = clock());
   /// Training stops within an epoch.
   void stopped(const Progress& now, Time time = clock());
-  /// It stops after epochs that were no better than the best, the `best`-th.
+  /// Training stops after epochs that were no better than the best, the `best`-th.
   void stopped_early(const Progress& now, std::size_t best);
+  /// It is over, and all is saved: not before that the report says so, as it may be killed meanwhile.
+  void ended(const Progress& now, Time time = clock());
   /// It stops because of an error, which is reported elsewhere.
   void failed(const Progress& now, Time time = clock());
 
@@ -53,7 +55,7 @@ class TrainingLog {
   void show(const Progress& now, Time time);
   void clear_line() const;
   void write_losses(const Progress& now) const;
-  // report.html: at each end of an epoch, and between if it is older than ten seconds.
+  // report.html: at each end of an epoch, when all is over, and between if it is older than ten seconds.
   void write_report(const Progress& now, RunState state, Time time);
   void write_report_if_old(const Progress& now, Time time);
 

@@ -174,6 +174,8 @@ TEST_CASE("training_log: the report stands there from the first step, and a run 
     std::filesystem::remove(run.report());
     progress.end_epoch(loss_and_accuracy(1, 1), 2);
     log.epoch_ended(progress, time);
+    CHECK(contains(content(run.report()), "Training: epoch 2 of 2, step 4 of 4"));  // it is being saved
+    log.ended(progress);
     CHECK(contains(content(run.report()), "Ended after 2 epochs and 4 steps"));
     log.failed(progress);
     CHECK(contains(content(run.report()), "Ended by an error after step 4 of 4"));

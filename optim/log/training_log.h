@@ -24,6 +24,7 @@ class TrainingLog {
   /// Begins metrics.csv, so that what cannot be written is known before the first step: it holds the epochs of `now`,
   /// of which a run that is resumed has some; from event files goes what it will do again. An epoch has steps_per_epoch
   /// steps, after which it validates in so many; training ends after total_steps. A folder whose path is "" is none.
+  /// A report that is there, of a run that is resumed, no longer says that it was stopped, or had ended.
   /// A quiet one says nothing.
   /// `metrics` are the names of those of the validation, or empty where these are known only after the first.
   /// Throws Error if a file cannot be written; so do the others.

@@ -292,6 +292,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
   std::vector<std::string> metrics_names = task.metrics;
   if (ema_)
     for (const std::string& name : task.metrics) metrics_names.push_back(name + "_ema");
+  if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);  // which the log shows
   TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_, task.validation_steps * (ema_ ? 2 : 1),
                   metrics_names, task.examples, comm::rank() > 0);
   const struct WhateverEndsIt {
@@ -307,7 +308,6 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
         }
     }
   } ends{files_, log, progress_};
-  if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);
   while ((steps() < last_step || progress_.steps_in_epoch() > 0) && !stops_early()) {
     progress_.begin_epoch();
     const Stopwatch watch(progress_.seconds);

@@ -143,7 +143,7 @@ def test_losses_below_zero(browser):
         file.write("epoch,step,train_loss,val_loss,lr,img_per_s,seconds\n1,2,1.5,0.3,0.1,9,1\n2,4,-0.2,-0.6,0.1,9,1\n")
     program("plot", "--html", at("below.csv"), "-o", at("below.html"))
     look_at(browser, at("below.html"), "below")
-    ends = "((c, b) => [b(c.querySelector('clipPath rect')), ...[...c.querySelectorAll('path[clip-path]')].map(b)])" \
+    ends = "((c, b) => [b(c.querySelector('clipPath rect')), ...[...c.querySelectorAll('path[d^=M][clip-path]')].map(b)])" \
         "(document.querySelector('.chart'), e => (r => [r.y, r.y + r.height])(e.getBBox()))"
     (top, bottom), *curves = browser.run(ends)
     assert len(curves) == 2 and all(top - 1 <= begin and end <= bottom + 1 for begin, end in curves), (top, bottom, curves)

@@ -153,6 +153,7 @@ int main(int argc, char** argv) try {
   const std::size_t tiles = s.pictures.size() * blocks * (heads + 2);
   check(tiles <= 1000, "attention", s.pictures.size(), " pictures, ", blocks, " blocks and ", heads,
         " attention heads are ", tiles, " pictures in one, which has room for 1000: give fewer pictures");
+  if (s.page) check_fits_in_page(s.pictures.size(), model);
   const std::string name = fs::path(s.pictures[0]).stem().string();
   const fs::path heads_file = fs::path(s.output_dir) / (name + "-attention.png"),
                  rollout_file = fs::path(s.output_dir) / (name + "-rollout.png");

@@ -58,7 +58,16 @@ std::string colours() {
 
 }  // namespace
 
+void check_fits_in_page(std::size_t pictures, const ViT& model) {
+  const Index T = model.head_tokens() + model.patch_embedding.num_patches,
+              maps = static_cast<Index>(model.blks.size()) * model.config.num_heads + 1,
+              numbers = static_cast<Index>(pictures) * maps * T * T;
+  check(numbers <= most_in_page, "attention", "the page would hold ", with_commas(numbers),
+        " numbers, and has room for ", with_commas(most_in_page), ": give fewer pictures");
+}
+
 std::string attention_html(const std::vector<AttendedPicture>& pictures, const ViT& model) {
+  check_fits_in_page(pictures.size(), model);
   const Size2 grid = model.config.grid();
   Json data{{"rows", grid.height},
             {"cols", grid.width},
@@ -67,13 +76,6 @@ std::string attention_html(const std::vector<AttendedPicture>& pictures, const V
             {"heads", model.config.num_heads},
             {"colours", colours()},
             {"pictures", Json::array()}};
-  Index numbers = 0;
-  for (const AttendedPicture& p : pictures) {
-    numbers += p.rollout.size();
-    for (const Tensor& map : p.maps) numbers += map.size();
-  }
-  check(numbers <= most_in_page, "attention", "the page would hold ", with_commas(numbers),
-        " numbers, and has room for ", with_commas(most_in_page), ": give fewer pictures");
   for (const AttendedPicture& p : pictures) {
     RowBytes maps, rollout;
     for (const Tensor& map : p.maps) maps.add(map);

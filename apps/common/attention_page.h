@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,11 @@ struct AttendedPicture {
 /// The most numbers that a page holds, a byte each.
 inline constexpr Index most_in_page = 24 << 20;
 
-/// The page. Of a number it keeps 8 bits, as its share of the largest in its row. Throws Error if there are more than
-/// most_in_page numbers.
+/// Throws Error if there are more numbers than that: of each picture a map for each head of each block, and the
+/// rollout.
+void check_fits_in_page(std::size_t pictures, const ViT& model);
+
+/// The page. Of a number it keeps 8 bits, as its share of the largest in its row. Throws Error as check_fits_in_page().
 std::string attention_html(const std::vector<AttendedPicture>& pictures, const ViT& model);
 
 }  // namespace bobbin

@@ -71,8 +71,9 @@ double lowest(const std::vector<double>& values) {
   return values.empty() ? 0 : *std::min_element(values.begin(), values.end());
 }
 
-double median(std::vector<double> values) {
+double median_size(std::vector<double> values) {
   if (values.empty()) return 0;
+  for (double& value : values) value = std::abs(value);
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   return *middle;
@@ -183,13 +184,14 @@ class Picture {
 std::string curves_svg(const std::vector<Curves>& runs) {
   const std::vector<double> losses = values(runs, {&Curves::train_loss, &Curves::val_loss});
   const std::vector<double> accuracies = values(runs, {&Curves::val_acc});
-  const double worst = highest(losses), best = highest(accuracies), usual = std::max(3 * median(losses), best);
+  const double worst = highest(losses), best = highest(accuracies), usual = std::max(3 * median_size(losses), best);
   const bool spike = worst > 3 * usual, one = runs.size() == 1;
-  const double loss_end = spike ? usual : worst;
+  const double loss_begin = std::min(0.0, lowest(losses)), loss_end = spike ? usual : worst;
   const Axis epochs = epochs_axis(runs);
 
   Picture picture;
-  picture.axes(epochs, axis_of(0, one ? std::max(loss_end, best) : loss_end), one ? Label(runs[0].name).text : "loss",
+  picture.axes(epochs, axis_of(loss_begin, one ? std::max(loss_end, best) : loss_end),
+               one ? Label(runs[0].name).text : "loss",
                losses.empty() ? "no epoch is finished"
                : spike        ? format("losses up to %.3g are cut off", worst)
                               : "");

@@ -19,8 +19,9 @@ struct Curves {
 /// and val_acc dash-dotted, in matplotlib's colours. Of several runs, each has a colour of its own, and the accuracies
 /// an axis of their own, on which small differences can be seen. Returns an SVG picture on a white ground.
 ///
-/// Losses go from 0 to the highest, unless a spike would press all the rest flat: let h be three times the median loss,
-/// or the highest accuracy where that is higher. If a loss is above 3·h, the axis ends at h, and the picture says so.
+/// Losses go from 0, or from the lowest where that is below 0, to the highest, unless a spike would press all the rest
+/// flat: let h be three times the median of |loss|, or the highest accuracy where that is higher. If a loss is above
+/// 3·h, the axis ends at h, and the picture says so.
 std::string curves_svg(const std::vector<Curves>& runs);
 
 }  // namespace bobbin

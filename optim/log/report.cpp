@@ -91,9 +91,28 @@ double seconds_of(const Report& run) {
   return sum;
 }
 
+// config.json, if it is one.
+std::optional<nlohmann::json> config_of(const Report& run) {
+  try {
+    nlohmann::json config = parse_json(run.config, "config.json");
+    if (config.is_object()) return config;
+  } catch (const Error&) {  // written by others, or edited
+  }
+  return {};
+}
+
+// From where build/train can go on with a run of its own.
+std::string how_to_resume(const Report& run) {
+  const std::optional<nlohmann::json> config = config_of(run);
+  if (run.saved_steps < 0 || !config || config->value("program", nlohmann::json()) != "train") return "";
+  return " <code>build/train --resume " + xml_text(shell_word(run.name)) + "</code> goes on from " +
+         (run.saved_steps == static_cast<Index>(run.losses.size())
+              ? "there."
+              : "the checkpoint after step " + with_commas(run.saved_steps) + ".");
+}
+
 std::string status(const Report& run) {
   const std::string steps = with_commas(static_cast<Index>(run.losses.size())), all = with_commas(run.all_steps);
-  const std::string resume = "<code>build/train --resume " + xml_text(shell_word(run.name)) + "</code> goes on.";
   switch (run.state) {
     case RunState::training:
       return "Training: epoch " +
@@ -101,9 +120,9 @@ std::string status(const Report& run) {
              std::to_string(run.all_epochs) + ", step " + steps + " of " + all + ", <span id=\"left\">about " +
              long_time(run.seconds_left) + " left</span>.";
     case RunState::stopped:
-      return "Stopped after step " + steps + " of " + all + ". " + resume;
+      return "Stopped after step " + steps + " of " + all + "." + how_to_resume(run);
     case RunState::failed:
-      return "Ended by an error after step " + steps + " of " + all + "; the terminal says which. " + resume;
+      return "Ended by an error after step " + steps + " of " + all + "; the terminal says which." + how_to_resume(run);
     case RunState::ended:
       break;
   }
@@ -157,16 +176,6 @@ std::string epochs_table(const Report& run) {
     text += format("<td>%.4g</td><td>%.1f</td><td>%.1f</td></tr>\n", e.lr, e.img_per_s, e.seconds);
   }
   return text + "</tbody>\n</table>\n</div>\n</details>\n";
-}
-
-// config.json, if it is one.
-std::optional<nlohmann::json> config_of(const Report& run) {
-  try {
-    nlohmann::json config = parse_json(run.config, "config.json");
-    if (config.is_object()) return config;
-  } catch (const Error&) {  // written by others, or edited
-  }
-  return {};
 }
 
 std::string value_text(const nlohmann::json& value) {

@@ -22,6 +22,7 @@ struct Report {
   RunState state = RunState::ended;
   int all_epochs = 0;        ///< that it is to have; as all_steps, of no meaning once it has ended
   Index all_steps = 0;       ///< the same of steps
+  Index saved_steps = -1;    ///< those of its newest checkpoint, from which it can go on; -1: there is none
   double seconds_left = 0;   ///< while it is training
   double overdue = 0;        ///< seconds after which no new page means that nobody trains any more
   std::int64_t written = 0;  ///< seconds since 1970

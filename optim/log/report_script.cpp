@@ -42,14 +42,14 @@ const axisOf = (low, high, count) => {
   return { begin: step * Math.floor(low / step + 1e-6), end: step * Math.ceil(high / step - 1e-6), step };
 };
 const ticks = (axis) => Array.from({ length: Math.floor((axis.end - axis.begin) / axis.step + 1.000001) },
-  (_, i) => +(axis.begin + i * axis.step).toPrecision(10));
-// Losses from 0 on; a spike that would press all the rest flat is cut off.
+  (_, i) => +((Math.round(axis.begin / axis.step) + i) * axis.step).toPrecision(10));
+// Losses from 0 on, or from the lowest below it; a spike that would press all the rest flat is cut off.
 const heights = (chart, values) => {
   const low = Math.min(...values), high = Math.max(...values);
   if (chart.title === "Learning rate") return axisOf(0, high, 5);
   if (chart.title !== "Loss") return axisOf(low, high, 5);
-  const usual = 3 * [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-  return axisOf(0, high > 3 * usual && usual > 0 ? usual : high, 5);
+  const usual = 3 * values.map(Math.abs).sort((a, b) => a - b)[Math.floor(values.length / 2)];
+  return axisOf(Math.min(low, 0), high > 3 * usual && usual > 0 ? usual : Math.max(high, 0), 5);
 };
 
 let epoch = last;

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -51,6 +53,8 @@ TrainingLog::TrainingLog(RunFolder folder, int epochs, Index steps_per_epoch, In
   const bool epoch_is_done = !now.epochs.empty() && now.epochs.back().step == now.steps();
   if (now.steps() > 0) EventFile::rewind(folder_.path(), now.steps(), epoch_is_done ? "" : "train_loss");
   events_.emplace(folder_.path());
+  std::error_code none;
+  if (std::filesystem::exists(folder_.report(), none)) write_report(now, RunState::training, clock());
 }
 
 void TrainingLog::step_ended(const Progress& now, Index right, Index images, Time time) {
@@ -143,7 +147,7 @@ void TrainingLog::epoch_ended(const Progress& now, Time time) {
     events_->write(epoch.step, scalars);
   }
   write_losses(now);
-  write_report(now, now.steps() < total_steps_ ? RunState::training : RunState::ended, time);
+  write_report(now, RunState::training, time);
 }
 
 void TrainingLog::stopped(const Progress& now, Time time) {
@@ -157,8 +161,9 @@ void TrainingLog::stopped(const Progress& now, Time time) {
 void TrainingLog::stopped_early(const Progress& now, std::size_t best) {
   if (quiet_) return;
   std::printf("stopped early: epoch %zu is the best, and %zu more were not better\n", best, now.epochs.size() - best);
-  write_report(now, RunState::ended, clock());
 }
+
+void TrainingLog::ended(const Progress& now, Time time) { write_report(now, RunState::ended, time); }
 
 void TrainingLog::failed(const Progress& now, Time time) {
   clear_line();
@@ -208,6 +213,7 @@ void TrainingLog::write_report(const Progress& now, RunState state, Time time) {
                                               .state = state,
                                               .all_epochs = epochs_,
                                               .all_steps = total_steps_,
+                                              .saved_steps = folder_.newest_step(),
                                               .seconds_left = seconds_left(now, step),
                                               .overdue = 60 + 10 * step + 2 * validation_seconds_,
                                               .written = std::time(nullptr)}));

@@ -24,6 +24,7 @@ class TrainingLog {
   /// Begins metrics.csv, so that what cannot be written is known before the first step: it holds the epochs of `now`,
   /// of which a run that is resumed has some; from event files goes what it will do again. An epoch has steps_per_epoch
   /// steps, after which it validates in so many; training ends after total_steps. A folder whose path is "" is none.
+  /// A report that is there, of a run that is resumed, no longer says that it was stopped, or had ended.
   /// A quiet one says nothing.
   /// `metrics` are the names of those of the validation, or empty where these are known only after the first.
   /// Throws Error if a file cannot be written; so do the others.
@@ -38,8 +39,10 @@ class TrainingLog {
   void epoch_ended(const Progress& now, Time time = clock());
   /// Training stops within an epoch.
   void stopped(const Progress& now, Time time = clock());
-  /// It stops after epochs that were no better than the best, the `best`-th.
+  /// Training stops after epochs that were no better than the best, the `best`-th.
   void stopped_early(const Progress& now, std::size_t best);
+  /// It is over, and all is saved: not before that the report says so, as it may be killed meanwhile.
+  void ended(const Progress& now, Time time = clock());
   /// It stops because of an error, which is reported elsewhere.
   void failed(const Progress& now, Time time = clock());
 
@@ -53,7 +56,7 @@ class TrainingLog {
   void show(const Progress& now, Time time);
   void clear_line() const;
   void write_losses(const Progress& now) const;
-  // report.html: at each end of an epoch, and between if it is older than ten seconds.
+  // report.html: at each end of an epoch, when all is over, and between if it is older than ten seconds.
   void write_report(const Progress& now, RunState state, Time time);
   void write_report_if_old(const Progress& now, Time time);
 

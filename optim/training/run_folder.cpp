@@ -91,6 +91,11 @@ std::function<void()> RunFolder::writing(const Checkpoint& c, int keep) const {
   };
 }
 
+Index RunFolder::newest_step() const {
+  const std::vector<fs::path> all = newest_first();
+  return all.empty() ? -1 : step_of(all[0]);
+}
+
 Checkpoint RunFolder::newest_checkpoint() const {
   const std::vector<fs::path> all = newest_first();
   check(!all.empty(), "checkpoint", "the folder ", folder_, " holds no checkpoint-*.safetensors to go on from");

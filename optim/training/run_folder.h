@@ -50,6 +50,8 @@ class RunFolder {
   /// What writes a checkpoint, as it is now, and then removes all before it but the `keep - 1` newest, and any that are
   /// after it: for Background. Throws, when it is called, Error as write_checkpoint(); then none is removed.
   std::function<void()> writing(const Checkpoint& checkpoint, int keep) const;
+  /// The step after which the newest was written; -1: there is none.
+  Index newest_step() const;
   /// Reads the newest. If that is damaged, says so on stderr, and reads the one before.
   /// Throws Error if there is none that can be read.
   Checkpoint newest_checkpoint() const;

@@ -6,6 +6,7 @@
 #include <cinttypes>
 #include <cmath>
 #include <csignal>
+#include <exception>
 #include <functional>
 #include <limits>
 #include <optional>
@@ -258,10 +259,6 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     if (!resumed) folder.check_is_free();
     folder.remove_half_written();
   }
-  const struct WhateverEndsIt {
-    Background& files;
-    ~WhateverEndsIt() { files = {}; }  // waits
-  } ends{files_};
   if (comm::size() > 1) {
     std::string lines = lines_of(o, state_(), task.count, steps(), order_.peek());
     lines += "the optimizer's memory " + checksum(optimizers_.state()) + "\n";
@@ -283,9 +280,22 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
   std::vector<std::string> metrics_names = task.metrics;
   if (ema_)
     for (const std::string& name : task.metrics) metrics_names.push_back(name + "_ema");
+  if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);  // which the log shows
   TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_, task.validation_steps * (ema_ ? 2 : 1),
                   metrics_names, task.examples, comm::rank() > 0);
-  if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);
+  const struct WhateverEndsIt {
+    Background& files;
+    TrainingLog& log;
+    const Progress& progress;
+    int errors = std::uncaught_exceptions();
+    ~WhateverEndsIt() {
+      files = {};  // waits
+      if (std::uncaught_exceptions() > errors) try {
+          log.failed(progress);
+        } catch (...) {  // of the two the first is what happened
+        }
+    }
+  } ends{files_, log, progress_};
   while ((steps() < last_step || progress_.steps_in_epoch() > 0) && !stops_early()) {
     progress_.begin_epoch();
     const Stopwatch watch(progress_.seconds);
@@ -310,7 +320,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
       }
       return std::pair(static_cast<Index>(sums[1]), static_cast<Index>(sums[2]));
     };
-    const auto logging_failure = [&](const auto& f) {
+    const auto keeping_losses = [&](const auto& f) {
       try {
         return f();
       } catch (...) {  // the losses that led there tell more than the error
@@ -319,7 +329,6 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
         } catch (...) {  // of the two the first is what happened
           begun_.clear();
         }
-        log.failed(progress_);
         throw;
       }
     };
@@ -339,7 +348,6 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
           }
           save(folder);
           files_.wait();
-          log.failed(progress_);
         } catch (const std::exception& second) {
           fail("Trainer", reason, "; nor can the run be saved as it is after step ", steps(), ": ", second.what());
         }
@@ -348,14 +356,14 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     };
     const auto end_steps = [&](std::size_t but) {
       while (begun_.size() > but) {
-        const std::pair<Index, Index> recognised = logging_failure(end_step);
+        const std::pair<Index, Index> recognised = keeping_losses(end_step);
         saving([&] { log.step_ended(progress_, recognised.first, recognised.second); });
       }
     };
     for (Index i = progress_.steps_in_epoch(); i < steps_per_epoch; ++i) {
       if (is_to_stop() || steps() >= last_step) break;
       const Task::Step step = saving(next_batch);
-      logging_failure([&] {
+      keeping_losses([&] {
         std::optional<DetectAnomaly> detect;
         if (o.detect_anomaly) detect.emplace(state_().parameters);
         const StepSize size = schedule(steps());
@@ -364,7 +372,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
         broadcast_buffers(state_());
         if (ema_) ema_->update(state_(), steps());
       });
-      logging_failure([&] { files_.look_after(); });
+      keeping_losses([&] { files_.look_after(); });
       const bool due = o.save_every > 0 && steps() % o.save_every == 0;
       end_steps(due ? 0 : ahead);
       if (due && progress_.steps_in_epoch() < steps_per_epoch) save(folder);
@@ -392,7 +400,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
       save_weights();
       files_.wait();
       log.stopped(progress_);
-      break;
+      return progress_.epochs;
     }
     check_metrics(metrics);
     if (const auto& before = progress_.epochs; !before.empty())
@@ -408,6 +416,7 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     if (stops_early()) log.stopped_early(progress_, best_epoch());
   }
   files_.wait();
+  log.ended(progress_);
   return progress_.epochs;
 }
 

@@ -287,6 +287,30 @@ TEST_CASE("attention: the picture, each head, their mean, the rollout, and what 
   CHECK(contains(refused.output, "84 pictures, 3 blocks and 2 attention heads are 1008 pictures in one"));
 }
 
+TEST_CASE("attention: a page that would be too large is refused before the first picture is read") {
+  const Fixture f;
+  Rng rng(3);
+  ViT model({.img_size = 64,
+             .patch_size = 2,
+             .num_hiddens = 8,
+             .mlp_num_hiddens = 8,
+             .num_heads = 2,
+             .num_blks = 1,
+             .num_classes = 3},
+            rng);
+  write_classifier(f.folder / "fine.safetensors", model, names, f.preprocess);
+  std::string pictures;
+  for (int i = 0; i < 7; ++i) pictures += " " + f.path("gone.png");
+  const std::string command = program("attention") + " " + f.path("fine.safetensors") + pictures;
+  // 1 + 32 · 32 tokens, of which two heads and the rollout have a square each: 8 pictures are a few too many.
+  const Result refused = run(command + " " + f.path("gone.png") + " --html --output-dir " + f.path("out"));
+  CHECK(refused.status == 1);
+  CHECK(contains(refused.output,
+                 "the page would hold 25,215,000 numbers, and has room for 25,165,824: give fewer pictures"));
+  CHECK(!fs::exists(f.folder / "out"));
+  CHECK(contains(run(command + " --html --output-dir " + f.path("out")).output, "gone.png"));
+}
+
 TEST_CASE("attention: pictures of one pixel, of very many, and a class with a very long name") {
   Fixture f;
   write_classifier(f.folder / "long.safetensors", f.model, {std::string(300, 'm'), std::string(300, 'n'), "\xc3\xb6"},

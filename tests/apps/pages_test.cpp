@@ -56,5 +56,7 @@ TEST_CASE("pages: a run that stops says so in its report") {
                        data + " --output-dir " + out + " & while [ ! -e " + out +
                        "/report.html ] && kill -0 $! 2> /dev/null; do sleep .1; done; " + "kill -TERM $!; wait $!");
   INFO(r.output);
-  CHECK(contains(text_of_page(content(folder / "run/report.html")), "Stopped after step "));
+  const std::string text = text_of_page(content(folder / "run/report.html"));
+  CHECK(contains(text, "Stopped after step "));
+  CHECK(contains(text, "build/train --resume " + out + " goes on from there."));
 }

@@ -364,6 +364,23 @@ TEST_CASE("writes: training goes on while its files are forced to the disk") {
   CHECK(RunFolder(run.folder / "run").newest_checkpoint().progress.steps() == 12);
 }
 
+TEST_CASE("writes: a run's report does not say that it has ended before all is saved") {
+  Run run;
+  const fs::path report = RunFolder(run.folder / "run").report();
+  std::atomic<int> saved = 0, too_early = 0;
+  calls.sync = [&] {
+    if (std::this_thread::get_id() == run.training) return false;
+    ++saved;
+    too_early += contains(content(report), "Ended");
+    return false;
+  };
+  run.fit();
+  calls.sync = nullptr;
+  CHECK(saved > 12);
+  CHECK(too_early == 0);
+  CHECK(contains(content(report), "Ended after 3 epochs and 12 steps"));
+}
+
 TEST_CASE("writes: a checkpoint that could not be forced to the disk ends the run; the one before stays") {
   Run run;
   calls.sync = [](const std::string& file) { return file.starts_with("checkpoint-00000004"); };
@@ -371,6 +388,7 @@ TEST_CASE("writes: a checkpoint that could not be forced to the disk ends the ru
   CHECK(contains(error, "checkpoint-00000004.safetensors: No space left on device"));
   CHECK(run.steps < 12);
   CHECK(RunFolder(run.folder / "run").newest_checkpoint().progress.steps() == 3);
+  CHECK(contains(content(RunFolder(run.folder / "run").report()), "Ended by an error after step "));
   for (const auto& file : fs::directory_iterator(run.folder / "run")) CHECK(file.path().extension() != ".tmp");
 }
 

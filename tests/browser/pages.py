@@ -138,6 +138,19 @@ def test_runs_side_by_side(browser):
     assert not browser.messages, browser.messages
 
 
+def test_losses_below_zero(browser):
+    with open(at("below.csv"), "w") as file:
+        file.write("epoch,step,train_loss,val_loss,lr,img_per_s,seconds\n1,2,1.5,0.3,0.1,9,1\n2,4,-0.2,-0.6,0.1,9,1\n")
+    program("plot", "--html", at("below.csv"), "-o", at("below.html"))
+    look_at(browser, at("below.html"), "below")
+    ends = "((c, b) => [b(c.querySelector('clipPath rect')), ...[...c.querySelectorAll('path[d^=M][clip-path]')].map(b)])" \
+        "(document.querySelector('.chart'), e => (r => [r.y, r.y + r.height])(e.getBBox()))"
+    (top, bottom), *curves = browser.run(ends)
+    assert len(curves) == 2 and all(top - 1 <= begin and end <= bottom + 1 for begin, end in curves), (top, bottom, curves)
+    ticks = browser.run("[...document.querySelector('.chart').querySelectorAll('text[text-anchor=end]')].map(e => e.textContent)")
+    assert ticks == ["-1", "-0.5", "0", "0.5", "1", "1.5"], ticks
+
+
 def test_attention(browser):
     program("attention", "--html", at("one/best.safetensors"), at("data/light/1.png"), at("data/<b>dark & deep/0.png"),
             "--output-dir", folder.name, "--threads", "1")

@@ -142,6 +142,30 @@ TEST_CASE("curves: a spike is cut off, and the picture says so") {
     CHECK(line.attributes.at("points").size() < 150);
 }
 
+TEST_CASE("curves: losses below 0 lie within the axes") {
+  for (const double last : {-3.0, 1.0, -0.5}) {  // such as the mean logarithm of a density
+    CAPTURE(last);
+    const Curves run{"x", {{0.5, 2}, {1.5, -1}, {2.5, last}}, {{1, -0.5}, {2, -2.5}, {3, last}}};
+    for (const auto& runs : {std::vector<Curves>{run}, std::vector<Curves>{run, run}}) {
+      const auto elements = elements_of(curves_svg(runs));
+      const auto x_ticks = of(elements, "text", "middle");
+      std::vector<Element> y_ticks;
+      for (const Element& tick : of(elements, "text", "end"))
+        if (!tick.text.empty() && tick.number("y") < 400) y_ticks.push_back(tick);
+      CHECK(says(y_ticks, "0"));
+      const Scale x = scale(x_ticks[0], x_ticks[3], "x"), y = scale(y_ticks.front(), y_ticks.back(), "y");
+      const auto lines = of(elements, "polyline");
+      check_close(read_off(lines[0], x, y), run.train_loss, 0.02);
+      check_close(read_off(lines[runs.size()], x, y), run.val_loss, 0.02);
+      for (const auto& points : {run.train_loss, run.val_loss})
+        for (const auto& point : points) {
+          CHECK(point.second >= y.value0);
+          CHECK(point.second <= y.value1);
+        }
+    }
+  }
+}
+
 TEST_CASE("curves: nothing, one epoch, gaps") {
   CHECK(says(elements_of(curves_svg({})), "no epoch is finished"));
   const auto none = elements_of(curves_svg({{"empty"}}));

@@ -59,9 +59,18 @@ TEST_CASE("report: how a run stands") {
   CHECK(contains(page, "http-equiv=\"refresh\""));
   CHECK(data_of(page)["left"] == 300);
   run.state = RunState::stopped;
-  CHECK(contains(text_of_page(report_html(run)), "Stopped after step 4 of 20. build/train --resume 'a run' goes on."));
+  run.saved_steps = 4;
+  CHECK(contains(text_of_page(report_html(run)),
+                 "Stopped after step 4 of 20. build/train --resume 'a run' goes on from there."));
   run.state = RunState::failed;
-  CHECK(contains(text_of_page(report_html(run)), "Ended by an error after step 4 of 20"));
+  run.saved_steps = 2;
+  CHECK(contains(text_of_page(report_html(run)),
+                 "Ended by an error after step 4 of 20; the terminal says which. build/train --resume 'a run' goes on "
+                 "from the checkpoint after step 2."));
+  run.saved_steps = -1;
+  CHECK(!contains(text_of_page(report_html(run)), "--resume"));
+  run.saved_steps = 4, run.config = "{}";  // of a program of one's own
+  CHECK(!contains(text_of_page(report_html(run)), "--resume"));
   for (const char* config : {"", "{", "[1]", "{\"flags\": 1}"}) {
     run.config = config;
     CHECK(text_of_page(report_html(run)).find("data_dir") == std::string::npos);
@@ -77,7 +86,7 @@ TEST_CASE("report: a long run's steps are averaged, each once") {
   run.epochs[1].step = 100'001;
   const nlohmann::json points = data_of(report_html(run))["runs"][0]["steps"];
   CHECK(points.size() <= 300);
-  CHECK(points[0][1] == 166.5);         // the mean of 0 to 333: 334 steps each
+  CHECK(points[0][1] == 166.5);       // the mean of 0 to 333: 334 steps each
   CHECK(points.back()[1] == 99'933);  // of what is left, 99'866 to 100'000
   CHECK(report_html(run).size() < 100'000);
 }

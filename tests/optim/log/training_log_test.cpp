@@ -174,9 +174,13 @@ TEST_CASE("training_log: the report stands there from the first step, and a run 
     std::filesystem::remove(run.report());
     progress.end_epoch(loss_and_accuracy(1, 1), 2);
     log.epoch_ended(progress, time);
+    CHECK(contains(content(run.report()), "Training: epoch 2 of 2, step 4 of 4"));  // it is being saved
+    log.ended(progress);
     CHECK(contains(content(run.report()), "Ended after 2 epochs and 4 steps"));
     log.failed(progress);
     CHECK(contains(content(run.report()), "Ended by an error after step 4 of 4"));
+    const TrainingLog resumed(run, 3, 2, 6, progress);  // before its first step
+    CHECK(contains(content(run.report()), "Training: epoch 3 of 3, step 4 of 6"));
   });
   CHECK(contains(err, "report.html"));
   CHECK(contains(err, "; training goes on without it\n"));

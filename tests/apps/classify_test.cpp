@@ -288,7 +288,8 @@ TEST_CASE("attention: the picture, each head, their mean, the rollout, and what 
 }
 
 TEST_CASE("attention: a page that would be too large is refused before the first picture is read") {
-  const Fixture f;
+  Fixture f;
+  f.preprocess.size = 64;
   Rng rng(3);
   ViT model({.img_size = 64,
              .patch_size = 2,

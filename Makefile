@@ -362,12 +362,13 @@ $(eval $(call compile,emulated, (emulated),$$(EMULATED)))
 
 # The headers of doctest and of the standard library are a third of what it takes to compile a test.
 # They are compiled once, and an object that depends on the result begins with it. The library's own
-# objects do not: its optimised code would then make g++ 12 warn of mistakes that are none.
+# objects do not: its optimised code would then make g++ 12 warn of mistakes that are none. clang would note
+# when the header was written, which ccache does not: it refused what another checkout had compiled.
 COMPILED = $(patsubst %.gch,-Winvalid-pch -include %,$(filter %.gch,$^))
 PRECOMPILED = $(B)/precompiled.h.gch
 $(PRECOMPILED): .make/precompiled.h $(B)/command
 	@echo "$<"
-	$(Q)$(COMPILE) -MD -MP -x c++-header -c $< -o $@
+	$(Q)$(COMPILE) $(if $(findstring clang,$(CXX)),-Xclang -fno-pch-timestamp) -MD -MP -x c++-header -c $< -o $@
 # The main functions hold doctest itself, which they ask for before they include it.
 begun = $(filter-out %/main.cpp,$(1))
 $(foreach k,float cuda,$(call object,$(k),$(call begun,$(TEST_SRC)))): $(PRECOMPILED)

@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "data/files/json.h"
-#include "data/files/write_file.h"
 #include "tensor/check.h"
 
 namespace bobbin {
@@ -215,8 +214,6 @@ std::string checkpoint_content(const fs::path& path, const Checkpoint& c) {
   const Safetensors file = as_file(c);
   return safetensors_content(path, file.tensors, file.metadata);
 }
-
-void write_checkpoint(const fs::path& path, const Checkpoint& c) { write_file(path, checkpoint_content(path, c)); }
 
 Checkpoint read_checkpoint(const fs::path& path) {
   const Safetensors file = read_safetensors(path);

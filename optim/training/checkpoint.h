@@ -38,14 +38,12 @@ struct Checkpoint {
 /// One safetensors file: the tensors "parameters.NAME", "buffers.NAME", "optimizer.NAME", "ema.NAME", "losses" and
 /// "epochs"; the rest as JSON in the metadata "training", and the notes as "note.bobbin" and "note.config". What grows
 /// with the run is in tensors, which may have any length: what could be written once can be written, and read, to its
-/// end. Throws Error as write_safetensors() does.
-void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
-
-/// All that it would write, as safetensors_content().
+/// end. This is its content, for write_file(); the path is for the words of errors, which are those of
+/// safetensors_content().
 std::string checkpoint_content(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
-/// Throws the Error that write_checkpoint() would throw for what is in it, such as notes of more than 16 MB: before the
-/// work that is to be kept there.
+/// Throws the Error that checkpoint_content() would throw for what is in it, such as notes of more than 16 MB: before
+/// the work that is to be kept there.
 void check_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
 /// Throws Error, which names the file and the fault, unless it is a complete checkpoint. Reads older formats, too: with

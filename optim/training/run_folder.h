@@ -48,7 +48,7 @@ class RunFolder {
   /// Removes what processes that were killed left half written. Nobody may be writing there: see RunLock.
   void remove_half_written() const;
   /// What writes a checkpoint, as it is now, and then removes all before it but the `keep - 1` newest, and any that are
-  /// after it: for Background. Throws, when it is called, Error as write_checkpoint(); then none is removed.
+  /// after it: for Background. Throws, when it is called, Error as write_file(); then none is removed.
   std::function<void()> writing(const Checkpoint& checkpoint, int keep) const;
   /// The step after which the newest was written; -1: there is none.
   Index newest_step() const;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -15,7 +16,6 @@
 #include <cstdarg>
 #include <functional>
 #include <thread>
-#include <utility>
 
 #include "apps/common/draw_tape.h"
 #include "data/files/safetensors.h"
@@ -331,6 +331,7 @@ struct Run {
 
   TempFolder folder;
   std::atomic<int> steps = 0;
+  std::function<void()> in_step = [] {};
   const std::thread::id training = std::this_thread::get_id();
 
   void fit() {
@@ -343,6 +344,7 @@ struct Run {
         {.epochs = 3, .batch_size = 12, .schedule = {.lr = .1}, .output_dir = folder / "run", .save_every = 1});
     trainer.fit(data, [&](const TensorDataset::Batch& b) {
       ++steps;
+      in_step();
       return mse_loss(model(b.x), b.y);
     });
   }
@@ -382,11 +384,22 @@ TEST_CASE("writes: a run's report does not say that it has ended before all is s
 
 TEST_CASE("writes: a checkpoint that could not be forced to the disk ends the run; the one before stays") {
   Run run;
-  calls.sync = [](const std::string& file) { return file.starts_with("checkpoint-00000004"); };
+  std::atomic<bool> failed = false;
+  calls.sync = [&](const std::string& file) {
+    if (!file.starts_with("checkpoint-00000002")) return false;
+    return failed = true;
+  };
+  run.in_step = [&] {  // so that it is known before the step ends
+    for (int i = 0; run.steps == 3 && i < 10000 && !failed; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(run.steps == 3 ? 50 : 0));
+  };
   const std::string error = error_of([&] { run.fit(); });
-  CHECK(contains(error, "checkpoint-00000004.safetensors: No space left on device"));
+  CHECK(contains(error, "checkpoint-00000002.safetensors: No space left on device"));
   CHECK(run.steps < 12);
-  CHECK(RunFolder(run.folder / "run").newest_checkpoint().progress.steps() == 3);
+  const std::string losses = content(run.folder / "run/losses.csv");
+  CHECK(std::count(losses.begin(), losses.end(), '\n') == 1 + run.steps);  // each step that was taken has its row
+  CHECK(RunFolder(run.folder / "run").newest_checkpoint().progress.steps() == 1);
   CHECK(contains(content(RunFolder(run.folder / "run").report()), "Ended by an error after step "));
   for (const auto& file : fs::directory_iterator(run.folder / "run")) CHECK(file.path().extension() != ".tmp");
 }

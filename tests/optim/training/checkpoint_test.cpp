@@ -211,7 +211,7 @@ TEST_CASE("checkpoint: every number survives, also those that JSON does not know
   c.progress.images = 128;
   c.progress.loss_sum = 1.0 / 3;
   c.notes.config = "{\"a\": \"\xc3\xa4\"}\n";
-  write_checkpoint(folder / "x", c);
+  write_file(folder / "x", checkpoint_content(folder / "x", c));
   const Checkpoint d = read_checkpoint(folder / "x");
   CHECK(d.parameters.at("w").values() == c.parameters.at("w").values());
   CHECK(std::signbit(d.parameters.at("w").values()[1]));
@@ -244,7 +244,7 @@ TEST_CASE("checkpoint: as many epochs, steps and names of classes as a run may h
     for (int k = 0; k < 5; ++k) c.progress.losses.push_back(static_cast<double>(static_cast<real>(x)));
     c.notes.model += "\"the name of class " + std::to_string(i) + "\", ";
   }
-  write_checkpoint(folder / "x", c);
+  write_file(folder / "x", checkpoint_content(folder / "x", c));
   const Checkpoint d = read_checkpoint(folder / "x");
   CHECK(d.progress.epochs == c.progress.epochs);
   CHECK(d.progress.losses == c.progress.losses);
@@ -305,9 +305,10 @@ TEST_CASE("checkpoint: what is none, or lies, is refused with its name") {
   CHECK(refused(std::string(1'000'000, '['), "nested more than 32 deep"));
   CHECK(refused("{\"optimizer\":" + std::string(1'000'000, '['), "nested more than 32 deep"));
 
-  write_checkpoint(path, {.optimizer = "sgd",
-                          .streams = {{"", Rng(1)}},
-                          .progress = {.epochs = {{.metrics = loss_and_accuracy(0, 0)}}, .losses = {1, 2}}});
+  const Checkpoint two_steps{.optimizer = "sgd",
+                             .streams = {{"", Rng(1)}},
+                             .progress = {.epochs = {{.metrics = loss_and_accuracy(0, 0)}}, .losses = {1, 2}}};
+  write_file(path, checkpoint_content(path, two_steps));
   const Safetensors written = read_safetensors(path);
   nlohmann::json good = nlohmann::json::parse(written.metadata.at("training"));
   for (const auto& [epochs, says] : std::vector<std::pair<Tensor, std::string>>{

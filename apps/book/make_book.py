@@ -228,22 +228,22 @@ def main(out):
         broken.append("%s links to %s, which is not there" % (path, target))
         return '%s="#"' % attribute
 
-    # A picture with ops to step through, or with points, is part of the page, where pictures.js reaches it.
+    # A picture with ops or frames to step through, or with points, is part of the page, where pictures.js reaches it.
     def living(path, alt, target):
         file = os.path.normpath(os.path.join(os.path.dirname(path), target))
         svg = read(file) if os.path.isfile(os.path.join(ROOT, file)) else ""
-        kind = "tape" if 'class="node"' in svg else "points" if "class='at'" in svg else ""
+        kind = "tape" if 'class="node"' in svg else "points" if "class='at'" in svg else "frames" if 'class="frame"' in svg else ""
         if not kind:
             return None
         svg = re.sub(r'<g id="\w+" class="(node|edge)">\n<title>([^<]*)</title>', r'<g class="\1" data-name="\2">',
                      svg[svg.index("<svg"):])
         svg = re.sub(r'<title>[^<]*</title>\n|<!--.*?-->\n|(?<=<g) id="\w+"| xmlns:xlink="[^"]*"', "", svg)
-        # On a telephone a tape is moved about rather than made smaller than can be read.
+        # On a telephone a picture is moved about rather than made smaller than can be read.
         width = re.search(r"\bwidth=[\"'](\d+)(\w*)[\"']", svg)
         svg = re.sub(r"^<svg[^>]*>", lambda m: re.sub(r"\b(width|height)=[\"'][^\"']*[\"']\s*", "", m[0]), svg)
         size = lambda part: "%d%s" % (part * int(width[1]), width[2] or "px")
         about = '<svg role="img" aria-label="%s" style="width: %s; min-width: %s"' % (
-            alt, size(1), size(.6) if kind == "tape" else "0")
+            alt, size(1), "0" if kind == "points" else size(.6))
         return ('<figure class="%s">\n<div class="wide" tabindex="0" role="region" aria-label="picture">\n%s</div>\n'
                 '</figure>' % (kind, svg.replace("<svg", about, 1)))
 

@@ -70,6 +70,15 @@ for (const figure of document.querySelectorAll(".tape")) {
   });
 }
 
+// Frames, of which one is seen at a time.
+for (const figure of document.querySelectorAll(".frames")) {
+  const frames = [...figure.querySelectorAll(".frame")];
+  controls(figure, frames.length - 1, (now) => {
+    frames.forEach((g, i) => g.classList.toggle("now", i === now));
+    return frames[now].dataset.say;
+  });
+}
+
 // Points: a slider goes over them, and says of each what the picture has written to it.
 for (const figure of document.querySelectorAll(".points")) {
   const points = [...figure.querySelectorAll(".at")], row = document.createElement("div");

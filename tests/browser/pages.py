@@ -181,7 +181,8 @@ def test_book(browser):
         return
     subprocess.run([sys.executable, "-B", "apps/book/make_book.py", at("book"), "--plain"], check=True, timeout=400,
                    stdout=subprocess.DEVNULL)
-    for page in ("index", "apps-lessons-2_tape", "apps-lessons-3_differences", "autograd-tape.h", "autograd", "optim"):
+    for page in ("index", "apps-lessons-2_tape", "apps-lessons-3_differences", "autograd-tape.h", "autograd", "nn", "optim",
+                 "tensor"):
         look_at(browser, at(f"book/{page}.html"), "book-" + page)
     # A tape is stepped through, forward and then back: what ran is lit, and said.
     browser.open(at("book/apps-lessons-2_tape.html"))
@@ -207,6 +208,15 @@ def test_book(browser):
     browser.press("ArrowLeft")
     assert browser.run("document.querySelector('.points p').textContent").startswith("h = 3.2e-02: the error is ")
     assert browser.run("document.querySelector('.at.now') === document.querySelectorAll('.at')[2]")
+    # Of frames one is seen, and said.
+    browser.open(at("book/nn.html"))
+    seen = ("[...document.querySelectorAll('.frames')[1].querySelectorAll('.frame')]"
+            ".map((g) => getComputedStyle(g).visibility === 'visible' ? 1 : 0).join('')")
+    assert browser.run(seen) == "1000", browser.run(seen)
+    browser.run("document.querySelectorAll('.frames')[1].querySelectorAll('button')[1].click()")
+    assert browser.run(seen) == "0100", browser.run(seen)
+    said = browser.run("document.querySelectorAll('.frames')[1].querySelector('[role=status]').textContent")
+    assert said.startswith("The second block: windows are shifted by half"), said
     browser.open(at("book/apps-book.html"))
     assert browser.run("document.querySelectorAll('math').length") > 5
     browser.run("document.getElementById('search').focus()")

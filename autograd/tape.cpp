@@ -48,7 +48,7 @@ Var Var::parameter(Tensor value) {
 
 Operand Var::operand() && {
   Operand result(value_);
-  if (result.is_rounded()) {
+  if (result.only_rounded()) {
     const Tensor gone = std::move(value_);  // the shape stays here
   }
   return result;

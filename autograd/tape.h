@@ -1,5 +1,8 @@
 // The tape: Var, a value with its place on it; record(), by which an op notes its VJPs; Tape::backward(), a loop of a
 // dozen lines; check_gradients_are_taken(), for who takes them; and TapeListener, for those who watch.
+//
+// A VJP (vector-Jacobian product) turns the gradient of an op's result into that of an input. A slot is where the
+// gradient of a value is added up; an edge leads from a result to its inputs.
 #pragma once
 #include <concepts>
 #include <functional>
@@ -20,7 +23,7 @@ struct GradSlot {
   Tensor grad;             ///< undefined until a first gradient arrives
   std::uint64_t tape = 0;  ///< the number of the tape that made it; 0 for a parameter
   int waiting_edges = 0;   ///< recorded uses whose backward has not run yet, on all tapes
-  /// Of a result: who reads its gradient in its op's VJPs.
+  /// Of a result: who reads its gradient. Where that is products alone it may be rounded for them (tensor/operand.h).
   ReadBy readers = ReadBy::anyone;
   // Of a parameter:
   std::string name{};   ///< what a visit() or an optimizer called it last; "" if none has
@@ -30,8 +33,8 @@ struct GradSlot {
   /// Adds a gradient: the first is moved in, later ones are added. Throws Error if it has another shape.
   void add(Tensor gradient);
 };
-/// Who reads the gradient that a VJP is making for the value with this place, or with none: its op, unless other
-/// gradients are added to it first.
+/// Who will read the gradient that a VJP now computes for the value of this slot: the VJPs of its op, if it is the only
+/// gradient that arrives there; otherwise, or without a slot, anyone.
 inline ReadBy gradient_readers(const GradSlot* slot) {
   return slot && slot->waiting_edges == 1 && !slot->grad.defined() ? slot->readers : ReadBy::anyone;
 }
@@ -158,7 +161,7 @@ class Tape {
   };
 
   /// An op that was run. Ownership goes one way: tape, node, slots and the tensors that the VJPs hold; a VJP holds
-  /// tensors and never a Var, so no circle can be closed.
+  /// tensors and never a Var, so there are no reference cycles.
   struct Node {
     const char* op;
     std::shared_ptr<GradSlot> output;

@@ -19,6 +19,9 @@
 namespace bobbin {
 
 /// y = x·Wᵀ + b: (..., in) -> (..., out).
+///
+/// `readers` of a layer or an op: ReadBy::products where only matrix products read the result, which in bfloat16 is
+/// then rounded at once (tensor/operand.h). Left out, nothing is wrong.
 struct Linear {
   Var weight, bias;  // (out, in), (out)
 
@@ -77,7 +80,7 @@ struct Dropout {
           " is in training mode while the model is evaluated: a visit() does not name it, so eval() cannot reach it");
     return true;
   }
-  /// The next mask, of so many elements.
+  /// The next mask, of so many elements; on several ranks the part for the images of this one.
   Draw draw(Index elements) { return PartOfBatch::of(rng.draw(), elements, "Dropout"); }
   Var operator()(Var x) {
     if (!active()) return x;

@@ -8,7 +8,7 @@
 #include "optim/sgd.h"
 #include "tensor/check.h"
 
-/// The optimizers by name, for the command line. A new one is a file and a line here.
+/// The optimizers by name, for the command line. A new one is a file, included here, and its options in the list.
 namespace bobbin {
 
 /// The options of any of them.

@@ -72,12 +72,12 @@ Attended attention(Operand queries, Operand keys, Operand values, int num_heads,
     return {y, Tensor(backend::attention_keeps(s)), y};
   }
   round_alike(queries, keys, values);
-  const bool rounded = queries.is_rounded() && rounds(readers), exact = !rounded || backend::attention_keeps_y();
+  const bool rounded = queries.only_rounded() && rounds(readers), exact = !rounded || backend::attention_keeps_y();
   Attended attended{exact ? Tensor(queries.shape()) : Tensor::of_rounded(queries.shape()),
                     Tensor(backend::attention_keeps(s)), Tensor()};
   const Timed timed("attention", elements(queries, keys, values, attended.kept, attended.y), flops_of_attention(s));
   const std::vector<int> lens = for_each_query(valid_lens, s);
-  if (queries.is_rounded()) {
+  if (queries.only_rounded()) {
     const Both y = !exact    ? Both{nullptr, attended.y.rounded_data()}
                    : rounded ? attended.y.data_and_rounded()
                              : Both{attended.y.data(), nullptr};
@@ -113,7 +113,7 @@ AttentionGradients attention_backward(Operand queries, Operand keys, Operand val
     return {Tensor::zeros(queries.shape()), Tensor::zeros(keys.shape()), Tensor::zeros(keys.shape()),
             bias.defined() ? Tensor::zeros(kept) : Tensor()};
   round_alike(queries, keys, values, dY);
-  if (!queries.is_rounded()) readers = ReadBy::anyone;
+  if (!queries.only_rounded()) readers = ReadBy::anyone;
   AttentionGradients d{result(queries.shape(), readers), result(keys.shape(), readers), result(keys.shape(), readers),
                        Tensor()};
   if (added.at) {
@@ -125,8 +125,8 @@ AttentionGradients attention_backward(Operand queries, Operand keys, Operand val
   const std::vector<int> lens = for_each_query(valid_lens, s);
   const real* const y = backend::attention_keeps_y() ? forward.kept_y.data() : nullptr;
   // Products made the queries of bfloat16, and read their gradients rounded.
-  const auto both = [](Tensor& x) { return x.is_rounded() ? Both{nullptr, x.rounded_data()} : x.data_and_rounded(); };
-  if (queries.is_rounded() && added.at)
+  const auto both = [](Tensor& x) { return x.only_rounded() ? Both{nullptr, x.rounded_data()} : x.data_and_rounded(); };
+  if (queries.only_rounded() && added.at)
     cpu::biased_attention_rounded_backward(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
                                            forward.kept.data(), dY.rounded(), both(d.dqueries), both(d.dkeys),
                                            both(d.dvalues), s, added);
@@ -134,7 +134,7 @@ AttentionGradients attention_backward(Operand queries, Operand keys, Operand val
     cpu::biased_attention_backward(queries.exact().data(), keys.exact().data(), values.exact().data(), pointer(lens), p,
                                    draw, forward.kept.data(), dY.exact().data(), d.dqueries.data(), d.dkeys.data(),
                                    d.dvalues.data(), s, added);
-  else if (queries.is_rounded())
+  else if (queries.only_rounded())
     backend::attention_rounded_backward(queries.rounded(), keys.rounded(), values.rounded(), pointer(lens), p, draw,
                                         forward.kept.data(), y, dY.rounded(), both(d.dqueries), both(d.dkeys),
                                         both(d.dvalues), s);

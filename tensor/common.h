@@ -10,7 +10,7 @@ using profile::Timed;
 
 /// The number of elements of all of these; of what is rounded, the number of reals that take as much memory.
 constexpr double rounded_size = static_cast<double>(sizeof(bfloat16)) / sizeof(real);
-double elements(const auto& x) { return static_cast<double>(x.size()) * (x.is_rounded() ? rounded_size : 1); }
+double elements(const auto& x) { return static_cast<double>(x.size()) * (x.only_rounded() ? rounded_size : 1); }
 template <class First, class... Rest>
 double elements(const First& first, const Rest&... rest) {
   return elements(first) + elements(rest...);
@@ -41,7 +41,7 @@ inline Tensor result_in_place_of(const Tensor& x, ReadBy readers) {
   return rounds(readers) ? Tensor::of_rounded(x.shape()) : in_place_of(x);
 }
 /// write(pointer to y's numbers), whichever they are.
-void write(Tensor& y, const auto& write) { y.is_rounded() ? write(y.rounded_data()) : write(y.data()); }
+void write(Tensor& y, const auto& write) { y.only_rounded() ? write(y.rounded_data()) : write(y.data()); }
 
 /// The number of rows, with the last axis as their columns.
 inline Index rows_of(const Shape& shape) { return shape.product(0, shape.rank() - 1); }

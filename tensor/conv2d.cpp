@@ -65,7 +65,7 @@ Tensor conv2d(Operand x, Operand W, const Tensor& b, const Conv2dOptions& option
   round_alike(x, W);
   const Timed timed("conv2d", elements(x, W, y), flops_of_conv2d(s));
   const real* const bias = b.defined() ? b.data() : nullptr;
-  if (x.is_rounded())
+  if (x.only_rounded())
     backend::conv2d_rounded(x.rounded(), W.rounded(), bias, y.data(), s);
   else
     backend::conv2d(x.exact().data(), W.exact().data(), bias, y.data(), s);
@@ -79,7 +79,7 @@ Tensor conv2d_backward_x(Operand W, Operand dY, const Shape& x, const Conv2dOpti
   if (dX.empty() || dY.size() == 0) return Tensor::zeros(x);
   round_alike(W, dY);
   const Timed timed("conv2d_backward_x", elements(W, dY, dX), flops_of_conv2d(s));
-  if (W.is_rounded())
+  if (W.only_rounded())
     backend::conv2d_rounded_backward_x(W.rounded(), dY.rounded(), dX.data(), s);
   else
     backend::conv2d_backward_x(W.exact().data(), dY.exact().data(), dX.data(), s);
@@ -93,7 +93,7 @@ Tensor conv2d_backward_w(Operand x, Operand dY, const Shape& W, const Conv2dOpti
   if (x.size() == 0 || dW.empty()) return Tensor::zeros(W);
   round_alike(x, dY);
   const Timed timed("conv2d_backward_w", elements(x, dY, dW), flops_of_conv2d(s));
-  if (x.is_rounded())
+  if (x.only_rounded())
     backend::conv2d_rounded_backward_w(x.rounded(), dY.rounded(), dW.data(), s);
   else
     backend::conv2d_backward_w(x.exact().data(), dY.exact().data(), dW.data(), s);

@@ -73,15 +73,15 @@ Tensor operator+(Tensor a, Tensor b) { return binary(formula::Add{}, std::move(a
 Tensor operator-(Tensor a, Tensor b) { return binary(formula::Sub{}, std::move(a), std::move(b)); }
 Tensor operator*(Tensor a, Tensor b) { return binary(formula::Mul{}, std::move(a), std::move(b)); }
 Tensor mul(Tensor a, const Operand& b, ReadBy readers) {
-  if (!b.is_rounded()) return std::move(a) * b.exact();
+  if (!b.only_rounded()) return std::move(a) * b.exact();
   check(a.shape() == b.shape(), "mul", "the shapes ", a.shape(), " and ", b.shape(), " differ");
-  Tensor y = a.is_rounded() ? result(a.shape(), readers) : result_in_place_of(a, readers);
+  Tensor y = a.only_rounded() ? result(a.shape(), readers) : result_in_place_of(a, readers);
   if (y.empty()) return y;
   const Timed timed("mul", elements(a, b, y));
   const auto multiply = [&](const auto* from) {
     write(y, [&](auto* at) { backend::multiply_rounded(from, b.rounded(), at, a.size()); });
   };
-  if (a.is_rounded())
+  if (a.only_rounded())
     multiply(std::as_const(a).rounded().get());
   else
     multiply(std::as_const(a).data());

@@ -17,14 +17,14 @@ Operand Operand::reshape(const Shape& shape) const {
 }
 
 Tensor Operand::tensor() const {
-  if (!is_rounded()) return exact_.reshape(shape_);
+  if (!only_rounded()) return exact_.reshape(shape_);
   Tensor wide(shape_);
   if (!wide.empty()) backend::widen(rounded(), wide.data(), size());
   return wide;
 }
 
 void Operand::round() {
-  if (is_rounded()) return;
+  if (only_rounded()) return;
   rounded_ = exact_.rounded();
   exact_ = {};
 }

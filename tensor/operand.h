@@ -29,7 +29,7 @@ class Operand {
   Operand reshape(const Shape& shape) const;
 
   /// Which of the next two there is.
-  bool is_rounded() const { return rounded_ != nullptr; }
+  bool only_rounded() const { return rounded_ != nullptr; }
   const Tensor& exact() const { return exact_; }
   const bfloat16* rounded() const { return rounded_.get(); }
   /// The numbers as a tensor, whichever there are.
@@ -45,7 +45,7 @@ class Operand {
 
 /// Of the factors of one product either all are rounded or none: if one is, this rounds the others.
 void round_alike(auto&... operands) {
-  if ((operands.is_rounded() || ...)) (operands.round(), ...);
+  if ((operands.only_rounded() || ...)) (operands.round(), ...);
 }
 
 }  // namespace bobbin

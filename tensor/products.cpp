@@ -27,7 +27,7 @@ void multiply_rounded(const Product& p, const Factor& a, const Factor& b, const 
 }  // namespace
 
 void multiply(const Product& p, const Factor& a, const Factor& b, const ResultMatrix& c) {
-  if (a.x.is_rounded())
+  if (a.x.only_rounded())
     multiply_rounded(p, a, b, c);
   else
     backend::gemm(p, matrix(a.x.exact().data(), a), matrix(b.x.exact().data(), b), c);
@@ -62,7 +62,7 @@ Tensor matmul(Operand a, Operand b, Transposed transposed, ReadBy readers) {
   if (shape.size() == 0 || k == 0) return Tensor::zeros(shape);
   check_countable("matmul", {a.size() / k, m, n, k});
   round_alike(a, b);
-  Tensor y = result(shape, a.is_rounded() ? readers : ReadBy::anyone);
+  Tensor y = result(shape, a.only_rounded() ? readers : ReadBy::anyone);
   const Timed timed("matmul", elements(a, b, y), 2 * static_cast<double>(y.size() * k));
   if (batch_b.size() == 1 && !trans_a) {  // one matrix for all rows: a single product
     write(y, [&](auto* at) { multiply({a.size() / k, n, k}, {a, k}, {b, sb[-1], trans_b}, {at, n}); });
@@ -101,7 +101,7 @@ Tensor linear(Operand x, Operand W, const Tensor& b, ReadBy readers) {
     return b.defined() ? zeros + b : zeros;
   }
   round_alike(x, W);
-  Tensor y = result(x.shape().with(-1, out), x.is_rounded() ? readers : ReadBy::anyone);
+  Tensor y = result(x.shape().with(-1, out), x.only_rounded() ? readers : ReadBy::anyone);
   const Timed timed("linear", elements(x, W, y), 2 * static_cast<double>(y.size() * in));
   const Product p{.m = rows, .n = out, .k = in, .bias = b.defined() ? b.data() : nullptr};
   write(y, [&](auto* at) { multiply(p, {x, in}, {W, in, true}, {at, out}); });

@@ -13,7 +13,7 @@ namespace {
 Tensor sum_middle(const Tensor& x, Index outer, Index n, Index inner) {
   Tensor y({outer, inner});
   const Timed timed("sum", elements(x, y));
-  if (x.is_rounded())
+  if (x.only_rounded())
     backend::sum(x.rounded().get(), y.data(), outer, n, inner);
   else
     backend::sum(x.data(), y.data(), outer, n, inner);

@@ -12,7 +12,7 @@
 
 namespace bobbin {
 
-/// Class numbers, one for each image of a batch.
+/// Class numbers, one for each image of a batch, or indices, of words for example.
 using Labels = std::vector<int>;
 
 /// Numbers in a shape: contiguous, the last axis innermost. Knows nothing of gradients.
@@ -50,18 +50,18 @@ class Tensor {
 
   /// Where the numbers begin, for a kernel. The program itself reads them with values() and item(), and writes
   /// with assign() and a Staging: on a GPU they lie where it cannot reach. Throws Error for an undefined tensor.
-  /// Where there are but rounded ones they are written out.
+  /// If there are only rounded ones, they are converted first.
   const real* data() const { return exact() + offset_; }
   /// The same, to write. What is rounded() is forgotten now, so ask again before you write again.
   real* data();
   /// The numbers rounded to bfloat16, for products. All tensors that share the numbers share them, too: the first that
   /// asks has them made, and whoever writes, by data() or assign(), lets them be forgotten.
   std::shared_ptr<const bfloat16> rounded() const;
-  /// Where the numbers begin, for a kernel that changes all of them. What products have read rounded until now they
-  /// will read rounded again: then the kernel writes that, too, in the same pass; else `rounded` is null.
+  /// For a kernel that overwrites all numbers: where they begin, and, if products have asked for rounded(), where to
+  /// write them rounded in the same pass; otherwise Both::rounded is null.
   Both rewrite();
-  /// Whether there are no others than these, and where they begin, to write.
-  bool is_rounded() const { return !numbers().block.load(); }
+  /// Whether there are only rounded numbers; and where these begin, to write.
+  bool only_rounded() const { return !numbers().block.load(); }
   bfloat16* rounded_data() { return const_cast<bfloat16*>(rounded().get()); }
   /// Where both begin, for a kernel that writes each number as it is and rounded: rounded() then needs no pass of its
   /// own. For a tensor that was unique().

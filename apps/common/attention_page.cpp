@@ -23,7 +23,7 @@ std::vector<std::string> token_names(const ViT& model) {
   std::vector<std::string> names;
   if (model.cls_token.defined()) names.push_back("the class token");
   if (model.dist_token.defined()) names.push_back("the distillation token");
-  for (Index i = 1; static_cast<Index>(names.size()) < model.head_tokens(); ++i)
+  for (Index i = 1; static_cast<Index>(names.size()) < model.prefix_tokens(); ++i)
     names.push_back("register " + std::to_string(i));
   return names;
 }
@@ -59,7 +59,7 @@ std::string colours() {
 }  // namespace
 
 void check_fits_in_page(std::size_t pictures, const ViT& model) {
-  const Index T = model.head_tokens() + model.patch_embedding.num_patches,
+  const Index T = model.prefix_tokens() + model.patch_embedding.num_patches,
               maps = static_cast<Index>(model.blks.size()) * model.config.num_heads + 1,
               numbers = static_cast<Index>(pictures) * maps * T * T;
   check(numbers <= most_in_page, "attention", "the page would hold ", with_commas(numbers),

@@ -25,6 +25,6 @@ int main(int, char** argv) {
     }
     std::printf("the points are on y = 3.00 x - 0.50, the line is y = %.2f x %+.2f\n", slope.value().item(),
                 shift.value().item());
-    std::printf("loss %.4f, of which the noise is 0.01\n", last);
+    std::printf("loss %.4f; the noise alone has 0.01\n", last);
   });
 }

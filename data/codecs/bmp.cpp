@@ -27,7 +27,7 @@ Palette read_palette(CodecFile& file, std::size_t count, std::size_t bytes) {
     const CodecFile::Bytes color = file.take(bytes);
     palette[i] = {color[2], color[1], color[0]};
   }
-  say_the_rest(palette, count);
+  fill_rest(palette, count);
   return palette;
 }
 

@@ -6,7 +6,7 @@
 
 namespace bobbin {
 
-void say_the_rest(Palette& palette, std::size_t count) {
+void fill_rest(Palette& palette, std::size_t count) {
   bool greys = true;
   const auto grey = [](std::size_t i) {
     const auto level = static_cast<std::uint8_t>(i);

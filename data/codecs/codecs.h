@@ -22,12 +22,12 @@ struct Pixels {
       : size(size), channels(channels), bytes(static_cast<std::size_t>(size.height * size.width * channels)) {}
 };
 
-/// The colours of a picture whose pixels are numbers of colours. All are black that a file does not say.
+/// The colours of a picture whose pixels are numbers of colours. Colours that a file does not give are black.
 using Palette = std::array<std::array<std::uint8_t, 3>, 256>;
 
-/// Says the colours of a palette from `count` on that its file does not: they are black; but where those before are the
-/// greys in their order, the rest is, too.
-void say_the_rest(Palette& palette, std::size_t count);
+/// Sets the colours of a palette from `count` on, which its file does not give: they are black; but where those before
+/// are the greys in their order, the rest is, too.
+void fill_rest(Palette& palette, std::size_t count);
 
 /// The pixels, (H, W, 1), which are numbers of colours, as these colours.
 Pixels look_up(const Palette& palette, const Pixels& numbers);

@@ -26,7 +26,7 @@ Palette read_palette(CodecFile& file, int flags) {
     const CodecFile::Bytes color = file.take(3);
     std::copy(color.begin(), color.end(), palette[i].begin());
   }
-  say_the_rest(palette, count);
+  fill_rest(palette, count);
   return palette;
 }
 
@@ -44,7 +44,7 @@ Header read_header(CodecFile& file) {
   if (flags & 0x80) {
     header.palette = read_palette(file, flags);
   } else {
-    say_the_rest(header.palette, 0);
+    fill_rest(header.palette, 0);
   }
   for (;;) {
     const std::uint8_t kind = file.byte();

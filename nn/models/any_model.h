@@ -19,8 +19,8 @@
 /// The models by name. A model is a file beside this one, with
 ///   - a config: its name and title, the type of its Model, fields(), and among these img_size, num_classes and
 ///   num_channels;
-///     `heads`, the name prefixes of the layers that a new set of classes replaces; and weights(), about how many
-///     parameters there are;
+///     `heads`, the name prefixes of the layers that a new set of classes replaces; weights(), about how many
+///     parameters there are; and a member `any_size` where the same parameters are for images of any size;
 ///   - the model: a constructor from config and Rng, its config, operator(): images (B, C, H, W) -> logits
 ///     (B, classes), and visit().
 namespace bobbin {

@@ -8,7 +8,7 @@
 namespace bobbin {
 
 /// The attention weights of each block: (B, num_heads, T, T); the row of a query sums up to 1. Query 0 is the class
-/// token; the last T - head_tokens() keys are the patches, left to right, then down. Dropout must be off: call
+/// token; the last T - prefix_tokens() keys are the patches, left to right, then down. Dropout must be off: call
 /// eval(model).
 inline std::vector<Tensor> attention_maps(ViT& model, const Tensor& images) {
   std::vector<Tensor> maps;
@@ -45,7 +45,7 @@ inline Tensor attention_rollout(const std::vector<Tensor>& maps) {
 /// padded if it is.
 inline Tensor over_patches(const Tensor& map, const ViT& model) {
   const ViTConfig& c = model.config;
-  const Index T = map.shape()[0], first = model.head_tokens();
+  const Index T = map.shape()[0], first = model.prefix_tokens();
   const Tensor seen = c.pool == Pool::token ? map[0] : mean(slice(map, 0, first, T), 0);
   return slice(seen, 0, first, T).reshape({c.grid().height, c.grid().width});
 }

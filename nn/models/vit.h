@@ -106,8 +106,8 @@ struct ViTBlock {
   /// The first tokens of what operator() gives, (B, count, num_hiddens), for little more than the keys and values of
   /// all tokens: only the first ask, and only they go through the MLP.
   Var first_tokens(const Var& X, Index count) {
-    const Var Z = before(ln1, X, ReadBy::anyone);
-    // Named: C++ may compute either side of a + first.
+    const Var Z = before(ln1, X, ReadBy::anyone);  // slice() reads it, too, not only products
+    // Before the sum: C++ may compute either side of a + first, and the order on the tape would be the compiler's.
     const Var attended = drop_path1(ls1(attention(slice(Z, 1, 0, count), Z, Z)));
     const Var Y = after(ln1, slice(X, 1, 0, count) + attended);
     return after(ln2, Y + drop_path2(ls2(mlp(before(ln2, Y)))));
@@ -177,7 +177,7 @@ struct ViT {
   Dropout dropout;
   std::vector<ViTBlock> blks;
   Sequential<LayerNorm, Linear> head;
-  std::optional<Linear> head_dist, attention_pool;  // the latter: num_hiddens -> 1, for Pool::seq
+  std::optional<Linear> head_dist, seq_pool;  // the latter: num_hiddens -> 1, for Pool::seq
   std::optional<LayerNorm> norm_pre;
   std::optional<MapPool> attn_pool;  // for Pool::map
 
@@ -204,7 +204,7 @@ struct ViT {
                         c.layer_norm_eps, c.gelu(), c.layer_scale,
                         c.drop_path * real(i) / real(std::max(c.num_blks - 1, 1)),  // torch.linspace(0, drop_path)
                         c.norm);
-    if (c.pool == Pool::seq) attention_pool.emplace(c.num_hiddens, 1, rng);
+    if (c.pool == Pool::seq) seq_pool.emplace(c.num_hiddens, 1, rng);
     if (c.pool == Pool::map)
       attn_pool.emplace(c.num_hiddens, c.mlp_num_hiddens, c.num_heads, rng, c.layer_norm_eps, c.gelu());
     if (c.pre_norm) norm_pre.emplace(c.num_hiddens, c.layer_norm_eps);
@@ -256,12 +256,12 @@ struct ViT {
     return norm_pre ? (*norm_pre)(X) : X;
   }
   /// The number of tokens before the patches.
-  Index head_tokens() const { return config.prefix_tokens(); }
+  Index prefix_tokens() const { return config.prefix_tokens(); }
   void visit(auto&& v) {
     v("cls_token", cls_token), v("dist_token", dist_token), v("reg_token", reg_token);
     v("pos_embedding", pos_embedding), v("stem", stem), v("patch_embedding", patch_embedding), v("dropout", dropout);
     v("norm_pre", norm_pre), v("blks", blks), v("head", head), v("head_dist", head_dist);
-    v("attention_pool", attention_pool), v("attn_pool", attn_pool);
+    v("attention_pool", seq_pool), v("attn_pool", attn_pool);
   }
 
  private:
@@ -303,13 +303,13 @@ struct ViT {
   Var pool(const Var& X) {
     if (config.pool == Pool::token)
       return config.distilled ? mean(normalised(slice(X, 1, 0, 2)), 1) : normalised(select(X, 1, 0));
-    const Var rest = slice(X, 1, config.pool_include_prefix ? 0 : head_tokens(), X.shape()[1]);
+    const Var rest = slice(X, 1, config.pool_include_prefix ? 0 : prefix_tokens(), X.shape()[1]);
     if (config.pool == Pool::avg && config.head_norm == HeadNorm::pooled) return normalised(mean(rest, 1));
     const Var Z = normalised(rest);  // (B, P, C)
     if (config.pool == Pool::avg) return mean(Z, 1);
     if (config.pool == Pool::map) return (*attn_pool)(Z);
     if (config.pool == Pool::token_and_avg) return concat({normalised(select(X, 1, 0)), mean(Z, 1)}, 1);
-    const Var weights = softmax(transpose((*attention_pool)(Z), 1, 2));  // (B, 1, P)
+    const Var weights = softmax(transpose((*seq_pool)(Z), 1, 2));  // (B, 1, P)
     return select(matmul(weights, Z), 1, 0);
   }
 };

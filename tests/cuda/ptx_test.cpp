@@ -444,7 +444,7 @@ void check_floating_point() {
 }
 
 // Whether y is x, which a float does not hold, rounded as told.
-bool is_rounded(float y, double x, const std::string& how) {
+bool only_rounded(float y, double x, const std::string& how) {
   const float nearest = static_cast<float>(x);
   const float below = nearest <= x ? nearest : std::nextafter(nearest, -infinity);
   const float above = nearest >= x ? nearest : std::nextafter(nearest, infinity);
@@ -471,11 +471,11 @@ TEST_CASE("ptx: rounding") {
       for (const float b : numbers) {
         INFO(how << " " << a << " " << b);
         const double x = a, y = b;
-        CHECK(is_rounded(result_of<float>("add." + how + ".f32 r, a, b;", a, b), x + y, how));
-        CHECK(is_rounded(result_of<float>("sub." + how + ".f32 r, a, b;", a, b), x - y, how));
-        CHECK(is_rounded(result_of<float>("mul." + how + ".f32 r, a, b;", a, b), x * y, how));
-        CHECK(is_rounded(result_of<float>("fma." + how + ".f32 r, a, b, a;", a, b), std::fma(x, y, x), how));
-        CHECK(is_rounded(result_of<float>("cvt." + how + ".f32.f64 r, a;", x / y), x / y, how));
+        CHECK(only_rounded(result_of<float>("add." + how + ".f32 r, a, b;", a, b), x + y, how));
+        CHECK(only_rounded(result_of<float>("sub." + how + ".f32 r, a, b;", a, b), x - y, how));
+        CHECK(only_rounded(result_of<float>("mul." + how + ".f32 r, a, b;", a, b), x * y, how));
+        CHECK(only_rounded(result_of<float>("fma." + how + ".f32 r, a, b, a;", a, b), std::fma(x, y, x), how));
+        CHECK(only_rounded(result_of<float>("cvt." + how + ".f32.f64 r, a;", x / y), x / y, how));
       }
   CHECK(result_of<double>("add.rp.f64 r, a, b;", 1.0, 1e-30) == 1 + 0x1p-52);
   CHECK(result_of<double>("add.rz.f64 r, a, b;", 1.0, -1e-30) == 1 - 0x1p-53);

@@ -150,8 +150,8 @@ TEST_CASE("layers: sequence pooling is a mean of the normalised patches by the s
   const Tensor images = rng.normal({2, 1, 4, 4});
   auto& [norm, linear] = model.head.layers;
   const Tensor Z = norm(model.tokens(images)).value();  // (2, 5, 4)
-  const std::vector<real> z = Z.values(), w = model.attention_pool->weight.value().values();
-  const double bias = model.attention_pool->bias.value().item();
+  const std::vector<real> z = Z.values(), w = model.seq_pool->weight.value().values();
+  const double bias = model.seq_pool->bias.value().item();
   std::vector<real> pooled;
   for (std::size_t i = 0; i < 2; ++i) {
     double sum = 0, mean[4] = {};

@@ -191,9 +191,9 @@ TEST_CASE("batch normalisation for products, in bfloat16, is the same rounded; a
   const Tensor exact = batch_norm(x, gamma, beta, 1, Then::relu).y;
   const ProductsIn rounded(Precision::bfloat16);
   const BatchNormed got = batch_norm(x, gamma, beta, 1, Then::relu, ReadBy::products);
-  CHECK(got.y.is_rounded());
+  CHECK(got.y.only_rounded());
   const Tensor by = batch_norm_by(x, gamma, beta, got.mean, got.rstd, Then::relu, ReadBy::products);
-  CHECK(by.is_rounded());
+  CHECK(by.only_rounded());
   const auto same = [](bfloat16 a, bfloat16 b) { return a.bits == b.bits; };
   const auto want = exact.rounded();
   CHECK(std::equal(want.get(), want.get() + x.size(), got.y.rounded().get(), same));

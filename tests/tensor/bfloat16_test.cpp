@@ -126,10 +126,10 @@ TEST_CASE("mul by a rounded operand multiplies by its numbers, and rounds once, 
       const Tensor other = rng.normal(x.shape());
       const std::vector<real> others = Operand(other).tensor().values();
       const Tensor rounded = mul(x, Operand(other), ReadBy::products);
-      CHECK(rounded.is_rounded());
-      CHECK(x.is_rounded() == of_rounded);  // nothing was written out
+      CHECK(rounded.only_rounded());
+      CHECK(x.only_rounded() == of_rounded);  // nothing was written out
       const Tensor exact = mul(x, Operand(other), ReadBy::anyone);
-      CHECK(!exact.is_rounded());
+      CHECK(!exact.only_rounded());
       const std::vector<real> xs = x.values();
       std::vector<real> want;
       for (std::size_t i = 0; i < xs.size(); ++i) want.push_back(xs[i] * others[i]);
@@ -158,7 +158,7 @@ TEST_CASE("the gradients of attention come with their rounded numbers, and so do
   // Where only products read them they are nothing else.
   const AttentionGradients rounded_only =
       attention_backward(Operand(q), Operand(k), Operand(v), 3, {}, 0, {}, forward, Operand(dY), {}, ReadBy::products);
-  CHECK(rounded_only.dqueries.is_rounded());
+  CHECK(rounded_only.dqueries.only_rounded());
   CHECK(rounded_bits(rounded_only.dqueries) == rounded_bits(dQ));
   CHECK(rounded_bits(rounded_only.dkeys) == rounded_bits(dK));
   CHECK(rounded_bits(rounded_only.dvalues) == rounded_bits(dV));
@@ -182,12 +182,12 @@ TEST_CASE("a tensor of rounded numbers alone gives them to products, and written
   for (int i = 0; i < 6; ++i) x.rounded_data()[i] = to_bfloat16(static_cast<float>(i) + 1);
   const Tensor part = x[1], turned = x.reshape({3, 2});
   const auto rounded = x.rounded();
-  CHECK(x.is_rounded());
+  CHECK(x.only_rounded());
   CHECK(part.rounded().get() == rounded.get() + 3);
-  CHECK(x.is_rounded());
+  CHECK(x.only_rounded());
 
   CHECK(turned.values() == std::vector<real>{1, 2, 3, 4, 5, 6});
-  CHECK(!x.is_rounded());
+  CHECK(!x.only_rounded());
   CHECK(std::as_const(x).data() + 3 == part.data());  // written out once, for all
   CHECK(x.rounded() == rounded);
   x.data()[4] = real{5.0078125};  // a number that a bfloat16 cannot hold
@@ -225,9 +225,9 @@ TEST_CASE("what only products read is the result rounded, and in float32 the res
     const std::vector<Tensor> exact = results(ReadBy::anyone), got = results(ReadBy::products);
     for (std::size_t i = 0; i < exact.size(); ++i) {
       CAPTURE(i);
-      CHECK(!exact[i].is_rounded());
+      CHECK(!exact[i].only_rounded());
       // On a GPU attention keeps its result for the way back, and so keeps all of it.
-      CHECK((got[i].is_rounded() || i == 8) == (precision == Precision::bfloat16 || i == 8));
+      CHECK((got[i].only_rounded() || i == 8) == (precision == Precision::bfloat16 || i == 8));
       const std::vector<real> y = got[i].values(), want = exact[i].values();
       for (std::size_t j = 0; j < y.size(); ++j)
         if (precision == Precision::float32)
@@ -244,7 +244,7 @@ TEST_CASE("in float32 a product of operands reads the numbers themselves, though
     const ProductsIn products_in(Precision::bfloat16);
     x = gelu(Tensor({2}, {1, 2}), 0, {}, ReadBy::products);
   }
-  CHECK(x.is_rounded());
+  CHECK(x.only_rounded());
   const std::vector<real> y = matmul(x.reshape({1, 2}), x.reshape({2, 1})).values(), xs = x.values();
   CHECK(y[0] == xs[0] * xs[0] + xs[1] * xs[1]);
 }

@@ -210,8 +210,8 @@ TEST_CASE("in bfloat16 products read their operands rounded, and nothing else is
     CHECK(error(matmul(x, W, {false, true}), want_product) <= 64 * epsilon);
     return Operand(x);
   }();
-  CHECK(recorded.is_rounded());
-  CHECK_FALSE(Operand(x).is_rounded());
+  CHECK(recorded.only_rounded());
+  CHECK_FALSE(Operand(x).only_rounded());
   CHECK(error(matmul(recorded, Operand(W), {false, true}), want_product) <=
         64 * epsilon);                                             // a rounded factor rounds both
   CHECK(error(matmul(x, W, {false, true}), want_product) > 1e-4);  // float32 again

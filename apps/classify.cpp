@@ -193,6 +193,7 @@ int main(int argc, char** argv) try {
   Classifier classifier = command_line::read_model("classify", s.model, s.options);
   share_model(state_of(classifier.model), s.features.empty() ? "classes are wanted\n" : "features are wanted\n");
   std::vector<std::filesystem::path> pictures = list_pictures(s.pictures);
+  if (!s.features.empty()) check_room_for_names(s.features, pictures);
   const std::vector<BadPicture> bad = find_bad_pictures(pictures);
   if (!bad.empty()) {
     const std::string others = bad.size() < pictures.size() ? "the others are classified" : "";

@@ -22,6 +22,7 @@
 #include "data/files/write_file.h"
 #include "optim/log/metrics.h"
 #include "optim/training/interrupt.h"
+#include "optim/training/run_folder.h"
 #include "tensor/check.h"
 #include "tensor/text.h"
 
@@ -97,8 +98,8 @@ Sweep parse(int argc, char** argv) {
     };
     Words given;
     while (i + 1 < words.size() && !words[i + 1].empty() && is_value(words[i + 1])) given.push_back(words[++i]);
-    check(flag.name != "--resume" && flag.name != "--graph", "sweep", flag.name,
-          " is for a single run, of train; a sweep goes on by itself");
+    for (const char* single : {"--resume", "--graph", "--show-batch"})
+      check(flag.name != single, "sweep", flag.name, " is for a single run, of train; a sweep goes on by itself");
     if (given.size() == 1) flag.values = values_of(given[0]);
     if (given.size() > 1) flag.values = {given};  // several words are one value
     if (flag.name == "--output-dir") {
@@ -154,25 +155,22 @@ int run_train(const Words& words) {
   for (std::string& word : all) argv.push_back(word.data());
   argv.push_back(nullptr);
   const Interrupt interrupt;
+  std::signal(SIGCHLD, SIG_DFL);  // where it is ignored nobody can be waited for
   pid_t child = 0;
   check(posix_spawn(&child, program.c_str(), nullptr, nullptr, argv.data(), environ) == 0, "sweep", "cannot start ",
         program);
   int status = 0;
-  for (bool told = false; waitpid(child, &status, WNOHANG) == 0; usleep(20000))
+  pid_t ended = 0;
+  for (bool told = false; (ended = waitpid(child, &status, WNOHANG)) == 0; usleep(20000))
     if (!std::exchange(told, told || Interrupt::received() == SIGTERM) && Interrupt::received() == SIGTERM)
       kill(child, SIGTERM);
+  check(ended == child, "sweep", "cannot wait for ", program);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 std::string content_of(const fs::path& file) {
   std::ifstream in(file);
   return {std::istreambuf_iterator<char>(in), {}};
-}
-
-bool has_checkpoint(const fs::path& folder) {
-  for (const auto& file : fs::directory_iterator(folder))
-    if (file.path().filename().string().starts_with("checkpoint-")) return true;
-  return false;
 }
 
 // Does the run, or the rest of it, unless it is done. sweep.txt in its folder says with which flags, and whether.
@@ -182,12 +180,13 @@ int finish(const Run& run, const fs::path& folder) {
   for (const std::string& word : run.words) flags += word + "\n";
   const std::string done = flags + "done\n", was = content_of(note);
   if (was == done) return 0;
-  check(was.empty() || was == flags, "sweep", "the run in ", folder.string(),
-        " had other flags; give the sweep another --output-dir, or remove it");
   check(!was.empty() || !fs::exists(folder), "sweep", folder.string(), " is there already, and no run of a sweep");
+  const bool has_begun = !was.empty() && RunFolder(folder).newest_step() >= 0;
+  check(was == flags || !(has_begun || was.ends_with("\ndone\n")), "sweep", "the run in ", folder.string(),
+        " had other flags; give the sweep another --output-dir, or remove it");
   Words words{"--resume", folder.string()};
-  if (was.empty() || !has_checkpoint(folder)) {
-    if (!was.empty()) fs::remove_all(folder);  // it died before there was anything to go on with
+  if (!has_begun) {
+    if (!was.empty()) fs::remove_all(folder);  // it ended before there was anything to go on with
     make_folder(folder);
     write_file(note, flags);
     words = run.words;
@@ -273,7 +272,8 @@ int main(int argc, char** argv) try {
   for (std::size_t i = 0; i < runs.size(); ++i) {
     std::printf("run %zu of %zu: %s\n", i + 1, runs.size(), runs[i].name.c_str());
     if (const int code = finish(runs[i], sweep.folder / runs[i].name); code != 0) {
-      std::fprintf(stderr, "sweep: stopped in run %zu of %zu; the same command goes on with it\n", i + 1, runs.size());
+      std::fprintf(stderr, "sweep: %s run %zu of %zu; the same command goes on with it\n",
+                   code > 128 ? "stopped in" : "an error ended", i + 1, runs.size());
       return code;
     }
   }

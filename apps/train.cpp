@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "apps/common/command_line.h"
 #include "apps/common/draw_tape.h"
@@ -14,6 +15,7 @@
 #include "apps/common/train_settings.h"
 #include "data/files/write_file.h"
 #include "data/sets/check_pictures.h"
+#include "data/sets/folder.h"
 #include "data/sets/open.h"
 #include "nn/models/any_model.h"
 #include "nn/models/layer_decay.h"
@@ -57,10 +59,15 @@ int main(int argc, char** argv) try {
   TrainAndTest data = image_data(settings.data_dir, settings.preprocess, settings.channels,
                                  weights.empty() ? IfOther::refuse : IfOther::keep);
   if (!weights.empty()) fit_weights_to(data, weights, settings.model);
-  if (settings.graph.empty()) check_pictures(data, settings.skip_bad);
+  // Images are divided by their numbers, so bad ones are left out after that: else all behind them would change parts.
   std::optional<ImageDataset> test;  // unless it is what is validated on
-  if (settings.val_split > 0) test = hold_out_to_validate(data, settings.val_split);
+  if (settings.test_at_end && !data.train.files.empty()) test = images_to_test_on(settings.data_dir, data);
+  if (settings.val_split > 0) {
+    ImageDataset others = hold_out_to_validate(data, settings.val_split);
+    if (!test) test = std::move(others);
+  }
   if (settings.train_share < 1) take_share(data, settings.train_share);
+  if (settings.graph.empty()) check_pictures(data, settings.skip_bad, test ? &*test : nullptr);
   if (settings.class_weights == "balanced")
     settings.loss.class_weights = balanced_class_weights(data.train.labels, data.train.num_classes());
   settings.model.num_classes() = data.train.num_classes();
@@ -86,7 +93,7 @@ int main(int argc, char** argv) try {
 
   const std::string description = describe_model({settings.model, data.train.class_names, data.train.preprocess});
   settings.trainer.notes = {.model = description,
-                            .config = describe_run(settings.flags, description, data, teacher_file)};
+                            .config = describe_run(settings.flags, settings.given, description, data, teacher_file)};
   check_same_on_all_ranks(same_on_all_ranks(settings.trainer.notes.config));
   if (settings.trainer.output_dir.empty() && speaks) settings.trainer.output_dir = new_folder(settings.preset);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(settings.optimizer, named_parameters(model));
@@ -104,6 +111,9 @@ int main(int argc, char** argv) try {
   if (resumed) {
     check_same_run(settings.checkpoint->notes, settings.trainer.notes, settings.accept_changed_data);
     trainer.resume(std::move(*settings.checkpoint));
+    const RunFolder from = RunFolder::of(settings.resume), to(settings.trainer.output_dir);
+    std::error_code absent;
+    if (speaks && !std::filesystem::equivalent(from.path(), to.path(), absent)) to.copy_best(from, trainer.steps());
   }
 
   std::printf("model    %s, %s parameters\n", settings.model.title(),
@@ -134,9 +144,15 @@ int main(int argc, char** argv) try {
     finish_report(model, data.test, settings.trainer.batch_size, RunFolder(settings.trainer.output_dir));
   if (settings.profile && speaks) std::fputs(profile::table().c_str(), stderr);
 
-  if (speaks && resumed && !Interrupt::received() && trainer.steps() == steps_before)
-    std::fprintf(stderr, "nothing was left to do after step %s; more --epochs give it more\n",
-                 with_commas(steps_before).c_str());
+  if (speaks && resumed && !Interrupt::received() && trainer.steps() == steps_before) {
+    const TrainerOptions& t = settings.trainer;
+    const bool all_steps = t.max_steps > 0 && steps_before >= t.max_steps,
+               all_epochs = static_cast<int>(epochs.size()) >= t.epochs;
+    std::fprintf(stderr, "nothing was left to do after step %s; %s\n", with_commas(steps_before).c_str(),
+                 all_steps    ? "more --max-steps, or 0 for no limit, give it more"
+                 : all_epochs ? "more --epochs give it more"
+                              : "--early-stopping has ended it; 0 lets it go on");
+  }
   if (Interrupt::received()) {
     if (speaks)
       std::fprintf(stderr, "go on with: %s --resume %s\n", shell_word(argv[0]).c_str(),

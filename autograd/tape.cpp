@@ -70,8 +70,8 @@ void Var::add_grad(Tensor gradient) {
 }
 
 Tensor Var::mutable_value() {
-  check(!slot_ || slot_->waiting_edges == 0, "mutable_value", "a parameter of shape ", shape(),
-        " cannot change while a tape still needs it: run backward() or end the tape's scope first");
+  check(!slot_ || (slot_->waiting_edges == 0 && slot_->frozen_uses == 0), "mutable_value", "a parameter of shape ",
+        shape(), " cannot change while a tape still needs it: run backward() or end the tape's scope first");
   return value_;
 }
 
@@ -115,7 +115,7 @@ Var record(const char* op, Tensor y, std::initializer_list<Edge> edges, ReadBy r
   Var result(std::move(y));
   Tape* tape = Tape::recording();
   if (!tape) return result;
-  Tape::Node node{.op = op, .output = {}, .edges = {}};
+  Tape::Node node{.op = op, .output = {}, .edges = {}, .frozen = {}};
   for (const auto& [inputs, vjp] : edges) {
     for (const Var& input : inputs)  // a gradient for a value of another tape would be put where nobody fetches it
       check(!input.slot() || input.slot()->tape == 0 || input.slot()->tape == tape->number_, op, "an input of shape ",
@@ -127,6 +127,9 @@ Var record(const char* op, Tensor y, std::initializer_list<Edge> edges, ReadBy r
     result.slot_ = std::make_shared<GradSlot>(
         GradSlot{.shape = result.shape(), .grad = {}, .tape = tape->number_, .readers = readers});
     node.output = result.slot_;
+    for (const Edge& edge : edges)
+      for (const Var& input : edge.inputs)
+        if (input.slot() && input.slot()->frozen) node.frozen.emplace_back(input);
     tape->nodes_.push_back(std::move(node));
   }
   if (listeners.empty()) return result;

@@ -29,6 +29,7 @@ struct GradSlot {
   std::string name{};   ///< what a visit() or an optimizer called it last; "" if none has
   int optimizers = 0;   ///< how many optimizers have it, and so take its gradient
   bool frozen = false;  ///< whether it is to stay as it is: no gradient is wanted
+  int frozen_uses = 0;  ///< ops that read it while it was frozen, and whose backward has not run yet, on all tapes
 
   /// Adds a gradient: the first is moved in, later ones are added. Throws Error if it has another shape.
   void add(Tensor gradient);
@@ -75,7 +76,8 @@ class Var {
   /// Adds to the gradient, as backward() does. Throws Error for a constant and for another shape.
   void add_grad(Tensor gradient);
   /// The numbers of a parameter, to be overwritten in place. Throws Error while a tape has recorded the parameter and
-  /// has not run backward: its gradients would belong to other numbers. What shares these numbers otherwise is not
+  /// has not run backward: gradients would belong to other numbers, its own or, of a frozen one, those of what was
+  /// computed with it. What shares these numbers otherwise is not
   /// watched: keep a clone() of what must stay, and do not keep this handle.
   Tensor mutable_value();
 
@@ -160,12 +162,27 @@ class Tape {
     std::shared_ptr<GradSlot> slot_;
   };
 
+  /// A frozen parameter that an op has read, in whose VJPs its numbers may be: counted in its slot until backward has
+  /// run the op.
+  class Frozen {
+   public:
+    explicit Frozen(const Var& input) : slot_(input.slot_) { ++slot_->frozen_uses; }
+    Frozen(Frozen&&) = default;
+    ~Frozen() {
+      if (slot_) --slot_->frozen_uses;
+    }
+
+   private:
+    std::shared_ptr<GradSlot> slot_;
+  };
+
   /// An op that was run. Ownership goes one way: tape, node, slots and the tensors that the VJPs hold; a VJP holds
   /// tensors and never a Var, so there are no reference cycles.
   struct Node {
     const char* op;
     std::shared_ptr<GradSlot> output;
     std::vector<std::pair<std::vector<Use>, JointVjp>> edges;  // that lead to an input whose gradient is wanted
+    std::vector<Frozen> frozen{};
   };
 
   /// Whether backward() or take_nodes() was called.

@@ -129,7 +129,7 @@ struct GELU {
   bool quick = false;    ///< x·sigmoid(1.702·x), as in CLIP (Hendrycks and Gimpel, 2016)
 
   Var operator()(Var x) {
-    if (quick) return silu(std::move(x) * real(1.702)) / real(1.702);
+    if (quick) return x * sigmoid(x * real(1.702));
     return by_tanh ? gelu_tanh(std::move(x)) : gelu(std::move(x));
   }
   /// after(gelu(x)), in one pass.

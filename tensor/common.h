@@ -60,7 +60,7 @@ inline void check_dropout(const char* op, real p) {
   check(p >= 0 && p <= 1, op, "the dropout probability must be in [0, 1], got ", p);
 }
 /// A label that is to be `ignored` may be anything.
-void check_labels(const char* op, const Tensor& x, const Labels& labels, int ignored = 0);
+void check_labels(const char* op, const Tensor& x, const Labels& labels, std::optional<int> ignored = {});
 
 /// The numbers for a kernel, to which none is null.
 inline const int* pointer(const std::vector<int>& lens) { return lens.empty() ? nullptr : lens.data(); }

@@ -17,7 +17,7 @@ std::array<Index, Shape::max_rank> strides(const Shape& shape) {
   return result;
 }
 
-void check_labels(const char* op, const Tensor& x, const Labels& labels, int ignored) {
+void check_labels(const char* op, const Tensor& x, const Labels& labels, std::optional<int> ignored) {
   check(x.rank() == 2 && static_cast<Index>(labels.size()) == x.shape()[0], op,
         "needs (rows, classes) and a label for each row, got ", x.shape(), " and ", labels.size(), " labels");
   for (std::size_t i = 0; i < labels.size(); ++i)

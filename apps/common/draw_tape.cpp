@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <string>
 
@@ -33,6 +34,7 @@ std::string svg_of_dot(const std::string& text) {
   char program[] = "dot", format[] = "-Tsvg";
   char* arguments[] = {program, format, nullptr};
   pid_t child = 0;
+  std::signal(SIGCHLD, SIG_DFL);  // where it is ignored nobody can be waited for
   const bool started = posix_spawnp(&child, program, &files, nullptr, arguments, environ) == 0;
   posix_spawn_file_actions_destroy(&files);
   close(output[1]);

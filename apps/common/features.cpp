@@ -16,6 +16,11 @@ namespace {
 
 bool is_csv(const std::filesystem::path& file) { return file.extension() == ".csv"; }
 
+// As JSON. A file name need not be UTF-8.
+std::string list_of(const std::vector<std::string>& pictures) {
+  return nlohmann::json(pictures).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 // The fields of the table's next line, from `at` on, which moves behind it.
 std::vector<std::string> next_line(const std::string& text, std::size_t& at) {
   std::vector<std::string> fields(1);
@@ -37,7 +42,7 @@ std::vector<std::string> next_line(const std::string& text, std::size_t& at) {
 }
 
 Features read_csv(const std::filesystem::path& file) {
-  const std::vector<std::uint8_t> bytes = read_file("read_features", file, std::uintmax_t{1} << 32);
+  const std::vector<std::uint8_t> bytes = read_file("read_features", file, std::uintmax_t{1} << 38);
   const std::string text(bytes.begin(), bytes.end());
   std::size_t at = 0;
   const std::size_t columns = next_line(text, at).size();
@@ -81,6 +86,16 @@ Features read_tensors(const std::filesystem::path& file) {
 
 }  // namespace
 
+void check_room_for_names(const std::filesystem::path& file, const std::vector<std::filesystem::path>& pictures) {
+  if (is_csv(file)) return;
+  try {
+    check_safetensors(file, {}, {{"pictures", list_of({pictures.begin(), pictures.end()})}});
+  } catch (const Error&) {
+    fail("features", "the names of ", pictures.size(), " pictures are more than the safetensors file ", file,
+         " can hold; one whose name ends in .csv has room for them");
+  }
+}
+
 std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
@@ -89,12 +104,8 @@ std::string csv_field(const std::string& text) {
 }
 
 void write_features(const std::filesystem::path& file, const Features& features) {
-  if (!is_csv(file)) {
-    const auto replace = nlohmann::json::error_handler_t::replace;  // a file name need not be UTF-8
-    write_safetensors(file, {{"features", features.rows}},
-                      {{"pictures", nlohmann::json(features.pictures).dump(-1, ' ', false, replace)}});
-    return;
-  }
+  if (!is_csv(file))
+    return write_safetensors(file, {{"features", features.rows}}, {{"pictures", list_of(features.pictures)}});
   const Index width = features.rows.shape()[1];
   const std::vector<real> values = features.rows.values();
   std::string text = "image";

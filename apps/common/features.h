@@ -17,6 +17,9 @@ struct Features {
 /// the tensor "features", and in the metadata "pictures", a list as JSON. Throws Error as write_file() does.
 void write_features(const std::filesystem::path& file, const Features& features);
 
+/// For whoever will write the features of these pictures: throws Error now if the file could not hold their names.
+void check_room_for_names(const std::filesystem::path& file, const std::vector<std::filesystem::path>& pictures);
+
 /// Reads what write_features() writes. Throws Error, which names the file and the line, for what it does not.
 Features read_features(const std::filesystem::path& file);
 

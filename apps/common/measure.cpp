@@ -14,6 +14,9 @@ namespace bobbin {
 
 ImageDataset hold_out_to_validate(TrainAndTest& data, double fraction) {
   auto [train, held_out] = hold_out(data.train, fraction, Rng(0));
+  for (std::string& note : train.notes)  // of a folder
+    if (const std::string was = "to validate: "; note.find(was) != note.npos)
+      note.replace(note.find(was), was.size(), "to test on: ");
   train.notes.push_back(
       format("held out: %g of the images to train on, of each class, are those to validate; the %s "
              "test images are left alone",

@@ -68,12 +68,14 @@ std::vector<std::string> class_names(const RunNotes& notes) {
 
 }  // namespace
 
-std::string describe_run(const nlohmann::json& flags, const std::string& description, const TrainAndTest& data,
+std::string describe_run(const nlohmann::json& flags, const std::set<std::string>& given,
+                         const std::string& description, const TrainAndTest& data,
                          const std::filesystem::path& teacher) {
   const nlohmann::json model = nlohmann::json::parse(description);
   nlohmann::json run{{"program", "train"},
                      {"commit", BOBBIN_COMMIT},
                      {"flags", flags},
+                     {"given", given},
                      {"model", model.at("config")},
                      {"data", {{"name", data.name}, {"train", checksum(data.train)}, {"test", checksum(data.test)}}},
                      {"compiler", __VERSION__},
@@ -86,7 +88,7 @@ std::string describe_run(const nlohmann::json& flags, const std::string& descrip
 
 std::string same_on_all_ranks(const std::string& config) {
   nlohmann::json run = nlohmann::json::parse(config);
-  for (const char* own : {"compiler", "blas", "cpu", "threads"}) run.erase(own);
+  for (const char* own : {"compiler", "blas", "cpu", "threads", "given"}) run.erase(own);
   std::string lines;
   for (const char* own : {"data-dir", "teacher", "comm-timeout"}) run["flags"].erase(own);
   for (const auto& [flag, value] : run["flags"].items()) lines += "--" + flag + " " + to_text(value) + "\n";

@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <set>
 #include <string>
 
 #include "data/sets/dataset.h"
@@ -9,10 +10,11 @@
 /// config.json: what it takes to repeat a run.
 namespace bobbin {
 
-/// The text of config.json: the flags, the model (`description` is what describe_model() says of it), checksums of the
-/// data, and of the file of the teacher, if there is one, commit, compiler, BLAS, processor and threads. Throws Error
-/// if that file cannot be read.
-std::string describe_run(const nlohmann::json& flags, const std::string& description, const TrainAndTest& data,
+/// The text of config.json: the flags, which of them were given, the model (`description` is what describe_model() says
+/// of it), checksums of the data, and of the file of the teacher, if there is one, commit, compiler, BLAS, processor
+/// and threads. Throws Error if that file cannot be read.
+std::string describe_run(const nlohmann::json& flags, const std::set<std::string>& given,
+                         const std::string& description, const TrainAndTest& data,
                          const std::filesystem::path& teacher = {});
 
 /// Throws Error unless the run with the notes `before` had the teacher and the data of the run with `now`: going on

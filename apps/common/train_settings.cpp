@@ -65,13 +65,22 @@ std::vector<std::string> preset_names() {
 
 // --- A run that goes on -----------------------------------------------------------------------------------
 
-// The flags that the run of a checkpoint had.
-Json flags_of(const Checkpoint& checkpoint, const std::string& run) {
+// Those of the flags that somebody gave to the run of this config.json; of a run of the program before, none.
+std::set<std::string> given_in(const Json& config, const std::string& where) {
+  if (!config.contains("given")) return {};
+  const Json& given = config["given"];
+  check(given.is_array() && std::all_of(given.begin(), given.end(), [](const Json& flag) { return flag.is_string(); }),
+        "train", where, " is damaged: \"given\" should be a list of flags");
+  return given.get<std::set<std::string>>();
+}
+
+// What the checkpoint of a run says of its flags.
+Json config_of(const Checkpoint& checkpoint, const std::string& run) {
   check(!checkpoint.notes.config.empty(), "train", run, " is not a run of this program: it does not know its flags");
   const Json json = parse_json(checkpoint.notes.config, "what " + run + " says of its flags");
   check(json.is_object() && json.contains("flags") && json["flags"].is_object(), "train", run,
         " is damaged: its flags cannot be read");
-  return json["flags"];
+  return json;
 }
 
 // Those that it has of our fields. Runs of the program before noted some as the words that were given.
@@ -103,6 +112,21 @@ void take_model(Settings& s, AnyConfig config, Preprocess preprocess) {
   s.channels = s.model.num_channels();
 }
 
+// The flags of a model that were given, where the file's is another.
+void take_given(Settings& s, AnyConfig& file) {
+  Fields of_flags, of_file;
+  s.model.fields(of_flags);
+  file.fields(of_file);
+  for (const Field& field : of_flags) {
+    if (field.about().fixed || !s.given.contains(field.flag())) continue;
+    const auto same =
+        std::find_if(of_file.begin(), of_file.end(), [&](const Field& f) { return f.flag() == field.flag(); });
+    check(same != of_file.end(), "train", "--", field.flag(), " is for a ", s.model.title(), ", and ", s.finetune,
+          " is a ", file.title());
+    same->set(field.value(), "--" + field.flag());
+  }
+}
+
 // What the flags of a file say.
 Settings settings_from(const Json& flags, const std::string& where) {
   const auto word = [&](const char* flag, const std::string& otherwise) {
@@ -118,8 +142,9 @@ Settings settings_from(const Json& flags, const std::string& where) {
 
 Settings go_on_with(const std::string& run) {
   Checkpoint checkpoint = read_run(run);
-  const Json flags = flags_of(checkpoint, run);
+  const Json config = config_of(checkpoint, run), &flags = config["flags"];
   Settings s = settings_from(flags, run);
+  s.given = given_in(config, run);
   s.preprocess.no_exif |= !flags.contains("no-exif");  // runs of the program before go on as they began
   s.accept_changed_data = false;                       // it was for those changes
   s.checkpoint = std::move(checkpoint);
@@ -164,6 +189,13 @@ Settings begin_like(const First& first) {
   check(flags.is_object(), "train", first.config, " holds no flags: its flags should be an object");
   Settings s = settings_from(flags, first.config);
   s.accept_changed_data = false;
+  // Those who wrote a file of flags alone gave all of them.
+  s.given = given_in(json, first.config);
+  if (!json.contains("flags"))
+    for (const auto& [flag, value] : flags.items()) s.given.insert(flag);
+  check(s.finetune.empty() || json.contains("given") || !json.contains("flags"), "train", first.config,
+        " is of an older program: it does not say which flags were given beside --finetune, and which the weights "
+        "decided; give them on the command line");
   std::set<std::string> known;
   for (const auto& [heading, fields] : s.fields())
     for (const Field& field : fields) known.insert(field.flag());
@@ -174,6 +206,23 @@ Settings begin_like(const First& first) {
         s.model.name(), ", not for ", first.model);
   choose_optimizer(s, first.opt);
   return s;
+}
+
+// What was given and would do nothing.
+void check_of_use(const Settings& s) {
+  const Augmentation& a = s.trainer.augmentation;
+  const bool mixes = a.mixup > 0 || a.cutmix > 0, ra = a.auto_augment == AutoAugment::rand_augment,
+             timm_ra = a.auto_augment == AutoAugment::timm_rand_augment, cosine = s.trainer.schedule.sched == "cosine";
+  const auto needs = [&](const char* flag, bool there, const char* what) {
+    check(there || !s.given.contains(flag), "train", "--", flag, " does nothing without ", what);
+  };
+  needs("ra-ops", ra || timm_ra, "--auto-augment ra or timm-ra");
+  needs("ra-magnitude", ra || timm_ra, "--auto-augment ra or timm-ra");
+  needs("mixup-prob", mixes, "--mixup or --cutmix");
+  needs("mixup-switch-prob", a.mixup > 0 && a.cutmix > 0, "both --mixup and --cutmix");
+  needs("min-lr", cosine, "--sched cosine");
+  needs("warmup-prefix", cosine, "--sched cosine");
+  needs("warmup-lr", s.trainer.schedule.warmup_epochs > 0, "--warmup-epochs");
 }
 
 // What is to be learned from a teacher, and from whom: one without the other would do nothing.
@@ -327,6 +376,7 @@ Settings parse_command_line(int argc, char** argv) {
     if (s.channels == 2) throw CLI::ValidationError("--channels should be 0, 1 or 3, got 2");
   });
 
+  const std::set<std::string> given_before = s.given;
   if (s.preset == "d2l") s.preset = preset_of(s.model_name);
   if (!s.data_dir.empty())  // whoever resumes may do so from another folder
     s.data_dir = fs::absolute(s.data_dir).lexically_normal().string();
@@ -343,6 +393,7 @@ Settings parse_command_line(int argc, char** argv) {
 
   comm::set_timeout(s.comm_timeout);
   check_augmentation(s.trainer.augmentation, "train");
+  check_of_use(s);
   check(resumed || !s.accept_changed_data, "train", "--accept-changed-data is for a run that goes on, with --resume");
   check_distillation(s);
   check(s.weights.empty() || !s.finetune.empty(), "train", "--weights says what the file of --finetune is: give both");
@@ -360,6 +411,7 @@ Settings parse_command_line(int argc, char** argv) {
     model.preprocess.no_exif |= s.preprocess.no_exif;
     take_model(s, std::move(model.config), std::move(model.preprocess));
   }
+  if (resumed) s.given = given_before;  // as the run began
   s.trainer.output_dir = output_dir;
   return s;
 }
@@ -396,9 +448,10 @@ NamedTensors begin_with_weights(Settings& s) {
     options.layer_norm_eps = given("layer-norm-eps", vit->layer_norm_eps);
     options.activation = given("act", vit->activation);
   }
-  if (!s.preprocess.mean.empty()) options.mean = s.preprocess.mean;
-  if (!s.preprocess.std.empty()) options.std = s.preprocess.std;
+  if (s.given.contains("mean")) options.mean = s.preprocess.mean;  // a preset's are those of its data
+  if (s.given.contains("std")) options.std = s.preprocess.std;
   ModelFile file = read_model_file(s.finetune, options);
+  if (file.config.name() != s.model.name()) take_given(s, file.config);
   command_line::say_what_was_taken("train", file.taken);
   take_model(s, std::move(file.config), std::move(file.preprocess));
   return std::move(file.tensors);

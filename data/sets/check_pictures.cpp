@@ -110,8 +110,10 @@ std::string describe(const std::vector<BadPicture>& bad, std::size_t of, const s
 
 void check_pictures(ImageDataset& data, bool skip_bad) { check_pictures(std::vector<ImageDataset*>{&data}, skip_bad); }
 
-void check_pictures(TrainAndTest& data, bool skip_bad) {
-  check_pictures(std::vector<ImageDataset*>{&data.train, &data.test}, skip_bad);
+void check_pictures(TrainAndTest& data, bool skip_bad, ImageDataset* third) {
+  std::vector<ImageDataset*> parts{&data.train, &data.test};
+  if (third) parts.push_back(third);
+  check_pictures(parts, skip_bad);
   std::vector<bool> there(data.train.class_names.size());
   for (const int label : data.train.labels) there[static_cast<std::size_t>(label)] = true;
   for (std::size_t c = 0; c < there.size(); ++c)

@@ -28,8 +28,8 @@ std::string describe(const std::vector<BadPicture>& bad, std::size_t of, const s
 /// With `skip_bad` they are left out instead, and so are those that cannot be decoded, or fitted to the model's size:
 /// each picture is decoded once for that, which takes as long as reading them for an epoch. How many were left out is
 /// among the `notes`. All others keep their part and their order. Throws Error if nothing is left, or of a class
-/// nothing to train on.
-void check_pictures(TrainAndTest& data, bool skip_bad);
+/// nothing to train on. `third`, if there is one, are images that belong to neither part.
+void check_pictures(TrainAndTest& data, bool skip_bad, ImageDataset* third = nullptr);
 void check_pictures(ImageDataset& data, bool skip_bad);
 
 }  // namespace bobbin

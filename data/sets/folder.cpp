@@ -1,6 +1,7 @@
 #include "data/sets/folder.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -99,6 +100,14 @@ std::string describe(const Files& left_out, const std::vector<fs::path>& folders
   return listed(all);
 }
 
+// Throws Error unless training has all of the classes, which are in `folder`.
+void check_known(const std::vector<Class>& classes, const std::vector<std::string>& class_names, const fs::path& folder,
+                 const fs::path& trained_on) {
+  for (const Class& c : classes)
+    check(std::binary_search(class_names.begin(), class_names.end(), c.name), "image_folder", folder / c.name,
+          " has no counterpart in ", trained_on);
+}
+
 TrainAndTest read_folder(const fs::path& given, Index channels) {
   Files left_out;
   const fs::path dir = unwrapped(given, Split::none, left_out);
@@ -119,9 +128,7 @@ TrainAndTest read_folder(const fs::path& given, Index channels) {
 
   std::vector<std::string> class_names;
   for (const Class& c : train) class_names.push_back(c.name);
-  for (const Class& c : test)
-    check(std::binary_search(class_names.begin(), class_names.end(), c.name), "image_folder", val / c.name,
-          " has no counterpart in ", folder);
+  check_known(test, class_names, val, folder);
 
   TrainAndTest data{.train = make_data_set(train, class_names, channels),
                     .test = make_data_set(test, class_names, channels),
@@ -144,6 +151,27 @@ TrainAndTest image_folder(const fs::path& dir, Index channels) {
   } catch (const fs::filesystem_error& error) {
     fail("image_folder", error.path1(), " cannot be read: ", error.code().message());
   }
+}
+
+std::optional<ImageDataset> images_to_test_on(const fs::path& given, const TrainAndTest& data) {
+  Files left_out;
+  const fs::path dir = unwrapped(given, Split::none, left_out);
+  const Parts parts = find_parts(dir);
+  const auto is_test = [](const fs::path& folder) {
+    return split_name(folder.filename().string()).split == Split::test;
+  };
+  if (parts.train.empty() || parts.val.empty() || is_test(parts.val)) return {};
+  std::vector<fs::path> found;
+  std::copy_if(parts.others.begin(), parts.others.end(), std::back_inserter(found), is_test);
+  if (found.empty()) return {};
+  check(found.size() == 1, "image_folder", found[0], " and ", found.size() > 1 ? found[1] : fs::path(),
+        " both look like the test set: rename one of them");
+  const fs::path folder = unwrapped(found[0], Split::test, left_out);
+  const std::vector<Class> classes = find_classes(folder, left_out);
+  check_known(classes, data.train.class_names, folder, parts.train);
+  ImageDataset images = make_data_set(classes, data.train.class_names, data.train.channels);
+  images.preprocess = data.train.preprocess;
+  return images;
 }
 
 }  // namespace bobbin

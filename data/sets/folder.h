@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <optional>
 
 #include "data/sets/dataset.h"
 
@@ -29,5 +30,10 @@ namespace bobbin {
 /// like the training set; a test set without a training set; train and test with pictures and no classes, or in a
 /// class.
 TrainAndTest image_folder(const std::filesystem::path& dir, Index channels = 3);
+
+/// The pictures of a test folder that lies beside one to validate on, of the classes, channels and preprocessing of
+/// `data`, which image_folder(dir) gave; nothing where there are not both. Throws Error for two test folders, one
+/// without classes, and a class that `data` has not.
+std::optional<ImageDataset> images_to_test_on(const std::filesystem::path& dir, const TrainAndTest& data);
 
 }  // namespace bobbin

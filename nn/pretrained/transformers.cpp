@@ -87,7 +87,6 @@ const std::vector<const char*> no_matter_in_vits{"decoder_hidden_size",
                                                  "logit_scale_init_value",
                                                  "text_config",
                                                  "text_config_dict",
-                                                 "vision_config_dict",
                                                  "bos_token_id",
                                                  "eos_token_id",
                                                  "pad_token_id"};
@@ -149,13 +148,16 @@ void read_transformers(const JsonObject& whole, const VitWeights& weights, Facts
                                     "mlp_ratio",
                                     "use_swiglu_ffn",
                                     "num_register_tokens",
-                                    "vision_config"};
+                                    "vision_config",
+                                    "vision_config_dict"};
   check_keys(whole, followed, joined(no_matter, no_matter_in_vits));
   const Family family = family_of(whole, weights);
-  if (whole.has("vision_config") != whole.has("text_config") && !whole.has("vision_config"))
-    whole.expect(false, "vision_config", "there, as the weights are of the part that sees");
-  const bool nested = whole.has("vision_config");
-  const JsonObject config = nested ? whole.object("vision_config") : whole;
+  // Where CLIP's has both, the second, completed by the defaults, takes the place of the first.
+  const bool second = family.types.front() == std::string("clip") && whole.has("vision_config_dict");
+  const char* const part = second ? "vision_config_dict" : "vision_config";
+  const bool nested = whole.has(part);
+  if (!nested && whole.has("text_config")) whole.expect(false, part, "there, as the weights are of the part that sees");
+  const JsonObject config = nested ? whole.object(part) : whole;
   const std::string& where = config.place();
   if (nested) check_keys(config, followed, joined(no_matter, no_matter_in_vits));
   if (nested && config.has("model_type"))

@@ -27,21 +27,39 @@ using Json = nlohmann::ordered_json;
 // JSON has neither NaN nor infinity.
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
+// The steps of a whole epoch; 0 where nobody knows yet.
+Index steps_per_epoch(const Report& run) {
+  return run.steps_per_epoch > 0 || run.epochs.empty() ? run.steps_per_epoch : run.epochs.front().step;
+}
+
+// Whether the epoch is no last one that was cut, by --max-steps.
+bool is_whole(const EpochMetrics& e, const Report& run) {
+  const EpochMetrics& last = run.epochs.back();
+  const Index before = run.epochs.size() > 1 ? run.epochs[run.epochs.size() - 2].step : 0;
+  return e.epoch != last.epoch || last.step - before >= steps_per_epoch(run);
+}
+
 // The losses of the steps as at most 300 means, each over as many steps: [epoch, loss].
 Json step_losses(const Report& run) {
   const std::size_t count = run.losses.size(), each = (count + 299) / 300;
-  double per_epoch = 0;
-  if (!run.epochs.empty())
-    per_epoch = static_cast<double>(run.epochs.front().step) / run.epochs.front().epoch;  // the last may be cut
-  else if (run.all_epochs > 0)
-    per_epoch = static_cast<double>(run.all_steps) / run.all_epochs;
+  const Index usual = steps_per_epoch(run);
+  // After so many steps, as a number of epochs. Epochs may differ, if the data have changed in between.
+  const auto epoch_at = [&](double step) {
+    double before = 0, done = 0;
+    for (const EpochMetrics& e : run.epochs) {
+      const auto end = static_cast<double>(e.step);
+      const double length = is_whole(e, run) ? end - before : static_cast<double>(usual);
+      if (step <= end) return done + (step - before) / length;
+      before = end, done = e.epoch;
+    }
+    return done + (step - before) / static_cast<double>(usual);
+  };
   Json points = Json::array();
-  for (std::size_t begin = 0; begin < count && per_epoch > 0; begin += each) {
+  for (std::size_t begin = 0; begin < count && usual > 0; begin += each) {
     const std::size_t end = std::min(begin + each, count);
     double sum = 0;
     for (std::size_t i = begin; i < end; ++i) sum += run.losses[i];
-    points.push_back(
-        {static_cast<double>(begin + end) / 2 / per_epoch, number(sum / static_cast<double>(end - begin))});
+    points.push_back({epoch_at(static_cast<double>(begin + end) / 2), number(sum / static_cast<double>(end - begin))});
   }
   return points;
 }
@@ -58,16 +76,18 @@ Json curves_of(const Report& run) {
 }
 
 // The best epoch by val_acc, or else by val_loss, of the averaged weights if there are any, as Trainer chooses.
-const EpochMetrics* best_epoch(const std::vector<EpochMetrics>& epochs) {
+const EpochMetrics* best_epoch(const Report& run) {
+  const std::vector<EpochMetrics>& epochs = run.epochs;
+  const auto end = epochs.end() - (!epochs.empty() && !is_whole(epochs.back(), run));
+  if (end == epochs.begin()) return nullptr;
   for (const char* name : {"val_acc_ema", "val_acc", "val_loss_ema", "val_loss"}) {
-    if (epochs.empty() || !epochs[0].find(name)) continue;
+    if (!epochs[0].find(name)) continue;
     const double sign = std::string(name).find("acc") != std::string::npos ? 1 : -1;
     const auto score = [&](const EpochMetrics& e) {
       const double value = sign * e[name];
       return std::isnan(value) ? -HUGE_VAL : value;
     };
-    return &*std::max_element(epochs.begin(), epochs.end(),
-                              [&](const auto& a, const auto& b) { return score(a) < score(b); });
+    return &*std::max_element(epochs.begin(), end, [&](const auto& a, const auto& b) { return score(a) < score(b); });
   }
   return nullptr;
 }
@@ -145,7 +165,7 @@ std::string header(const Report& run) {
   if (training)
     text += "<progress aria-label=\"steps done\" max=\"" + std::to_string(std::max<Index>(run.all_steps, 1)) +
             "\" value=\"" + std::to_string(run.losses.size()) + "\"></progress>\n";
-  if (const EpochMetrics* best = best_epoch(run.epochs))
+  if (const EpochMetrics* best = best_epoch(run))
     text += "<p>Best epoch: " + std::to_string(best->epoch) + ", " + metrics_text(*best) + ".</p>\n";
   text += "<p class=\"faint\">Written <time id=\"written\" datetime=\"" + utc(run.written, "%Y-%m-%dT%H:%M:%SZ") +
           "\">" + utc(run.written, "%Y-%m-%d %H:%M:%S UTC") + "</time>.";
@@ -237,7 +257,7 @@ std::string results_table(const std::vector<Report>& runs) {
       "epochs\">\n<table class=\"text\">\n<thead><tr><th scope=\"col\">run</th><th scope=\"col\">epoch</th>"
       "<th scope=\"col\">its metrics</th><th scope=\"col\">time</th></tr></thead>\n<tbody>\n";
   for (const Report& run : runs) {
-    const EpochMetrics* const best = best_epoch(run.epochs);
+    const EpochMetrics* const best = best_epoch(run);
     text += "<tr><th scope=\"row\">" + xml_text(run.name) + "</th><td>" +
             (best ? std::to_string(best->epoch) : std::string()) + format(" of %zu", run.epochs.size()) + "</td><td>" +
             (best ? metrics_text(*best) : std::string()) + "</td><td>" + long_time(seconds_of(run)) + "</td></tr>\n";

@@ -20,13 +20,14 @@ struct Report {
   std::vector<double> losses{};  ///< of every step
   std::string config{};          ///< the text of config.json; if it is not JSON, it is left out
   RunState state = RunState::ended;
-  int all_epochs = 0;        ///< that it is to have; as all_steps, of no meaning once it has ended
-  Index all_steps = 0;       ///< the same of steps
-  Index saved_steps = -1;    ///< those of its newest checkpoint, from which it can go on; -1: there is none
-  double seconds_left = 0;   ///< while it is training
-  double overdue = 0;        ///< seconds after which no new page means that nobody trains any more
-  std::int64_t written = 0;  ///< seconds since 1970
-  std::string more{};        ///< HTML of further sections: what the model came to
+  int all_epochs = 0;         ///< that it is to have; as all_steps, of no meaning once it has ended
+  Index all_steps = 0;        ///< the same of steps
+  Index steps_per_epoch = 0;  ///< of a whole one, as it trains now; 0: as the first that is done
+  Index saved_steps = -1;     ///< those of its newest checkpoint, from which it can go on; -1: there is none
+  double seconds_left = 0;    ///< while it is training
+  double overdue = 0;         ///< seconds after which no new page means that nobody trains any more
+  std::int64_t written = 0;   ///< seconds since 1970
+  std::string more{};         ///< HTML of further sections: what the model came to
 };
 
 /// report.html: the curves, with their values under the cursor; what ran, and where; how far it is, and how long it

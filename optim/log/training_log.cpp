@@ -181,9 +181,10 @@ std::string TrainingLog::progress_line(const Progress& now, int width, Time time
   std::string loss = format("  loss %.4f", now.loss_sum / images),
               accuracy = format("  acc %.3f", static_cast<double>(right_) / static_cast<double>(images_)),
               clock = "  " + clock_time(seconds(time - began_)) + " gone, " +
-                      clock_time(seconds_left(now, now.seconds / done)) + " left",
+                      clock_time(seconds_left(now, now.seconds / std::max(done, 1.0))) + " left",
               speed = format("  %.1f %s/s", images / now.seconds, examples_.c_str());
   if (images_ == 0) accuracy = "";
+  if (done == 0) loss = clock = speed = "";  // an epoch that is stopped before its first step
   const auto line = [&] { return epoch + loss + accuracy + clock + speed; };
   for (std::string* least : {&speed, &accuracy, &clock, &loss})
     if (line().size() > static_cast<std::size_t>(width)) *least = "";
@@ -213,6 +214,7 @@ void TrainingLog::write_report(const Progress& now, RunState state, Time time) {
                                               .state = state,
                                               .all_epochs = epochs_,
                                               .all_steps = total_steps_,
+                                              .steps_per_epoch = steps_per_epoch_,
                                               .saved_steps = folder_.newest_step(),
                                               .seconds_left = seconds_left(now, step),
                                               .overdue = 60 + 10 * step + 2 * validation_seconds_,

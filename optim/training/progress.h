@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "optim/log/metrics.h"
+#include "tensor/real.h"
 
 namespace bobbin {
 
@@ -31,7 +32,7 @@ struct Progress {
   }
   /// Adds a step. `time` is how many seconds after the beginning of the epoch it ended.
   void add_step(double loss, Index batch_size, double step_lr, double time) {
-    losses.push_back(loss);
+    losses.push_back(static_cast<double>(static_cast<real>(loss)));  // as a checkpoint keeps it
     images += batch_size;
     loss_sum += loss * static_cast<double>(batch_size);
     lr = step_lr;

@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <cstdlib>
 #include <iterator>
+#include <limits>
 
+#include "data/files/read_file.h"
+#include "data/files/safetensors.h"
 #include "data/files/write_file.h"
 #include "tensor/check.h"
 #include "tensor/text.h"
@@ -94,6 +98,27 @@ std::function<void()> RunFolder::writing(const Checkpoint& c, int keep) const {
 Index RunFolder::newest_step() const {
   const std::vector<fs::path> all = newest_first();
   return all.empty() ? -1 : step_of(all[0]);
+}
+
+Index RunFolder::best_step() const {
+  std::error_code none;
+  if (!fs::exists(best(), none)) return -1;
+  try {
+    const auto notes = read_readable_safetensors(best()).metadata;
+    const auto step = notes.find("step");
+    return step == notes.end() ? -1 : static_cast<Index>(std::strtoll(step->second.c_str(), nullptr, 10));
+  } catch (const Error&) {  // whoever wants it will be told
+    return -1;
+  }
+}
+
+void RunFolder::copy_best(const RunFolder& from, Index step) const {
+  const Index written = from.best_step();
+  if (written < 0 || written > step) return;
+  const std::vector<std::uint8_t> content =
+      read_file("Trainer", from.best(), std::numeric_limits<std::uintmax_t>::max());
+  make_folder(folder_);
+  write_file(best(), {reinterpret_cast<const char*>(content.data()), content.size()});
 }
 
 Checkpoint RunFolder::newest_checkpoint() const {

@@ -52,6 +52,11 @@ class RunFolder {
   std::function<void()> writing(const Checkpoint& checkpoint, int keep) const;
   /// The step after which the newest was written; -1: there is none.
   Index newest_step() const;
+  /// The step after which best.safetensors was written; -1: there is none, or it does not say.
+  Index best_step() const;
+  /// Copies best.safetensors of another run's folder, if it was written after this step or before: for a run that goes
+  /// on here. Throws Error if it cannot be written.
+  void copy_best(const RunFolder& from, Index step) const;
   /// Reads the newest. If that is damaged, says so on stderr, and reads the one before.
   /// Throws Error if there is none that can be read.
   Checkpoint newest_checkpoint() const;

@@ -6,9 +6,11 @@
 #include <cinttypes>
 #include <cmath>
 #include <csignal>
+#include <cstdio>
 #include <exception>
 #include <functional>
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
 #include <sstream>
@@ -258,6 +260,11 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     lock.emplace(o.output_dir);
     if (!resumed) folder.check_is_free();
     folder.remove_half_written();
+    if (resumed && folder.best_step() > steps()) {
+      std::fprintf(stderr, "%s is of a step after %s, which this run goes on from: removed\n", folder.best().c_str(),
+                   with_commas(steps()).c_str());
+      std::filesystem::remove(folder.best());
+    }
   }
   if (comm::size() > 1) {
     std::string lines = lines_of(o, state_(), task.count, steps(), order_.peek());
@@ -462,8 +469,11 @@ void Trainer::write_averaged(const std::filesystem::path& file) {
 void Trainer::write_weights(const std::filesystem::path& file) {
   if (options_.output_dir.empty()) return;
   const State model = state_();
-  files_.begin([file, content = safetensors_content(file, model.tensors(), to_metadata(options_.notes),
-                                                    model.whole_numbers())] { write_file(file, content); });
+  std::map<std::string, std::string> notes = to_metadata(options_.notes);
+  notes["step"] = std::to_string(steps());
+  files_.begin([file, content = safetensors_content(file, model.tensors(), notes, model.whole_numbers())] {
+    write_file(file, content);
+  });
 }
 
 std::size_t Trainer::best_epoch() const {

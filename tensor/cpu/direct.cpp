@@ -60,7 +60,8 @@ void copy_window(const real* x, Index height, Index width, const Window& w, real
   }
 }
 
-// Places beyond the last that are read, but not used.
+// Places beyond the last that are read, but not used: as many at most as are summed up at a time. They begin where the
+// last element of a kernel looks, so that the width of a kernel (its reach) comes on top.
 constexpr Index slack = 8 * lanes;
 
 // How many vectors of places are summed up at a time, for a few output channels: enough sums for the processor to have
@@ -150,7 +151,7 @@ void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2
       pack(out, depth, packed.data() + i * out * depth, [&](Index o, Index t) { return W[(i * out + o) * depth + t]; });
   });
   const std::vector<Index> offset[] = {seen.offsets(largest), seen.offsets(std::max<Index>(1, largest - 1))};
-  const Workspace<real> workspace(seen.size(largest) + slack);
+  const Workspace<real> workspace(seen.size(largest) + slack + seen.w.reach());
   parallel_for(images * count, 1, [&](Index begin, Index end) {
     real* const image = workspace.mine();
     for (Index task = begin; task < end; ++task) {
@@ -209,7 +210,7 @@ void conv2d_backward_x(const real* W, const real* dY, real* dX, const Conv2dSize
   // Where no element of the kernel looks.
   if (h.phases() < g.stride_h || w.phases() < g.stride_w) fill(dX, 0, s.batch * g.channels * g.height * g.width);
 
-  const Workspace<real> workspace(out * plane(largest) + slack);
+  const Workspace<real> workspace(out * plane(largest) + slack + w.reach());
   parallel_for(images * count, 1, [&](Index begin, Index end) {
     real* const image = workspace.mine();
     for (Index task = begin; task < end; ++task) {

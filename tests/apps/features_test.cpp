@@ -165,12 +165,13 @@ TEST_CASE("train --freeze, --layer-decay: what does not learn stays to the bit")
   };
   const NamedTensors before = read_safetensors(d.folder / "model.safetensors").tensors;
   NamedTensors after = train("probe", {"--freeze", "backbone"});
-  for (const auto& [name, tensor] : after) {
+  for (const auto& item : after) {
+    const std::string& name = item.first;
     CAPTURE(name);
     if (name.starts_with("head.1."))
-      CHECK(tensor.shape() != before.at(name).shape());
+      CHECK(item.second.shape() != before.at(name).shape());
     else
-      CHECK(tensor.values() == before.at(name).values());
+      CHECK(item.second.values() == before.at(name).values());
   }
   after = train("part", {"--freeze", "blks.0.*"});
   CHECK(after.at("blks.0.mlp.dense1.weight").values() == before.at("blks.0.mlp.dense1.weight").values());
@@ -214,4 +215,11 @@ TEST_CASE("convert: a run becomes a folder that timm reads, and we do") {
     CHECK(read_file("test", d.folder / file, 1 << 20) == before);
     CHECK(std::distance(std::filesystem::directory_iterator(folder), {}) == 1);
   }
+}
+
+TEST_CASE("features: a file that could not hold the names of all pictures is refused before the work") {
+  const std::vector<std::filesystem::path> many(300'000, "/data/train/n01440764/n01440764_10026_and_some_more.JPEG");
+  CHECK(fails([&] { check_room_for_names("f.safetensors", many); }, {"300000 pictures", ".csv has room"}));
+  check_room_for_names("f.csv", many);
+  check_room_for_names("f.safetensors", {many.begin(), many.begin() + 1000});
 }

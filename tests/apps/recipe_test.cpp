@@ -5,7 +5,9 @@
 #include <fstream>
 #include <string>
 
+#include "data/files/safetensors.h"
 #include "data/images/codec.h"
+#include "nn/pretrained/model_file.h"
 #include "optim/log/metrics.h"
 #include "tests/apps/program.h"
 
@@ -15,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::string train = program("train");
+const std::string train_program = program("train");
 
 // 40 dark pictures and 20 light ones, every tenth of each of which is left to test on.
 void write_pictures(const fs::path& data) {
@@ -39,7 +41,7 @@ std::string flags_for(const fs::path& data) {
 TEST_CASE("train: --val-split validates on images held out of those to train on, and the test waits for the end") {
   const TempFolder folder;
   write_pictures(folder / "data");
-  const std::string flags = train + flags_for(folder / "data") + "--epochs 2 --val-split .25 --output-dir ";
+  const std::string flags = train_program + flags_for(folder / "data") + "--epochs 2 --val-split .25 --output-dir ";
   const Result r = run(flags + (folder / "run").string() +
                        " --ema-decay .9 --test-at-end --tta flip --class-weights balanced --grad-accum-steps 2");
   INFO(r.output);
@@ -72,14 +74,116 @@ TEST_CASE("train: --val-split validates on images held out of those to train on,
   check_refuses("train", "--val-split 1", 2, "--val-split");
 }
 
+TEST_CASE("train: --test-at-end measures the test folder that lies beside one to validate on") {
+  const TempFolder folder;
+  for (const char* part : {"train", "val", "test"}) write_pictures(folder / "data" / part);
+  fs::remove(folder / "data/test/dark/101.png");
+  const std::string flags = train_program + flags_for(folder / "data") + "--epochs 1 --test-at-end --output-dir " +
+                            folder.path().string() + "/";
+  const Result r = run(flags + "run");
+  INFO(r.output);
+  CHECK(r.status == 0);
+  CHECK(contains(r.output, "60 images to train on, 60 to validate"));
+  CHECK(contains(content(folder / "run/test.csv"), "model,none,59,"));
+  const Result split = run(flags + "split --val-split .25");
+  INFO(split.output);
+  CHECK(contains(split.output, "45 images to train on, 15 to validate"));
+  CHECK(contains(content(folder / "split/test.csv"), "model,none,59,"));
+  std::ofstream(folder / "data/test/dark/102.png") << "no picture";
+  CHECK(contains(run(flags + "bad").output, "test/dark/102.png\" is "));
+  fs::create_directories(folder / "data/testing/dark");
+  CHECK(contains(run(flags + "two").output, "look like the test set"));
+}
+
+TEST_CASE("train: with --val-split a picture that is left out changes the part of no other") {
+  const TempFolder folder;
+  write_pictures(folder / "data");
+  const auto checksums = [&](const std::string& name) {
+    const Result r =
+        run(train_program + flags_for(folder / "data") + "--epochs 1 --max-steps 1 --val-split .25 --skip-bad" +
+            " --output-dir " + (folder / name).string());
+    INFO(r.output);
+    CHECK(r.status == 0);
+    CHECK(contains(r.output, "to test on: every tenth picture of each class"));
+    const std::string config = content(folder / name / "config.json");
+    return std::pair(config.substr(config.find("\"test\": "), 18), config.substr(config.find("\"train\": "), 19));
+  };
+  const auto before = checksums("before");
+  std::ofstream(folder / "data/dark/101.png") << "no picture";
+  const auto after = checksums("after");
+  CHECK((before.first == after.first) != (before.second == after.second));  // it was in one of them
+}
+
+TEST_CASE("train: of --finetune what was given counts, here and with --config, and what a preset says does not") {
+  const TempFolder folder;
+  write_pictures(folder / "data");
+  const auto path = [&](const std::string& name) { return (folder / name).string(); };
+  const std::string flags = " --threads 1 --max-steps 1 --data " + path("data") + " --output-dir ";
+  const auto does = [&](const std::string& words, const std::string& out) {
+    const Result r = run(train_program + " " + words + flags + path(out));
+    INFO(r.output);
+    CHECK(r.status == 0);
+    return read_model_file(path(out) + "/model.safetensors");
+  };
+  ModelFile first =
+      does("--preset quick --img-size 8 --patch-size 4 --num-hiddens 8 --mlp-num-hiddens 8 --mean .4 --std .2", "a");
+  const std::string tune = "--finetune " + path("a/model.safetensors");
+  CHECK(does("--preset minute " + tune, "preset").preprocess.mean == first.preprocess.mean);
+  CHECK(does("--preset minute --mean .7 --std .1 " + tune, "mean").preprocess.mean[0] == real(0.7));
+  CHECK(does(tune + " --img-size 16", "size").config.img_size() == Size2(16));
+  CHECK(does("--config " + path("size/config.json"), "again").config.img_size() == Size2(16));
+  std::string config = content(folder / "size/config.json");
+  config.replace(config.find("\"given\""), 7, "\"taken\"");
+  std::ofstream(folder / "old.json") << config;
+  check_refuses("train", "--config " + path("old.json"), 1, "is of an older program");
+
+  does("--model convnet --width 2 --img-size 8", "conv");
+  check_refuses("train", "--emb-dropout .3 --data " + path("data") + " --finetune " + path("conv/model.safetensors"), 1,
+                "--emb-dropout is for a ViT, and");
+}
+
+TEST_CASE("train: a flag that would do nothing is refused") {
+  for (const auto& [flags, needs] : {std::pair("--ra-magnitude 15", "--auto-augment ra or timm-ra"),
+                                     {"--ra-ops 3 --auto-augment ta-wide", "--auto-augment ra or timm-ra"},
+                                     {"--mixup-prob .5", "--mixup or --cutmix"},
+                                     {"--mixup .2 --mixup-switch-prob .3", "both --mixup and --cutmix"},
+                                     {"--min-lr .01", "--sched cosine"},
+                                     {"--sched onecycle --warmup-prefix", "--sched cosine"},
+                                     {"--warmup-lr .01", "--warmup-epochs"}})
+    check_refuses("train", flags, 1, std::string("does nothing without ") + needs);
+}
+
+TEST_CASE("train: best.safetensors goes along to another folder, and not back beyond its step") {
+  const TempFolder folder;
+  write_pictures(folder / "data");
+  const auto path = [&](const std::string& name) { return (folder / name).string(); };
+  CHECK(run(train_program + flags_for(folder / "data") + "--epochs 2 --output-dir " + path("a")).status == 0);
+  const Result r = run(train_program + " --resume " + path("a") + " --output-dir " + path("b"));
+  INFO(r.output);
+  CHECK(r.status == 0);
+  CHECK(contains(r.output, "more --epochs give it more"));
+  CHECK(content(folder / "b/best.safetensors") == content(folder / "a/best.safetensors"));
+  Safetensors best = read_safetensors(path("b/best.safetensors"));
+  best.metadata["step"] = "9999";  // as if the checkpoint were an older one
+  write_safetensors(path("b/best.safetensors"), best.tensors, best.metadata);
+  CHECK(contains(run(train_program + " --resume " + path("b")).output, "best.safetensors is of a step after "));
+  CHECK(!fs::exists(folder / "b/best.safetensors"));
+  // What ended a run is what would let it go on.
+  const Result ended =
+      run(train_program + flags_for(folder / "data") + "--epochs 9 --max-steps 2 --output-dir " + path("c"));
+  CHECK(ended.status == 0);
+  CHECK(contains(run(train_program + " --resume " + path("c")).output,
+                 "more --max-steps, or 0 for no limit, give it more"));
+}
+
 TEST_CASE("train: --config takes the flags of a run, or of a file with some, and other flags go before them") {
   const TempFolder folder;
   write_pictures(folder / "data");
   const std::string out = " --output-dir " + folder.path().string() + "/";
-  CHECK(run(train + flags_for(folder / "data") + "--opt adamw --lr .003 --epochs 1 --drop-path .2 --layer-scale .1" +
-            out + "a")
+  CHECK(run(train_program + flags_for(folder / "data") +
+            "--opt adamw --lr .003 --epochs 1 --drop-path .2 --layer-scale .1" + out + "a")
             .status == 0);
-  const std::string config = train + " --config " + (folder / "a/config.json").string();
+  const std::string config = train_program + " --config " + (folder / "a/config.json").string();
   const Result same = run(config + out + "b");
   INFO(same.output);
   CHECK(same.status == 0);
@@ -89,7 +193,7 @@ TEST_CASE("train: --config takes the flags of a run, or of a file with some, and
                  "\"lr\": 0.5"));
 
   std::ofstream(folder / "mine.json") << R"({"preset": "lenet", "epochs": 3, "opt": "adamw"})";
-  const std::string help = run(train + " --config " + (folder / "mine.json").string() + " --help").output;
+  const std::string help = run(train_program + " --config " + (folder / "mine.json").string() + " --help").output;
   for (const char* said : {"--epochs INT=3", "=lenet", "=adamw"}) CHECK_MESSAGE(contains(help, said), said);
   const auto refuses = [&](const std::string& text, const std::string& part) {
     std::ofstream(folder / "wrong.json") << text;
@@ -130,7 +234,7 @@ TEST_CASE("sweep: every combination is trained once, goes on where it stopped, a
   const fs::path stopped = folder / "sweep/lr=2e-2,seed=0";
   std::string note = content(stopped / "sweep.txt");
   fs::remove_all(stopped);
-  CHECK(run(train + flags_for(folder / "data") + "--epochs 1 --lr 2e-2 --seed 0 --max-steps 2 --output-dir " +
+  CHECK(run(train_program + flags_for(folder / "data") + "--epochs 1 --lr 2e-2 --seed 0 --max-steps 2 --output-dir " +
             stopped.string())
             .status == 0);
   std::ofstream(stopped / "sweep.txt") << note.substr(0, note.size() - 5);  // without "done"
@@ -146,7 +250,20 @@ TEST_CASE("sweep: every combination is trained once, goes on where it stopped, a
   const Result wrong =
       run(program("sweep") + " --preset quick --momentum 5 --output-dir " + (folder / "wrong").string());
   CHECK(wrong.status == 2);
-  CHECK(contains(wrong.output, "stopped in run 1 of 1"));
+  CHECK(contains(wrong.output, "an error ended run 1 of 1; the same command goes on with it"));
+  // And so does one without the mistake; and after a run that was killed while it wrote its first checkpoint.
+  const std::string right =
+      program("sweep") + flags_for(folder / "data") + "--epochs 1 --output-dir " + (folder / "wrong").string();
+  CHECK(run(right).status == 0);
+  const fs::path killed = folder / "wrong/run";
+  note = content(killed / "sweep.txt");
+  fs::remove_all(killed);
+  fs::create_directory(killed);
+  std::ofstream(killed / "sweep.txt") << note.substr(0, note.size() - 5);
+  std::ofstream(killed / "checkpoint-00000002.safetensors.4711.tmp") << "half";
+  CHECK(run(right).status == 0);
+  CHECK(fs::exists(killed / "model.safetensors"));
+  CHECK(contains(run(right + " --show-batch x.png").output, "--show-batch is for a single run"));
   CHECK(contains(run(program("sweep") + " 3").output, "the value 3 stands behind no flag"));
   CHECK(contains(run(program("sweep") + " --resume runs/x").output, "is for a single run"));
   CHECK(contains(run(program("sweep") + " --seed 3..1").output, "3..1 should rise"));

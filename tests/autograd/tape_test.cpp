@@ -122,6 +122,27 @@ TEST_CASE("a value of another tape is not silently a constant") {
   tanh(Var(hidden.value()));  // as a constant it may be used
 }
 
+TEST_CASE("nor can a frozen parameter, with which the gradients of others are made") {
+  Var w = leaf({2}), x = leaf({3});
+  w.freeze();
+  {
+    Tape tape;
+    const Var y = w * x;
+    CHECK(contains(error_of([&] { w.mutable_value(); }), "tape still needs it"));
+    tape.backward(sum(y));
+    CHECK(x.grad().item() == 2);
+    w.mutable_value().assign(Tensor({1}, {5}));
+  }
+  {
+    Tape tape;
+    w* Var(Tensor({1}, {7}));  // a function of constants is not recorded
+    w.mutable_value();
+    w* x;
+    CHECK(contains(error_of([&] { w.mutable_value(); }), "tape still needs it"));
+  }
+  w.mutable_value();  // the tape ended without backward()
+}
+
 TEST_CASE("a parameter cannot change while a tape needs it") {
   Var x = leaf({1});
   x.add_grad(Tensor::ones({1}));

@@ -95,6 +95,8 @@ const Convolution convolutions[] = {
     {{2, 3, 9, 8}, {5, 3, 3, 4}, {.stride = {3, 2}, .padding = {1, 2}, .dilation = {2, 3}}},
     {{2, 4, 12, 13}, {5, 4, 3, 3}, {.stride = {4, 6}, .padding = 5, .dilation = {2, 4}}},  // strides and dilations
     {{2, 3, 24, 16}, {37, 3, 8, 4}, {.stride = {8, 4}}},                                   // patches
+    {{1, 1, 8, 256}, {8, 1, 1, 128}, {}},                                                  // wide, as for signals
+    {{1, 2, 3, 200}, {1, 2, 2, 5}, {.dilation = {1, 40}}},
     {{1, 3, 37, 129}, {65, 3, 7, 7}, {.stride = 2, .padding = 3}},
     {{5, 12, 9, 7}, {8, 3, 3, 3}, {.stride = 2, .padding = 1, .groups = 4}},
     {{2, 65, 6, 5}, {130, 5, 3, 1}, {.padding = {1, 0}, .groups = 13}},

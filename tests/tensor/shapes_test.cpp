@@ -203,6 +203,7 @@ TEST_CASE("moving functions refuse what does not fit") {
   CHECK(fails([&] { gather(x, {0, 0}); }, {"[gather]", "(2, 3, 4)"}));
   CHECK(fails([&] { gather(x[0], {0, 0}); }, {"[gather]", "(3, 4)", "2 labels"}));
   CHECK(fails([&] { gather(x[0], {0, 4, 0}); }, {"[gather]", "4", "row 1"}));
+  CHECK(fails([&] { gather(Tensor({2, 0}), {0, 0}); }, {"[gather]", "0 classes"}));
   const Tensor dY = Tensor::ones({3});
   CHECK(fails([&] { gather_backward(dY, {0, 1}, {2, 4}); }, {"[gather_backward]", "(3)", "2"}));
   CHECK(fails([&] { gather_backward(dY, {0, 1, 2}, {2, 4}); }, {"[gather_backward]", "(2, 4)", "3 labels"}));

@@ -1,9 +1,12 @@
 #include "tensor/threads.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "tensor/backend.h"
+#include "tensor/check.h"
 #include "tensor/cpu/container.h"
+#include "tensor/parallel.h"
 #include "tests/helpers.h"
 
 using namespace bobbin;
@@ -18,6 +21,20 @@ TEST_CASE("threads: as many as were set, and no absurd number") {
     CHECK(fails([] { set_threads(100000); }, {"set_threads", "100000"}));
     CHECK(threads() == 2);
     set_threads(before);
+  });
+}
+
+TEST_CASE("threads: an error in one of them is the caller's") {
+  with_threads([] {
+    std::atomic<int> done = 0;
+    const auto body = [&](Index begin, Index end) {
+      check(end < 100, "body", "piece that ends at ", end);
+      done += static_cast<int>(end - begin);
+    };
+    CHECK(fails([&] { parallel_for(100, 1, body); }, {"[body]", "ends at 100"}));
+    done = 0;
+    parallel_for(99, 1, body);
+    CHECK(done == 99);
   });
 }
 

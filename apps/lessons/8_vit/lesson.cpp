@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
     for (int epoch = 1; epoch <= 6; ++epoch) {
       train(model);  // a dropout would be on: evaluate() leaves it off
       for (auto [X, y] : batches(data.train, 32, rng))
-        training_step([&] { return cross_entropy(model(X), y); }, adamw, real(0.002));
+        training_step(model, adamw, CrossEntropy(), X, y, real(0.002));
       std::printf("epoch %d: accuracy %.3f\n", epoch, evaluate(model, data.test, 100).accuracy);
     }
   });

@@ -144,6 +144,16 @@ TEST_CASE("towers: CLIP and SigLIP with the part that reads, and a MAE with its 
   Classifier got = read_classifier(clip.path(), prepared);
   check_golden("out", got.model(clip.X).value(), clip.numbers("out"), 1e-5);
   CHECK(contains(got.taken, "without its text model and projections"));
+  // What transformers takes where there are two: the second, and its defaults.
+  whole["vision_config_dict"] = whole["vision_config"];
+  whole["vision_config"]["hidden_act"] = "gelu";
+  whole["vision_config"]["num_attention_heads"] = 1;
+  clip.config(whole);
+  check_golden("out", read_classifier(clip.path(), prepared).model(clip.X).value(), clip.numbers("out"), 1e-5);
+  whole["vision_config"] = whole["vision_config_dict"];
+  whole["vision_config_dict"].erase("num_attention_heads");
+  clip.config(whole);
+  CHECK(fails([&] { read_classifier(clip.path(), prepared); }, {"12"}));
   auto norm = both.extract("vision_model.pre_layrnorm.weight");
   write_safetensors(clip.path(), both);
   CHECK(fails([&] { read_classifier(clip.path(), prepared); }, {"no tensor vision_model.pre_layrnorm.weight", "CLIP"}));

@@ -79,6 +79,27 @@ TEST_CASE("report: how a run stands") {
   CHECK(contains(text_of_page(report_html(run)), "No epoch is finished."));
 }
 
+TEST_CASE("report: steps stand in their epochs, whole, cut and of other lengths, and a cut one is not the best") {
+  Report run = some_run("a run");  // epochs of 2 steps
+  const auto steps = [&] {
+    std::vector<double> at;
+    for (const auto& point : data_of(report_html(run))["runs"][0]["steps"]) at.push_back(point[0]);
+    return at;
+  };
+  run.steps_per_epoch = 4;  // the second was cut; and the first was of other data
+  CHECK(steps() == std::vector<double>{0.25, 0.75, 1.125, 1.375});
+  CHECK(contains(text_of_page(report_html(run)), "Best epoch: 1,"));
+  run.epochs.pop_back();
+  run.losses.resize(2);
+  CHECK(steps() == std::vector<double>{0.125, 0.375});
+  CHECK(!contains(text_of_page(report_html(run)), "Best epoch"));
+  run.epochs.clear();  // as before the first ends, whatever --max-steps and --epochs are
+  run.all_epochs = 10, run.all_steps = 5;
+  CHECK(steps() == std::vector<double>{0.125, 0.375});
+  run.steps_per_epoch = 0;
+  CHECK(steps().empty());
+}
+
 TEST_CASE("report: a long run's steps are averaged, each once") {
   Report run = some_run("long");
   run.losses.clear();

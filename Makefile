@@ -303,6 +303,7 @@ $(BIN)/man/bobbin-%.1: $(BIN)/% .make/man.awk Makefile
 # For a processor that others have, too, unless ARCH says which: with AVX2 and FMA, as x86-64 has had since 2013 or 2015.
 DEB_ARCH = $(or $(if $(filter file,$(origin ARCH)),$(if $(filter x86_64,$(shell uname -m)),x86-64-v3)),$(ARCH))
 deb:
+	@test '$(DEB_ARCH)' != native || test '$(origin ARCH)' != file || { echo 'make deb: for which processors of $(shell uname -m)? Say ARCH=..., as -march takes it' >&2; exit 1; }
 	@command -v dpkg-shlibdeps > /dev/null || { echo 'make deb needs dpkg-shlibdeps: apt-get install dpkg-dev' >&2; exit 1; }
 	@sh .make/deps.sh show
 	@rm -rf $(B)/deb
@@ -377,7 +378,7 @@ $(call object,double,$(call begun,$(DOUBLE_TEST_SRC))): $(PRECOMPILED)
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
 # This file changes when the compiler or a flag does, and with it every object: they never mix.
-COMMAND = $(COMPILE) $(PICTURE_CFLAGS) $(ONEDNN_CFLAGS) $(MPI_CFLAGS) $(OPT) $(TEST_OPT) $(shell $(CXX) --version 2>/dev/null | head -n 1)
+COMMAND = $(COMPILE) $(PICTURE_CFLAGS) $(ONEDNN_CFLAGS) $(MPI_CFLAGS) $(OPT) $(TEST_OPT) $(CUDA_ARCHS) $(shell $(CXX) --version 2>/dev/null | head -n 1)
 $(B)/command: FORCE
 	@mkdir -p $(B); echo '$(COMMAND)' | cmp -s - $@ || echo '$(COMMAND)' > $@
 

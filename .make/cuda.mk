@@ -21,7 +21,7 @@ CUDA_TEST     = $(KERNEL_TEST) $(ABOVE_TEST)
 # What make test runs beside the tests for the processor. A kernel's threads come in another order
 # for each seed.
 KERNELS_ONLY = -sf='*/kernels_test*,*/device_test*'
-TOO_SLOW     = -tce='trainer: learns*,a hundred thousand*,model file: preprocessor*,own task*'
+TOO_SLOW     = -tce='trainer: learns*,a hundred thousand*,own task*'
 ifeq ($(CUDA),)
   CUDA_RUNS  = "$(B)/test_cuda $(TOO_SLOW)" \
                $(foreach s,1 2 3,"CUDA_EMULATOR_SEED=$(s) $(B)/test_cuda $(KERNELS_ONLY)") \
@@ -146,6 +146,6 @@ $(foreach t,$(PTX_TARGETS),$(eval ptx-$(t): $(call ptx,$(t)) ; @:))
 check-cuda-plants: deps
 	@sh tests/cuda/plants/run.sh
 
--include $(patsubst %.o,%.d,$(call object,emulated,$(CUDA_SRC) $(LADDER) $(FOR_EMULATOR)) \
-           $(call object,cuda,$(CUDA_SRC) $(LADDER) tensor/cuda/ladder/main.cpp $(KERNEL_TEST))) \
+-include $(patsubst %.o,%.d,$(call object,emulated,$(CUDA_SRC) $(LADDER) $(FOR_EMULATOR) $(RANKS_SRC) tensor/comm/nccl.cpp) \
+           $(call object,cuda,tensor/comm/nccl.cpp $(CUDA_SRC) $(LADDER) tensor/cuda/ladder/main.cpp $(KERNEL_TEST))) \
          $(foreach t,$(PTX_TARGETS),$(patsubst %.ptx,%.d,$(call ptx,$(t))))

@@ -6,6 +6,7 @@
 # each with its page for man and its completion in bash. pkg-config and CMake find the library.
 # The Makefile hands over, in CXXFLAGS and LIBS, what a program that uses the library must be built with.
 set -e
+umask 022  # others may read what is installed
 
 case $2 in
   /*) prefix=$2 ;;

@@ -191,7 +191,8 @@ int main(int argc, char** argv) try {
   if (s.precision != Precision::float32 && speaks) std::fprintf(stderr, "classify: %s\n", backend::describe().c_str());
   if (!s.features.empty() && speaks) check_can_write(s.features);  // before the work
   Classifier classifier = command_line::read_model("classify", s.model, s.options);
-  share_model(state_of(classifier.model), s.features.empty() ? "classes are wanted\n" : "features are wanted\n");
+  share_model(state_of(classifier.model), (s.features.empty() ? "classes are wanted\n" : "features are wanted\n") +
+                                              command_line::same_on_all_ranks(classifier, s.precision));
   std::vector<std::filesystem::path> pictures = list_pictures(s.pictures);
   if (!s.features.empty()) check_room_for_names(s.features, pictures);
   const std::vector<BadPicture> bad = find_bad_pictures(pictures);

@@ -155,7 +155,8 @@ int main(int argc, char** argv) try {
   share_model(state_of(classifier.model),
               format("%lld images, %lld of them at a time", static_cast<long long>(data.count()),
                      static_cast<long long>(s.batch_size)) +
-                  (s.tta == Tta::flip ? ", with --tta flip" : "") + (s.skip_bad ? ", with --skip-bad\n" : "\n"));
+                  (s.tta == Tta::flip ? ", with --tta flip" : "") + (s.skip_bad ? ", with --skip-bad" : "") + ", of " +
+                  s.split + "\n" + command_line::same_on_all_ranks(classifier, s.precision));
   check_pictures(data, s.skip_bad);
   for (const std::string& note : data.notes) std::printf("%s\n", note.c_str());
 

@@ -23,6 +23,7 @@
 #include "optim/log/metrics.h"
 #include "optim/training/interrupt.h"
 #include "optim/training/run_folder.h"
+#include "optim/training/run_lock.h"
 #include "tensor/check.h"
 #include "tensor/text.h"
 
@@ -186,7 +187,10 @@ int finish(const Run& run, const fs::path& folder) {
         " had other flags; give the sweep another --output-dir, or remove it");
   Words words{"--resume", folder.string()};
   if (!has_begun) {
-    if (!was.empty()) fs::remove_all(folder);  // it ended before there was anything to go on with
+    if (!was.empty()) {  // it ended before there was anything to go on with; or it has not ended
+      RunLock not_running(folder);
+      fs::remove_all(folder);
+    }
     make_folder(folder);
     write_file(note, flags);
     words = run.words;

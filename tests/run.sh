@@ -35,7 +35,7 @@ for command; do
   if grep -q '^skipped: ' "$log"; then
     s=$(sed -n 's/^\[doctest\] unskipped test cases.*: *\([0-9]*\)$/\1/p' "$log")
     skipped=$((skipped + ${s:-0}))
-    [ -n "$s" ] && continue
+    [ -n "$s" ] && [ "$status" = 0 ] && continue
   fi
   # A test case that says so of itself is skipped, too.
   s=$(grep -c '^skipped a test case: ' "$log")

@@ -94,4 +94,10 @@ Classifier read_model(const char* program, const std::string& path, const ModelF
   return classifier;
 }
 
+std::string same_on_all_ranks(const Classifier& classifier, Precision precision) {
+  if (comm::size() == 1) return "";
+  return "the model " + describe_model({classifier.model.config(), classifier.class_names, classifier.preprocess}) +
+         "\nthe precision of products " + std::to_string(static_cast<int>(precision)) + "\n";
+}
+
 }  // namespace bobbin::command_line

@@ -411,7 +411,13 @@ Settings parse_command_line(int argc, char** argv) {
     model.preprocess.no_exif |= s.preprocess.no_exif;
     take_model(s, std::move(model.config), std::move(model.preprocess));
   }
-  if (resumed) s.given = given_before;  // as the run began
+  // What config.json keeps, for --config: with --finetune these decide what the file does not. As the run began.
+  if (resumed) s.given = given_before;
+  std::set<std::string> of_images_and_model;
+  for (const auto& [heading, fields] : groups)
+    if (heading == "Data" || heading == "Model")
+      for (const Field& field : fields) of_images_and_model.insert(field.flag());
+  std::erase_if(s.given, [&](const std::string& flag) { return !of_images_and_model.contains(flag); });
   s.trainer.output_dir = output_dir;
   return s;
 }

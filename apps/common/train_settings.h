@@ -58,7 +58,7 @@ struct Settings {
   std::string config;                    ///< the config.json whose flags are the defaults
   std::string resume;                    ///< the run to go on with: its folder, or a checkpoint
   std::optional<Checkpoint> checkpoint;  ///< of that run
-  std::set<std::string> given;           ///< the flags that somebody gave, here or to the run of the config or checkpoint
+  std::set<std::string> given;           ///< flags of images and model that were given, here or to a run before
   nlohmann::json flags;                  ///< all of them, for config.json and for whoever resumes
 
   /// The fields under the headings of --help.

@@ -260,17 +260,17 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
     lock.emplace(o.output_dir);
     if (!resumed) folder.check_is_free();
     folder.remove_half_written();
-    if (resumed && folder.best_step() > steps()) {
-      std::fprintf(stderr, "%s is of a step after %s, which this run goes on from: removed\n", folder.best().c_str(),
-                   with_commas(steps()).c_str());
-      std::filesystem::remove(folder.best());
-    }
   }
   if (comm::size() > 1) {
     std::string lines = lines_of(o, state_(), task.count, steps(), order_.peek());
     lines += "the optimizer's memory " + checksum(optimizers_.state()) + "\n";
     if (ema_) lines += "the averaged weights " + checksum(ema_->tensors()) + "\n";
     check_same_on_all_ranks(lines);
+  }
+  if (files && resumed && folder.best_step() > steps()) {
+    std::fprintf(stderr, "%s is of a step after %s, which this run goes on from: removed\n", folder.best().c_str(),
+                 with_commas(steps()).c_str());
+    std::filesystem::remove(folder.best());
   }
   broadcast_state(state_());
   const Interrupt interrupt;

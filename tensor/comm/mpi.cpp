@@ -239,7 +239,7 @@ class World {
                   1);
   }
   [[noreturn]] void say_and_abort(const std::string& sentence, int exit_code) {
-    std::this_thread::sleep_for(duration<double>(std::min(rank, 5)));
+    std::this_thread::sleep_for(duration<double>(std::min(std::min(rank, 5) * 1.0, timeout / 20)));  // others wait
     std::fprintf(stderr, "%s\n", sentence.c_str());
     if (std::this_thread::get_id() == thread_.get_id()) MPI_Abort(MPI_COMM_WORLD, exit_code);
     std::_Exit(exit_code);  // mpirun ends the others
@@ -313,7 +313,7 @@ void barrier() { wait(*begin({.kind = Transfer::barrier})); }
 
 void set_timeout(double seconds) {
   check(seconds > 0, "comm", "the timeout must be above 0 seconds, got ", seconds);
-  timeout = seconds;
+  timeout = std::min(seconds, 1e9);  // more are no whole number of nanoseconds
 }
 
 void fail_all(const std::string& sentence, int exit_code) {

@@ -94,7 +94,7 @@ class LabelShares {
   LabelShares(const real* weights, real smoothing, real* memory, Index cols)
       : weights_(weights), smoothing_(smoothing), q_(memory), cols_(cols) {
     const real all = smoothing / static_cast<real>(cols);
-    for (Index c = 0; c < cols; ++c) q_[c] = weights ? all * weights[c] : all;
+    for (Index c = 0; c < cols; ++c) q_[c] = weights && all != 0 ? all * weights[c] : all;  // 0 · inf is NaN
     if (weights) smoothed_ = static_cast<real>(add_up(0, cols, [this](Index c) { return double{q_[c]}; }));
   }
 

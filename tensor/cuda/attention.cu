@@ -261,7 +261,10 @@ struct alignas(16) KnownQuery {
   real log_sum_exp = 0, sum_P_dP = 0;
   Sight sight;
 
-  __device__ real P(real score, int u) const { return std::exp(sight.score(score, u) - log_sum_exp); }
+  // What is behind what it sees is 0, even if the sum is NaN.
+  __device__ real P(real score, int u) const {
+    return u < sight.weighed ? std::exp(sight.score(score, u) - log_sum_exp) : real{0};
+  }
   __device__ real dS(real P, real dP, int u) const { return u < sight.seen ? P * (dP - sum_P_dP) : real{0}; }
 };
 

@@ -307,7 +307,10 @@ struct alignas(16) Query {
   float log_sum_exp = 0, sum_P_dP = 0;
   Sight sight;
 
-  __device__ float weight(float score, int u) const { return std::exp(sight.score(score, u) - log_sum_exp); }
+  // What is behind what it sees is 0, even if the sum is NaN.
+  __device__ float weight(float score, int u) const {
+    return u < sight.weighed ? std::exp(sight.score(score, u) - log_sum_exp) : 0;
+  }
   // Only what the query sees has a gradient.
   __device__ float dS(float P, float dP, int u) const { return u < sight.seen ? P * (dP - sum_P_dP) : 0; }
 };

@@ -44,7 +44,8 @@ __device__ real mean_of(const ChannelPiece& p, const real (&x)[per_lane]) {
   first = warp_sum(first);
 #pragma unroll
   for (int k = 0; k < per_lane; ++k) lacking += p.has(k) ? x[k] - first : real{0};
-  return first + warp_sum(lacking) * share;
+  lacking = warp_sum(lacking) * share;
+  return std::isinf(first) ? first : first + lacking;
 }
 
 // The mean of each piece, and the mean of the squared differences from it; (channels, pieces) each.
@@ -148,7 +149,8 @@ __global__ void batch_norm_dx_kernel(const real* x, const real* gamma, const rea
   const Index c = channels.divide(of_image.divide(at).quotient).remainder;
   const real x_hat = (x[at] - mean[c]) * rstd[c], scale = rstd[c] * gamma[c];
   const real dy = Normalise{mean[c], scale, beta[c], relu}.back(x[at], dY[at]);
-  dX[at] = scale * (dy - dbeta[c] * per_n - x_hat * (dgamma[c] * per_n));
+  const real of_mean = per_n > 0 ? dbeta[c] * per_n + x_hat * (dgamma[c] * per_n) : real{0};  // 0 · inf is NaN
+  dX[at] = scale * (dy - of_mean);
 }
 
 template <class Y>

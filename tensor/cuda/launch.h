@@ -75,7 +75,8 @@ __device__ real warp_mean(Index n, const F& f) {
   for_columns<held>(n, [&](Index c, int k) { first += f(c, k) * share; });  // not of the sum, lest it overflow
   first = warp_sum(first);
   for_columns<held>(n, [&](Index c, int k) { lacking += f(c, k) - first; });
-  return first + warp_sum(lacking) * share;
+  lacking = warp_sum(lacking) * share;
+  return std::isinf(first) ? first : first + lacking;  // which inf - inf would make NaN
 }
 
 }  // namespace bobbin::cuda

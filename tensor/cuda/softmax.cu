@@ -87,7 +87,7 @@ struct Shares {
   __device__ real operator()(Index row, Index c) const {
     if (targets) return targets[row * cols + c];
     const real q = smoothing / static_cast<real>(cols) + (c == labels[row] ? 1 - smoothing : real{0});
-    return weights ? q * weights[c] : q;
+    return weights && q != 0 ? q * weights[c] : q;  // 0 · inf is NaN
   }
 };
 

@@ -163,11 +163,11 @@ TEST_CASE("train: best.safetensors goes along to another folder, and not back be
   CHECK(r.status == 0);
   CHECK(contains(r.output, "more --epochs give it more"));
   CHECK(content(folder / "b/best.safetensors") == content(folder / "a/best.safetensors"));
-  Safetensors best = read_safetensors(path("b/best.safetensors"));
+  Safetensors best = read_safetensors(path("a/best.safetensors"));
   best.metadata["step"] = "9999";  // as if the checkpoint were an older one
-  write_safetensors(path("b/best.safetensors"), best.tensors, best.metadata);
-  CHECK(contains(run(train_program + " --resume " + path("b")).output, "best.safetensors is of a step after "));
-  CHECK(!fs::exists(folder / "b/best.safetensors"));
+  write_safetensors(path("a/best.safetensors"), best.tensors, best.metadata);
+  CHECK(contains(run(train_program + " --resume " + path("a")).output, "best.safetensors is of a step after "));
+  CHECK(!fs::exists(folder / "a/best.safetensors"));
   // What ended a run is what would let it go on.
   const Result ended =
       run(train_program + flags_for(folder / "data") + "--epochs 9 --max-steps 2 --output-dir " + path("c"));

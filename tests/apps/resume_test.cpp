@@ -261,8 +261,9 @@ TEST_CASE("resume: a folder that goes away in the middle of a run") {
   for (int attempt = 0; attempt < 20 && status == 0; ++attempt) {  // until it goes before the run is at its end
     fs::remove_all(folder / "elsewhere");
     Process process = run.start();
-    while (run.files("checkpoint-", ".safetensors").empty())
+    for (int i = 0; i < 600'000 && run.files("checkpoint-", ".safetensors").empty(); ++i)
       std::this_thread::sleep_for(std::chrono::microseconds(100));
+    REQUIRE(!run.files("checkpoint-", ".safetensors").empty());
     fs::rename(run.path(), folder / "elsewhere");
     status = process.wait();
   }

@@ -9,6 +9,7 @@
 
 #include "optim/training/run_lock.h"
 #include "tests/apps/program.h"
+#include "tests/cuda/emulator/sanitizers.h"
 #include "tests/data/files.h"
 
 using namespace bobbin;
@@ -95,8 +96,9 @@ TEST_CASE("signals that a training run answers: it saves, and says how to go on"
   const Place place;
   for (const auto& [name, number] : {std::pair("TERM", SIGTERM), std::pair("HUP", SIGHUP)}) {
     const std::string signal(name);
-    const Result r = place.in(place.train + " --epochs 100000 --output-dir " + signal + " > log & sleep 0.5; kill -" +
-                              signal + " $!; wait $!; echo ended $?");
+    const Result r = place.in(place.train + " --epochs 100000 --output-dir " + signal +
+                              " > log & for i in $(seq 200); do sleep .1; test -s " + signal +
+                              "/report.html && break; done; kill -" + signal + " $!; wait $!; echo ended $?");
     INFO(signal, ": ", r.output);
     CHECK(contains(r.output, "ended " + std::to_string(128 + number)));
     CHECK(hint(r) == place.program + " --resume " + signal);
@@ -125,7 +127,9 @@ TEST_CASE("the command with which a stopped run goes on is one that a shell take
     setenv("HERE", here.c_str(), 1);
     const Result r =
         run("cd \"$HERE\"; timeout --foreground 60 ./train --preset mlp -b 8 --threads 1 --data-dir data --img-size 4 "
-            "--epochs 100000 --output-dir=\"$NAME\" > log & sleep 0.7; kill -INT $!; wait $!");
+            "--epochs 100000 --output-dir=\"$NAME\" > log & for i in $(seq 200); do sleep .1; test -s "
+            "./\"$NAME\"/report.html && "
+            "break; done; kill -INT $!; wait $!");
     INFO(r.output);
     CHECK(r.status == 130);
     std::ofstream(here / "go on") << hint(r) + " --max-steps 1 > log\n";
@@ -154,7 +158,7 @@ TEST_CASE("an output that cannot be written is an error of every program") {
   CHECK(fs::exists(place.folder / "run" / "checkpoint-00000015.safetensors"));  // the work is done all the same
 }
 
-#ifndef __SANITIZE_ADDRESS__  // which wants memory of its own
+#ifndef EMULATOR_ASAN  // which wants memory of its own
 TEST_CASE("a limit on memory that leaves no room for OpenBLAS's buffers is a sentence, not an endless wait") {
   const Place place;
   const Result r = place.in("ulimit -d 330000; OMP_NUM_THREADS=2 " + place.train + " --output-dir run");

@@ -428,6 +428,30 @@ TEST_CASE("cuda: layer norm of a constant row is 0, whatever its number and its 
     }
 }
 
+TEST_CASE("cuda: norms of numbers whose squares are infinite give beta, as the processor's do") {
+  const Numbers x{0, std::sqrt(std::numeric_limits<real>::max()) * 2}, gamma{1, 1}, beta{real(0.5), real(0.25)};
+  Numbers y(2), mean(1), rstd(1), variance(1);
+  OnDevice X(x), G(gamma), B(beta), Y(2), M(1), R(1), V(1);
+  cpu::layer_norm(x.data(), gamma.data(), beta.data(), real(1e-5), y.data(), mean.data(), rstd.data(), 1, 2);
+  cuda::layer_norm<real>(X, G, B, real(1e-5), Y, M, R, 1, 2);
+  CHECK(y == beta);
+  CHECK(Y.values() == y);
+  const BatchNormSizes s{2, 1, 1};
+  cuda::batch_norm<real>(X, G, B, real(1e-5), Y, M, V, R, s);
+  CHECK(V.values() == Numbers{infinity});
+  CHECK(Y.values() == Numbers{real(0.5), real(0.5)});
+}
+
+TEST_CASE("cuda: batch norm with given statistics takes one infinite gradient to one") {
+  const BatchNormSizes s{2, 1, 3};
+  const Numbers x = random(6, 1), one{1}, zero{0};
+  Numbers dY = random(6, 2);
+  dY[4] = infinity;
+  OnDevice X(x), DY(dY), G(one), B(zero), M(zero), R(one), DX(6), DG(1), DB(1);
+  cuda::batch_norm_backward(X, G, B, M, R, DY, false, DX, DG, DB, s);
+  CHECK(DX.values() == dY);
+}
+
 TEST_CASE("cuda: layer norm of numbers far from zero, wide, and its way back") {
   const Index cols = 32768;
   const Numbers x = random(cols, 1, 98, 102), dY = random(cols, 2, 98, 102), ones(count(cols), 1),
@@ -542,6 +566,19 @@ TEST_CASE("cuda: cross entropy of labels, weighted, smoothed and ignored, and it
         cuda::cross_entropy_of_labels_backward(X, labels.data(), W_or_null, smoothing, D, DX, rows, cols);
         check_same(DX.values(), dX, 16 * epsilon, 6);
       }
+}
+
+TEST_CASE("cuda: cross entropy with an infinite weight of a class that no label has") {
+  const Numbers x = random(4, 1), weights{1, infinity}, dloss{1, 1};
+  const std::vector<int> labels{0, 0};
+  Numbers loss(2), dX(4);
+  OnDevice X(x), W(weights), L(2), D(dloss), DX(4);
+  cpu::cross_entropy_of_labels(x.data(), labels.data(), nullptr, 0, loss.data(), 2, 2);
+  cuda::cross_entropy_of_labels(X, labels.data(), W, 0, L, 2, 2);
+  check_each(L.values(), loss, 16 * epsilon, 60);
+  cpu::cross_entropy_of_labels_backward(x.data(), labels.data(), nullptr, 0, dloss.data(), dX.data(), 2, 2);
+  cuda::cross_entropy_of_labels_backward(X, labels.data(), W, 0, D, DX, 2, 2);
+  check_same(DX.values(), dX, 16 * epsilon, 6);
 }
 
 TEST_CASE("cuda: a row of 50,000") {
@@ -1366,6 +1403,18 @@ TEST_CASE("cuda: attention of large scores, and of one that is not a number") {
     CHECK(std::isnan(y[0]) == bad);
     check_same(Y.values(), y, 1e-2);  // scores of ten thousand have rounding errors of a thousandth
   }
+}
+
+TEST_CASE("cuda: attention whose sum is not a number gives nothing to values that are not seen") {
+  const AttentionSizes s{1, 1, 40, 40, 4};
+  Numbers q = random(160, 1), k = random(160, 2), v = random(160, 3), dY(160, 0);
+  k[12] = not_a_number;  // of key 3
+  const std::vector<int> lens(40, 20);
+  OnDevice Q(q), K(k), V(v), Y(160), DY(dY), DQ(160), DK(160), DV(160), kept(cuda::attention_keeps(s).size());
+  cuda::attention(Q, K, V, lens.data(), 0, {}, kept, Y, s);
+  cuda::attention_backward(Q, K, V, lens.data(), 0, {}, kept, Y, DY, DQ, DK, DV, s);
+  const Numbers dV = DV.values();
+  CHECK(std::all_of(dV.begin() + 80, dV.end(), [](real x) { return x == 0; }));
 }
 
 TEST_CASE("cuda: attention of rounded operands with large scores, and with one that is not a number") {

@@ -3,9 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <optional>
 
+#include "nn/models/swin.h"
 #include "nn/models/vit.h"
 #include "optim/sgd.h"
 #include "tests/helpers.h"
@@ -202,6 +204,49 @@ TEST_CASE("init: PyTorch's defaults, within ±1/√fan_in, and nearly reaching i
   CHECK(largest(model.cls_token.value()) == 0);
   const Tensor pos = model.pos_embedding.value();  // of variance 1
   CHECK(norm(pos) / std::sqrt(static_cast<double>(pos.size())) == doctest::Approx(1).epsilon(0.02));
+}
+
+TEST_CASE("init: a Swin Transformer's as in timm, and its drop paths rise evenly over all blocks") {
+  Rng rng(0);
+  Swin model(
+      {.img_size = 32, .patch_size = 2, .embed_dim = 48, .depths = {2, 3}, .num_heads = {3, 6}, .drop_path = real(0.4)},
+      rng);
+  for (const auto& item : named_parameters(model)) {
+    const Tensor value = item.second.value();
+    CAPTURE(item.first);
+    if (value.rank() == 2)
+      CHECK(norm(value) / std::sqrt(static_cast<double>(value.size())) == doctest::Approx(0.02).epsilon(0.1));
+    if (item.first.ends_with("bias") && !item.first.starts_with("patch_embed")) CHECK(largest(value) == 0);
+  }
+  std::vector<real> rates;
+  for (const Swin::Stage& stage : model.stages)
+    for (const SwinBlock& block : stage.blocks) {
+      rates.push_back(block.drop_path1.dropout ? block.drop_path1.dropout->p : 0);
+      CHECK((block.drop_path2.dropout ? block.drop_path2.dropout->p : 0) == rates.back());
+    }
+  REQUIRE(rates.size() == 5);
+  for (std::size_t i = 0; i < 5; ++i) CHECK(rates[i] == doctest::Approx(0.1 * static_cast<double>(i)));
+}
+
+TEST_CASE("init: an embedding's, a ViT's tokens and registers, and what a norm adds") {
+  Rng rng(0);
+  const auto deviation = [](const Tensor& x) { return norm(x) / std::sqrt(static_cast<double>(x.size())); };
+  CHECK(deviation(Embedding(200, 50, rng).weight.value()) == doctest::Approx(1).epsilon(0.03));
+  ViT model({.img_size = 16,
+             .patch_size = 8,
+             .num_hiddens = 512,
+             .mlp_num_hiddens = 8,
+             .num_heads = 1,
+             .num_blks = 1,
+
+             .reg_tokens = 4,
+             .distilled = true},
+            rng);
+  CHECK(deviation(model.dist_token.value()) == doctest::Approx(0.02).epsilon(0.1));
+  CHECK(deviation(model.reg_token.value()) == doctest::Approx(1e-6).epsilon(0.1));
+  // PyTorch's RMSNorm adds the machine epsilon of its numbers.
+  const real tiny = std::sqrt(std::numeric_limits<real>::epsilon());
+  CHECK(RMSNorm(1)(Tensor({1, 1}, {tiny})).value().item() == doctest::Approx(std::sqrt(0.5)).epsilon(1e-3));
 }
 
 TEST_CASE("init: Xavier's and Kaiming's, as wide as torch.nn.init's") {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tensor/functions.h"
+#include "tests/cuda/emulator/sanitizers.h"
 #include "tests/helpers.h"
 
 /// What the tests of several families compare on.
@@ -17,7 +18,7 @@ constexpr real infinity = Limits::infinity();
 constexpr real not_a_number = Limits::quiet_NaN();
 
 /// A sanitizer's build has no vector registers, whose places share a run of numbers: it adds all 128 one by one.
-#ifdef __SANITIZE_ADDRESS__
+#ifdef EMULATOR_ASAN
 constexpr double in_a_row = 8;
 #else
 constexpr double in_a_row = 1;

@@ -260,6 +260,14 @@ TEST_CASE("cross-entropy of soft targets agrees with a plain loop, and with numb
   CHECK(cross_entropy(ruled_out, q).item() == infinity);
   CHECK(std::isnan(cross_entropy(x, Tensor({1, 3}, {0, 1, not_a_number})).item()));
   const Tensor zeros = Tensor::zeros({2, 3});
+  // A class that no label has may have any weight.
+  const Tensor two = random({2, 2}, 5);
+  const CrossEntropyOptions balanced{.weight = Tensor({2}, {1, infinity})};
+  CHECK(cross_entropy(two, Labels{0, 0}, balanced).item() == cross_entropy(two, Labels{0, 0}, {}).item());
+  CHECK(error(cross_entropy_backward(two, Labels{0, 0}, balanced, Tensor::scalar(1)), [&] {
+          const std::vector<real> plain = cross_entropy_backward(two, Labels{0, 0}, {}, Tensor::scalar(1)).values();
+          return Doubles(plain.begin(), plain.end());
+        }()) <= epsilon);
   CHECK(fails([&] { cross_entropy(zeros, q); }, {"[cross_entropy]", "(2, 3)", "(1, 3)"}));
   CHECK(fails([&] { cross_entropy(zeros[0], zeros[0]); }, {"[cross_entropy]", "(3)"}));
   CHECK(fails([&] { cross_entropy_backward(zeros, q, Tensor::scalar(1)); }, {"[cross_entropy_backward]", "(1, 3)"}));

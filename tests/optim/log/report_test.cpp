@@ -82,8 +82,9 @@ TEST_CASE("report: how a run stands") {
 TEST_CASE("report: steps stand in their epochs, whole, cut and of other lengths, and a cut one is not the best") {
   Report run = some_run("a run");  // epochs of 2 steps
   const auto steps = [&] {
+    const nlohmann::json data = data_of(report_html(run));
     std::vector<double> at;
-    for (const auto& point : data_of(report_html(run))["runs"][0]["steps"]) at.push_back(point[0]);
+    for (const auto& point : data["runs"][0]["steps"]) at.push_back(point[0]);
     return at;
   };
   run.steps_per_epoch = 4;  // the second was cut; and the first was of other data

@@ -138,16 +138,16 @@ const std::vector<Preset>& presets() {
   static const std::vector<Preset> all{
       {"d2l", "d2l.ai's ViT (accuracy .865, 55 minutes on two cores), or with --model its numbers for that", d2l},
       {"d2l-jax", "d2l.ai's ViT as its JAX code has it", d2l_jax},
-      {"quick", "a small ViT (.855, half a minute)", quick},
+      {"quick", "a small ViT (.855, half a minute with AVX-512)", quick},
       {"lenet", "d2l.ai's LeNet (.739, a minute)", lenet},
       {"mlp", "d2l.ai's MLP (.852, 15 seconds)", mlp},
-      {"resnet18", "d2l.ai's ResNet-18 (.919, 45 minutes in bfloat16 with AMX)", resnet18},
+      {"resnet18", "d2l.ai's ResNet-18 (.919 on a GPU; 45 minutes in bfloat16 with AMX)", resnet18},
       {"resnet34", "the same with 34 layers", resnet34},
-      {"fast", "a small ViT with a stem of convolutions (.863, 11 seconds)", fast},
-      {"minute", "the same for longer (.906, a minute)", minute},
-      {"small", "a larger stem, and longer still (.929, 13 minutes with AVX2)", small},
+      {"fast", "a small ViT with a stem of convolutions (.863, 11 seconds with AVX-512, 16 with AVX2)", fast},
+      {"minute", "the same for longer (.906, a minute with AVX-512, two with AVX2)", minute},
+      {"small", "a larger stem, and longer still (.928, 12 minutes with AVX2)", small},
       {"swin", "a small Swin Transformer", swin},
-      {"convnet", "a small convolutional network (.932, 5 to 7 minutes)", convnet},
+      {"convnet", "a small convolutional network (.932, 4 to 7 minutes with AVX-512)", convnet},
   };
   return all;
 }

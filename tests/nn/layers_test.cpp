@@ -201,3 +201,13 @@ TEST_CASE("dropout of a part of a batch is that of the whole, for every layer th
   const PartOfBatch part({.first = 4, .count = 4, .counted = 4, .of = 8});
   CHECK(fails([] { Masks()(Tensor::ones({3, 5, 6})); }, {"[Dropout]", "for the 4 images of this rank"}));
 }
+
+TEST_CASE("layers: quick GELU is x·sigmoid(1.702·x), and a number at the limits of a float, too") {
+  GELU gelu{.quick = true};
+  const real large = real(3e38);
+  const std::vector<real> y = gelu(Var(Tensor({4}, {large, -large, 1, -2}))).value().values();
+  CHECK(y[0] == large);
+  CHECK(y[1] == 0);
+  CHECK(y[2] == doctest::Approx(1 / (1 + std::exp(-1.702))));
+  CHECK(y[3] == doctest::Approx(-2 / (1 + std::exp(3.404))));
+}

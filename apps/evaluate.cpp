@@ -153,10 +153,10 @@ int main(int argc, char** argv) try {
     for (const fs::path& file : {confusion_file, mistakes_file}) check_can_write(file);
   }
   share_model(state_of(classifier.model),
-              format("%lld images, %lld of them at a time", static_cast<long long>(data.count()),
+              format("%lld images of %s, %lld of them at a time", static_cast<long long>(data.count()), s.split.c_str(),
                      static_cast<long long>(s.batch_size)) +
-                  (s.tta == Tta::flip ? ", with --tta flip" : "") + (s.skip_bad ? ", with --skip-bad" : "") + ", of " +
-                  s.split + "\n" + command_line::same_on_all_ranks(classifier, s.precision));
+                  (s.tta == Tta::flip ? ", with --tta flip" : "") + (s.skip_bad ? ", with --skip-bad\n" : "\n") +
+                  command_line::same_on_all_ranks(classifier, s.precision));
   check_pictures(data, s.skip_bad);
   for (const std::string& note : data.notes) std::printf("%s\n", note.c_str());
 

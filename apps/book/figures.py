@@ -262,5 +262,74 @@ def memory():
     p.write()
 
 
+def vit():
+    """d2l's Vision Transformer, from an image to logits, and what is in a block."""
+    p = Picture('vit', 720, 275, 5)
+    boxes = [('image', '(B, 1, 96, 96)'), ('patches', '(B, 36, 256)'), ('tokens', '(B, 36, 512)'), ('+ class token', '(B, 37, 512)'),
+             ('2 blocks', '(B, 37, 512)'), ('head', '(B, 10)')]
+    inside = ['LayerNorm', 'attention', '+', 'LayerNorm', 'MLP', '+']
+    says = ['An image of 96 by 96 pixels is cut into 36 patches of 16 by 16.',
+            'A patch is 256 numbers. One matrix takes each to 512: a convolution whose stride is the size of its kernel.',
+            'Now there are 36 tokens, each a row of 512 numbers.',
+            'A class token is put in front, the same for all images, and each token gets the embedding of its place added: both are learned.',
+            'A block lets tokens look at one another (attention), then works on each by itself (the MLP). Each of both is normalised '
+            'before, and added to what came in.',
+            'The head looks at the class token alone: LayerNorm, and a linear layer to ten logits.']
+    def row(now):
+        for i, (name, shape) in enumerate(boxes):
+            x = 14 + 117 * i
+            p.rect(x, 60, 98, 40, PALE[BLUE] if i <= now else 'none', BLUE if i <= now else '#999', 3 if i == now else 1)
+            p.text(x + 49, 85, name, 'middle')
+            p.text(x + 49, 120, shape, 'middle', size=11)
+            if i:
+                p.arrow(x - 19, x, 80)
+    p.text(14, 160, 'a block')
+    for now, say in enumerate(says):
+        p.frame(say)
+        row(now)
+        color = ORANGE if now == 4 else '#999'
+        x = [40, 150, 275, 360, 470, 595]
+        p.path('M14 240H700', color)
+        for at, name in zip(x, inside):
+            if name == '+':
+                p.out.append(f'<circle cx="{at}" cy="240" r="13" fill="#fff" stroke="{color}"/>')
+                p.text(at, 245, '+', 'middle', size=15)
+            else:
+                p.rect(at, 222, 92, 36, PALE[ORANGE] if now == 4 else '#fff', color)
+                p.text(at + 46, 245, name, 'middle')
+        for start, end in ((26, x[2]), (x[2] + 30, x[5])):  # what came in is added
+            p.path(f'M{start} 240V190H{end}V227m-4 -6l4 6l4 -6', color)
+    p.write()
+
+
+def folders():
+    """The folders, and how many includes lead from each to those it is built on."""
+    rooms = {'tensor': (260, 250, 'numbers and kernels'), 'autograd': (40, 170, 'the tape'), 'data': (480, 170, 'files to batches'),
+             'nn': (260, 90, 'layers and models'), 'optim': (40, 20, 'training'), 'apps': (480, 20, 'programs')}
+    counts = {}
+    for room in rooms:  # what is built on what
+        for folder, _, files in sorted(os.walk(room)):
+            for file in sorted(files):
+                if file.endswith(('.h', '.cpp', '.cu')) and not folder.startswith(('apps/lessons', 'apps/examples', 'apps/include')):
+                    for other in re.findall(r'#include "(\w+)/', open(os.path.join(folder, file)).read()):
+                        if other in rooms and other != room:
+                            counts[room, other] = counts.get((room, other), 0) + 1
+    p = Picture('folders', 720, 320, 3)
+    for now in rooms:
+        uses = [f'{other} ({n} times)' for (room, other), n in counts.items() if room == now]
+        used = [room for (room, other) in counts if other == now]
+        p.frame(f'{now}: {rooms[now][2]}. It includes {", ".join(uses) if uses else "none of the others"}'
+                f'{"; included by " + ", ".join(used) if used else ""}.')
+        for (room, other), n in counts.items():
+            (x1, y1, _), (x2, y2, _) = rooms[room], rooms[other]
+            lit = now in (room, other)
+            p.path(f'M{x1 + 100} {y1 + 24}L{x2 + 100} {y2 + 24}', BLUE if room == now else ORANGE if lit else '#ccc', 2 if lit else 1)
+        for room, (x, y, about) in rooms.items():
+            p.rect(x, y, 200, 48, PALE[BLUE] if room == now else '#fff', BLUE if room == now else '#555', 2)
+            p.text(x + 100, y + 21, room + '/', 'middle')
+            p.text(x + 100, y + 39, about, 'middle', '#555', 12)
+    p.write()
+
+
 if __name__ == '__main__':
-    columns(), windows(), broadcast(), heads(), buckets(), memory()
+    columns(), windows(), broadcast(), heads(), buckets(), vit(), folders(), memory()

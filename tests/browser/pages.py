@@ -210,12 +210,12 @@ def test_book(browser):
     assert browser.run("document.querySelector('.at.now') === document.querySelectorAll('.at')[2]")
     # Of frames one is seen, and said.
     browser.open(at("book/nn.html"))
-    seen = ("[...document.querySelectorAll('.frames')[1].querySelectorAll('.frame')]"
+    seen = ("[...document.querySelectorAll('.frames')[2].querySelectorAll('.frame')]"
             ".map((g) => getComputedStyle(g).visibility === 'visible' ? 1 : 0).join('')")
     assert browser.run(seen) == "1000", browser.run(seen)
-    browser.run("document.querySelectorAll('.frames')[1].querySelectorAll('button')[1].click()")
+    browser.run("document.querySelectorAll('.frames')[2].querySelectorAll('button')[1].click()")
     assert browser.run(seen) == "0100", browser.run(seen)
-    said = browser.run("document.querySelectorAll('.frames')[1].querySelector('[role=status]').textContent")
+    said = browser.run("document.querySelectorAll('.frames')[2].querySelector('[role=status]').textContent")
     assert said.startswith("The second block: windows are shifted by half"), said
     browser.open(at("book/apps-book.html"))
     assert browser.run("document.querySelectorAll('math').length") > 5

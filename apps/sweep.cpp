@@ -183,7 +183,7 @@ int finish(const Run& run, const fs::path& folder) {
   if (was == done) return 0;
   check(!was.empty() || !fs::exists(folder), "sweep", folder.string(), " is there already, and no run of a sweep");
   const bool has_begun = !was.empty() && RunFolder(folder).newest_step() >= 0;
-  check(was == flags || !(has_begun || was.ends_with("\ndone\n")), "sweep", "the run in ", folder.string(),
+  check(was == flags || !has_begun, "sweep", "the run in ", folder.string(),
         " had other flags; give the sweep another --output-dir, or remove it");
   Words words{"--resume", folder.string()};
   if (!has_begun) {

@@ -117,9 +117,11 @@ Var record(const char* op, Tensor y, std::initializer_list<Edge> edges, ReadBy r
   if (!tape) return result;
   Tape::Node node{.op = op, .output = {}, .edges = {}, .frozen = {}};
   for (const auto& [inputs, vjp] : edges) {
-    for (const Var& input : inputs)  // a gradient for a value of another tape would be put where nobody fetches it
+    for (const Var& input : inputs) {  // a gradient for a value of another tape would be put where nobody fetches it
       check(!input.slot() || input.slot()->tape == 0 || input.slot()->tape == tape->number_, op, "an input of shape ",
             input.shape(), " was recorded on another tape; take its value() to use it as a constant here");
+      if (input.slot() && input.slot()->frozen) node.frozen.emplace_back(input);
+    }
     if (std::ranges::any_of(inputs, &Var::requires_grad))
       node.edges.emplace_back(std::vector<Tape::Use>(inputs.begin(), inputs.end()), vjp);
   }
@@ -127,9 +129,6 @@ Var record(const char* op, Tensor y, std::initializer_list<Edge> edges, ReadBy r
     result.slot_ = std::make_shared<GradSlot>(
         GradSlot{.shape = result.shape(), .grad = {}, .tape = tape->number_, .readers = readers});
     node.output = result.slot_;
-    for (const Edge& edge : edges)
-      for (const Var& input : edge.inputs)
-        if (input.slot() && input.slot()->frozen) node.frozen.emplace_back(input);
     tape->nodes_.push_back(std::move(node));
   }
   if (listeners.empty()) return result;

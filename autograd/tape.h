@@ -77,8 +77,8 @@ class Var {
   void add_grad(Tensor gradient);
   /// The numbers of a parameter, to be overwritten in place. Throws Error while a tape has recorded the parameter and
   /// has not run backward: gradients would belong to other numbers, its own or, of a frozen one, those of what was
-  /// computed with it. What shares these numbers otherwise is not
-  /// watched: keep a clone() of what must stay, and do not keep this handle.
+  /// computed with it. What shares these numbers otherwise is not watched: keep a clone() of what must stay, and do
+  /// not keep this handle.
   Tensor mutable_value();
 
   /// The name of a parameter, for messages. Throws Error for a constant.
@@ -143,38 +143,28 @@ class Tape {
   /// The names of the ops recorded, in order.
   std::vector<std::string> ops() const;
 
-  /// An input as its op's node holds it: counted in its slot until backward has run it. Without a slot where no
-  /// gradient is wanted.
-  class Use {
+  /// An input as its op's node holds it: counted in its slot until backward has run it. Without a slot where it is not
+  /// counted.
+  template <bool frozen, int GradSlot::*count>
+  class Counted {
    public:
-    explicit Use(const Var& input) : slot_(input.requires_grad() ? input.slot_ : nullptr) {
-      if (slot_) ++slot_->waiting_edges;
+    explicit Counted(const Var& input) : slot_(input.slot_ && input.slot_->frozen == frozen ? input.slot_ : nullptr) {
+      if (slot_) ++(*slot_).*count;
     }
-    Use(Use&&) = default;
-    ~Use() {
-      if (slot_) --slot_->waiting_edges;
+    Counted(Counted&&) = default;
+    ~Counted() {
+      if (slot_) --(*slot_).*count;
     }
-    /// The gradient that is waited for; null of a constant.
     GradSlot* slot() const { return slot_.get(); }
 
    private:
     friend class Tape;
     std::shared_ptr<GradSlot> slot_;
   };
-
-  /// A frozen parameter that an op has read, in whose VJPs its numbers may be: counted in its slot until backward has
-  /// run the op.
-  class Frozen {
-   public:
-    explicit Frozen(const Var& input) : slot_(input.slot_) { ++slot_->frozen_uses; }
-    Frozen(Frozen&&) = default;
-    ~Frozen() {
-      if (slot_) --slot_->frozen_uses;
-    }
-
-   private:
-    std::shared_ptr<GradSlot> slot_;
-  };
+  /// One whose gradient is waited for.
+  using Use = Counted<false, &GradSlot::waiting_edges>;
+  /// A frozen parameter, whose numbers may be in the VJPs of other inputs.
+  using FrozenUse = Counted<true, &GradSlot::frozen_uses>;
 
   /// An op that was run. Ownership goes one way: tape, node, slots and the tensors that the VJPs hold; a VJP holds
   /// tensors and never a Var, so there are no reference cycles.
@@ -182,7 +172,7 @@ class Tape {
     const char* op;
     std::shared_ptr<GradSlot> output;
     std::vector<std::pair<std::vector<Use>, JointVjp>> edges;  // that lead to an input whose gradient is wanted
-    std::vector<Frozen> frozen{};
+    std::vector<FrozenUse> frozen{};
   };
 
   /// Whether backward() or take_nodes() was called.

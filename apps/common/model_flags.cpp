@@ -1,17 +1,15 @@
 #include "apps/common/model_flags.h"
 
-#include <zlib.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "apps/common/command_line.h"
-#include "data/files/idx.h"
+#include "data/files/json.h"
 #include "tensor/comm.h"
 
 namespace bobbin::command_line {
@@ -101,11 +99,11 @@ Classifier read_model(const char* program, const std::string& path, const ModelF
 
 std::string same_on_all_ranks(const Classifier& classifier, Precision precision) {
   if (comm::size() == 1) return "";
-  const std::string description =
-      describe_model({classifier.model.config(), classifier.class_names, classifier.preprocess});
-  const uLong crc = crc32_z(0, reinterpret_cast<const Bytef*>(description.data()), description.size());
-  return "the model's config, classes and preparation of pictures (checksum " + hex(static_cast<std::uint32_t>(crc)) +
-         ")\nthe precision of products " + std::to_string(static_cast<int>(precision)) + "\n";
+  std::string lines = "the precision of products " + std::to_string(static_cast<int>(precision)) + "\n";
+  const std::string model = describe_model({classifier.model.config(), classifier.class_names, classifier.preprocess});
+  for (const auto& [place, value] : nlohmann::json::parse(model).flatten().items())
+    lines += "the model's " + place.substr(1) + " " + to_text(value) + "\n";
+  return lines;
 }
 
 }  // namespace bobbin::command_line

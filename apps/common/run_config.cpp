@@ -90,7 +90,8 @@ std::string same_on_all_ranks(const std::string& config) {
   nlohmann::json run = nlohmann::json::parse(config);
   for (const char* own : {"compiler", "blas", "cpu", "threads", "given"}) run.erase(own);
   std::string lines;
-  for (const char* own : {"data-dir", "teacher", "finetune", "comm-timeout", "threads", "profile"}) run["flags"].erase(own);
+  for (const char* own : {"data-dir", "teacher", "finetune", "comm-timeout", "threads", "profile"})
+    run["flags"].erase(own);
   for (const auto& [flag, value] : run["flags"].items()) lines += "--" + flag + " " + to_text(value) + "\n";
   run.erase("flags");
   for (const auto& [part, value] : run["data"].items()) lines += "the data (" + part + ") " + to_text(value) + "\n";

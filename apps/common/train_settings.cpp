@@ -413,11 +413,12 @@ Settings parse_command_line(int argc, char** argv) {
   }
   // What config.json keeps, for --config: with --finetune these decide what the file does not. As the run began.
   if (resumed) s.given = given_before;
-  std::set<std::string> of_images_and_model;
-  for (const auto& [heading, fields] : groups)
-    if (heading == "Data" || heading == "Model")
-      for (const Field& field : fields) of_images_and_model.insert(field.flag());
-  std::erase_if(s.given, [&](const std::string& flag) { return !of_images_and_model.contains(flag); });
+  Fields kept;
+  s.model.fields(kept);
+  s.preprocess.fields(kept);
+  std::erase_if(s.given, [&](const std::string& flag) {
+    return std::none_of(kept.begin(), kept.end(), [&](const Field& field) { return field.flag() == flag; });
+  });
   s.trainer.output_dir = output_dir;
   return s;
 }

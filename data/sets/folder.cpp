@@ -164,8 +164,8 @@ std::optional<ImageDataset> images_to_test_on(const fs::path& given, const Train
   std::vector<fs::path> found;
   std::copy_if(parts.others.begin(), parts.others.end(), std::back_inserter(found), is_test);
   if (found.empty()) return {};
-  check(found.size() == 1, "image_folder", found[0], " and ", found.size() > 1 ? found[1] : fs::path(),
-        " both look like the test set: rename one of them");
+  if (found.size() > 1)
+    fail("image_folder", found[0], " and ", found[1], " both look like the test set: rename one of them");
   const fs::path folder = unwrapped(found[0], Split::test, left_out);
   const std::vector<Class> classes = find_classes(folder, left_out);
   check_known(classes, data.train.class_names, folder, parts.train);

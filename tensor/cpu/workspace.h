@@ -24,8 +24,8 @@ class Scratch {
   std::vector<T> numbers_;
 };
 
-/// The same for each thread, taken before the threads start, so that they do not wait for one another. A caller that is itself one of
-/// several threads stays alone. The caller's thread keeps them for its next call.
+/// The same for each thread, taken before the threads start, so that they do not wait for one another. A caller that is
+/// itself one of several threads stays alone. The caller's thread keeps them for its next call.
 template <class T>
 class Workspace {
  public:

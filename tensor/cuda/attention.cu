@@ -255,18 +255,6 @@ __global__ void __launch_bounds__(warp_size* ForwardPart<D>::most_warps, Forward
 // The sum over the keys need not be formed from weights: Σ P ⊙ dP = Σ A ⊙ dA = dY·Y. The kernel for dQ leaves two
 // things to that for dK and dV: this sum, a number for each query, and which weights the dropout keeps, 16 to a word
 // (B, H, Tq, ⌈Tk/16⌉), since there a lane's weights are not neighbours.
-//
-// What is known of a query. Only what it sees has a gradient.
-struct alignas(16) KnownQuery {
-  real log_sum_exp = 0, sum_P_dP = 0;
-  Sight sight;
-
-  // What is behind what it sees is 0, even if the sum is NaN.
-  __device__ real P(real score, int u) const {
-    return u < sight.weighed ? std::exp(sight.score(score, u) - log_sum_exp) : real{0};
-  }
-  __device__ real dS(real P, real dP, int u) const { return u < sight.seen ? P * (dP - sum_P_dP) : real{0}; }
-};
 
 template <int D>
 __global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, BackwardPart<D>::blocks)
@@ -279,7 +267,7 @@ __global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, Backwa
   const Head head(lens, s);
   const OwnRows<Part> rows(head.queries);
   Part query[own], dy[own], sum[own];
-  KnownQuery known[own];
+  KnownQuery<real> known[own];
 #pragma unroll
   for (int r = 0; r < own; ++r) {
     const Index at = head.query + rows.index(r) * head.stride, row = head.row + rows.index(r);
@@ -329,7 +317,7 @@ __global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, Backwa
   using Part = BackwardPart<D>;
   SHARED(Tile<D>, queries);
   SHARED(Tile<D>, dYs);
-  SHARED(KnownQuery[tile<D>], known);
+  SHARED(KnownQuery<real>[tile<D>], known);
   const Head head(lens, s);
   const OwnRows<Part> rows(head.keys);
   Part key[own], value[own], sum_K[own], sum_V[own];
@@ -355,7 +343,7 @@ __global__ void __launch_bounds__(warp_size* BackwardPart<D>::most_warps, Backwa
     const int count = rows.warp_has_one() ? here : 0;
 #pragma unroll 1
     for (int t = 0; t < count; ++t) {
-      const KnownQuery query = known[t];
+      const KnownQuery<real> query = known[t];
       unsigned kept = 0xffff;      // a word has the weights of both rows
       if (dropout.drop_below > 0)  // the kernel for dQ left none where there is no weight
         kept = rows.index(0) < query.sight.weighed ? kept_weights[head.kept(begin + t, rows.index(0))] : 0;

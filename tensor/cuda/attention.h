@@ -20,6 +20,19 @@ struct Sight {
   }
 };
 
+/// What the way back knows of a query, and P and dS for a key u. What is behind what the query sees has no weight, even if
+/// the sum is NaN, and only what it sees has a gradient.
+template <class R>
+struct alignas(16) KnownQuery {
+  R log_sum_exp = 0, sum_P_dP = 0;
+  Sight sight;
+
+  __device__ R P(R score, int u) const {
+    return u < sight.weighed ? std::exp(sight.score(score, u) - log_sum_exp) : R{0};
+  }
+  __device__ R dS(R P, R dP, int u) const { return u < sight.seen ? P * (dP - sum_P_dP) : R{0}; }
+};
+
 /// What a block works on: one image and head.
 struct Head {
   Index query, key, row;  // where the head begins in Q and y (B, Tq, H·d), in K and V (B, Tk, H·d), in (B, H, Tq)

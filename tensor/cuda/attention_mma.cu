@@ -302,19 +302,6 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks)
 // processor, which keeps all P, adds up P ⊙ dP. Hence dS, dQ and dK are the processor's to a step of bfloat16 only,
 // 2^-7 of the largest number; all else is to the rounding of sums.
 
-// What is known of a query, and P and dS for a key u.
-struct alignas(16) Query {
-  float log_sum_exp = 0, sum_P_dP = 0;
-  Sight sight;
-
-  // What is behind what it sees is 0, even if the sum is NaN.
-  __device__ float weight(float score, int u) const {
-    return u < sight.weighed ? std::exp(sight.score(score, u) - log_sum_exp) : 0;
-  }
-  // Only what the query sees has a gradient.
-  __device__ float dS(float P, float dP, int u) const { return u < sight.seen ? P * (dP - sum_P_dP) : 0; }
-};
-
 template <int D>
 __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks)
     attention_dq_mma_kernel(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens,
@@ -332,7 +319,7 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks)
   load<D>(queries, q + head.query, first, head.queries, head);
   load<D>(dYs, dY + head.query, first, head.queries, head);
 
-  Query query[2];
+  KnownQuery<float> query[2];
   const Index weights = head.weight(first + of_warp + lane_row(), 0);  // the number of the first one of row g
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
@@ -379,7 +366,7 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks)
           const int r = i / 2 % 2, column = i / 4 * 8 + 2 * lane_in_row() + i % 2, u = begin + at + column;
           float& x = product[i / 4][i % 4];
           const float dP = dA[i / 4][i % 4] * (kept[r] >> column & 1 ? keep : 0.0f);
-          x = query[r].dS(query[r].weight(scale * x, u), dP, u);
+          x = query[r].dS(query[r].P(scale * x, u), dP, u);
         }
         multiply_columns<D>(sum, product, keys, at);
       }
@@ -397,7 +384,7 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks - 1
   SHARED(Rows<D>, values);
   SHARED(Rows<D>, queries);
   SHARED(Rows<D>, dYs);
-  SHARED(Query[Rows<D>::count], known);                         // of the queries in the tile
+  SHARED(KnownQuery<float>[Rows<D>::count], known);                         // of the queries in the tile
   SHARED(std::uint16_t[Rows<D>::warps][Rows<D>::count], kept);  // and of the weights of each warp's 16 keys
   const Head head(lens, s);
   const int first = static_cast<int>(blockIdx.y) * Rows<D>::count, of_warp = static_cast<int>(threadIdx.y) * 16;
@@ -415,9 +402,9 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks - 1
     load<D>(dYs, dY + head.query, begin, head.queries, head);
     if (const int i = static_cast<int>(threadIdx.y * warp_size + threadIdx.x); i < Rows<D>::count) {
       const Index row = head.row + begin + i;
-      known[i] = begin + i < head.queries ? Query{static_cast<float>(log_sum_exp[row]),
+      known[i] = begin + i < head.queries ? KnownQuery<float>{static_cast<float>(log_sum_exp[row]),
                                                   static_cast<float>(sum_P_dP[row]), head.sight(begin + i)}
-                                          : Query{};
+                                          : KnownQuery<float>{};
     }
     if (there)
       for (int i = threadIdx.x; i < Rows<D>::count && begin + i < head.queries; i += warp_size) {
@@ -436,14 +423,14 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks - 1
 #pragma unroll
         for (int j = 0; j < 4; ++j) {  // this lane's queries
           const int n = j / 2, t = at + 8 * n + 2 * lane_in_row() + j % 2;
-          const Query query = known[t];
+          const KnownQuery<float> query = known[t];
           const unsigned bits = kept[threadIdx.y][t];
 #pragma unroll
           for (int r = 0; r < 2; ++r) {
             const int row = lane_row() + 8 * r, u = first + of_warp + row;
             const float factor = bits >> row & 1 ? keep : 0.0f;
             float &x = product[n][2 * r + j % 2], &d = dA[n][2 * r + j % 2];
-            const float P = query.weight(scale * x, u);
+            const float P = query.P(scale * x, u);
             x = P * factor;
             d = query.dS(P, d * factor, u);
           }

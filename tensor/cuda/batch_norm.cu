@@ -8,7 +8,7 @@
 namespace bobbin::cuda {
 
 constexpr int per_lane = 32;
-constexpr Index piece = per_lane * warp_size;  // numbers of a channel for a warp
+constexpr int piece = per_lane * warp_size;  // numbers of a channel for a warp
 
 __host__ __device__ Index pieces_of(const BatchNormSizes& s) { return (s.batch * s.places + piece - 1) / piece; }
 
@@ -25,7 +25,7 @@ struct ChannelPiece {
         of_image(of_image),
         channel(warp_number() / pieces_of(s)),
         begin(warp_number() % pieces_of(s) * piece),
-        count(min(piece, s.batch * s.places - begin)) {}
+        count(min(Index{piece}, s.batch * s.places - begin)) {}
 
   __device__ Index number(int k) const { return k * warp_size + threadIdx.x; }
   __device__ bool has(int k) const { return number(k) < count; }
@@ -35,19 +35,6 @@ struct ChannelPiece {
   }
 };
 
-// The mean of a piece, of which a lane holds some: as warp_mean().
-__device__ real mean_of(const ChannelPiece& p, const real (&x)[per_lane]) {
-  const real share = 1 / static_cast<real>(p.count);
-  real first = 0, lacking = 0;
-#pragma unroll
-  for (int k = 0; k < per_lane; ++k) first += p.has(k) ? x[k] * share : real{0};
-  first = warp_sum(first);
-#pragma unroll
-  for (int k = 0; k < per_lane; ++k) lacking += p.has(k) ? x[k] - first : real{0};
-  lacking = warp_sum(lacking) * share;
-  return std::isinf(first) ? first : first + lacking;
-}
-
 // The mean of each piece, and the mean of the squared differences from it; (channels, pieces) each.
 __global__ void batch_norm_pieces_kernel(const real* x, real* means, real* variances, BatchNormSizes s,
                                          Divisor of_image) {
@@ -56,10 +43,11 @@ __global__ void batch_norm_pieces_kernel(const real* x, real* means, real* varia
   real numbers[per_lane];
 #pragma unroll
   for (int k = 0; k < per_lane; ++k) numbers[k] = x[p.at(k)];
-  const real m = mean_of(p, numbers);
+  const auto number = [&](Index, int k) { return numbers[k]; };
+  const real m = warp_mean<piece>(p.count, number);
 #pragma unroll
   for (int k = 0; k < per_lane; ++k) numbers[k] = (numbers[k] - m) * (numbers[k] - m);
-  const real v = mean_of(p, numbers);
+  const real v = warp_mean<piece>(p.count, number);
   if (threadIdx.x == 0) means[warp_number()] = m, variances[warp_number()] = v;
 }
 
@@ -70,7 +58,7 @@ __global__ void batch_norm_statistics_kernel(const real* means, const real* vari
   if (channel >= s.channels) return;
   means += channel * pieces;
   variances += channel * pieces;
-  const auto share = [=](Index p) { return static_cast<double>(min(piece, n - p * piece)) / static_cast<double>(n); };
+  const auto share = [=](Index p) { return static_cast<double>(min(Index{piece}, n - p * piece)) / static_cast<double>(n); };
   double m = 0, v = 0;
   for (Index p = threadIdx.x; p < pieces; p += warp_size) m += share(p) * means[p];
   m = warp_sum(m);

@@ -68,9 +68,8 @@ TEST_CASE(
   };
   std::filesystem::create_directory(f / "bin");
   for (const char* name : {"nvidia-smi", "bin/nvcc", "bin/compute-sanitizer"}) command(name);
-  const Result r =
-      run("PATH=" + f.path().string() + ":$PATH make -n test T= B=build CUDA=1 AUTO_DEPS=0 NVCC=" + (f / "bin/nvcc").string() +
-          " | grep tests/run.sh");
+  const Result r = run("PATH=" + f.path().string() + ":$PATH make -n test T= B=build CUDA=1 AUTO_DEPS=0 NVCC=" +
+                       (f / "bin/nvcc").string() + " | grep tests/run.sh");
   INFO(r.output);
   CHECK(contains(r.output, "\"GPU=required build/cuda/test_gpu\""));
   for (const char* tool : {"memcheck", "racecheck", "synccheck", "initcheck"})

@@ -143,9 +143,9 @@ TEST_CASE("install: the sources as make tarball packs them know their version wi
   if (run("git rev-parse").status != 0) return (void)std::puts("skipped a test case: no git");
   const TempFolder dir;
   const std::string made = dir / "made";
-  const Result r =
-      run("set -e; make tarball B='" + made + "'; cd '" + dir.path().string() +
-          "'; tar -xzf made/bobbin-*.tar.gz; cd bobbin-*; make -np help 2> none | sed -n 's/^COMMIT := //p'; make help 2> none");
+  const Result r = run("set -e; make tarball B='" + made + "'; cd '" + dir.path().string() +
+                       "'; tar -xzf made/bobbin-*.tar.gz; cd bobbin-*; make -np help 2> none | sed -n 's/^COMMIT := "
+                       "//p'; make help 2> none");
   INFO(r.output);
   CHECK(r.status == 0);
   CHECK(contains(r.output, "\n0.1.0\nmake "));

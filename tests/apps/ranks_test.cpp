@@ -350,8 +350,14 @@ TEST_CASE("ranks: other flags, other data or another program on one of them end 
   write_png(picture, {3, 8, 8, {pixels.begin(), pixels.end()}});
   says(both("evaluate", "--batch-size 3 " + a + data, "--batch-size 5 " + a + data),
        "rank 1 has 8 images of test, 5 of them at a time, rank 0 8 images of test, 3 of them at a time");
-  says(both("evaluate", a + data, b + data), "rank 1 has the model's ");
-  says(both("classify", a + " " + picture, b + " " + picture), "rank 1 has the model's ");
+  for (const std::string& other : {a + " --interpolation bicubic ", b + " "}) {
+    const std::string differs = other.starts_with(a)
+                                    ? "rank 1 has the model's preprocess/interpolation \"bicubic\", rank 0 the model's "
+                                      "preprocess/interpolation \"bilinear\""
+                                    : "rank 1 has the model's ";
+    says(both("evaluate", a + data, other + data), differs);
+    says(both("classify", a + " " + picture, other + picture), differs);
+  }
   says(beside("/bin/true"), "not every process that was started together has begun in 3 seconds");
   CHECK(!fs::exists(folder / "run" / "losses.csv"));
 }

@@ -252,7 +252,7 @@ TEST_CASE(
   CHECK(config["flags"]["init"] == "flax");
   CHECK(config["model"]["patch_padding"] == "same");
   CHECK(config["model"]["activation"] == "gelu_tanh");
-  CHECK(config["model"]["layer_norm_eps"].get<double>() == doctest::Approx(1e-6));
+  CHECK(config["model"]["layer_norm_eps"].get<double>() == doctest::Approx(1e-6).scale(0));
   CHECK(!config["model"].contains("init"));
 
   CHECK(run(flags + "part --max-steps 3").status == 0);

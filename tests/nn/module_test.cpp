@@ -215,7 +215,7 @@ TEST_CASE("init: a Swin Transformer's as in timm, and its drop paths rise evenly
     const Tensor value = item.second.value();
     CAPTURE(item.first);
     if (value.rank() == 2)
-      CHECK(norm(value) / std::sqrt(static_cast<double>(value.size())) / 0.02 == doctest::Approx(1).epsilon(0.1));
+      CHECK(norm(value) / std::sqrt(static_cast<double>(value.size())) == doctest::Approx(0.02).epsilon(0.1).scale(0));
     if (item.first.ends_with("bias") && !item.first.starts_with("patch_embed")) CHECK(largest(value) == 0);
   }
   std::vector<real> rates;
@@ -242,8 +242,8 @@ TEST_CASE("init: an embedding's, a ViT's tokens and registers, and what a norm a
              .reg_tokens = 4,
              .distilled = true},
             rng);
-  CHECK(deviation(model.dist_token.value()) / 0.02 == doctest::Approx(1).epsilon(0.1));
-  CHECK(deviation(model.reg_token.value()) / 1e-6 == doctest::Approx(1).epsilon(0.1));
+  CHECK(deviation(model.dist_token.value()) == doctest::Approx(0.02).epsilon(0.1).scale(0));
+  CHECK(deviation(model.reg_token.value()) == doctest::Approx(1e-6).epsilon(0.1).scale(0));
   // PyTorch's RMSNorm adds the machine epsilon of its numbers.
   const real tiny = std::sqrt(std::numeric_limits<real>::epsilon());
   CHECK(RMSNorm(1)(Tensor({1, 1}, {tiny})).value().item() == doctest::Approx(std::sqrt(0.5)).epsilon(1e-3));
@@ -259,18 +259,18 @@ TEST_CASE("init: Xavier's and Kaiming's, as wide as torch.nn.init's") {
   const Shape shape{64, 32, 3, 5};  // fan_in 480, fan_out 960
   const double near = 0.02;
   CHECK(deviation([&](Var& w) { xavier_uniform(w, rng); }, shape) ==
-        doctest::Approx(std::sqrt(2 / 1440.0)).epsilon(near));
+        doctest::Approx(std::sqrt(2 / 1440.0)).epsilon(near).scale(0));
   CHECK(deviation([&](Var& w) { xavier_normal(w, rng); }, shape) ==
-        doctest::Approx(std::sqrt(2 / 1440.0)).epsilon(near));
+        doctest::Approx(std::sqrt(2 / 1440.0)).epsilon(near).scale(0));
   CHECK(deviation([&](Var& w) { kaiming_uniform(w, rng); }, shape) ==
-        doctest::Approx(std::sqrt(2 / 480.0)).epsilon(near));
+        doctest::Approx(std::sqrt(2 / 480.0)).epsilon(near).scale(0));
   CHECK(deviation([&](Var& w) { kaiming_normal(w, rng); }, shape) ==
-        doctest::Approx(std::sqrt(2 / 480.0)).epsilon(near));
+        doctest::Approx(std::sqrt(2 / 480.0)).epsilon(near).scale(0));
   CHECK(deviation([&](Var& w) { kaiming_uniform(w, rng, Fan::out); }, shape) ==
-        doctest::Approx(std::sqrt(2 / 960.0)).epsilon(near));
+        doctest::Approx(std::sqrt(2 / 960.0)).epsilon(near).scale(0));
   CHECK(deviation([&](Var& w) { kaiming_normal(w, rng, Fan::out); }, shape) ==
-        doctest::Approx(std::sqrt(2 / 960.0)).epsilon(near));
-  CHECK(deviation([&](Var& w) { kaiming_normal(w, rng); }, {300, 200}) == doctest::Approx(0.1).epsilon(near));
+        doctest::Approx(std::sqrt(2 / 960.0)).epsilon(near).scale(0));
+  CHECK(deviation([&](Var& w) { kaiming_normal(w, rng); }, {300, 200}) == doctest::Approx(0.1).epsilon(near).scale(0));
 
   Var weight = Var::parameter(Tensor::zeros(shape));
   kaiming_uniform(weight, rng);
@@ -317,11 +317,12 @@ TEST_CASE("init: a ViT as Flax begins it") {
     if (name.ends_with("bias") || name == "cls_token")
       CHECK(largest(value) == 0);
     else if (name == "pos_embedding")
-      CHECK(deviation == doctest::Approx(0.01).epsilon(0.02));
+      CHECK(deviation == doctest::Approx(0.01).epsilon(0.02).scale(0));
     else if (value.rank() == 1)  // LayerNorm's
       CHECK(sum(value).item() == value.size());
     else
-      CHECK(deviation == doctest::Approx(1 / std::sqrt(static_cast<double>(Fans(value.shape()).in))).epsilon(0.02));
+      CHECK(deviation ==
+            doctest::Approx(1 / std::sqrt(static_cast<double>(Fans(value.shape()).in))).epsilon(0.02).scale(0));
   }
 }
 

@@ -27,8 +27,7 @@ int main(int argc, char** argv) {
 
     AdamW adamw(named_parameters(model));
     for (int epoch = 1; epoch <= 8; ++epoch) {
-      for (auto [X, y] : batches(data.train, 32, rng))
-        training_step(model, adamw, CrossEntropy(), X, y, real(0.004));
+      for (auto [X, y] : batches(data.train, 32, rng)) training_step(model, adamw, CrossEntropy(), X, y, real(0.004));
       if (epoch % 2 == 0) std::printf("epoch %d: accuracy %.3f\n", epoch, evaluate(model, data.test, 100).accuracy);
     }
 

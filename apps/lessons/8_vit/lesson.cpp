@@ -42,8 +42,7 @@ int main(int argc, char** argv) {
     AdamW adamw(named_parameters(model));
     for (int epoch = 1; epoch <= 6; ++epoch) {
       train(model);  // a dropout would be on: evaluate() leaves it off
-      for (auto [X, y] : batches(data.train, 32, rng))
-        training_step(model, adamw, CrossEntropy(), X, y, real(0.002));
+      for (auto [X, y] : batches(data.train, 32, rng)) training_step(model, adamw, CrossEntropy(), X, y, real(0.002));
       std::printf("epoch %d: accuracy %.3f\n", epoch, evaluate(model, data.test, 100).accuracy);
     }
   });

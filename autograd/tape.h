@@ -149,11 +149,11 @@ class Tape {
   class Counted {
    public:
     explicit Counted(const Var& input) : slot_(input.slot_ && input.slot_->frozen == frozen ? input.slot_ : nullptr) {
-      if (slot_) ++(*slot_).*count;
+      if (slot_) ++((*slot_).*count);
     }
     Counted(Counted&&) = default;
     ~Counted() {
-      if (slot_) --(*slot_).*count;
+      if (slot_) --((*slot_).*count);
     }
     GradSlot* slot() const { return slot_.get(); }
 

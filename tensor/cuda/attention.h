@@ -27,8 +27,10 @@ struct alignas(16) KnownQuery {
   R log_sum_exp = 0, sum_P_dP = 0;
   Sight sight;
 
+  // sight.score(score, u) - log_sum_exp, but -∞ behind what is weighed: a select fewer, and so no register is spilled.
   __device__ R P(R score, int u) const {
-    return u < sight.weighed ? std::exp(sight.score(score, u) - log_sum_exp) : R{0};
+    constexpr R infinity = std::numeric_limits<R>::infinity();
+    return std::exp(u < sight.seen ? score - log_sum_exp : u < sight.weighed ? -log_sum_exp : -infinity);
   }
   __device__ R dS(R P, R dP, int u) const { return u < sight.seen ? P * (dP - sum_P_dP) : R{0}; }
 };

@@ -155,7 +155,7 @@ class Tape {
     ~Counted() {
       if (slot_) --((*slot_).*count);
     }
-    GradSlot* slot() const { return slot_.get(); }
+    GradSlot* slot() const { return slot_.get(); }  ///< null where the input is not counted
 
    private:
     friend class Tape;

@@ -101,7 +101,8 @@ std::string same_on_all_ranks(const Classifier& classifier, Precision precision)
   if (comm::size() == 1) return "";
   std::string lines = "the precision of products " + std::to_string(static_cast<int>(precision)) + "\n";
   const std::string model = describe_model({classifier.model.config(), classifier.class_names, classifier.preprocess});
-  for (const auto& [place, value] : nlohmann::json::parse(model).flatten().items())
+  const nlohmann::json values = nlohmann::json::parse(model).flatten();
+  for (const auto& [place, value] : values.items())
     lines += "the model's " + place.substr(1) + " " + to_text(value) + "\n";
   return lines;
 }

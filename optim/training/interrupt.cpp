@@ -13,17 +13,13 @@ static_assert(std::atomic<int>::is_always_lock_free);
 constexpr std::array signals{SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 std::array<struct sigaction, signals.size()> before;
 
-// A second write to the pipe brings a second SIGPIPE, which should not end the program while it saves what it has.
-bool ends_the_program_next(int signal) { return signal != SIGPIPE; }
-
 extern "C" void note_signal(int signal) {
   signal_received = signal;
-  for (std::size_t i = 0; i < signals.size(); ++i)
-    if (before[i].sa_handler != SIG_IGN && ends_the_program_next(signals[i])) {
-      struct sigaction usual {};
-      usual.sa_handler = SIG_DFL;
-      sigaction(signals[i], &usual, nullptr);
-    }
+  static_assert(signals[0] == SIGINT);
+  if (before[0].sa_handler == SIG_IGN) return;
+  struct sigaction usual {};
+  usual.sa_handler = SIG_DFL;
+  sigaction(SIGINT, &usual, nullptr);  // of the person who waits at the terminal
 }
 
 }  // namespace

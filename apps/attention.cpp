@@ -172,6 +172,7 @@ int main(int argc, char** argv) try {
     const Tensor probabilities = classifier.probabilities(model(X).value());
     const auto best = static_cast<std::size_t>(argmax(probabilities));
     const double probability = probabilities.values()[best];
+    check(std::isfinite(probability), "attention", file, ": the model's numbers for it are not finite");
     answers += file + ": " + classifier.class_names[best] + format(", %.4f\n", probability);
 
     const Row begin{tile_of(fit(original, classifier.preprocess)),

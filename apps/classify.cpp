@@ -1,6 +1,7 @@
 // Classifies images.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -193,6 +194,9 @@ int main(int argc, char** argv) try {
   Classifier classifier = command_line::read_model("classify", s.model, s.options);
   share_model(state_of(classifier.model), (s.features.empty() ? "classes are wanted\n" : "features are wanted\n") +
                                               command_line::same_on_all_ranks(classifier, s.precision));
+  if (const AnyConfig config = classifier.model.config(); !s.features.empty())  // a model that gives none says so first
+    classifier.model.features(
+        Tensor::zeros({1, config.num_channels(), config.img_size().height, config.img_size().width}));
   std::vector<std::filesystem::path> pictures = list_pictures(s.pictures);
   if (!s.features.empty()) check_room_for_names(s.features, pictures);
   const std::vector<BadPicture> bad = find_bad_pictures(pictures);
@@ -213,7 +217,10 @@ int main(int argc, char** argv) try {
       const std::size_t count = std::min(round, pictures.size() - first);
       std::vector<std::vector<real>> rows(count);
       for (std::size_t i = static_cast<std::size_t>(comm::rank()); i < count; i += ranks) try {
-          rows[i] = ask(pictures[first + i]).values();
+          std::vector<real> row = ask(pictures[first + i]).values();
+          check(std::all_of(row.begin(), row.end(), [](real x) { return std::isfinite(x); }), "classify",
+                pictures[first + i], ": the model's numbers for it are not finite");
+          rows[i] = std::move(row);
         } catch (const Error& error) {
           std::fprintf(stderr, "classify: %s\n", error.what());
         }

@@ -70,13 +70,16 @@ Settings parse_command_line(int argc, char** argv) {
   return s;
 }
 
-// A model that knows no names calls its classes "0", "1", ...; for these any will do.
-void check_same_classes(const std::vector<std::string>& model, const std::vector<std::string>& data, bool by_number) {
-  check(model.size() == data.size(), "evaluate", "the model knows ", model.size(), " classes, the data set has ",
-        data.size(), " (--data-dir says which it is)");
+// Where the model's file names no classes any names will do, but for other numbers: folders "0", "1", "10", "2".
+void check_same_classes(const Classifier& classifier, const TrainAndTest& set, bool by_number) {
+  const std::vector<std::string>&model = classifier.class_names, &data = set.train.class_names;
+  check(model.size() == data.size(), "evaluate", "the model knows ", model.size(), " classes, ", set.name, " has ",
+        data.size(), " (--data-dir says which data set it is)");
+  const auto is_number = [](const std::string& name) { return name.find_first_not_of("0123456789") == name.npos; };
   for (std::size_t c = 0; c < model.size(); ++c)
-    check(by_number || model[c] == data[c] || model[c] == std::to_string(c), "evaluate", "class ", c, " is \"",
-          model[c], "\" for the model and \"", data[c], "\" in the data set; if they are the same, say --by-number");
+    check(by_number || model[c] == data[c] || (classifier.numbered && !is_number(data[c])), "evaluate", "class ", c,
+          " is \"", model[c], "\" for the model and \"", data[c], "\" in ", set.name,
+          "; if they are the same, say --by-number");
 }
 
 // Where one class is most of the images, accuracy alone says little.
@@ -144,7 +147,7 @@ int main(int argc, char** argv) try {
   TrainAndTest both =
       image_data(s.data_dir, classifier.preprocess, classifier.model.config().num_channels(), IfOther::convert);
   ImageDataset& data = s.split == "test" ? both.test : both.train;
-  check_same_classes(classifier.class_names, data.class_names, s.by_number);
+  check_same_classes(classifier, both, s.by_number);
 
   const fs::path confusion_file = fs::path(s.output_dir) / "confusion.png",
                  mistakes_file = fs::path(s.output_dir) / "mistakes.png";
@@ -158,6 +161,7 @@ int main(int argc, char** argv) try {
                   (s.tta == Tta::flip ? ", with --tta flip" : "") + (s.skip_bad ? ", with --skip-bad\n" : "\n") +
                   command_line::same_on_all_ranks(classifier, s.precision));
   check_pictures(data, s.skip_bad);
+  std::printf("data      %s, the images to %s\n", both.name.c_str(), s.split == "test" ? "validate" : "train on");
   for (const std::string& note : data.notes) std::printf("%s\n", note.c_str());
 
   Judgement result = judge(classifier.model, data, s.batch_size);

@@ -28,6 +28,12 @@ Report report_of(const fs::path& path, bool page) {
   return run;
 }
 
+// What a shell finds beside runs: folders of something else, what a sweep writes beside its runs.
+bool is_no_run(const fs::path& path) {
+  if (fs::is_directory(path)) return !fs::exists(path / "metrics.csv");
+  return fs::exists(path) && (path.extension() != ".csv" || path.filename() == "results.csv");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -48,7 +54,12 @@ int main(int argc, char** argv) try {
   check(!page || output.ends_with(".html"), "plot", "--html writes a page, so -o must end in .html, got ", output);
   check_can_write(output);  // before the work
   std::vector<Report> runs;
-  for (const std::string& path : paths) runs.push_back(report_of(path, output.ends_with(".html")));
+  for (const std::string& path : paths)
+    if (paths.size() > 1 && is_no_run(path))
+      std::fprintf(stderr, "plot: left out, for it is no run: %s\n", path.c_str());
+    else
+      runs.push_back(report_of(path, output.ends_with(".html")));
+  check(!runs.empty(), "plot", "there is no run among the ", paths.size(), " files and folders");
   std::vector<Curves> lines;
   for (const Report& run : runs) lines.push_back(curves(run.name, run.epochs));
   write_file(output, !output.ends_with(".html") ? curves_svg(lines)

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -55,6 +56,16 @@ bool is_whole(const std::string& text) {
          std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c); });
 }
 
+// "0.02" is .02, too.
+bool same_value(const std::string& a, const std::string& b) {
+  const auto number = [](const std::string& text) -> std::optional<double> {
+    char* end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    return text.empty() || *end ? std::nullopt : std::optional(value);
+  };
+  return a == b || (number(a) && number(a) == number(b));
+}
+
 // "1e-3,2e-3" and "0..2" are several values; a path is one.
 std::vector<Words> values_of(const std::string& word) {
   if (word.find('/') != word.npos) return {{word}};
@@ -71,6 +82,9 @@ std::vector<Words> values_of(const std::string& word) {
           " should rise, by less than 1000");
     for (long i = std::stol(first); i <= std::stol(last); ++i) values.push_back({std::to_string(i)});
   }
+  for (std::size_t i = 0; i < values.size(); ++i)  // a run twice would count twice in the mean
+    for (std::size_t j = 0; j < i; ++j)
+      check(!same_value(values[i][0], values[j][0]), "sweep", word, " has the value ", values[i][0], " twice");
   return values;
 }
 
@@ -146,7 +160,7 @@ std::vector<Run> runs_of(const Sweep& sweep) {
   return runs;
 }
 
-// Runs train, which gets Ctrl-C by itself, and is told of SIGTERM. Returns its exit code.
+// Runs train, which is told of a signal by SIGTERM; of Ctrl-C it may know by itself. Returns its exit code.
 int run_train(const Words& words) {
   const fs::path sweep = fs::read_symlink("/proc/self/exe");  // train lies beside it, named as it is
   std::string program = sweep.parent_path() / (sweep.filename() == "bobbin-sweep" ? "bobbin-train" : "train");
@@ -163,8 +177,7 @@ int run_train(const Words& words) {
   int status = 0;
   pid_t ended = 0;
   for (bool told = false; (ended = waitpid(child, &status, WNOHANG)) == 0; usleep(20000))
-    if (!std::exchange(told, told || Interrupt::received() == SIGTERM) && Interrupt::received() == SIGTERM)
-      kill(child, SIGTERM);
+    if (!told && Interrupt::received()) told = kill(child, SIGTERM) == 0;
   check(ended == child, "sweep", "cannot wait for ", program);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -275,7 +288,9 @@ int main(int argc, char** argv) try {
   make_folder(sweep.folder);
   for (std::size_t i = 0; i < runs.size(); ++i) {
     std::printf("run %zu of %zu: %s\n", i + 1, runs.size(), runs[i].name.c_str());
-    if (const int code = finish(runs[i], sweep.folder / runs[i].name); code != 0) {
+    int code = finish(runs[i], sweep.folder / runs[i].name);
+    if (Interrupt::received()) code = 128 + Interrupt::received();  // though the run may have come to its end
+    if (code != 0) {
       std::fprintf(stderr, "sweep: %s run %zu of %zu; the same command goes on with it\n",
                    code > 128 ? "stopped in" : "an error ended", i + 1, runs.size());
       return code;

@@ -30,6 +30,7 @@
 #include "tensor/threads.h"
 
 using namespace bobbin;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -61,7 +62,8 @@ int main(int argc, char** argv) try {
   if (!weights.empty()) fit_weights_to(data, weights, settings.model);
   // Images are divided by their numbers, so bad ones are left out after that: else all behind them would change parts.
   std::optional<ImageDataset> test;  // unless it is what is validated on
-  if (settings.test_at_end && !data.train.files.empty()) test = images_to_test_on(settings.data_dir, data);
+  if (settings.test_at_end && !data.train.files.empty())
+    test = images_to_test_on(settings.data_dir, data, settings.val_split == 0);
   if (settings.val_split > 0) {
     ImageDataset others = hold_out_to_validate(data, settings.val_split);
     if (!test) test = std::move(others);
@@ -94,6 +96,9 @@ int main(int argc, char** argv) try {
   const std::string description = describe_model({settings.model, data.train.class_names, data.train.preprocess});
   settings.trainer.notes = {.model = description,
                             .config = describe_run(settings.flags, settings.given, description, data, teacher_file)};
+  if (settings.checkpoint)
+    settings.trainer.notes.config = with_changes(settings.trainer.notes.config, settings.checkpoint->notes.config,
+                                                 settings.checkpoint->progress.steps());
   check_same_on_all_ranks(same_on_all_ranks(settings.trainer.notes.config));
   if (settings.trainer.output_dir.empty() && speaks) settings.trainer.output_dir = new_folder(settings.preset);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(settings.optimizer, named_parameters(model));
@@ -124,6 +129,9 @@ int main(int argc, char** argv) try {
   std::printf("data     %s\n", describe(data).c_str());
   std::printf("output   %s\n", settings.trainer.output_dir.c_str());
   const Index steps_before = trainer.steps();
+  const fs::path folder = settings.trainer.output_dir;
+  if (resumed && speaks)  // are of the model as it was
+    for (const char* file : {"val.csv", "test.csv"}) fs::remove(folder / file);
   if (resumed) std::printf("resumed  after step %s\n", with_commas(steps_before).c_str());
 
   if (teacher) {
@@ -139,7 +147,7 @@ int main(int argc, char** argv) try {
   if (!Interrupt::received() && (settings.test_at_end || settings.tta != Tta::none))
     measure(model, trainer.averaged_weights(), settings.test_at_end && test ? *test : data.test,
             {.batch_size = settings.trainer.batch_size, .tta = settings.tta},
-            RunFolder(settings.trainer.output_dir).path() / (settings.test_at_end ? "test.csv" : "val.csv"));
+            folder / (settings.test_at_end ? "test.csv" : "val.csv"));
   if (!epochs.empty() && !Interrupt::received())
     finish_report(model, data.test, settings.trainer.batch_size, RunFolder(settings.trainer.output_dir));
   if (settings.profile && speaks) std::fputs(profile::table().c_str(), stderr);

@@ -21,7 +21,7 @@ struct SGDOptions {
   bool nesterov = false;
 
   void fields(Fields& f) {
-    f("momentum", momentum, {.help = "momentum, below 1", .low = 0, .high = 1});
+    f("momentum", momentum, {.help = "momentum, below 1", .low = 0, .high = 0.99999});
     f("nesterov", nesterov, {.help = "Nesterov momentum"});
     f("weight_decay", weight_decay, {.help = "weight decay (L2 penalty) of all parameters", .low = 0, .high = 1e6});
   }

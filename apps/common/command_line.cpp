@@ -88,6 +88,8 @@ void add_flags(CLI::App& app, const Fields& fields) {
       continue;
     }
     const auto take = [field, flag](const std::vector<std::string>& words) {
+      if (std::find(words.begin() + 1, words.end(), "") != words.end())  // which stands between two of them
+        throw CLI::ValidationError(flag + " is given twice");
       try {
         field.parse(words, flag);
       } catch (const Error& error) {
@@ -98,7 +100,7 @@ void add_flags(CLI::App& app, const Fields& fields) {
     CLI::Option* option = app.add_option_function<std::vector<std::string>>(names, take, about.help)
                               ->default_str(as_words(field.value()))
                               ->run_callback_for_default(false);
-    option->expected(1, most_words(field))->type_name(type_of(field));
+    option->expected(1, most_words(field))->type_name(type_of(field))->inject_separator(most_words(field) > 1);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "data/files/json.h"
 #include "data/files/read_file.h"
@@ -41,12 +42,20 @@ std::vector<std::string> next_line(const std::string& text, std::size_t& at) {
   return fields;
 }
 
+std::optional<real> number_in(const std::string& field) {
+  real number = 0;
+  const char* const end = field.data() + field.size();
+  const auto [stop, error] = std::from_chars(field.data(), end, number);
+  return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
+}
+
 Features read_csv(const std::filesystem::path& file) {
   const std::vector<std::uint8_t> bytes = read_file("read_features", file, std::uintmax_t{1} << 38);
   const std::string text(bytes.begin(), bytes.end());
   std::size_t at = 0;
-  const std::size_t columns = next_line(text, at).size();
-  check(columns >= 2, "read_features", "its first line should be image,f0,f1,...");
+  const std::vector<std::string> first = next_line(text, at);
+  const std::size_t columns = first.size();
+  check(columns >= 2 && !number_in(first[1]), "read_features", "its first line should be image,f0,f1,...");
   Features features;
   std::vector<real> numbers;
   while (at < text.size()) {
@@ -56,12 +65,9 @@ Features read_csv(const std::filesystem::path& file) {
           columns);
     features.pictures.push_back(fields[0]);
     for (std::size_t i = 1; i < columns; ++i) {
-      real number = 0;
-      const char* end = fields[i].data() + fields[i].size();
-      const auto [stop, error] = std::from_chars(fields[i].data(), end, number);
-      check(error == std::errc() && stop == end, "read_features", "line ", line, " has ", Quoted{fields[i]},
-            ", which is no number");
-      numbers.push_back(number);
+      const std::optional<real> number = number_in(fields[i]);
+      check(number.has_value(), "read_features", "line ", line, " has ", Quoted{fields[i]}, ", which is no number");
+      numbers.push_back(*number);
     }
   }
   check(!features.pictures.empty(), "read_features", "there are no features in it");

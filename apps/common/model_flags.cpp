@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -26,7 +27,10 @@ void add_word(CLI::App& app, const std::string& flag, char separator, std::size_
           const std::string wrong = within(low, high)(part);
           if (!wrong.empty()) throw CLI::ValidationError(flag, wrong);
           numbers.push_back(std::stod(part));
+          if (separator == 'x' && numbers.back() != std::floor(numbers.back()))
+            throw CLI::ValidationError(flag, "is in whole pixels, got " + word);
         }
+        if (word.ends_with(separator)) throw CLI::ValidationError(flag, "lacks a number at the end of " + word);
         if (numbers.size() > most)
           throw CLI::ValidationError(flag, "takes at most " + std::to_string(most) + " numbers, got " + word);
         take(numbers);

@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -84,6 +85,25 @@ std::string describe_run(const nlohmann::json& flags, const std::set<std::string
                      {"threads", threads()}};
   if (!teacher.empty()) run["teacher"] = checksum(teacher);
   return to_text(run, 2) + "\n";
+}
+
+std::string with_changes(const std::string& now, const std::string& before, Index steps) {
+  nlohmann::json run = nlohmann::json::parse(now);
+  const nlohmann::json was = parse_json(before, "what the run says of its flags");
+  if (was.contains("resumed")) run["resumed"] = was["resumed"];
+  nlohmann::json changed = nlohmann::json::object();
+  for (const auto& [flag, value] : run["flags"].items())
+    if (const auto old = was["flags"].find(flag); old != was["flags"].end() && *old != value)
+      changed[flag] = {*old, value};
+  if (!changed.empty()) run["resumed"].push_back({{"step", steps}, {"changed", changed}});
+  return to_text(run, 2) + "\n";
+}
+
+void say_what_changed(const nlohmann::json& run, const std::string& file) {
+  if (!run.contains("resumed") || !run["resumed"].is_array()) return;
+  for (const nlohmann::json& one : run["resumed"])
+    std::fprintf(stderr, "train: the flags of %s are those that it ended with; other ones until then: %s\n",
+                 file.c_str(), to_text(one).c_str());
 }
 
 std::string same_on_all_ranks(const std::string& config) {

@@ -17,6 +17,14 @@ std::string describe_run(const nlohmann::json& flags, const std::set<std::string
                          const std::string& description, const TrainAndTest& data,
                          const std::filesystem::path& teacher = {});
 
+/// The same text of a run that goes on after so many steps from one with the text `before`: under "resumed" it has what
+/// that has, and the flags that are others now, where there are any: {"step": 24, "changed": {"lr": [0.1, 0.01]}}.
+std::string with_changes(const std::string& now, const std::string& before, Index steps);
+
+/// Says on stderr of the config.json of such a run, a `file` whose flags are to be used, that a new run with its flags
+/// has the last of them from its first step on.
+void say_what_changed(const nlohmann::json& run, const std::string& file);
+
 /// Throws Error unless the run with the notes `before` had the teacher and the data of the run with `now`: going on
 /// would be another run. Other data are accepted if they are told to be, but not other classes, which the model has not
 /// learned.

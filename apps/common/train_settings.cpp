@@ -9,6 +9,7 @@
 #include "apps/common/command_line.h"
 #include "apps/common/model_flags.h"
 #include "apps/common/presets.h"
+#include "apps/common/run_config.h"
 #include "data/files/json.h"
 #include "data/files/read_file.h"
 #include "data/files/write_file.h"
@@ -83,11 +84,11 @@ Json config_of(const Checkpoint& checkpoint, const std::string& run) {
   return json;
 }
 
-// Those that it has of our fields. Runs of the program before noted some as the words that were given.
-void take_flags(Settings& s, const Json& flags, const std::string& run) {
+// Those that it has of our fields. Runs of the program before noted some as the words that were given, and none as "".
+void take_flags(Settings& s, const Json& flags, const std::string& run, bool of_run) {
   for (const auto& [heading, fields] : s.fields())
     for (const Field& field : fields) {
-      if (field.flag().empty() || !flags.contains(field.flag()) || flags[field.flag()] == "") continue;
+      if (field.flag().empty() || !flags.contains(field.flag()) || (of_run && flags[field.flag()] == "")) continue;
       const Json& value = flags[field.flag()];
       const std::string where = run + ": --" + field.flag();
       value.is_string() ? field.parse({value.get<std::string>()}, where) : field.set(value, where);
@@ -127,23 +128,42 @@ void take_given(Settings& s, AnyConfig& file) {
   }
 }
 
-// What the flags of a file say.
-Settings settings_from(const Json& flags, const std::string& where) {
+// --opt: the optimizer with its own usual learning rate, unless it is the one that there is.
+void choose_optimizer(Settings& s, const std::string& opt) {
+  if (opt.empty() || opt == s.opt) return;
+  s.opt = opt;
+  s.optimizer = optimizer_options(opt);
+  s.trainer.schedule.lr = usual_lr(s.optimizer);
+}
+
+// --preset, or that of the --model.
+Settings begin_with(const std::string& preset, const std::string& model) {
+  Settings s = begin_with(preset.empty() || preset == "d2l" ? preset_of(model) : preset);
+  check(model.empty() || model == s.model.name(), "train", "the preset ", s.preset, " is for the model ",
+        s.model.name(), ", not for ", model);
+  return s;
+}
+
+// What the flags of a file say: those that a run had, all of them, or some as the command line would have them.
+Settings settings_from(const Json& flags, const std::string& where, bool of_run) {
   const auto word = [&](const char* flag, const std::string& otherwise) {
     check(!flags.contains(flag) || flags[flag].is_string(), "train", where, ": --", flag, " must be a word");
     return flags.value(flag, otherwise);
   };
-  Settings s = begin_with(word("preset", "d2l"));
+  Settings s = of_run ? begin_with(word("preset", "d2l")) : begin_with(word("preset", ""), word("model", ""));
   if (const std::string model = word("model", s.model_name); model != s.model_name) s.model = AnyConfig::of(model);
-  s.optimizer = optimizer_options(word("opt", s.opt));
-  take_flags(s, flags, where);
+  if (of_run)
+    s.optimizer = optimizer_options(word("opt", s.opt));
+  else
+    choose_optimizer(s, word("opt", ""));
+  take_flags(s, flags, where, of_run);
   return s;
 }
 
 Settings go_on_with(const std::string& run) {
   Checkpoint checkpoint = read_run(run);
   const Json config = config_of(checkpoint, run), &flags = config["flags"];
-  Settings s = settings_from(flags, run);
+  Settings s = settings_from(flags, run, true);
   s.given = given_in(config, run);
   s.preprocess.no_exif |= !flags.contains("no-exif");  // runs of the program before go on as they began
   s.accept_changed_data = false;                       // it was for those changes
@@ -171,14 +191,6 @@ First parse_first(int argc, char** argv) {
   return first;
 }
 
-// --opt: the optimizer with its own usual learning rate, unless it is the one that there is.
-void choose_optimizer(Settings& s, const std::string& opt) {
-  if (opt.empty() || opt == s.opt) return;
-  s.opt = opt;
-  s.optimizer = optimizer_options(opt);
-  s.trainer.schedule.lr = usual_lr(s.optimizer);
-}
-
 // --config: the flags of a file, a run's config.json or an object of flags alone.
 Settings begin_like(const First& first) {
   const std::vector<std::uint8_t> text = read_file("train", first.config, std::uintmax_t{1} << 24);
@@ -187,12 +199,13 @@ Settings begin_like(const First& first) {
         " holds no flags: expected an object of JSON, as in a run's config.json");
   const Json flags = json.contains("flags") ? json["flags"] : json;
   check(flags.is_object(), "train", first.config, " holds no flags: its flags should be an object");
-  Settings s = settings_from(flags, first.config);
+  Settings s = settings_from(flags, first.config, json.contains("flags"));
   s.accept_changed_data = false;
   // Those who wrote a file of flags alone gave all of them.
   s.given = given_in(json, first.config);
   if (!json.contains("flags"))
     for (const auto& [flag, value] : flags.items()) s.given.insert(flag);
+  say_what_changed(json, first.config);
   check(s.finetune.empty() || json.contains("given") || !json.contains("flags"), "train", first.config,
         " is of an older program: it does not say which flags were given beside --finetune, and which the weights "
         "decided; give them on the command line");
@@ -223,6 +236,14 @@ void check_of_use(const Settings& s) {
   needs("min-lr", cosine, "--sched cosine");
   needs("warmup-prefix", cosine, "--sched cosine");
   needs("warmup-lr", s.trainer.schedule.warmup_epochs > 0, "--warmup-epochs");
+  const bool own_momentum = s.trainer.schedule.sched != "onecycle";
+  const auto* const sgd = std::get_if<SGDOptions>(&s.optimizer);
+  needs("momentum", own_momentum || (sgd && sgd->nesterov),  // which asks for one
+        "--sched constant or cosine: onecycle moves the momentum from .95 to .85 and back");
+  needs("opt-betas", own_momentum, "--sched constant or cosine: onecycle moves the first from .95 to .85 and back");
+  const ViTConfig* const vit = s.model.as<ViTConfig>();
+  needs("stem-convs", vit && vit->stem_stages > 0, "--stem-stages");
+  needs("stem-width", vit && vit->stem_stages > 0, "--stem-stages");
 }
 
 // What is to be learned from a teacher, and from whom: one without the other would do nothing.
@@ -243,9 +264,7 @@ Settings settings_of(const First& first) {
         "--config gives the flags of a run, and so do --preset and --resume: one of them is enough");
   if (!first.resume.empty()) return go_on_with(first.resume);
   if (!first.config.empty()) return begin_like(first);
-  Settings s = begin_with(first.preset.empty() || first.preset == "d2l" ? preset_of(first.model) : first.preset);
-  check(first.model.empty() || first.model == s.model.name(), "train", "the preset ", s.preset, " is for the model ",
-        s.model.name(), ", not for ", first.model);
+  Settings s = begin_with(first.preset, first.model);
   choose_optimizer(s, first.opt);
   return s;
 }
@@ -365,7 +384,8 @@ Settings parse_command_line(int argc, char** argv) {
       ->check(command_line::ends_in({".svg", ".dot"}));
   app.add_option("--show-batch", s.show_batch,
                  "draw the first batch of the run as the model sees it, augmented, into this .png file, and exit")
-      ->check(command_line::ends_in({".png"}));
+      ->check(command_line::ends_in({".png"}))
+      ->excludes("--graph");
   const auto groups = s.fields();
   for (const auto& [heading, fields] : groups) {
     app.option_defaults()->group(heading);
@@ -380,7 +400,8 @@ Settings parse_command_line(int argc, char** argv) {
   if (s.preset == "d2l") s.preset = preset_of(s.model_name);
   if (!s.data_dir.empty())  // whoever resumes may do so from another folder
     s.data_dir = fs::absolute(s.data_dir).lexically_normal().string();
-  if (!s.teacher.empty()) s.teacher = fs::absolute(s.teacher).lexically_normal().string();
+  for (std::string* file : {&s.teacher, &s.finetune})
+    if (!file->empty()) *file = fs::absolute(*file).lexically_normal().string();
   for (const auto& [heading, fields] : groups)
     for (const Field& field : fields) {
       if (field.flag().empty()) continue;
@@ -467,7 +488,12 @@ NamedTensors begin_with_weights(Settings& s) {
 void freeze_as(const std::string& what, AnyModel& model) {
   const State state = state_of(model);
   state.freeze(what == "backbone" ? "*" : what, true);
-  if (what != "backbone") return;
+  if (what != "backbone") {
+    check(std::any_of(state.parameters.begin(), state.parameters.end(),
+                      [](const NamedParameter& parameter) { return parameter.second.requires_grad(); }),
+          "train", "--freeze ", what, " freezes all parameters: nothing is left to train");
+    return;
+  }
   const std::vector<std::string> heads = model.config().heads();
   for (const NamedParameter& parameter : state.parameters)
     if (std::any_of(heads.begin(), heads.end(), [&](const auto& head) { return parameter.first.starts_with(head); }))

@@ -153,17 +153,21 @@ TrainAndTest image_folder(const fs::path& dir, Index channels) {
   }
 }
 
-std::optional<ImageDataset> images_to_test_on(const fs::path& given, const TrainAndTest& data) {
+std::optional<ImageDataset> images_to_test_on(const fs::path& given, const TrainAndTest& data, bool needed) {
   Files left_out;
   const fs::path dir = unwrapped(given, Split::none, left_out);
   const Parts parts = find_parts(dir);
   const auto is_test = [](const fs::path& folder) {
     return split_name(folder.filename().string()).split == Split::test;
   };
-  if (parts.train.empty() || parts.val.empty() || is_test(parts.val)) return {};
+  if (!parts.train.empty() && is_test(parts.val)) return {};
   std::vector<fs::path> found;
   std::copy_if(parts.others.begin(), parts.others.end(), std::back_inserter(found), is_test);
-  if (found.empty()) return {};
+  if (parts.train.empty() || found.empty()) {
+    check(!needed, "image_folder", given,
+          " has no images to test on beside those to validate; --val-split holds some out");
+    return {};
+  }
   if (found.size() > 1)
     fail("image_folder", found[0], " and ", found[1], " both look like the test set: rename one of them");
   const fs::path folder = unwrapped(found[0], Split::test, left_out);

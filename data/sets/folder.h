@@ -32,8 +32,9 @@ namespace bobbin {
 TrainAndTest image_folder(const std::filesystem::path& dir, Index channels = 3);
 
 /// The pictures of a test folder that lies beside one to validate on, of the classes, channels and preprocessing of
-/// `data`, which image_folder(dir) gave; nothing where there are not both. Throws Error for two test folders, one
-/// without classes, and a class that `data` has not.
-std::optional<ImageDataset> images_to_test_on(const std::filesystem::path& dir, const TrainAndTest& data);
+/// `data`, which image_folder(dir) gave; nothing where it validates on the test folder, or there is none. Throws Error
+/// for two test folders, one without classes, and a class that `data` has not; and where there is none, if it is
+/// needed.
+std::optional<ImageDataset> images_to_test_on(const std::filesystem::path& dir, const TrainAndTest& data, bool needed);
 
 }  // namespace bobbin

@@ -256,8 +256,6 @@ ModelFile read_foreign(const NamedTensors& tensors, const fs::path& path, const 
   file.taken = account(facts, weights, trained, file.preprocess, path.parent_path());
   if (!note.empty()) file.taken += ", " + note;
   file.tensors = std::move(weights.tensors);
-  if (file.class_names.empty())
-    for (Index i = 0; i < vit.num_classes; ++i) file.class_names.push_back(std::to_string(i));
   return file;
 }
 

@@ -45,7 +45,9 @@ void apply(const ModelFileOptions& options, ModelFile& file) {
       "--global-pool, --layer-norm-eps, --act and --weights are for the weights of other libraries: this file says it");
   auto* vit = file.config.as<ViTConfig>();
   check(vit || options.num_heads == 0, "model file", "--num-heads is for a ViT, and this is a ", file.config.title());
-  if (options.num_heads) vit->num_heads = options.num_heads;
+  check(options.num_heads == 0 || options.num_heads == vit->num_heads, "model file", "the model has ",
+        vit ? vit->num_heads : 0, " attention heads, this file says, so --num-heads ", options.num_heads,
+        " would make another one of it");
   if (options.img_size && *options.img_size != file.config.img_size()) {
     check(vit || file.config.takes_any_size(), "model file", "a ", file.config.title(), " sees images of ",
           file.config.img_size().height, " x ", file.config.img_size().width, " only: its weights are for these");
@@ -158,6 +160,9 @@ ModelFile read_model_file(const fs::path& path, const ModelFileOptions& options)
         check(model.layer.empty() || options.new_head, "read_model_file", "there are layers outside the model (",
               model.note, "), such as ", Quoted{model.layer},
               ", which may make something else of its logits: ", "train --finetune begins with the model alone");
+        file.numbered = file.class_names.empty();
+        for (Index i = 0; file.numbered && i < file.config.num_classes(); ++i)
+          file.class_names.push_back(std::to_string(i));
         return file;
       }
       for (const auto& [name, why] : content.unread)
@@ -184,7 +189,11 @@ Tensor Classifier::probabilities(const Tensor& logits) const {
 Classifier read_classifier(const fs::path& path, const ModelFileOptions& options) {
   ModelFile file = read_model_file(path, options);
   Classifier classifier{with_context("read_model_file", path, [&] { return make_model(file.config, file.tensors); }),
-                        std::move(file.class_names), std::move(file.preprocess), file.scores, std::move(file.taken)};
+                        std::move(file.class_names),
+                        std::move(file.preprocess),
+                        file.scores,
+                        std::move(file.taken),
+                        file.numbered};
   eval(classifier.model);
   return classifier;
 }

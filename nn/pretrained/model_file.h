@@ -30,7 +30,8 @@ struct ModelFile {
   std::vector<std::string> class_names;
   Preprocess preprocess;
   Scores scores = Scores::softmax;
-  std::string taken{};  ///< of another library's: what was taken that the weights do not say, and from where
+  std::string taken{};    ///< of another library's: what was taken that the weights do not say, and from where
+  bool numbered = false;  ///< it does not name its classes: they are "0", "1", ...
 };
 
 /// A model in evaluation mode with its class names and preprocessing.
@@ -40,6 +41,7 @@ struct Classifier {
   Preprocess preprocess;
   Scores scores = Scores::softmax;
   std::string taken{};  ///< see ModelFile
+  bool numbered = false;
 
   /// Logits (B, classes) -> the probabilities of the classes.
   Tensor probabilities(const Tensor& logits) const;

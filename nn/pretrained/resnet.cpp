@@ -88,8 +88,6 @@ ModelFile read_foreign_resnet(const NamedTensors& tensors, const std::filesystem
   account.add(std::to_string(size.height) + " x " + std::to_string(size.width), facts.trained_size.from);
   account.add(facts, file.preprocess);
   file.taken = std::string(name_of(weights.origin)) + " weights: " + account.text() + (note.empty() ? "" : ", " + note);
-  if (file.class_names.empty())
-    for (Index i = 0; i < file.config.num_classes(); ++i) file.class_names.push_back(std::to_string(i));
   return file;
 }
 

@@ -84,8 +84,6 @@ ModelFile read_foreign_swin(const NamedTensors& tensors, const std::filesystem::
               facts.trained_size.from);
   account.add(facts, file.preprocess);
   file.taken = std::string(name_of(weights.origin)) + " weights: " + account.text() + (note.empty() ? "" : ", " + note);
-  if (file.class_names.empty())
-    for (Index i = 0; i < config.num_classes; ++i) file.class_names.push_back(std::to_string(i));
   return file;
 }
 

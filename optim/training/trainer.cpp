@@ -410,6 +410,10 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
       return progress_.epochs;
     }
     check_metrics(metrics);
+    for (const auto& [name, value] : metrics)
+      check(std::isfinite(value) || !name.starts_with("val_loss"), "Trainer", name, " is ", value, " after epoch ",
+            progress_.epochs.size() + 1,
+            ": training has diverged; a smaller learning rate or gradient clipping may help");
     if (const auto& before = progress_.epochs; !before.empty())
       check(names_of(metrics) == names_of(before[0].metrics), "Trainer",
             "the validation gave other metrics than before");

@@ -77,7 +77,7 @@ std::string bright_sides(const fs::path& folder, const std::vector<std::string>&
       for (int y = 0; y < 8; ++y)
         for (int x = 0; x < 8; ++x) {
           const bool bright[] = {x < 4, x >= 4, y < 4};
-          image.bytes.push_back(static_cast<std::uint8_t>((bright[c] ? 200 : 0) + (7 * x + 5 * y + 3 * i) % 50));
+          image.bytes.push_back(static_cast<std::uint8_t>((bright[c % 3] ? 200 : 0) + (7 * x + 5 * y + 3 * i) % 50));
         }
       write_png(folder / classes[c] / (std::to_string(i) + ".png"), image);
     }
@@ -153,6 +153,9 @@ TEST_CASE("classify, evaluate, attention: a mistake is one sentence") {
     check_refuses(name, model + picture + " --mean 0.5,0.5,0.5", 1, "mean");
     check_refuses(name, model + picture + " --mean 0.5,x", 2, "got x");
     check_refuses(name, model + picture + " --img-size 8x8x8", 2, "at most 2 numbers, got 8x8x8");
+    check_refuses(name, model + picture + " --img-size 8.5", 2, "is in whole pixels, got 8.5");
+    check_refuses(name, model + picture + " --img-size 8x", 2, "lacks a number at the end of 8x");
+    check_refuses(name, model + picture + " --num-heads 4", 1, "the model has 2 attention heads, this file says");
     CHECK(run(program(name) + " --img-size 8x12 --mean 0.5 " + model + picture + " --std 0.5" +
               (name == "attention" ? " --output-dir " + f.path("x") : ""))
               .status == 0);
@@ -162,6 +165,40 @@ TEST_CASE("classify, evaluate, attention: a mistake is one sentence") {
   fs::create_directory(f.folder / "empty");
   check_refuses("classify", model + f.path("empty"), 1, "holds no picture");
   check_refuses("attention", model + picture + " --output-dir " + f.path("no.png") + "/x", 1, "no.png");
+}
+
+TEST_CASE("classify, attention: a model of numbers that are not finite is no answer") {
+  Fixture f;
+  named_parameters(f.model)[0].second.mutable_value().data()[0] = std::numeric_limits<real>::quiet_NaN();
+  write_classifier(f.folder / "nan.safetensors", f.model, names, f.preprocess);
+  const std::string flags = f.path("nan.safetensors") + " " + f.path("a.png");
+  check_refuses("classify", flags, 1, "a.png: the model's numbers for it are not finite");
+  check_refuses("attention", flags + " --output-dir " + f.path("x"), 1, "numbers for it are not finite");
+  CHECK(contains(run(program("classify") + " " + flags + " --features " + f.path("x.csv")).output, "not finite"));
+  CHECK(!fs::exists(f.folder / "x.csv"));
+}
+
+TEST_CASE("evaluate: classes are matched by their names, also where these are numbers") {
+  Fixture f;
+  Rng rng(3);
+  ViTConfig config = f.model.config;
+  config.num_classes = 12;
+  ViT model(config, rng);
+  std::vector<std::string> numbers;
+  for (int c = 0; c < 12; ++c) numbers.push_back(std::to_string(c));
+  const auto evaluates = [&](const std::vector<std::string>& of_model, const std::vector<std::string>& of_data) {
+    write_classifier(f.folder / "12.safetensors", model, of_model, f.preprocess);
+    fs::remove_all(f.folder / "data");
+    bright_sides(f.folder / "data", of_data);
+    return run(program("evaluate") + " " + f.path("12.safetensors") + " --data-dir " + f.path("data"));
+  };
+  const std::vector<std::string> letters{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"};
+  const Result same = evaluates(letters, letters);
+  CHECK(same.status == 0);
+  CHECK(same.output.starts_with("data      " + f.path("data") + ", the images to validate\n"));
+  // Folders are in the order 0, 1, 10, 11, 2, ...
+  CHECK(contains(evaluates(numbers, numbers).output, "class 2 is \"2\" for the model and \"10\" in "));
+  CHECK(contains(evaluates(numbers, letters).output, "class 0 is \"0\" for the model and \"a\" in "));
 }
 
 TEST_CASE("evaluate, attention, plot, train --graph: a picture that cannot be written is known before the work") {
@@ -358,6 +395,9 @@ TEST_CASE("train, classify, evaluate, attention: each of the models, by its name
       CHECK(run(program("attention") + " " + attention).status == 0);
     else
       check_refuses("attention", attention, 1, std::string("is a ") + m.title + ", which has no attention to draw");
+    if (std::string(m.name) != "vit")
+      check_refuses("classify", model + " " + sides + " --features " + out + "/f.csv", 1,
+                    std::string("a ") + m.title + " gives none");
     if (std::string(m.name) != "vit")
       check_refuses("classify", model + " " + sides + "/left/1.png --num-heads 2", 1, "--num-heads is for a ViT");
   }

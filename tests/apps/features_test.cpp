@@ -121,6 +121,8 @@ TEST_CASE("classify --features, knn: as numbers, as a table, and their neighbour
   says({d.path("t.csv"), d.path("bad.csv")}, "line 2 has 2 fields, the first has 3");
   write_file(d.folder / "bad.csv", "image,f0,f1\na/b.png,1,x\n");
   says({d.path("t.csv"), d.path("bad.csv")}, "line 2 has \"x\", which is no number");
+  write_file(d.folder / "bad.csv", "a/b.png,1,2\na/c.png,1,3\n");
+  says({d.path("t.csv"), d.path("bad.csv")}, "its first line should be image,f0,f1,...");
   write_features(d.folder / "zero.csv", {{"x/near/1.png"}, Tensor({1, 2}, {0, 0})});
   says({d.path("t.csv"), d.path("zero.csv")}, "has no direction");
   // One class, or none: any answer would be right.

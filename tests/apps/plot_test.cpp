@@ -46,6 +46,14 @@ TEST_CASE("plot: folders and files over one another, in curves.svg") {
   const std::string picture = content(folder / "curves.svg");
   CHECK(contains(picture, ">lr0.1<"));
   CHECK(contains(picture, ">lr0.2/metrics.csv<"));
+  // As runs/* has it, where there are sweeps, too.
+  fs::create_directories(folder / "sweep/run");
+  std::ofstream(folder / "sweep/results.csv") << "setting,measure\n";
+  const Result all = run("plot=$(realpath " + binary("plot") + "); cd " + folder.path().string() + "; $plot * sweep/*");
+  INFO(all.output);
+  CHECK(all.status == 0);
+  for (const char* other : {"curves.svg", "sweep", "sweep/results.csv", "sweep/run"})
+    CHECK(contains(all.output, std::string("left out, for it is no run: ") + other + "\n"));
 }
 
 TEST_CASE("plot: a page of one run, and of two") {
@@ -77,6 +85,7 @@ TEST_CASE("plot: what it cannot draw is one sentence") {
   check_refuses("plot", good + " --html -o " + in + "x.svg", 1, "-o must end in .html");
   refuses(good + " " + in + "missing", 1, "there is no run " + in + "missing");
   refuses(in + "empty", 1, in + "empty holds no metrics.csv");
+  refuses(in + "empty " + in + "empty", 1, "there is no run among the 2 files and folders");
   refuses(in + "young", 1, "no epoch is finished in " + in + "young/metrics.csv");
   refuses(in + "text.csv", 1, "begins with \"Dear diary,\", expected");
   refuses(in + "cut.csv", 1, "line 4 of");

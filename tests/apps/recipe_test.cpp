@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "data/files/safetensors.h"
@@ -93,6 +94,14 @@ TEST_CASE("train: --test-at-end measures the test folder that lies beside one to
   CHECK(contains(run(flags + "bad").output, "test/dark/102.png\" is "));
   fs::create_directories(folder / "data/testing/dark");
   CHECK(contains(run(flags + "two").output, "look like the test set"));
+  for (const char* part : {"test", "testing"}) fs::remove_all(folder / "data" / part);
+  const char* const none = "has no images to test on beside those to validate; --val-split holds some out";
+  CHECK(contains(run(flags + "none").output, none));
+  CHECK(run(flags + "held --val-split .25").status == 0);
+  CHECK(contains(content(folder / "held/test.csv"), "model,none,60,"));
+  fs::rename(folder / "data/val", folder / "data/test");
+  CHECK(run(flags + "test").status == 0);  // on which it validates, too
+  CHECK(contains(run(train_program + flags_for(folder / "data/train") + "--test-at-end").output, none));
 }
 
 TEST_CASE("train: with --val-split a picture that is left out changes the part of no other") {
@@ -149,6 +158,10 @@ TEST_CASE("train: a flag that would do nothing is refused") {
                                      {"--mixup .2 --mixup-switch-prob .3", "both --mixup and --cutmix"},
                                      {"--min-lr .01", "--sched cosine"},
                                      {"--sched onecycle --warmup-prefix", "--sched cosine"},
+                                     {"--sched onecycle --momentum .5", "--sched constant or cosine: onecycle moves"},
+                                     {"--preset convnet --opt-betas .5 .9", "--sched constant or cosine"},
+                                     {"--stem-convs 3", "--stem-stages"},
+                                     {"--stem-width 5", "--stem-stages"},
                                      {"--warmup-lr .01", "--warmup-epochs"}})
     check_refuses("train", flags, 1, std::string("does nothing without ") + needs);
 }
@@ -176,6 +189,29 @@ TEST_CASE("train: best.safetensors goes along to another folder, and not back be
                  "more --max-steps, or 0 for no limit, give it more"));
 }
 
+TEST_CASE("train: a run that goes on with other flags says so, and measures its model anew") {
+  const TempFolder folder;
+  write_pictures(folder / "data");
+  const auto path = [&](const std::string& name) { return (folder / name).string(); };
+  CHECK(run(train_program + flags_for(folder / "data") + "--val-split .2 --test-at-end --epochs 1 --output-dir " +
+            path("a"))
+            .status == 0);
+  CHECK(fs::exists(folder / "a/test.csv"));
+  const std::string resume = train_program + " --resume " + path("a");
+  CHECK(run(resume + " --epochs 2 --lr .01 --test-at-end=false").status == 0);
+  CHECK(!fs::exists(folder / "a/test.csv"));  // it was of the model before
+  CHECK(run(resume).status == 0);
+  CHECK(run(resume + " --lr .02 --epochs 3").status == 0);
+  const auto changes = nlohmann::json::parse(content(folder / "a/config.json"))["resumed"];
+  REQUIRE(changes.size() == 2);
+  CHECK(changes[0] == nlohmann::json::parse(R"({"step": 6, "changed": {"epochs": [1, 2], "lr": [0.1, 0.01],
+                                                                       "test-at-end": [true, false]}})"));
+  CHECK(changes[1] == nlohmann::json::parse(R"({"step": 12, "changed": {"epochs": [2, 3], "lr": [0.01, 0.02]}})"));
+  CHECK(contains(
+      run(train_program + " --max-steps 1 --config " + path("a/config.json") + " --output-dir " + path("b")).output,
+      "a/config.json are those that it ended with; other ones until then: {\"changed\":{\"epochs\":[1,2]"));
+}
+
 TEST_CASE("train: --config takes the flags of a run, or of a file with some, and other flags go before them") {
   const TempFolder folder;
   write_pictures(folder / "data");
@@ -195,12 +231,22 @@ TEST_CASE("train: --config takes the flags of a run, or of a file with some, and
   std::ofstream(folder / "mine.json") << R"({"preset": "lenet", "epochs": 3, "opt": "adamw"})";
   const std::string help = run(train_program + " --config " + (folder / "mine.json").string() + " --help").output;
   for (const char* said : {"--epochs INT=3", "=lenet", "=adamw"}) CHECK_MESSAGE(contains(help, said), said);
+  // What they bring with them, as on the command line.
+  const auto begins = [&](const std::string& text, const std::string& part) {
+    std::ofstream(folder / "mine.json") << text;
+    CHECK(contains(run(train_program + " --config " + (folder / "mine.json").string() + " --help").output, part));
+  };
+  begins(R"({"opt": "adamw"})", "--lr FLOAT=0.001");
+  begins(R"({"opt": "adamw", "lr": 0.5})", "--lr FLOAT=0.5");
+  begins(R"({"model": "convnet"})", "=onecycle");
   const auto refuses = [&](const std::string& text, const std::string& part) {
     std::ofstream(folder / "wrong.json") << text;
     check_refuses("train", "--config " + (folder / "wrong.json").string(), 1, part);
   };
   refuses(R"({"epoch": 3})", "has \"epoch\", which is no flag of vit with sgd");
   refuses(R"({"epochs": "three"})", "epochs");
+  refuses(R"({"model": "mlp", "preset": "quick"})", "the preset quick is for the model vit, not for mlp");
+  refuses(R"({"lr": ""})", "--lr");
   refuses(R"({"preset": 3})", "--preset must be a word");
   refuses("[1]", "holds no flags");
   refuses("{", "wrong.json");
@@ -267,5 +313,15 @@ TEST_CASE("sweep: every combination is trained once, goes on where it stopped, a
   CHECK(contains(run(program("sweep") + " 3").output, "the value 3 stands behind no flag"));
   CHECK(contains(run(program("sweep") + " --resume runs/x").output, "is for a single run"));
   CHECK(contains(run(program("sweep") + " --seed 3..1").output, "3..1 should rise"));
+  CHECK(contains(run(program("sweep") + " --seed 0..2,2").output, "0..2,2 has the value 2 twice"));
+  CHECK(contains(run(program("sweep") + " --lr .02,0.020").output, "has the value 0.020 twice"));
+  // A signal that reaches the sweep alone ends it, and not only the run.
+  const Result told = run(program("sweep") + flags_for(folder / "data") + "--epochs 20000 --seed 0..3 --output-dir " +
+                          out + "-told & for i in $(seq 200); do sleep .05; [ -s " + out +
+                          "-told/seed=0/report.html ] && break; done; kill -HUP $!; wait $!; echo ended $?");
+  INFO(told.output);
+  CHECK(contains(told.output, "sweep: stopped in run 1 of 4; the same command goes on with it"));
+  CHECK(contains(told.output, "ended 129"));
+  CHECK(!fs::exists(out + "-told/seed=1"));
   CHECK(run(program("sweep") + " --help").status == 0);
 }

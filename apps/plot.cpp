@@ -54,12 +54,14 @@ int main(int argc, char** argv) try {
   check(!page || output.ends_with(".html"), "plot", "--html writes a page, so -o must end in .html, got ", output);
   check_can_write(output);  // before the work
   std::vector<Report> runs;
+  std::vector<std::string> others;
   for (const std::string& path : paths)
     if (paths.size() > 1 && is_no_run(path))
-      std::fprintf(stderr, "plot: left out, for it is no run: %s\n", path.c_str());
+      others.push_back(path);
     else
       runs.push_back(report_of(path, output.ends_with(".html")));
   check(!runs.empty(), "plot", "there is no run among the ", paths.size(), " files and folders");
+  for (const std::string& path : others) std::fprintf(stderr, "plot: left out, for it is no run: %s\n", path.c_str());
   std::vector<Curves> lines;
   for (const Report& run : runs) lines.push_back(curves(run.name, run.epochs));
   write_file(output, !output.ends_with(".html") ? curves_svg(lines)

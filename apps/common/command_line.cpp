@@ -90,6 +90,9 @@ void add_flags(CLI::App& app, const Fields& fields) {
     const auto take = [field, flag](const std::vector<std::string>& words) {
       if (std::find(words.begin() + 1, words.end(), "") != words.end())  // which stands between two of them
         throw CLI::ValidationError(flag + " is given twice");
+      if (const auto most = static_cast<std::size_t>(most_words(field)); words.size() > most)
+        throw CLI::ValidationError(flag + " takes at most " + std::to_string(most) + " values, got " +
+                                   std::to_string(words.size()));
       try {
         field.parse(words, flag);
       } catch (const Error& error) {
@@ -100,7 +103,9 @@ void add_flags(CLI::App& app, const Fields& fields) {
     CLI::Option* option = app.add_option_function<std::vector<std::string>>(names, take, about.help)
                               ->default_str(as_words(field.value()))
                               ->run_callback_for_default(false);
-    option->expected(1, most_words(field))->type_name(type_of(field))->inject_separator(most_words(field) > 1);
+    // Room for as many again, so that a flag that is given twice comes to take().
+    const int most = most_words(field);
+    option->expected(1, most > 1 ? 2 * most + 1 : 1)->type_name(type_of(field))->inject_separator(most > 1);
   }
 }
 

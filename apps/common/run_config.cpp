@@ -63,6 +63,13 @@ std::string teacher_in(const std::string& config) {
   return json.is_object() && json.contains("teacher") ? to_text(json["teacher"]) : "none";
 }
 
+// Flags on which a run's numbers do not depend: where it runs, where its files are, and when it stops for a while.
+bool is_of_no_account(const std::string& flag) {
+  static const std::set<std::string> all{"threads",  "profile",    "comm-timeout",    "data-dir", "teacher",
+                                         "finetune", "save-every", "checkpoint-hist", "max-steps"};
+  return all.contains(flag);
+}
+
 std::vector<std::string> class_names(const RunNotes& notes) {
   return read_description(notes.model, "the run").class_names;
 }
@@ -93,7 +100,7 @@ std::string with_changes(const std::string& now, const std::string& before, Inde
   if (was.contains("resumed")) run["resumed"] = was["resumed"];
   nlohmann::json changed = nlohmann::json::object();
   for (const auto& [flag, value] : run["flags"].items())
-    if (const auto old = was["flags"].find(flag); old != was["flags"].end() && *old != value)
+    if (const auto old = was["flags"].find(flag); old != was["flags"].end() && *old != value && !is_of_no_account(flag))
       changed[flag] = {*old, value};
   if (!changed.empty()) run["resumed"].push_back({{"step", steps}, {"changed", changed}});
   return to_text(run, 2) + "\n";

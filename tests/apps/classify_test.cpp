@@ -172,7 +172,7 @@ TEST_CASE("classify, attention: a model of numbers that are not finite is no ans
   named_parameters(f.model)[0].second.mutable_value().data()[0] = std::numeric_limits<real>::quiet_NaN();
   write_classifier(f.folder / "nan.safetensors", f.model, names, f.preprocess);
   const std::string flags = f.path("nan.safetensors") + " " + f.path("a.png");
-  check_refuses("classify", flags, 1, "a.png: the model's numbers for it are not finite");
+  check_refuses("classify", flags, 1, "a.png\": the model's numbers for it are not finite");
   check_refuses("attention", flags + " --output-dir " + f.path("x"), 1, "numbers for it are not finite");
   CHECK(contains(run(program("classify") + " " + flags + " --features " + f.path("x.csv")).output, "not finite"));
   CHECK(!fs::exists(f.folder / "x.csv"));
@@ -473,7 +473,7 @@ TEST_CASE("train, evaluate: pictures in folders, a new head, and a run that goes
   CHECK(contains(judged.output, "images    4\n"));  // every tenth of 2 x 20
   CHECK(contains(judged.output, "left"));
   CHECK(read_image(folder / "one/confusion.png", 3).width > 50);
-  check_refuses("evaluate", path("one/best.safetensors") + " --data-dir " + more, 1, "2 classes, the data set has 3");
+  check_refuses("evaluate", path("one/best.safetensors") + " --data-dir " + more, 1, "2 classes, " + more + " has 3");
 
   check_refuses("evaluate", path("one/best.safetensors") + " --data-dir " + make_set("others", {"x", "y"}), 1,
                 "--by-number");

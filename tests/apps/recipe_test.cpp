@@ -204,7 +204,7 @@ TEST_CASE("train: a run that goes on with other flags says so, and measures its 
   CHECK(run(resume + " --lr .02 --epochs 3").status == 0);
   const auto changes = nlohmann::json::parse(content(folder / "a/config.json"))["resumed"];
   REQUIRE(changes.size() == 2);
-  CHECK(changes[0] == nlohmann::json::parse(R"({"step": 6, "changed": {"epochs": [1, 2], "lr": [0.1, 0.01],
+  CHECK(changes[0] == nlohmann::json::parse(R"({"step": 6, "changed": {"epochs": [1, 2], "lr": [0.05, 0.01],
                                                                        "test-at-end": [true, false]}})"));
   CHECK(changes[1] == nlohmann::json::parse(R"({"step": 12, "changed": {"epochs": [2, 3], "lr": [0.01, 0.02]}})"));
   CHECK(contains(

@@ -184,6 +184,11 @@ TEST_CASE("train --freeze, --layer-decay: what does not learn stays to the bit")
                                         "--output-dir", d.path("x"), "--img-size", "28"});
   CHECK(run.exit_code == 1);
   CHECK(contains(run.err, "--layer-decay is for a ViT, not for a LeNet"));
+  const Run all = run_program("train", {"--preset", "quick", "--img-size", "8", "--patch-size", "4", "--data",
+                                        d.folder.path().string(), "--freeze", "*", "--output-dir", d.path("y")});
+  CHECK(all.exit_code == 1);
+  CHECK(contains(all.err, "--freeze * freezes all parameters"));
+  CHECK(!std::filesystem::exists(d.folder / "y"));
 }
 
 TEST_CASE("convert: a run becomes a folder that timm reads, and we do") {

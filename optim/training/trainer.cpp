@@ -410,9 +410,9 @@ std::vector<EpochMetrics> Trainer::run(const Task& task) {
       return progress_.epochs;
     }
     check_metrics(metrics);
-    for (const auto& [name, value] : metrics)
-      check(std::isfinite(value) || !name.starts_with("val_loss"), "Trainer", name, " is ", value, " after epoch ",
-            progress_.epochs.size() + 1,
+    for (const auto& [name, value] : metrics)  // of those of a program of one's own some may be no number
+      check(std::isfinite(value) || std::find(metrics_names.begin(), metrics_names.end(), name) == metrics_names.end(),
+            "Trainer", name, " is ", value, " after epoch ", progress_.epochs.size() + 1,
             ": training has diverged; a smaller learning rate or gradient clipping may help");
     if (const auto& before = progress_.epochs; !before.empty())
       check(names_of(metrics) == names_of(before[0].metrics), "Trainer",

@@ -189,6 +189,20 @@ TEST_CASE("train: best.safetensors goes along to another folder, and not back be
                  "more --max-steps, or 0 for no limit, give it more"));
 }
 
+TEST_CASE("train: a model that its last step has made NaN is an error, and never the best") {
+  const TempFolder folder;
+  write_pictures(folder / "data");
+  const std::string out = (folder / "run").string();
+  const Result r =
+      run(train_program + " --model mlp --img-size 8 --threads 1 -b 54 --epochs 1 --opt adamw --opt-eps 0 --data " +
+          (folder / "data").string() + " --output-dir " + out);
+  INFO(r.output);
+  CHECK(r.status == 1);
+  CHECK(contains(r.output, "val_loss is "));
+  CHECK(contains(r.output, "nan after epoch 1: training has diverged"));
+  CHECK(!fs::exists(out + "/best.safetensors"));
+}
+
 TEST_CASE("train: a run that goes on with other flags says so, and measures its model anew") {
   const TempFolder folder;
   write_pictures(folder / "data");
@@ -316,7 +330,7 @@ TEST_CASE("sweep: every combination is trained once, goes on where it stopped, a
   CHECK(contains(run(program("sweep") + " --seed 0..2,2").output, "0..2,2 has the value 2 twice"));
   CHECK(contains(run(program("sweep") + " --lr .02,0.020").output, "has the value 0.020 twice"));
   // A signal that reaches the sweep alone ends it, and not only the run.
-  const Result told = run(program("sweep") + flags_for(folder / "data") + "--epochs 20000 --seed 0..3 --output-dir " +
+  const Result told = run(program("sweep") + flags_for(folder / "data") + "--epochs 2000 --seed 0..3 --output-dir " +
                           out + "-told & for i in $(seq 200); do sleep .05; [ -s " + out +
                           "-told/seed=0/report.html ] && break; done; kill -HUP $!; wait $!; echo ended $?");
   INFO(told.output);

@@ -95,11 +95,11 @@ TEST_CASE("signals that the parent ignores stay ignored") {
 TEST_CASE("signals that a training run answers: it saves, and says how to go on") {
   const Place place;
   for (const auto& [name, number] : {std::pair("TERM", SIGTERM), std::pair("HUP", SIGHUP)}) {
-    const std::string signal(name), kill = "kill -" + signal + " $!; ";
-    const Result r =
-        place.in(place.train + " --epochs 100000 --output-dir " + signal +
-                 " > log & for i in $(seq 200); do sleep .1; test -s " + signal + "/report.html && break; done; " +
-                 kill + kill + "sleep .01; " + kill + "wait $!; echo ended $?");
+    const std::string signal(name), again = "kill -" + signal + " $! 2> /dev/null; sleep .001; ";
+    const Result r = place.in(
+        place.train + " --num-hiddens 30000 --epochs 100000 --output-dir " + signal +  // which takes time to save
+        " > log & for i in $(seq 200); do sleep .1; test -s " + signal + "/report.html && break; done; " +
+        "for i in 1 2 3 4 5 6 7 8; do " + again + "done; wait $!; echo ended $?");
     INFO(signal, ": ", r.output);
     CHECK(contains(r.output, "ended " + std::to_string(128 + number)));
     CHECK(hint(r) == place.program + " --resume " + signal);

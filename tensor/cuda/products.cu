@@ -166,9 +166,9 @@ template <class T, class Result>
 bool multiply_with_bias(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const Result* bias,
                         const ResultMatrixOf<Result>& c) {
   if (p.batch > 1 || !is_aligned(a.at) || !is_aligned(b.at) || !is_aligned(c.at) || !is_aligned(bias)) return false;
-  using Key = std::array<Index, 10>;
-  static auto& products = *new std::map<Key, const BiasedProduct>;  // never destroyed, as cuBLAS itself
-  const Key key{p.m, p.n, p.k, a.ld, a.transposed, b.ld, b.transposed, c.ld, sums_of<T>(), type_of<Result>};
+  using Key = std::array<Index, 9>;
+  static auto& products = *new std::map<Key, const BiasedProduct>;  // of these types; never destroyed
+  const Key key{p.m, p.n, p.k, a.ld, a.transposed, b.ld, b.transposed, c.ld, sums_of<T>()};
   return products.try_emplace(key, p, a, b, c).first->second.run(p, a.at, b.at, bias, c.at);
 }
 

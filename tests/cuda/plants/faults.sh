@@ -165,9 +165,6 @@ plant 'the workspace is half as large as cublasLt hears' products.cu '*products'
 plant 'a rounded result forgets its bias' products.cu 'rounded results*' \
   'if (!p.bias) return blas_gemm' 'if (p.batch < 9) return blas_gemm'
 
-plant 'a rounded result with a bias is taken for one that is not rounded' products.cu 'rounded results*' \
-  'sums_of<T>(), type_of<Result>}' 'sums_of<T>(), 0}'
-
 plant 'cublasLt may round parts of the sums' products.cu 'rounded results*' \
   'std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE}' 'std::uint32_t{CUBLASLT_REDUCTION_SCHEME_MASK}'
 

@@ -1,11 +1,14 @@
 #include "data/sets/folder.h"
 
 #include <algorithm>
+#include <cctype>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "data/files/json.h"
 #include "data/sets/find_files.h"
 #include "data/sets/split.h"
 #include "tensor/check.h"
@@ -44,11 +47,21 @@ void check_no_parts_within(const fs::path& class_folder) {
         "parts within the classes");
 }
 
+// A model's file, tables and pages have the names of its classes.
+void check_can_name_a_class(const fs::path& folder) {
+  const std::string name = folder.filename().string();
+  const bool is_utf8 = nlohmann::json::parse(to_text(name)) == name;
+  check(is_utf8 && std::none_of(name.begin(), name.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }),
+        "image_folder", "the folder ", folder,
+        " cannot name a class: names are UTF-8 without control characters; rename it");
+}
+
 // In the order of their names. Adds to `left_out` what is no picture, or not in a class.
 std::vector<Class> find_classes(const fs::path& folder, Files& left_out) {
   const Listing here = list_folder(folder);
   std::vector<Class> classes;
   for (const fs::path& path : here.folders) {
+    check_can_name_a_class(path);
     check_no_parts_within(path);
     Files files = find_files(path);
     const std::string others = files.describe_others();

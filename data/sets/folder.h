@@ -25,10 +25,10 @@ namespace bobbin {
 /// Only the folders are read here. The pictures stay on disk, and are decoded, as grey or as colours (`channels` 1 or
 /// 3), each time that a batch needs them; one that cannot be is named there, by read_image(). check_pictures() finds
 /// those before.
-/// Throws Error if there are not two classes or more, a class has no picture, validation has a class that training has
-/// not, a folder cannot be read, or the names leave in doubt what is a part and what a class: two folders that look
-/// like the training set; a test set without a training set; train and test with pictures and no classes, or in a
-/// class.
+/// Throws Error if there are not two classes or more, a class has no picture, or a name that is not UTF-8 or has
+/// control characters, validation has a class that training has not, a folder cannot be read, or the names leave in
+/// doubt what is a part and what a class: two folders that look like the training set; a test set without a training
+/// set; train and test with pictures and no classes, or in a class.
 TrainAndTest image_folder(const std::filesystem::path& dir, Index channels = 3);
 
 /// The pictures of a test folder that lies beside one to validate on, of the classes, channels and preprocessing of

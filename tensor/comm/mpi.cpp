@@ -101,11 +101,12 @@ class World {
   }
   ~World() {
     wait(*begin({.kind = Transfer::barrier}));
-    {
-      const std::lock_guard lock(mutex_);
-      ending_ = true;
-    }
+    std::unique_lock lock(mutex_);
+    ending_ = true;
     changed_.notify_one();
+    // MPI_Finalize() waits for the others once more.
+    if (!finished_.wait_for(lock, duration<double>(timeout), [&] { return ended_; })) lost("has left");
+    lock.unlock();
     thread_.join();
   }
   World(const World&) = delete;
@@ -180,6 +181,9 @@ class World {
     MPI_Op_free(&add_rounded_);
     MPI_Comm_free(&of_tensors_);
     MPI_Finalize();
+    lock.lock();
+    ended_ = true;
+    finished_.notify_all();
   }
 
   void start(const std::shared_ptr<Transfer>& transfer) {
@@ -259,7 +263,7 @@ class World {
   MPI_Comm of_tensors_ = MPI_COMM_NULL;
   std::string sentence_;
   int exit_code_ = 1;
-  bool begun_ = false, ending_ = false;
+  bool begun_ = false, ending_ = false, ended_ = false;
   std::thread thread_;
 };
 

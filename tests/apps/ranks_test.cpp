@@ -360,6 +360,12 @@ TEST_CASE("ranks: other flags, other data or another program on one of them end 
   }
   says(beside("/bin/true"), "not every process that was started together has begun in 3 seconds");
   CHECK(!fs::exists(folder / "run" / "losses.csv"));
+  // One that has done its work, and does not come to the end of MPI.
+  const std::string never = (folder / "never.so").string();
+  REQUIRE(
+      run("echo 'int MPI_Finalize(void) { for (;;) pause(); }' | cc -include unistd.h -shared -fPIC -x c - -o " + never)
+          .status == 0);
+  says(beside("env LD_PRELOAD=" + never + " " + program + first), "not every other rank has left in 3 seconds");
 }
 
 TEST_CASE("ranks: a program that knows of none says so where several are started") {

@@ -65,16 +65,17 @@ def draw(name, title, across, ticks, lines):
     width, height, left, right, top, bottom = 640, 380, 56, 150, 30, 50
     points = [point for _, line in lines for point in line]
     first, last = math.log(ticks[0]), math.log(ticks[-1])
-    low = math.floor(min(p[2] for p in points) * 20) / 20
-    high = math.ceil(max(p[3] for p in points) * 20) / 20
+    lowest, highest = min(p[2] for p in points), max(p[3] for p in points)
+    grid = 20 if highest - lowest > .05 else 100  # lines from 0 to 1
+    low, high = math.floor(lowest * grid) / grid, math.ceil(highest * grid) / grid
     x = lambda value: left + (width - left - right) * (math.log(value) - first) / (last - first)
     y = lambda accuracy: top + (height - top - bottom) * (high - accuracy) / (high - low)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="13">',
            f'<title>{title}</title><rect width="{width}" height="{height}" fill="white"/>',
            f'<text x="{left}" y="16">accuracy on 5,000 images held out</text>',
            f'<text x="{(left + width - right) / 2}" y="{height - 10}" text-anchor="middle">{across}</text>']
-    for step in range(round((high - low) * 20) + 1):
-        at = low + step / 20
+    for step in range(round((high - low) * grid) + 1):
+        at = low + step / grid
         out.append(f'<path d="M{left} {y(at):.1f}H{width - right}" stroke="#ddd"/>'
                    f'<text x="{left - 8}" y="{y(at) + 4:.1f}" text-anchor="end">{at:.2f}</text>')
     for tick in ticks:
@@ -85,7 +86,7 @@ def draw(name, title, across, ticks, lines):
         for at, accuracy, lowest, highest, label in row:
             out.append(f'<path d="M{x(at):.1f} {y(lowest):.1f}V{y(highest):.1f}" stroke="{colour}" stroke-width="5" opacity=".4"/>'
                        f'<circle cx="{x(at):.1f}" cy="{y(accuracy):.1f}" r="4" fill="{colour}"/>'
-                       f'<text x="{x(at) + 8:.1f}" y="{y(accuracy) + 16:.1f}" fill="{colour}">{label}</text>')
+                       f'<text x="{x(at) + 8:.1f}" y="{y(accuracy) - 6:.1f}" fill="{colour}">{label}</text>')
         out.append(f'<text x="{x(row[-1][0]) + 10:.1f}" y="{y(row[-1][1]) + 4:.1f}" fill="{colour}">{line}</text>')
     with open(f'apps/results/{name}.svg', 'w') as file:
         file.write('\n'.join(out + ['</svg>\n']))

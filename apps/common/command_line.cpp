@@ -87,10 +87,11 @@ void add_flags(CLI::App& app, const Fields& fields) {
       app.add_flag(names, **on, about.help);
       continue;
     }
-    const auto take = [field, flag](const std::vector<std::string>& words) {
+    const int most = most_words(field);
+    const auto take = [field, flag, most](const std::vector<std::string>& words) {
       if (std::find(words.begin() + 1, words.end(), "") != words.end())  // which stands between two of them
         throw CLI::ValidationError(flag + " is given twice");
-      if (const auto most = static_cast<std::size_t>(most_words(field)); words.size() > most)
+      if (static_cast<int>(words.size()) > most)
         throw CLI::ValidationError(flag + " takes at most " + std::to_string(most) + " values, got " +
                                    std::to_string(words.size()));
       try {
@@ -104,7 +105,6 @@ void add_flags(CLI::App& app, const Fields& fields) {
                               ->default_str(as_words(field.value()))
                               ->run_callback_for_default(false);
     // Room for as many again, so that a flag that is given twice comes to take().
-    const int most = most_words(field);
     option->expected(1, most > 1 ? 2 * most + 1 : 1)->type_name(type_of(field))->inject_separator(most > 1);
   }
 }

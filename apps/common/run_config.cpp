@@ -63,12 +63,10 @@ std::string teacher_in(const std::string& config) {
   return json.is_object() && json.contains("teacher") ? to_text(json["teacher"]) : "none";
 }
 
-// Flags on which a run's numbers do not depend: where it runs, where its files are, and when it stops for a while.
-bool is_of_no_account(const std::string& flag) {
-  static const std::set<std::string> all{"threads",  "profile",    "comm-timeout",    "data-dir", "teacher",
-                                         "finetune", "save-every", "checkpoint-hist", "max-steps"};
-  return all.contains(flag);
-}
+// Flags on which a run's numbers do not depend: where it runs and its files are, which may differ between ranks; and
+// when it saves, or stops for a while.
+const std::set<std::string> of_place{"threads", "profile", "comm-timeout", "data-dir", "teacher", "finetune"},
+    of_time{"save-every", "checkpoint-hist", "max-steps"};
 
 std::vector<std::string> class_names(const RunNotes& notes) {
   return read_description(notes.model, "the run").class_names;
@@ -100,7 +98,8 @@ std::string with_changes(const std::string& now, const std::string& before, Inde
   if (was.contains("resumed")) run["resumed"] = was["resumed"];
   nlohmann::json changed = nlohmann::json::object();
   for (const auto& [flag, value] : run["flags"].items())
-    if (const auto old = was["flags"].find(flag); old != was["flags"].end() && *old != value && !is_of_no_account(flag))
+    if (const auto old = was["flags"].find(flag);
+        old != was["flags"].end() && *old != value && !of_place.contains(flag) && !of_time.contains(flag))
       changed[flag] = {*old, value};
   if (!changed.empty()) run["resumed"].push_back({{"step", steps}, {"changed", changed}});
   return to_text(run, 2) + "\n";
@@ -117,8 +116,7 @@ std::string same_on_all_ranks(const std::string& config) {
   nlohmann::json run = nlohmann::json::parse(config);
   for (const char* own : {"compiler", "blas", "cpu", "threads", "given"}) run.erase(own);
   std::string lines;
-  for (const char* own : {"data-dir", "teacher", "finetune", "comm-timeout", "threads", "profile"})
-    run["flags"].erase(own);
+  for (const std::string& own : of_place) run["flags"].erase(own);
   for (const auto& [flag, value] : run["flags"].items()) lines += "--" + flag + " " + to_text(value) + "\n";
   run.erase("flags");
   for (const auto& [part, value] : run["data"].items()) lines += "the data (" + part + ") " + to_text(value) + "\n";

@@ -150,12 +150,15 @@ Settings settings_from(const Json& flags, const std::string& where, bool of_run)
     check(!flags.contains(flag) || flags[flag].is_string(), "train", where, ": --", flag, " must be a word");
     return flags.value(flag, otherwise);
   };
-  Settings s = of_run ? begin_with(word("preset", "d2l")) : begin_with(word("preset", ""), word("model", ""));
-  if (const std::string model = word("model", s.model_name); model != s.model_name) s.model = AnyConfig::of(model);
-  if (of_run)
+  Settings s;
+  if (of_run) {
+    s = begin_with(word("preset", "d2l"));
+    if (const std::string model = word("model", s.model_name); model != s.model_name) s.model = AnyConfig::of(model);
     s.optimizer = optimizer_options(word("opt", s.opt));
-  else
+  } else {
+    s = begin_with(word("preset", ""), word("model", ""));
     choose_optimizer(s, word("opt", ""));
+  }
   take_flags(s, flags, where, of_run);
   return s;
 }

@@ -16,10 +16,7 @@ std::array<struct sigaction, signals.size()> before;
 extern "C" void note_signal(int signal) {
   signal_received = signal;
   static_assert(signals[0] == SIGINT);
-  if (before[0].sa_handler == SIG_IGN) return;
-  struct sigaction usual {};
-  usual.sa_handler = SIG_DFL;
-  sigaction(SIGINT, &usual, nullptr);  // of the person who waits at the terminal
+  if (before[0].sa_handler != SIG_IGN) std::signal(SIGINT, SIG_DFL);  // for the person who waits at the terminal
 }
 
 }  // namespace

@@ -384,7 +384,7 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks - 1
   SHARED(Rows<D>, values);
   SHARED(Rows<D>, queries);
   SHARED(Rows<D>, dYs);
-  SHARED(KnownQuery<float>[Rows<D>::count], known);                         // of the queries in the tile
+  SHARED(KnownQuery<float>[Rows<D>::count], known);             // of the queries in the tile
   SHARED(std::uint16_t[Rows<D>::warps][Rows<D>::count], kept);  // and of the weights of each warp's 16 keys
   const Head head(lens, s);
   const int first = static_cast<int>(blockIdx.y) * Rows<D>::count, of_warp = static_cast<int>(threadIdx.y) * 16;
@@ -403,7 +403,7 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks - 1
     if (const int i = static_cast<int>(threadIdx.y * warp_size + threadIdx.x); i < Rows<D>::count) {
       const Index row = head.row + begin + i;
       known[i] = begin + i < head.queries ? KnownQuery<float>{static_cast<float>(log_sum_exp[row]),
-                                                  static_cast<float>(sum_P_dP[row]), head.sight(begin + i)}
+                                                              static_cast<float>(sum_P_dP[row]), head.sight(begin + i)}
                                           : KnownQuery<float>{};
     }
     if (there)

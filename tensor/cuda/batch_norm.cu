@@ -58,7 +58,9 @@ __global__ void batch_norm_statistics_kernel(const real* means, const real* vari
   if (channel >= s.channels) return;
   means += channel * pieces;
   variances += channel * pieces;
-  const auto share = [=](Index p) { return static_cast<double>(min(Index{piece}, n - p * piece)) / static_cast<double>(n); };
+  const auto share = [=](Index p) {
+    return static_cast<double>(min(Index{piece}, n - p * piece)) / static_cast<double>(n);
+  };
   double m = 0, v = 0;
   for (Index p = threadIdx.x; p < pieces; p += warp_size) m += share(p) * means[p];
   m = warp_sum(m);

@@ -164,6 +164,11 @@ TEST_CASE("train: a flag that would do nothing is refused") {
                                      {"--stem-width 5", "--stem-stages"},
                                      {"--warmup-lr .01", "--warmup-epochs"}})
     check_refuses("train", flags, 1, std::string("does nothing without ") + needs);
+  const TempFolder folder;
+  write_pictures(folder / "data");  // Nesterov asks for a momentum, whatever it becomes
+  CHECK(run(train_program + flags_for(folder / "data") + "--sched onecycle --nesterov --momentum .9 --max-steps 1 " +
+            "--output-dir " + (folder / "run").string())
+            .status == 0);
 }
 
 TEST_CASE("train: best.safetensors goes along to another folder, and not back beyond its step") {

@@ -57,6 +57,7 @@
 #include "data/sets/mnist.h"
 #include "data/sets/open.h"
 #include "data/sets/tensor_dataset.h"
+#include "data/sets/thread_pool.h"
 
 // autograd: the tape, and every operation with its derivative
 #include "autograd/ops.h"

@@ -40,7 +40,8 @@ Batches Batches::only(const PartOfEach& part) const {
 
 Batch Batches::operator[](Index i) const {
   check(i >= 0 && i < size(), "batches", "there is no batch ", i, " of ", size());
-  return finished(start(i).get());
+  ThreadPool pool(threads());
+  return finished(start(i, pool).get());
 }
 
 Batch Batches::finished(Prepared prepared) {
@@ -52,27 +53,26 @@ Batch Batches::finished(Prepared prepared) {
 }
 
 // The memory comes from the calling thread, so that a loop takes it in the same order in every run.
-std::future<Batches::Prepared> Batches::start(Index i) const {
+std::future<Batches::Prepared> Batches::start(Index i, ThreadPool& pool) const {
   const Index begin = begin_ + i * batch_size_;
   const Index batch = std::min(batch_size_, static_cast<Index>(order_.size()) - begin),
               count = part_.images(batch).count;
   const Size2 size = data_->preprocess.size;
   check(size.height >= 1 && size.width >= 1, "batches", "images must be of 1 x 1 pixels or more, got ", size.height,
         " x ", size.width);
-  return std::async(
-      std::launch::async,
-      [this, begin, batch, threads = threads(), images = Staging({count, data_->channels, size.height, size.width}),
-       targets =
-           augmentation_.mixes() ? std::optional(Staging({count, data_->num_classes()})) : std::nullopt]() mutable {
-        return make(std::move(images), std::move(targets), begin, batch, threads);
-      });
+  return std::async(std::launch::async,
+                    [this, begin, batch, &pool, images = Staging({count, data_->channels, size.height, size.width}),
+                     targets = augmentation_.mixes() ? std::optional(Staging({count, data_->num_classes()}))
+                                                     : std::nullopt]() mutable {
+                      return make(std::move(images), std::move(targets), begin, batch, pool);
+                    });
 }
 
-// The numbers of so many images of the order. Each thread makes some; this one the first.
-void Batches::make_images(Index first, Index count, real* out, int threads) const {
+// The numbers of so many images of the order. Each thread makes some.
+void Batches::make_images(Index first, Index count, real* out, ThreadPool& pool) const {
   const Size2 size = data_->preprocess.size;
-  const Index numbers = data_->channels * size.height * size.width, parts = std::min<Index>(threads, count);
-  const auto make_part = [&](Index part) {
+  const Index numbers = data_->channels * size.height * size.width, parts = pool.size();
+  pool.run([&](Index part) {
     omp_set_num_threads(1);  // no team of OpenMP threads for this one: it would fight with that of the loop
     for (Index i = count * part / parts; i < count * (part + 1) / parts; ++i) {
       const Index index = order_[static_cast<std::size_t>(first + i)];
@@ -92,18 +92,14 @@ void Batches::make_images(Index first, Index count, real* out, int threads) cons
       else
         with_context("batches", data_->files[static_cast<std::size_t>(index)], prepare);
     }
-  };
-  std::vector<std::future<void>> others;
-  for (Index part = 1; part < parts; ++part) others.push_back(std::async(std::launch::async, make_part, part));
-  make_part(0);
-  for (std::future<void>& other : others) other.get();
+  });
 }
 
 Batches::Prepared Batches::make(Staging images, std::optional<Staging> targets, Index begin, Index batch_size,
-                                int threads) const {
+                                ThreadPool& pool) const {
   const auto part = part_.images(batch_size);
   const Index first = begin + part.first, count = part.count;
-  make_images(first, count, images.data(), threads);
+  make_images(first, count, images.data(), pool);
 
   const auto label = [&](Index i) {
     return data_->labels[static_cast<std::size_t>(order_[static_cast<std::size_t>(i)])];
@@ -131,7 +127,7 @@ Batches::Prepared Batches::make(Staging images, std::optional<Staging> targets, 
   std::vector<real> both(static_cast<std::size_t>(2 * count * numbers)),
       both_targets(static_cast<std::size_t>(2 * count * classes));
   std::copy_n(batch.images.data(), count * numbers, both.data());
-  if (mix.kept < 1) make_images(partners, count, both.data() + count * numbers, threads);
+  if (mix.kept < 1) make_images(partners, count, both.data() + count * numbers, pool);
   mix_pictures(both.data(), 2 * count, channels, size, mix);
   std::copy_n(both.data(), count * numbers, batch.images.data());
   Labels labels = batch.labels;
@@ -141,8 +137,13 @@ Batches::Prepared Batches::make(Staging images, std::optional<Staging> targets, 
   return batch;
 }
 
+Batches::Iterator::Iterator(const Batches& batches)
+    : batches_(&batches), pool_(std::make_unique<ThreadPool>(threads())) {
+  prepare();
+}
+
 void Batches::Iterator::prepare() {
-  if (next_ < batches_->size()) coming_ = batches_->start(next_++);
+  if (next_ < batches_->size()) coming_ = batches_->start(next_++, *pool_);
 }
 
 Batch Batches::Iterator::operator*() {

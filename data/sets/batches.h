@@ -3,6 +3,7 @@
 #include <concepts>
 #include <future>
 #include <iterator>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <tuple>
@@ -12,6 +13,7 @@
 
 #include "data/images/augment.h"
 #include "data/sets/dataset.h"
+#include "data/sets/thread_pool.h"
 #include "tensor/check.h"
 #include "tensor/rng.h"
 #include "tensor/tensor.h"
@@ -116,7 +118,7 @@ class Batches {
   /// Goes over the batches once, and takes each of them once.
   class Iterator {
    public:
-    explicit Iterator(const Batches& batches) : batches_(&batches) { prepare(); }
+    explicit Iterator(const Batches& batches);
     /// Waits for the batch, and has the next one made.
     Batch operator*();
     Iterator& operator++() { return *this; }
@@ -126,16 +128,17 @@ class Batches {
     void prepare();
     const Batches* batches_;
     Index next_ = 0;
-    std::future<Prepared> coming_;
+    std::unique_ptr<ThreadPool> pool_;
+    std::future<Prepared> coming_;  // gone before the pool: its end waits for the batch
   };
   /// For loops: for (auto [X, y] : batches(...)).
   Iterator begin() const { return Iterator(*this); }
   std::default_sentinel_t end() const { return {}; }
 
  private:
-  std::future<Prepared> start(Index i) const;
-  void make_images(Index first, Index count, real* out, int threads) const;
-  Prepared make(Staging images, std::optional<Staging> targets, Index begin, Index batch_size, int threads) const;
+  std::future<Prepared> start(Index i, ThreadPool& pool) const;
+  void make_images(Index first, Index count, real* out, ThreadPool& pool) const;
+  Prepared make(Staging images, std::optional<Staging> targets, Index begin, Index batch_size, ThreadPool& pool) const;
 
   const ImageDataset* data_;
   Index batch_size_;

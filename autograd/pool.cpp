@@ -31,7 +31,7 @@ Index missing(Index n, Index kernel, Index stride, Index padding) {
 
 }  // namespace
 
-// What is the largest is found once more on the way back: x is kept, which the op before mostly keeps anyway.
+// What is the largest is found once more in the backward pass: x is kept, which the op before mostly keeps anyway.
 Var max_pool2d(const Var& X, Size2 kernel, Size2 stride, Size2 padding, bool ceil_mode) {
   if (X.rank() == 3) return squeeze(max_pool2d(unsqueeze(X, 0), kernel, stride, padding, ceil_mode), 0);
   const Tensor x = X.value();

@@ -162,7 +162,7 @@ void gemm(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix
 /// backend may round the bias, too.
 void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c);
 void gemm_rounded(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const RoundedResultMatrix& c);
-/// y = x, each number rounded, and the way back.
+/// y = x, each number rounded, and its backward pass.
 void round_to_bfloat16(const real* x, bfloat16* y, Index n);
 void widen(const bfloat16* x, real* y, Index n);
 

@@ -8,7 +8,7 @@ printed, and apps/results/NAME.csv and NAME.svg are written (of parts the table 
 """
 import csv, math, subprocess, sys
 
-MINUTE, CONVNET = '--preset minute --val-split .0834', '--preset convnet --width 16 --val-split .0834'
+MINUTE, CONVNET = '--preset minute --val-split .0834', '--preset convnet --width 16 --lr 5e-3 --val-split .0834'
 SEEDS = '--seed 0..2'
 
 # A row is (what it is called, flags). A sweep of several values has several rows.

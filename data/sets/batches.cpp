@@ -40,8 +40,7 @@ Batches Batches::only(const PartOfEach& part) const {
 
 Batch Batches::operator[](Index i) const {
   check(i >= 0 && i < size(), "batches", "there is no batch ", i, " of ", size());
-  ThreadPool pool(threads());
-  return finished(start(i, pool).get());
+  return finished(start(i, new_pool()).get());
 }
 
 Batch Batches::finished(Prepared prepared) {
@@ -52,23 +51,29 @@ Batch Batches::finished(Prepared prepared) {
   return batch;
 }
 
+// No more threads than there may be pictures for.
+std::shared_ptr<ThreadPool> Batches::new_pool() const {
+  return std::make_shared<ThreadPool>(static_cast<int>(std::min<Index>(threads(), batch_size_)));
+}
+
 // The memory comes from the calling thread, so that a loop takes it in the same order in every run.
-std::future<Batches::Prepared> Batches::start(Index i, ThreadPool& pool) const {
+std::future<Batches::Prepared> Batches::start(Index i, std::shared_ptr<ThreadPool> pool) const {
   const Index begin = begin_ + i * batch_size_;
   const Index batch = std::min(batch_size_, static_cast<Index>(order_.size()) - begin),
               count = part_.images(batch).count;
   const Size2 size = data_->preprocess.size;
   check(size.height >= 1 && size.width >= 1, "batches", "images must be of 1 x 1 pixels or more, got ", size.height,
         " x ", size.width);
-  return std::async(std::launch::async,
-                    [this, begin, batch, &pool, images = Staging({count, data_->channels, size.height, size.width}),
-                     targets = augmentation_.mixes() ? std::optional(Staging({count, data_->num_classes()}))
-                                                     : std::nullopt]() mutable {
-                      return make(std::move(images), std::move(targets), begin, batch, pool);
-                    });
+  return std::async(
+      std::launch::async,
+      [this, begin, batch, pool = std::move(pool), images = Staging({count, data_->channels, size.height, size.width}),
+       targets =
+           augmentation_.mixes() ? std::optional(Staging({count, data_->num_classes()})) : std::nullopt]() mutable {
+        return make(std::move(images), std::move(targets), begin, batch, *pool);
+      });
 }
 
-// The numbers of so many images of the order. Each thread makes some.
+// The numbers of so many images of the order. The threads share them.
 void Batches::make_images(Index first, Index count, real* out, ThreadPool& pool) const {
   const Size2 size = data_->preprocess.size;
   const Index numbers = data_->channels * size.height * size.width, parts = pool.size();
@@ -137,13 +142,10 @@ Batches::Prepared Batches::make(Staging images, std::optional<Staging> targets, 
   return batch;
 }
 
-Batches::Iterator::Iterator(const Batches& batches)
-    : batches_(&batches), pool_(std::make_unique<ThreadPool>(threads())) {
-  prepare();
-}
-
 void Batches::Iterator::prepare() {
-  if (next_ < batches_->size()) coming_ = batches_->start(next_++, *pool_);
+  if (next_ == batches_->size()) return;
+  if (!pool_) pool_ = batches_->new_pool();
+  coming_ = batches_->start(next_++, pool_);
 }
 
 Batch Batches::Iterator::operator*() {

@@ -86,8 +86,9 @@ struct PartOfEach {
 ///
 ///     for (auto [X, y] : batches(train, 128, rng)) ...
 ///
-/// While the loop is busy with one batch, the next is made in the background, on as many threads as the loop computes
-/// with. An error there, such as a file that is no picture, is thrown where the loop would have got the batch.
+/// While the loop is busy with one batch, the next is made in the background, on as many threads as threads() says when
+/// the loop begins. An error there, such as a file that is no picture, is thrown where the loop would have got the
+/// batch; std::system_error, where the system lets no more threads start, where the loop begins.
 class Batches {
   // A batch before its images are a tensor.
   struct Prepared {
@@ -118,7 +119,7 @@ class Batches {
   /// Goes over the batches once, and takes each of them once.
   class Iterator {
    public:
-    explicit Iterator(const Batches& batches);
+    explicit Iterator(const Batches& batches) : batches_(&batches) { prepare(); }
     /// Waits for the batch, and has the next one made.
     Batch operator*();
     Iterator& operator++() { return *this; }
@@ -128,15 +129,16 @@ class Batches {
     void prepare();
     const Batches* batches_;
     Index next_ = 0;
-    std::unique_ptr<ThreadPool> pool_;
-    std::future<Prepared> coming_;  // gone before the pool: its end waits for the batch
+    std::shared_ptr<ThreadPool> pool_;
+    std::future<Prepared> coming_;
   };
   /// For loops: for (auto [X, y] : batches(...)).
   Iterator begin() const { return Iterator(*this); }
   std::default_sentinel_t end() const { return {}; }
 
  private:
-  std::future<Prepared> start(Index i, ThreadPool& pool) const;
+  std::shared_ptr<ThreadPool> new_pool() const;
+  std::future<Prepared> start(Index i, std::shared_ptr<ThreadPool> pool) const;
   void make_images(Index first, Index count, real* out, ThreadPool& pool) const;
   Prepared make(Staging images, std::optional<Staging> targets, Index begin, Index batch_size, ThreadPool& pool) const;
 

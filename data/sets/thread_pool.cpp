@@ -2,9 +2,19 @@
 
 #include <cstddef>
 
-namespace bobbin {
+#include "tensor/check.h"
 
-ThreadPool::ThreadPool(int size) : errors_(static_cast<std::size_t>(size)), all_(size) {
+namespace bobbin {
+namespace {
+
+std::size_t checked(int size) {
+  check(size >= 1, "ThreadPool", "it must have 1 thread or more, got ", size);
+  return static_cast<std::size_t>(size);
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int size) : errors_(checked(size)), all_(size) {
   try {
     for (int i = 1; i < size; ++i) threads_.emplace_back([this, i] { serve(i); });
   } catch (...) {

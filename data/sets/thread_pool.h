@@ -7,12 +7,12 @@
 
 namespace bobbin {
 
-/// Threads that stay and wait for work. A batch of small pictures takes a millisecond, and sixteen threads take two to
-/// start.
+/// Threads that stay and wait for work. Sixteen of them make a batch of small pictures in a fraction of a millisecond,
+/// and take two to start.
 class ThreadPool {
  public:
-  /// Starts size - 1 threads, as the one that calls run() is another. Throws std::system_error where the system lets it
-  /// start no more.
+  /// Starts size - 1 threads, as the one that calls run() is another. Throws Error unless size >= 1, and
+  /// std::system_error where the system lets it start no more.
   explicit ThreadPool(int size);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -20,8 +20,8 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(errors_.size()); }
 
-  /// Calls work(0), work(1), ..., work(size - 1), each on a thread of its own, and returns when all have returned.
-  /// Throws what the first of them to throw, in this order, has thrown. One thread at a time may call it.
+  /// Calls work(0) on this thread and work(1), ..., work(size - 1) on the others, and returns when all have returned.
+  /// If some throw, it throws what the one of the smallest number has thrown. One thread at a time may call it.
   void run(const std::function<void(int)>& work);
 
  private:

@@ -80,8 +80,8 @@ struct Moments {
   }
 };
 
-// What becomes of a number of a channel. With a ReLU the way back computes it once more, and so knows where that let
-// gradients through; y is not kept for that.
+// What becomes of a number of a channel. With a ReLU the backward pass computes it once more, and so knows where that
+// let gradients through; y is not kept for that.
 struct Normalise {
   real mean, scale, shift;
   real operator()(real x) const { return (x - mean) * scale + shift; }

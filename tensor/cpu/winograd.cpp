@@ -231,7 +231,7 @@ struct Results {
                  (std::min(2 * (row + rows), p.out_h()) - 2 * row) * p.out_w());
     });
   }
-  // The way back: dY, transformed, (16, panels of out, odd(tiles), panel).
+  // The backward pass: dY, transformed, (16, panels of out, odd(tiles), panel).
   void transform_backward(const real* dY, Index group, Block block, Index tiles, real* results, real* M) const {
     const Index one = odd(tiles) * panel, each = panels(p.out) * one;
     for_each_image(p, block, [&](Index image, Index row, Index rows, Index before) {

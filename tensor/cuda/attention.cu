@@ -82,7 +82,7 @@ struct LanePart {
   }
 };
 
-// More bytes mean fewer instructions for a row, but more registers, of which the way back needs more.
+// More bytes mean fewer instructions for a row, but more registers, of which the backward pass needs more.
 template <int D>
 using ForwardPart = LanePart<D, 64>;
 template <int D>

@@ -20,8 +20,8 @@ struct Sight {
   }
 };
 
-/// What the way back knows of a query, and P and dS for a key u. What is behind what the query sees has no weight, even
-/// if the sum is NaN, and only what it sees has a gradient.
+/// What the backward pass knows of a query, and P and dS for a key u. What is behind what the query sees has no weight,
+/// even if the sum is NaN, and only what it sees has a gradient.
 template <class R>
 struct alignas(16) KnownQuery {
   R log_sum_exp = 0, sum_P_dP = 0;

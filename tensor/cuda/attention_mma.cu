@@ -293,8 +293,8 @@ __global__ void __launch_bounds__(warp_size* Rows<D>::warps, Rows<D>::blocks)
   if (there) store<D>(sum, 1, y, rounded_y, head.query, first + of_warp, head.queries, head);
 }
 
-// The way back, as in attention.cu: P, dA = dY·Vᵀ, dP, dS = P ⊙ (dP - Σ P ⊙ dP), dQ = dS·K/√d, and with queries for
-// columns, so that again the registers of Aᵀ and dSᵀ are the next left operand, dV = Aᵀ·dY and dK = dSᵀ·Q/√d. The
+// The backward pass, as in attention.cu: P, dA = dY·Vᵀ, dP, dS = P ⊙ (dP - Σ P ⊙ dP), dQ = dS·K/√d, and with queries
+// for columns, so that again the registers of Aᵀ and dSᵀ are the next left operand, dV = Aᵀ·dY and dK = dSᵀ·Q/√d. The
 // kernel for dQ leaves two things to that for dK and dV: Σ P ⊙ dP = dY·y of each query, and which weights the dropout
 // keeps, 16 to a word (B, H, Tq, ⌈Tk/16⌉), since there a lane's weights are not neighbours.
 //

@@ -60,9 +60,9 @@ __global__ void max_pool2d_kernel(const real* x, real* y, Axis down, Axis across
   y[at] = x[largest(x, down, across, py, px)];
 }
 
-// The way back in two steps, since up to four windows of 3 x 3 hold a pixel, and each would be searched nine times:
-// what each place has taken, and a thread for each pixel that asks the places which see it. On an H100, of 128 · 64
-// planes of 48 x 48 pixels, x and dX move 151 MB, dY and twice `taken` 57: 0.07 ms at 3 TB/s.
+// The backward pass in two steps, since up to four windows of 3 x 3 hold a pixel, and each would be searched nine
+// times: what each place has taken, and a thread for each pixel that asks the places which see it. On an H100, of 128 ·
+// 64 planes of 48 x 48 pixels, x and dX move 151 MB, dY and twice `taken` 57: 0.07 ms at 3 TB/s.
 __global__ void max_pool2d_taken_kernel(const real* x, int* taken, Axis down, Axis across, Divisor of_plane,
                                         Divisor of_row, Index n) {
   const Index at = thread_number();

@@ -22,7 +22,7 @@ TEST_CASE("gpu_day: the kernels of a step, of what Nsight Compute says of some s
   if (run("python3 -c 0").status != 0) return;
   const TempFolder f;
   std::string csv = "==PROF== Connected\n\"ID\",\"Kernel Name\",\"Metric Name\",\"Metric Unit\",\"Metric Value\"\n";
-  // A step is loss, way back, update, and the next forward pass; the first and the last are not whole.
+  // A step is loss, backward pass, update, and the next forward pass; the first and the last are not whole.
   const std::string loss = "bobbin::cross_entropy_kernel(const float *)", sum = "void bobbin::sum_kernel<4>(int)";
   int launch = 0;
   for (const std::string& kernel : {sum, loss, sum, sum, loss, sum, sum, sum, loss, sum}) {

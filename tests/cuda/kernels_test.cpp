@@ -334,7 +334,7 @@ TEST_CASE("cuda: range") {
     }
 }
 
-TEST_CASE("cuda: softmax and its way back, with lengths") {
+TEST_CASE("cuda: softmax and its backward pass, with lengths") {
   for (const auto& shape : some_shapes)
     for (const bool with_lens : {false, true}) {
       const Index rows = shape[0], cols = shape[1];
@@ -383,7 +383,7 @@ void check_layer_norm_backward(Index rows, Index cols, Index offset) {
 
 }  // namespace
 
-TEST_CASE("cuda: layer norm and its way back") {
+TEST_CASE("cuda: layer norm and its backward pass") {
   std::vector<std::array<Index, 2>> shapes(std::begin(some_shapes), std::end(some_shapes));
   // Four columns at once, and rows that fit into registers just so or not at all.
   for (const auto& shape : {std::array<Index, 2>{9, 8}, {200, 132}, {65, 512}, {3, 513}, {9, 1024}, {5, 1028}})
@@ -409,7 +409,7 @@ TEST_CASE("cuda: layer norm and its way back") {
     }
 }
 
-TEST_CASE("cuda: layer norm's way back, of so many rows that gamma's gradient takes larger pieces of them") {
+TEST_CASE("cuda: layer norm's backward pass, of so many rows that gamma's gradient takes larger pieces of them") {
   check_layer_norm_backward(8300, 4, 0);
 }
 
@@ -452,7 +452,7 @@ TEST_CASE("cuda: batch norm with given statistics takes one infinite gradient to
   CHECK(DX.values() == dY);
 }
 
-TEST_CASE("cuda: layer norm of numbers far from zero, wide, and its way back") {
+TEST_CASE("cuda: layer norm of numbers far from zero, wide, and its backward pass") {
   const Index cols = 32768;
   const Numbers x = random(cols, 1, 98, 102), dY = random(cols, 2, 98, 102), ones(count(cols), 1),
                 zeros(count(cols), 0);
@@ -514,7 +514,7 @@ TEST_CASE("cuda: the logarithm of a softmax, and of a sum of exponentials") {
   check_each(Numbers{Y.values()[0]}, {static_cast<real>(-std::log1p(3 * std::exp(-20.0)))}, 1e-5);
 }
 
-TEST_CASE("cuda: cross entropy and its way back") {
+TEST_CASE("cuda: cross entropy and its backward pass") {
   for (const auto& shape : some_shapes)
     for (const bool soft : {false, true}) {
       const Index rows = shape[0], cols = shape[1];
@@ -542,7 +542,7 @@ TEST_CASE("cuda: cross entropy and its way back") {
     }
 }
 
-TEST_CASE("cuda: cross entropy of labels, weighted, smoothed and ignored, and its way back") {
+TEST_CASE("cuda: cross entropy of labels, weighted, smoothed and ignored, and its backward pass") {
   for (const auto& shape : some_shapes)
     for (const bool weighted : {false, true})
       for (const real smoothing : {real{0}, real(0.3)}) {
@@ -745,7 +745,7 @@ TEST_CASE("cuda: images beyond 32 bits are refused") {
   CHECK(fails([&] { cuda::col2im(nullptr, nullptr, 1, long_one); }, {"1073741824"}));
 }
 
-TEST_CASE("cuda: average pooling and its way back") {
+TEST_CASE("cuda: average pooling and its backward pass") {
   //                              C  H  W  kernel stride
   const Conv2dGeometry some[] = {{1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1},
                                  {3, 8, 6, 2, 2, 2, 2, 0, 0, 1, 1},
@@ -775,7 +775,7 @@ TEST_CASE("cuda: the mean of a whole image far from zero") {
   CHECK(Y.values()[0] == doctest::Approx(std::accumulate(x.begin(), x.end(), 0.0) / (224 * 223)).epsilon(epsilon));
 }
 
-TEST_CASE("cuda: padding by reflection and its way back") {
+TEST_CASE("cuda: padding by reflection and its backward pass") {
   for (const Reflection& r : {Reflection{1, 1, 1, 0, 0}, Reflection{3, 7, 5, 6, 2}, Reflection{33, 4, 1, 0, 3},
                               Reflection{2, 2, 37, 1, 1}, Reflection{1, 300, 2, 299, 0}}) {
     const Index n = r.outer * r.n * r.inner, padded = r.outer * r.padded() * r.inner;
@@ -791,7 +791,7 @@ TEST_CASE("cuda: padding by reflection and its way back") {
   }
 }
 
-TEST_CASE("cuda: batch norm and its way back") {
+TEST_CASE("cuda: batch norm and its backward pass") {
   const BatchNormSizes some[] = {{2, 1, 1},        {1, 3, 2},          {33, 5, 1},        {7, 33, 9},
                                  {3, 4, 37},       {2, 3, 1025},       {130, 2, 9},       {1, 1, 1024},
                                  {7, 33, 9, true}, {2, 3, 1025, true}, {7, 2, 5000, true}};
@@ -836,7 +836,7 @@ TEST_CASE("cuda: batch norm and its way back") {
   }
 }
 
-TEST_CASE("cuda: maximum pooling and its way back, with ties, NaN and infinities") {
+TEST_CASE("cuda: maximum pooling and its backward pass, with ties, NaN and infinities") {
   //                              C  H  W  kernel stride padding
   const Conv2dGeometry some[] = {{1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1},
                                  {3, 8, 6, 2, 2, 2, 2, 0, 0, 1, 1},
@@ -866,7 +866,7 @@ TEST_CASE("cuda: maximum pooling and its way back, with ties, NaN and infinities
     }
 }
 
-TEST_CASE("cuda: adaptive average pooling and its way back") {
+TEST_CASE("cuda: adaptive average pooling and its backward pass") {
   const AdaptivePool some[] = {{1, 1, 1, 1, 1}, {3, 7, 7, 1, 1}, {6, 7, 10, 3, 4}, {2, 3, 2, 7, 5}, {33, 5, 6, 5, 6}};
   for (const AdaptivePool& p : some) {
     const Index pixels = p.planes * p.height * p.width, cells = p.planes * p.out_h * p.out_w;
@@ -1142,10 +1142,10 @@ void compare_convolutions(const auto& as, const auto& forward, const auto& backw
 
 }  // namespace
 
-TEST_CASE("cuda: convolutions and their way back") {
+TEST_CASE("cuda: convolutions and their backward pass") {
   compare_convolutions(as_they_are, cuda::conv2d, cuda::conv2d_backward_x, cuda::conv2d_backward_w);
 }
-TEST_CASE("cuda: convolutions of rounded operands and their way back") {
+TEST_CASE("cuda: convolutions of rounded operands and their backward pass") {
   compare_convolutions(rounded, cuda::conv2d_rounded, cuda::conv2d_rounded_backward_x, cuda::conv2d_rounded_backward_w);
 }
 
@@ -1256,7 +1256,7 @@ void for_each_attention(const auto& body) {
 
 }  // namespace
 
-TEST_CASE("cuda: attention and its way back") {
+TEST_CASE("cuda: attention and its backward pass") {
   for_each_attention([](const AttentionCase& c) {
     const AttentionSizes& s = c.sizes;
     const Numbers q = c.queries(1), k = c.keys(2), v = c.keys(3), dY = c.queries(4);
@@ -1305,7 +1305,7 @@ void check_rounded(const Numbers& got, const Numbers& want) {
 
 }  // namespace
 
-TEST_CASE("cuda: attention of rounded operands and its way back") {
+TEST_CASE("cuda: attention of rounded operands and its backward pass") {
   for_each_attention([](const AttentionCase& c) {
     const AttentionSizes& s = c.sizes;
     const Index offset = s.queries % 2;  // 1: rows begin anywhere, and are not read 16 bytes at a time
@@ -1370,7 +1370,7 @@ TEST_CASE("cuda: attention of rounded operands and its way back") {
   });
 }
 
-TEST_CASE("cuda: attention in TF32 and its way back have the bits of float32") {
+TEST_CASE("cuda: attention in TF32 and its backward pass have the bits of float32") {
   const AttentionSizes s{2, 2, 17, 37, 64};
   const Index of_queries = 2 * 17 * 2 * 64, of_keys = 2 * 37 * 2 * 64;
   OnDevice Q(random(of_queries, 1)), K(random(of_keys, 2)), V(random(of_keys, 3)), DY(random(of_queries, 4));
@@ -1434,7 +1434,7 @@ TEST_CASE("cuda: attention of rounded operands with large scores, and with one t
   }
 }
 
-TEST_CASE("cuda: attention of scores whose exponentials are no floats, and its way back") {
+TEST_CASE("cuda: attention of scores whose exponentials are no floats, and its backward pass") {
   const AttentionSizes s{1, 1, 3, 40, 4};
   const Numbers q = random(12, 1, 10, 11), k = random(160, 2, 5, real(5.5));  // of a hundred and more
   const Numbers v = random(160, 3), dY = random(12, 4);

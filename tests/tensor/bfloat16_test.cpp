@@ -226,7 +226,7 @@ TEST_CASE("what only products read is the result rounded, and in float32 the res
     for (std::size_t i = 0; i < exact.size(); ++i) {
       CAPTURE(i);
       CHECK(!exact[i].only_rounded());
-      // On a GPU attention keeps its result for the way back, and so keeps all of it.
+      // On a GPU attention keeps its result for the backward pass, and so keeps all of it.
       CHECK((got[i].only_rounded() || i == 8) == (precision == Precision::bfloat16 || i == 8));
       const std::vector<real> y = got[i].values(), want = exact[i].values();
       for (std::size_t j = 0; j < y.size(); ++j)

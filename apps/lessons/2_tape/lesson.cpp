@@ -1,4 +1,4 @@
-// The tape drawn: what operations note on the way forward, and what happens on the way back.
+// The tape drawn: what operations note on the way forward, and what happens in the backward pass.
 #include <bobbin.h>
 
 #include <cstdio>

@@ -1,5 +1,5 @@
 // Attention, y = softmax(Q·Kᵀ/√d)·V, without all that makes tensor/cuda/attention.cu long: lengths, dropout, and the
-// numbers that its way back wants. The rungs above these two are the library's own kernels.
+// numbers that its backward pass wants. The rungs above these two are the library's own kernels.
 #include <cmath>
 #include <limits>
 

@@ -31,7 +31,7 @@ plant 'tensor cores read a tile that others still overwrite' attention_mma.cu 'a
     load<D>(values, v + head.key, begin, head.keys, head);
 '
 
-plant 'tiles are overwritten on the way back over the keys' attention_mma.cu 'attention*' \
+plant 'tiles are overwritten in the backward pass over the keys' attention_mma.cu 'attention*' \
   '      __syncthreads();
       load_keys(begin);' '      load_keys(begin);'
 
@@ -180,7 +180,7 @@ plant 'parts of a sum may be rounded' device.cu 'rounded results*' \
 plant 'the gradient of kernels is that of the last images' conv2d.cu 'convolutions*' \
   'first > 0' 'false'
 
-plant 'dilation skips no pixel on the way back' window.h 'convolutions*' \
+plant 'dilation skips no pixel in the backward pass' window.h 'convolutions*' \
   'return distance % dilation == 0 ? distance / dilation : -1;' 'return distance / dilation;'
 
 plant 'the multiplier in place of a division is rounded down' divisor.h 'convolutions*,a product and*' \
@@ -243,7 +243,7 @@ plant 'the last queries give no gradient to the keys' attention.cu 'attention*' 
 plant 'the last 16 queries give no gradient to the keys' attention_mma.cu 'attention*' \
   'begin + at < head.queries; at += 16)' 'begin + at + 16 <= head.queries; at += 16)'
 
-plant 'the way back drops other weights' attention.cu 'attention*' \
+plant 'the backward pass drops other weights' attention.cu 'attention*' \
   'kept_weights[head.kept(begin + t, rows.index(0))]' 'kept_weights[head.kept(begin + t, 0)]'
 
 plant 'the lanes of a row forget the fifth block of random numbers' attention.cu 'attention*' \

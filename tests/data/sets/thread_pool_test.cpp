@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "tensor/check.h"
+
 using namespace bobbin;
 
 TEST_CASE("a thread pool calls each part once, on threads that stay") {
@@ -32,6 +34,12 @@ TEST_CASE("a thread pool calls each part once, on threads that stay") {
     CHECK(now[0] == std::this_thread::get_id());
     CHECK(std::set<std::thread::id>(now.begin(), now.end()).size() == now.size());
   }
+}
+
+TEST_CASE("a thread pool that has nothing to do ends, and one of no threads is refused") {
+  for (const int size : {1, 2, 7}) ThreadPool(size).size();
+  CHECK_THROWS_WITH_AS(ThreadPool(0), "[ThreadPool] it must have 1 thread or more, got 0", Error);
+  CHECK_THROWS_AS(ThreadPool(-3), Error);
 }
 
 TEST_CASE("what a part throws comes out of run() when all have returned, the first one's of several, and once") {

@@ -47,9 +47,9 @@ TEST_CASE("20 steps of a small ViT with dropout have the losses that they had") 
                1e-5, 1e-5);
 }
 
-// What is halfway between two numbers of bfloat16 is rounded by its last digit, and a GPU gets a sum in the way back of
-// attention from rounded numbers (tensor/cuda/attention_mma.cu): one step later there is little more than three digits
-// that agree. In float32 the first loss is another, by 4e-4.
+// What is halfway between two numbers of bfloat16 is rounded by its last digit, and a GPU gets a sum in the backward
+// pass of attention from rounded numbers (tensor/cuda/attention_mma.cu): one step later there is little more than three
+// digits that agree. In float32 the first loss is another, by 4e-4.
 TEST_CASE("20 steps of a small ViT in bfloat16 have the losses that they had") {
   const ProductsIn products(Precision::bfloat16);
   check_losses({1.72501538, 1.55579646, 1.4496647,  1.54827598, 1.60526694, 1.56862596, 1.81660093,

@@ -36,8 +36,8 @@ TEST_CASE("3 steps of a narrow ResNet have the losses that they had") {
 }
 
 // What is halfway between two numbers of bfloat16 is rounded by its last digit, which depends on the order of sums, and
-// on the way back each block of layers adds its share: one step later there are three digits that agree. In float32 the
-// first loss is another, by 3e-3.
+// in the backward pass each block of layers adds its share: one step later there are three digits that agree. In
+// float32 the first loss is another, by 3e-3.
 TEST_CASE("2 steps of a narrow ResNet in bfloat16 have the losses that they had") {
   const ProductsIn products(Precision::bfloat16);
   check_losses(ResNetForm::d2l, {2.397455059, 2.678070639}, 1e-5, 4e-3);

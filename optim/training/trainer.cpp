@@ -1,47 +1,19 @@
 #include "optim/training/trainer.h"
 
 #include <algorithm>
-#include <bit>
-#include <chrono>
-#include <cinttypes>
 #include <cmath>
-#include <csignal>
-#include <cstdio>
-#include <exception>
 #include <functional>
 #include <limits>
 #include <map>
-#include <optional>
 #include <set>
-#include <sstream>
-#include <string_view>
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
-#include "autograd/watch/anomaly.h"
 #include "data/files/write_file.h"
-#include "optim/log/training_log.h"
-#include "optim/training/interrupt.h"
-#include "optim/training/run_lock.h"
-#include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/text.h"
 
 namespace bobbin {
 namespace {
-
-// The seconds since it was made, and some from before.
-class Stopwatch {
- public:
-  explicit Stopwatch(double before) : before_(before) {}
-  double seconds() const { return before_ + std::chrono::duration<double>(Clock::now() - begun_).count(); }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  double before_;
-  Clock::time_point begun_ = Clock::now();
-};
 
 // How many of the images were recognised, by logits (N, C): the first of the largest is the class.
 Index count_right(const std::vector<real>& logits, const Labels& labels) {
@@ -53,43 +25,6 @@ Index count_right(const std::vector<real>& logits, const Labels& labels) {
     row += classes;
   }
   return right;
-}
-
-// What all ranks have to have, a line for each.
-std::string lines_of(const TrainerOptions& options, const State& model, Index examples, Index steps,
-                     const Draw& order) {
-  TrainerOptions all = options;
-  Fields own, of_schedule, of_augmentation;
-  all.fields(own), all.schedule.fields(of_schedule), all.augmentation.fields(of_augmentation);
-  std::ostringstream lines;
-  lines << examples << " examples\n" << steps << " steps done before\n";
-  lines << "their order by the stream " << order.key << ", " << order.number << "\n";
-  for (const Fields* fields : {&own, &of_schedule, &of_augmentation})
-    for (const Field& field : *fields) lines << field.name() << " = " << field.value() << "\n";
-  for (const auto& [name, parameter] : model.parameters)
-    lines << name << " " << parameter.shape() << (parameter.requires_grad() ? "\n" : ", frozen\n");
-  return lines.str();
-}
-
-// Of these names and numbers, to compare them.
-std::string checksum(const NamedTensors& tensors) {
-  std::uint64_t sum = 0xcbf29ce484222325;  // FNV-1a
-  const auto add = [&sum](std::uint64_t part) { sum = (sum ^ part) * 0x100000001b3; };
-  for (const auto& [name, tensor] : tensors) {
-    for (const char c : name) add(static_cast<unsigned char>(c));
-    for (const real x : tensor.values()) add(std::bit_cast<std::uint64_t>(double{x}));
-  }
-  return format("%016" PRIx64, sum);
-}
-
-// What rank 0 has measured: what follows from it, such as when to stop, is to be the same on all.
-Metrics of_rank_0(Metrics metrics) {
-  if (comm::size() == 1) return metrics;
-  std::string names;
-  for (const auto& [name, value] : metrics) names += "the metric " + name + "\n";
-  check_same_on_all_ranks(names);
-  for (auto& [name, value] : metrics) comm::broadcast(&value, sizeof value);
-  return metrics;
 }
 
 std::set<std::string> frozen_names(const State& model) {
@@ -237,198 +172,6 @@ std::vector<EpochMetrics> Trainer::fit(const TrainAndTest& data) {
   };
   task.metrics = {"val_loss", "val_acc"};
   return run(task);
-}
-
-std::vector<EpochMetrics> Trainer::run(const Task& task) {
-  check(task.count >= 1, "Trainer", "the training set has no ", task.examples);
-  const TrainerOptions& o = options_;
-  const RunFolder folder(o.output_dir);
-  const bool resumed = std::exchange(resumed_, false), files = !o.output_dir.empty();
-  if (!resumed) progress_ = {};
-  has_frozen_ = has_frozen_ || !frozen_names(state_()).empty();
-  const Index steps_per_epoch = (task.count - 1) / examples_of_step() + 1;
-  // Epochs that are done, or begun, may have had more steps or fewer, if the data have changed since.
-  const Index to_begin = o.epochs - static_cast<Index>(progress_.epochs.size()) - progress_.in_epoch;
-  const Index left_of_this = progress_.in_epoch ? std::max<Index>(steps_per_epoch - progress_.steps_in_epoch(), 0) : 0;
-  const Index all_steps = std::max<Index>(steps() + left_of_this + steps_per_epoch * to_begin, 1);
-  const Index last_step = o.max_steps > 0 ? std::min(o.max_steps, all_steps) : all_steps;
-  const Schedule schedule(o.schedule, steps_per_epoch, all_steps);
-  if (files) check_checkpoint(folder.checkpoint(steps()), checkpoint());
-  std::optional<RunLock> lock;
-  if (files) {
-    make_folder(o.output_dir);
-    lock.emplace(o.output_dir);
-    if (!resumed) folder.check_is_free();
-    folder.remove_half_written();
-  }
-  if (comm::size() > 1) {
-    std::string lines = lines_of(o, state_(), task.count, steps(), order_.peek());
-    lines += "the optimizer's memory " + checksum(optimizers_.state()) + "\n";
-    if (ema_) lines += "the averaged weights " + checksum(ema_->tensors()) + "\n";
-    check_same_on_all_ranks(lines);
-  }
-  if (files && resumed && folder.best_step() > steps()) {
-    std::fprintf(stderr, "%s is of a step after %s, which this run goes on from: removed\n", folder.best().c_str(),
-                 with_commas(steps()).c_str());
-    std::filesystem::remove(folder.best());
-  }
-  broadcast_state(state_());
-  const Interrupt interrupt;
-  // Of several ranks all stop together, with whichever has been told to: where they say so of each other.
-  bool stops = false;
-  const auto tell_all = [&](std::vector<double> numbers = {}) {
-    numbers.push_back(Interrupt::received());
-    numbers = comm::sum_of_all_ranks(std::move(numbers));
-    stops = numbers.back() != 0;
-    if (stops && Interrupt::received() == 0) Interrupt::note(SIGTERM);
-    return numbers;
-  };
-  const auto is_to_stop = [&] { return comm::size() > 1 ? stops : Interrupt::received() != 0; };
-  std::vector<std::string> metrics_names = task.metrics;
-  if (ema_)
-    for (const std::string& name : task.metrics) metrics_names.push_back(name + "_ema");
-  if (files && !o.notes.config.empty()) write_file(folder.config(), o.notes.config);  // which the log shows
-  TrainingLog log(folder, o.epochs, steps_per_epoch, last_step, progress_, task.validation_steps * (ema_ ? 2 : 1),
-                  metrics_names, task.examples, comm::rank() > 0);
-  const struct WhateverEndsIt {
-    Background& files;
-    TrainingLog& log;
-    const Progress& progress;
-    int errors = std::uncaught_exceptions();
-    ~WhateverEndsIt() {
-      files = {};  // waits
-      if (std::uncaught_exceptions() > errors) try {
-          log.failed(progress);
-        } catch (...) {  // of the two the first is what happened
-        }
-    }
-  } ends{files_, log, progress_};
-  while ((steps() < last_step || progress_.steps_in_epoch() > 0) && !stops_early()) {
-    progress_.begin_epoch();
-    const Stopwatch watch(progress_.seconds);
-    state_().train(true);
-    Rng next_order = order_;  // order_ stays as this epoch found it, for a checkpoint within it
-    const Task::NextBatch next_batch = task.begin(next_order, progress_.steps_in_epoch());
-    const std::size_t ahead = on_gpu && comm::size() == 1 && !o.detect_anomaly ? 1 : 0;
-    // Reads the loss of the first of the steps that are begun. Returns how many images it recognised, and of how many.
-    const auto end_step = [&] {
-      const Begun& step = begun_.front();
-      const double of_rank = step.loss();
-      const auto [right, counted] = step.recognised();
-      const std::vector<double> sums = tell_all({of_rank, static_cast<double>(right), static_cast<double>(counted)});
-      const double loss = sums[0];
-      progress_.add_step(loss, step.images, step.lr, watch.seconds());
-      begun_.pop_front();
-      if (!std::isfinite(loss)) {
-        begun_.clear();  // what begins with such weights is none
-        fail("Trainer", "the loss is ", loss, " at step ", progress_.steps(), " in epoch ", progress_.epochs.size() + 1,
-             ranks_without_finite(of_rank),
-             ": training has diverged; a smaller learning rate or gradient clipping may help");
-      }
-      return std::pair(static_cast<Index>(sums[1]), static_cast<Index>(sums[2]));
-    };
-    const auto keeping_losses = [&](const auto& f) {
-      try {
-        return f();
-      } catch (...) {  // the losses that led there tell more than the error
-        try {
-          while (!begun_.empty()) end_step();
-        } catch (...) {  // of the two the first is what happened
-          begun_.clear();
-        }
-        throw;
-      }
-    };
-    // f(), which neither moves the model nor draws random numbers. Where it throws, such as for a picture that cannot
-    // be read, the steps that are done are saved first, as those of a run that stops.
-    const auto saving = [&](const auto& f) {
-      try {
-        return f();
-      } catch (const std::exception& error) {
-        if (!files) throw;
-        const std::string_view text = error.what(),
-                               reason = text.substr(text.starts_with('[') ? text.find("] ") + 2 : 0);
-        try {
-          while (!begun_.empty()) {
-            const auto [right, counted] = end_step();
-            log.step_ended(progress_, right, counted);
-          }
-          save(folder);
-          files_.wait();
-        } catch (const std::exception& second) {
-          fail("Trainer", reason, "; nor can the run be saved as it is after step ", steps(), ": ", second.what());
-        }
-        fail("Trainer", reason, "; the run is saved as it is after step ", steps(), ", and can be resumed from there");
-      }
-    };
-    const auto end_steps = [&](std::size_t but) {
-      while (begun_.size() > but) {
-        const std::pair<Index, Index> recognised = keeping_losses(end_step);
-        saving([&] { log.step_ended(progress_, recognised.first, recognised.second); });
-      }
-    };
-    for (Index i = progress_.steps_in_epoch(); i < steps_per_epoch; ++i) {
-      if (is_to_stop() || steps() >= last_step) break;
-      const Task::Step step = saving(next_batch);
-      keeping_losses([&] {
-        std::optional<DetectAnomaly> detect;
-        if (o.detect_anomaly) detect.emplace(state_().parameters);
-        const StepSize size = schedule(steps());
-        begun_.push_back({step(size), task.recognised(), size.lr,
-                          std::min(examples_of_step(), task.count - i * examples_of_step())});
-        broadcast_buffers(state_());
-        if (ema_) ema_->update(state_(), steps());
-      });
-      keeping_losses([&] { files_.look_after(); });
-      const bool due = o.save_every > 0 && steps() % o.save_every == 0;
-      end_steps(due ? 0 : ahead);
-      if (due && progress_.steps_in_epoch() < steps_per_epoch) save(folder);
-    }
-    end_steps(0);
-    const bool whole_epoch = progress_.steps_in_epoch() >= steps_per_epoch;
-    save(folder);  // validation may take long
-    state_().train(false);
-    Index validated = 0;
-    const auto stop = [&] {
-      log.validated(progress_, ++validated);
-      return Interrupt::received() != 0;
-    };
-    const Metrics metrics = saving([&] {
-      const Evaluating evaluating;
-      Metrics all = of_rank_0(task.validate(stop));
-      tell_all();
-      if (!ema_ || is_to_stop()) return all;
-      const WithWeights averaged(state_(), ema_->tensors());
-      for (const auto& [name, value] : of_rank_0(task.validate(stop))) all.emplace_back(name + "_ema", value);
-      tell_all();
-      return all;
-    });
-    if (is_to_stop()) {
-      save_weights();
-      files_.wait();
-      log.stopped(progress_);
-      return progress_.epochs;
-    }
-    check_metrics(metrics);
-    for (const auto& [name, value] : metrics)  // of those of a program of one's own some may be no number
-      check(std::isfinite(value) || std::find(metrics_names.begin(), metrics_names.end(), name) == metrics_names.end(),
-            "Trainer", name, " is ", value, " after epoch ", progress_.epochs.size() + 1,
-            ": training has diverged; a smaller learning rate or gradient clipping may help");
-    if (const auto& before = progress_.epochs; !before.empty())
-      check(names_of(metrics) == names_of(before[0].metrics), "Trainer",
-            "the validation gave other metrics than before");
-    progress_.end_epoch(metrics, watch.seconds());
-    log.epoch_ended(progress_);
-    save_weights();
-    if (!whole_epoch) break;
-    order_ = next_order;
-    if (best_epoch() == progress_.epochs.size()) ema_ ? write_averaged(folder.best()) : write_weights(folder.best());
-    save(folder);
-    if (stops_early()) log.stopped_early(progress_, best_epoch());
-  }
-  files_.wait();
-  log.ended(progress_);
-  return progress_.epochs;
 }
 
 Checkpoint Trainer::checkpoint() const {

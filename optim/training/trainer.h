@@ -194,7 +194,8 @@ class Trainer {
   };
   template <class Data, class Step>
   Task make_task(const Data& train, const Step& step, const std::function<Metrics()>& validate) const;
-  std::vector<EpochMetrics> run(const Task& task);
+  class Loop;
+  std::vector<EpochMetrics> run(const Task& task);  // a Loop: loop.cpp
 
   Trainer(std::function<State()> state, Optimizers optimizers, Rng& rng, TrainerOptions options);
   Checkpoint checkpoint() const;

@@ -34,11 +34,54 @@ namespace fs = std::filesystem;
 
 namespace {
 
+struct Images {
+  TrainAndTest data;
+  std::optional<ImageDataset> test{};  // for --test-at-end, unless it is what is validated on
+};
+
+// As the flags say; `weights`, where there are some, are made to fit them. Images are divided by their numbers, so bad
+// ones are left out after that: else all behind them would change parts.
+Images read_images(Settings& settings, NamedTensors& weights) {
+  settings.preprocess.size = settings.model.img_size();
+  Images images{image_data(settings.data_dir, settings.preprocess, settings.channels,
+                           weights.empty() ? IfOther::refuse : IfOther::keep)};
+  auto& [data, test] = images;
+  if (!weights.empty()) fit_weights_to(data, weights, settings.model);
+  if (settings.test_at_end && !data.train.files.empty())
+    test = images_to_test_on(settings.data_dir, data, settings.val_split == 0);
+  if (settings.val_split > 0) {
+    ImageDataset others = hold_out_to_validate(data, settings.val_split);
+    if (!test) test = std::move(others);
+  }
+  if (settings.train_share < 1) take_share(data, settings.train_share);
+  if (settings.graph.empty()) check_pictures(data, settings.skip_bad, test ? &*test : nullptr);
+  return images;
+}
+
 // In which way several ranks do something else than one process would.
 std::string differs_on_ranks(const Settings& settings, AnyModel& model) {
   if (state_of(model).counts.empty() || settings.trainer.sync_batch_norm) return "";
   return "; BatchNorm's mean and variance are those of each rank's images, not to rounding what one process does: see "
          "--sync-batch-norm";
+}
+
+void print_what_is_trained(const Settings& settings, AnyModel& model, const TrainAndTest& data) {
+  std::printf("model    %s, %s parameters\n", settings.model.title(),
+              with_commas(state_of(model).count_parameters()).c_str());
+  std::printf("blas     %s\n", backend::describe().c_str());
+  std::printf("threads  %d\n", threads());
+  if (comm::size() > 1) std::printf("ranks    %d%s\n", comm::size(), differs_on_ranks(settings, model).c_str());
+  std::printf("data     %s\n", describe(data).c_str());
+  std::printf("output   %s\n", settings.trainer.output_dir.c_str());
+}
+
+// To whom goes on with a run that has ended.
+void print_what_gives_more(const TrainerOptions& t, Index steps, std::size_t epochs) {
+  const bool all_steps = t.max_steps > 0 && steps >= t.max_steps, all_epochs = static_cast<int>(epochs) >= t.epochs;
+  std::fprintf(stderr, "nothing was left to do after step %s; %s\n", with_commas(steps).c_str(),
+               all_steps    ? "more --max-steps, or 0 for no limit, give it more"
+               : all_epochs ? "more --epochs give it more"
+                            : "--early-stopping has ended it; 0 lets it go on");
 }
 
 }  // namespace
@@ -56,20 +99,7 @@ int main(int argc, char** argv) try {
 
   NamedTensors weights;
   if (!settings.finetune.empty() && !settings.checkpoint) weights = begin_with_weights(settings);
-  settings.preprocess.size = settings.model.img_size();
-  TrainAndTest data = image_data(settings.data_dir, settings.preprocess, settings.channels,
-                                 weights.empty() ? IfOther::refuse : IfOther::keep);
-  if (!weights.empty()) fit_weights_to(data, weights, settings.model);
-  // Images are divided by their numbers, so bad ones are left out after that: else all behind them would change parts.
-  std::optional<ImageDataset> test;  // unless it is what is validated on
-  if (settings.test_at_end && !data.train.files.empty())
-    test = images_to_test_on(settings.data_dir, data, settings.val_split == 0);
-  if (settings.val_split > 0) {
-    ImageDataset others = hold_out_to_validate(data, settings.val_split);
-    if (!test) test = std::move(others);
-  }
-  if (settings.train_share < 1) take_share(data, settings.train_share);
-  if (settings.graph.empty()) check_pictures(data, settings.skip_bad, test ? &*test : nullptr);
+  const auto [data, test] = read_images(settings, weights);
   if (settings.class_weights == "balanced")
     settings.loss.class_weights = balanced_class_weights(data.train.labels, data.train.num_classes());
   settings.model.num_classes() = data.train.num_classes();
@@ -121,13 +151,7 @@ int main(int argc, char** argv) try {
     if (speaks && !std::filesystem::equivalent(from.path(), to.path(), absent)) to.copy_best(from, trainer.steps());
   }
 
-  std::printf("model    %s, %s parameters\n", settings.model.title(),
-              with_commas(state_of(model).count_parameters()).c_str());
-  std::printf("blas     %s\n", backend::describe().c_str());
-  std::printf("threads  %d\n", threads());
-  if (comm::size() > 1) std::printf("ranks    %d%s\n", comm::size(), differs_on_ranks(settings, model).c_str());
-  std::printf("data     %s\n", describe(data).c_str());
-  std::printf("output   %s\n", settings.trainer.output_dir.c_str());
+  print_what_is_trained(settings, model, data);
   const Index steps_before = trainer.steps();
   const fs::path folder = settings.trainer.output_dir;
   if (resumed && speaks)  // are of the model as it was
@@ -152,15 +176,8 @@ int main(int argc, char** argv) try {
     finish_report(model, data.test, settings.trainer.batch_size, RunFolder(settings.trainer.output_dir));
   if (settings.profile && speaks) std::fputs(profile::table().c_str(), stderr);
 
-  if (speaks && resumed && !Interrupt::received() && trainer.steps() == steps_before) {
-    const TrainerOptions& t = settings.trainer;
-    const bool all_steps = t.max_steps > 0 && steps_before >= t.max_steps,
-               all_epochs = static_cast<int>(epochs.size()) >= t.epochs;
-    std::fprintf(stderr, "nothing was left to do after step %s; %s\n", with_commas(steps_before).c_str(),
-                 all_steps    ? "more --max-steps, or 0 for no limit, give it more"
-                 : all_epochs ? "more --epochs give it more"
-                              : "--early-stopping has ended it; 0 lets it go on");
-  }
+  if (speaks && resumed && !Interrupt::received() && trainer.steps() == steps_before)
+    print_what_gives_more(settings.trainer, steps_before, epochs.size());
   if (Interrupt::received()) {
     if (speaks)
       std::fprintf(stderr, "go on with: %s --resume %s\n", shell_word(argv[0]).c_str(),

@@ -36,25 +36,25 @@ namespace {
 
 struct Images {
   TrainAndTest data;
-  std::optional<ImageDataset> test{};  // for --test-at-end, unless it is what is validated on
+  std::optional<ImageDataset> to_test_on{};  // unless that is what is validated on, data.test
 };
 
-// As the flags say; `weights`, where there are some, are made to fit them. Images are divided by their numbers, so bad
-// ones are left out after that: else all behind them would change parts.
+// As the flags say; `weights`, where there are some, are made to fit the images' channels.
 Images read_images(Settings& settings, NamedTensors& weights) {
   settings.preprocess.size = settings.model.img_size();
   Images images{image_data(settings.data_dir, settings.preprocess, settings.channels,
                            weights.empty() ? IfOther::refuse : IfOther::keep)};
-  auto& [data, test] = images;
+  auto& [data, to_test_on] = images;
   if (!weights.empty()) fit_weights_to(data, weights, settings.model);
   if (settings.test_at_end && !data.train.files.empty())
-    test = images_to_test_on(settings.data_dir, data, settings.val_split == 0);
+    to_test_on = images_to_test_on(settings.data_dir, data, settings.val_split == 0);
   if (settings.val_split > 0) {
     ImageDataset others = hold_out_to_validate(data, settings.val_split);
-    if (!test) test = std::move(others);
+    if (!to_test_on) to_test_on = std::move(others);
   }
   if (settings.train_share < 1) take_share(data, settings.train_share);
-  if (settings.graph.empty()) check_pictures(data, settings.skip_bad, test ? &*test : nullptr);
+  // Images are divided by their numbers, so bad ones are left out after that: else all behind them would change parts.
+  if (settings.graph.empty()) check_pictures(data, settings.skip_bad, to_test_on ? &*to_test_on : nullptr);
   return images;
 }
 
@@ -75,8 +75,8 @@ void print_what_is_trained(const Settings& settings, AnyModel& model, const Trai
   std::printf("output   %s\n", settings.trainer.output_dir.c_str());
 }
 
-// To whom goes on with a run that has ended.
-void print_what_gives_more(const TrainerOptions& t, Index steps, std::size_t epochs) {
+// Of a resumed run: and which flag gives it more.
+void say_nothing_was_left(const TrainerOptions& t, Index steps, std::size_t epochs) {
   const bool all_steps = t.max_steps > 0 && steps >= t.max_steps, all_epochs = static_cast<int>(epochs) >= t.epochs;
   std::fprintf(stderr, "nothing was left to do after step %s; %s\n", with_commas(steps).c_str(),
                all_steps    ? "more --max-steps, or 0 for no limit, give it more"
@@ -99,7 +99,7 @@ int main(int argc, char** argv) try {
 
   NamedTensors weights;
   if (!settings.finetune.empty() && !settings.checkpoint) weights = begin_with_weights(settings);
-  const auto [data, test] = read_images(settings, weights);
+  const auto [data, to_test_on] = read_images(settings, weights);
   if (settings.class_weights == "balanced")
     settings.loss.class_weights = balanced_class_weights(data.train.labels, data.train.num_classes());
   settings.model.num_classes() = data.train.num_classes();
@@ -169,7 +169,7 @@ int main(int argc, char** argv) try {
   if (comm::sum_of_all_ranks({double(Interrupt::received())})[0] != 0 && !Interrupt::received())
     Interrupt::note(SIGTERM);
   if (!Interrupt::received() && (settings.test_at_end || settings.tta != Tta::none))
-    measure(model, trainer.averaged_weights(), settings.test_at_end && test ? *test : data.test,
+    measure(model, trainer.averaged_weights(), settings.test_at_end && to_test_on ? *to_test_on : data.test,
             {.batch_size = settings.trainer.batch_size, .tta = settings.tta},
             folder / (settings.test_at_end ? "test.csv" : "val.csv"));
   if (!epochs.empty() && !Interrupt::received())
@@ -177,7 +177,7 @@ int main(int argc, char** argv) try {
   if (settings.profile && speaks) std::fputs(profile::table().c_str(), stderr);
 
   if (speaks && resumed && !Interrupt::received() && trainer.steps() == steps_before)
-    print_what_gives_more(settings.trainer, steps_before, epochs.size());
+    say_nothing_was_left(settings.trainer, steps_before, epochs.size());
   if (Interrupt::received()) {
     if (speaks)
       std::fprintf(stderr, "go on with: %s --resume %s\n", shell_word(argv[0]).c_str(),

@@ -1,10 +1,10 @@
-// The training loop: what Trainer::fit() does, whatever is trained.
+// The training loop: what Trainer::fit() does, whatever is trained. The constructor of Loop is what comes before the
+// first step, run() the epochs, and the destructor the end, whatever that is.
 #include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cinttypes>
 #include <cmath>
-#include <concepts>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -45,8 +45,8 @@ class Stopwatch {
 };
 
 // What all ranks have to have, a line for each.
-std::string lines_of(const TrainerOptions& options, const State& model, Index examples, Index steps,
-                     const Draw& order) {
+std::string must_be_equal(const TrainerOptions& options, const State& model, Index examples, Index steps,
+                          const Draw& order) {
   TrainerOptions all = options;
   Fields own, of_schedule, of_augmentation;
   all.fields(own), all.schedule.fields(of_schedule), all.augmentation.fields(of_augmentation);
@@ -93,16 +93,17 @@ class Trainer::Loop {
  private:
   void check_ranks() const;
   void take_steps(const Task::NextBatch& next_batch);
-  void end_steps(std::size_t but);
+  void end_steps(std::size_t left);
   std::pair<Index, Index> end_step();
   Metrics validate();
   void end_epoch(const Metrics& metrics);
   bool is_to_stop() const { return comm::size() > 1 ? stops_ : Interrupt::received() != 0; }
-  std::vector<double> tell_all(std::vector<double> numbers = {});
-  template <std::invocable F>
-  std::invoke_result_t<F> keeping_losses(const F& f);
-  template <std::invocable F>
-  std::invoke_result_t<F> saving(const F& f);
+  std::vector<double> sum_and_agree(std::vector<double> numbers = {});
+  // f(); what they do where it throws is said below.
+  template <class F>
+  std::invoke_result_t<const F&> keeping_losses(const F& f);
+  template <class F>
+  std::invoke_result_t<const F&> saving(const F& f);
 
   Trainer& trainer_;
   const Task& task_;
@@ -110,16 +111,18 @@ class Trainer::Loop {
   Progress& progress_;
   Background& files_;
   const RunFolder folder_;
-  const bool resumed_, writes_;
+  const bool resumed_;
+  const bool writes_;  // there is a folder: not on ranks above 0
   Index steps_per_epoch_, last_step_ = 0;
   std::vector<std::string> metrics_names_;
   std::optional<Schedule> schedule_;
+  // These are made when what is before them is checked, and end in reverse: the folder is unlocked last.
   std::optional<RunLock> lock_;
   std::optional<Interrupt> interrupt_;
   std::optional<TrainingLog> log_;
   Stopwatch watch_{0};  // of the epoch
-  bool stops_ = false;  // several ranks
-  const int errors_ = std::uncaught_exceptions();
+  bool stops_ = false;  // what several ranks have agreed on
+  const int exceptions_before_ = std::uncaught_exceptions();
 };
 
 std::vector<EpochMetrics> Trainer::run(const Task& task) {
@@ -137,7 +140,8 @@ void Trainer::Loop::run() {
     watch_ = Stopwatch(progress_.seconds);
     trainer_.state_().train(true);
     Rng next_order = trainer_.order_;  // that of the Trainer stays as this epoch found it, for a checkpoint within it
-    take_steps(task_.begin(next_order, progress_.steps_in_epoch()));
+    const Task::NextBatch next_batch = task_.begin(next_order, progress_.steps_in_epoch());
+    take_steps(next_batch);
     const bool whole_epoch = progress_.steps_in_epoch() >= steps_per_epoch_;
     trainer_.save(folder_);  // validation may take long
     trainer_.state_().train(false);
@@ -201,17 +205,17 @@ Trainer::Loop::Loop(Trainer& trainer, const Task& task)
                task_.validation_steps * (trainer_.ema_ ? 2 : 1), metrics_names_, task_.examples, comm::rank() > 0);
 }
 
-// Whatever ends it.
+// Waits for the files; and where run() has thrown, the log says so.
 Trainer::Loop::~Loop() {
   files_ = {};  // waits
-  if (std::uncaught_exceptions() > errors_) try {
+  if (std::uncaught_exceptions() > exceptions_before_) try {
       log_->failed(progress_);
     } catch (...) {  // of the two the first is what happened
     }
 }
 
 void Trainer::Loop::check_ranks() const {
-  std::string lines = lines_of(options_, trainer_.state_(), task_.count, trainer_.steps(), trainer_.order_.peek());
+  std::string lines = must_be_equal(options_, trainer_.state_(), task_.count, trainer_.steps(), trainer_.order_.peek());
   lines += "the optimizer's memory " + checksum(trainer_.optimizers_.state()) + "\n";
   if (trainer_.ema_) lines += "the averaged weights " + checksum(trainer_.ema_->tensors()) + "\n";
   check_same_on_all_ranks(lines);
@@ -220,6 +224,7 @@ void Trainer::Loop::check_ranks() const {
 // --- An epoch -----------------------------------------------------------------------------------------------
 
 void Trainer::Loop::take_steps(const Task::NextBatch& next_batch) {
+  // A GPU computes a step while the program begins the next.
   const std::size_t ahead = on_gpu && comm::size() == 1 && !options_.detect_anomaly ? 1 : 0;
   for (Index i = progress_.steps_in_epoch(); i < steps_per_epoch_; ++i) {
     if (is_to_stop() || trainer_.steps() >= last_step_) break;
@@ -242,9 +247,9 @@ void Trainer::Loop::take_steps(const Task::NextBatch& next_batch) {
   end_steps(0);
 }
 
-// All that are begun but the last ones.
-void Trainer::Loop::end_steps(std::size_t but) {
-  while (trainer_.begun_.size() > but) {
+// Until so many are left that are begun.
+void Trainer::Loop::end_steps(std::size_t left) {
+  while (trainer_.begun_.size() > left) {
     const auto [right, counted] = keeping_losses([&] { return end_step(); });
     saving([&, right = right, counted = counted] { log_->step_ended(progress_, right, counted); });
   }
@@ -253,16 +258,16 @@ void Trainer::Loop::end_steps(std::size_t but) {
 // Reads the loss of the first of the steps that are begun. Returns how many images it recognised, and of how many.
 std::pair<Index, Index> Trainer::Loop::end_step() {
   const Begun& step = trainer_.begun_.front();
-  const double of_rank = step.loss();
+  const double own_loss = step.loss();
   const auto [right, counted] = step.recognised();
-  const std::vector<double> sums = tell_all({of_rank, static_cast<double>(right), static_cast<double>(counted)});
+  const std::vector<double> sums = sum_and_agree({own_loss, static_cast<double>(right), static_cast<double>(counted)});
   const double loss = sums[0];
   progress_.add_step(loss, step.images, step.lr, watch_.seconds());
   trainer_.begun_.pop_front();
   if (!std::isfinite(loss)) {
     trainer_.begun_.clear();  // what begins with such weights is none
     fail("Trainer", "the loss is ", loss, " at step ", progress_.steps(), " in epoch ", progress_.epochs.size() + 1,
-         ranks_without_finite(of_rank),
+         ranks_without_finite(own_loss),
          ": training has diverged; a smaller learning rate or gradient clipping may help");
   }
   return {static_cast<Index>(sums[1]), static_cast<Index>(sums[2])};
@@ -277,11 +282,11 @@ Metrics Trainer::Loop::validate() {
   return saving([&] {
     const Evaluating evaluating;
     Metrics all = of_rank_0(task_.validate(stop));
-    tell_all();
+    sum_and_agree();
     if (!trainer_.ema_ || is_to_stop()) return all;
     const WithWeights averaged(trainer_.state_(), trainer_.ema_->tensors());
     for (const auto& [name, value] : of_rank_0(task_.validate(stop))) all.emplace_back(name + "_ema", value);
-    tell_all();
+    sum_and_agree();
     return all;
   });
 }
@@ -302,7 +307,7 @@ void Trainer::Loop::end_epoch(const Metrics& metrics) {
 // --- When it stops, or something is wrong -------------------------------------------------------------------
 
 // Sums up the numbers of all ranks, who stop together with whichever has been told to: here they say so of each other.
-std::vector<double> Trainer::Loop::tell_all(std::vector<double> numbers) {
+std::vector<double> Trainer::Loop::sum_and_agree(std::vector<double> numbers) {
   numbers.push_back(Interrupt::received());
   numbers = comm::sum_of_all_ranks(std::move(numbers));
   stops_ = numbers.back() != 0;
@@ -311,8 +316,8 @@ std::vector<double> Trainer::Loop::tell_all(std::vector<double> numbers) {
 }
 
 // f(). Where it throws, the losses of the steps that are begun are read first: they tell more than the error.
-template <std::invocable F>
-std::invoke_result_t<F> Trainer::Loop::keeping_losses(const F& f) {
+template <class F>
+std::invoke_result_t<const F&> Trainer::Loop::keeping_losses(const F& f) {
   try {
     return f();
   } catch (...) {
@@ -327,8 +332,8 @@ std::invoke_result_t<F> Trainer::Loop::keeping_losses(const F& f) {
 
 // f(), which neither moves the model nor draws random numbers. Where it throws, such as for a picture that cannot be
 // read, the steps that are done are saved first, as those of a run that stops.
-template <std::invocable F>
-std::invoke_result_t<F> Trainer::Loop::saving(const F& f) {
+template <class F>
+std::invoke_result_t<const F&> Trainer::Loop::saving(const F& f) {
   try {
     return f();
   } catch (const std::exception& error) {

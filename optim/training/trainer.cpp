@@ -10,7 +10,6 @@
 
 #include "data/files/write_file.h"
 #include "tensor/check.h"
-#include "tensor/text.h"
 
 namespace bobbin {
 namespace {

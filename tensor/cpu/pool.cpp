@@ -166,7 +166,7 @@ void avg_pool2d_backward(const real* dY, real* dX, Index batch, const Conv2dGeom
 }
 
 void max_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g) {
-  if (pairs::take(g)) return pairs::max_pool2d(x, y, batch, g);
+  if (pairs::fits(g)) return pairs::max_pool2d(x, y, batch, g);
   const Index out_h = g.out_h(), out_w = g.out_w();
   for_each_plane(batch, g, [=](Index plane, Largest& largest) {
     largest.look_at<false>(x + plane * g.height * g.width);
@@ -178,7 +178,7 @@ void max_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g) {
 }
 
 void max_pool2d_backward(const real* x, const real* dY, real* dX, Index batch, const Conv2dGeometry& g) {
-  if (pairs::take(g)) return pairs::max_pool2d_backward(x, dY, dX, batch, g);
+  if (pairs::fits(g)) return pairs::max_pool2d_backward(x, dY, dX, batch, g);
   const Index out_h = g.out_h(), out_w = g.out_w(), pixels = g.height * g.width;
   for_each_plane(batch, g, [=](Index plane, Largest& largest) {
     largest.look_at<true>(x + plane * pixels);

@@ -4,8 +4,8 @@
 /// Maximum pooling by windows of 2 x 2 side by side, which most networks have, in registers.
 namespace bobbin::cpu::pairs {
 
-/// Whether a geometry is that.
-bool take(const Conv2dGeometry& g);
+/// Whether the windows are that, without padding.
+bool fits(const Conv2dGeometry& g);
 
 /// As max_pool2d() and max_pool2d_backward() of tensor/kernels.h.
 void max_pool2d(const real* x, real* y, Index batch, const Conv2dGeometry& g);

@@ -18,6 +18,7 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  /// How many threads, that one included.
   int size() const { return static_cast<int>(errors_.size()); }
 
   /// Calls work(0) on this thread and work(1), ..., work(size - 1) on the others, and returns when all have returned.

@@ -18,8 +18,8 @@ std::string describe_run(const nlohmann::json& flags, const std::set<std::string
                          const std::filesystem::path& teacher = {});
 
 /// The same text of a run that goes on after so many steps from one with the text `before`: under "resumed" it has what
-/// that has, and the flags that are others now, if numbers depend on them: {"step": 24, "changed": {"lr": [0.1,
-/// 0.01]}}.
+/// that has, and the flags that are others now, if numbers depend on them, such as
+/// {"step": 24, "changed": {"lr": [0.1, 0.01]}}.
 std::string with_changes(const std::string& now, const std::string& before, Index steps);
 
 /// Says on stderr of the config.json of such a run, a `file` whose flags are to be used, that a new run with its flags

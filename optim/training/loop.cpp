@@ -111,7 +111,6 @@ class Trainer::Loop {
   Progress& progress_;
   Background& files_;
   const RunFolder folder_;
-  const bool resumed_;
   const bool writes_;  // there is a folder: not on ranks above 0
   Index steps_per_epoch_, last_step_ = 0;
   std::vector<std::string> metrics_names_;
@@ -172,10 +171,10 @@ Trainer::Loop::Loop(Trainer& trainer, const Task& task)
       progress_(trainer.progress_),
       files_(trainer.files_),
       folder_(options_.output_dir),
-      resumed_(std::exchange(trainer.resumed_, false)),
       writes_(!options_.output_dir.empty()),
       steps_per_epoch_((task.count - 1) / trainer.examples_of_step() + 1),
       metrics_names_(task.metrics) {
+  const bool resumed = std::exchange(trainer.resumed_, false);
   // Epochs that are done, or begun, may have had more steps or fewer, if the data have changed since.
   const Index to_begin = options_.epochs - static_cast<Index>(progress_.epochs.size()) - progress_.in_epoch;
   const Index left_of_this = progress_.in_epoch ? std::max<Index>(steps_per_epoch_ - progress_.steps_in_epoch(), 0) : 0;
@@ -186,11 +185,11 @@ Trainer::Loop::Loop(Trainer& trainer, const Task& task)
     check_checkpoint(folder_.checkpoint(trainer_.steps()), trainer_.checkpoint());
     make_folder(options_.output_dir);
     lock_.emplace(options_.output_dir);
-    if (!resumed_) folder_.check_is_free();
+    if (!resumed) folder_.check_is_free();
     folder_.remove_half_written();
   }
   if (comm::size() > 1) check_ranks();
-  if (writes_ && resumed_ && folder_.best_step() > trainer_.steps()) {
+  if (writes_ && resumed && folder_.best_step() > trainer_.steps()) {
     std::fprintf(stderr, "%s is of a step after %s, which this run goes on from: removed\n", folder_.best().c_str(),
                  with_commas(trainer_.steps()).c_str());
     std::filesystem::remove(folder_.best());

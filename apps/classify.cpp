@@ -57,6 +57,7 @@ Settings parse_command_line(int argc, char** argv) {
                  "build/knn, and for whatever learns from numbers; the model needs no head")
       ->check(command_line::ends_in({".safetensors", ".csv"}))
       ->excludes(top_k, format, logits);
+  logits->excludes(top_k);
   app.add_option("--threads", s.threads, "number of CPU threads")->check(command_line::within(1, 1024));
   command_line::add_precision(app, s.precision);
   app.add_flag("--skip-bad", s.skip_bad,

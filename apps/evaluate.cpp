@@ -70,16 +70,13 @@ Settings parse_command_line(int argc, char** argv) {
   return s;
 }
 
-// Where the model's file names no classes any names will do, but for other numbers: folders "0", "1", "10", "2".
 void check_same_classes(const Classifier& classifier, const TrainAndTest& set, bool by_number) {
   const std::vector<std::string>&model = classifier.class_names, &data = set.train.class_names;
   check(model.size() == data.size(), "evaluate", "the model knows ", model.size(), " classes, ", set.name, " has ",
         data.size(), " (--data-dir says which data set it is)");
-  const auto is_number = [](const std::string& name) { return name.find_first_not_of("0123456789") == name.npos; };
   for (std::size_t c = 0; c < model.size(); ++c)
-    check(by_number || model[c] == data[c] || (classifier.numbered && !is_number(data[c])), "evaluate", "class ", c,
-          " is \"", model[c], "\" for the model and \"", data[c], "\" in ", set.name,
-          "; if they are the same, say --by-number");
+    check(by_number || classifier.may_be(c, data[c]), "evaluate", "class ", c, " is \"", model[c],
+          "\" for the model and \"", data[c], "\" in ", set.name, "; if they are the same, say --by-number");
 }
 
 // Where one class is most of the images, accuracy alone says little.

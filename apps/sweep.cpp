@@ -195,7 +195,7 @@ int finish(const Run& run, const fs::path& folder) {
   const std::string done = flags + "done\n", was = content_of(note);
   if (was == done) return 0;
   check(!was.empty() || !fs::exists(folder), "sweep", folder.string(), " is there already, and no run of a sweep");
-  const bool has_begun = !was.empty() && RunFolder(folder).newest_step() >= 0;
+  const bool has_begun = was.ends_with("\ndone\n") || (!was.empty() && RunFolder(folder).newest_step() >= 0);
   check(was == flags || !has_begun, "sweep", "the run in ", folder.string(),
         " had other flags; give the sweep another --output-dir, or remove it");
   Words words{"--resume", folder.string()};
@@ -238,6 +238,7 @@ std::vector<std::pair<std::string, double>> outcome(const fs::path& folder, cons
   return all;
 }
 
+// Of those that have ended.
 void compare(const Sweep& sweep, const std::vector<Run>& runs) {
   std::vector<Curves> all_curves;
   std::vector<std::string> settings, measures;
@@ -286,18 +287,25 @@ int main(int argc, char** argv) try {
   const Sweep sweep = parse(argc, argv);
   const std::vector<Run> runs = runs_of(sweep);
   make_folder(sweep.folder);
+  std::vector<Run> ended;
+  std::string failed;  // such as those that have diverged
   for (std::size_t i = 0; i < runs.size(); ++i) {
     std::printf("run %zu of %zu: %s\n", i + 1, runs.size(), runs[i].name.c_str());
     int code = finish(runs[i], sweep.folder / runs[i].name);
     if (Interrupt::received()) code = 128 + Interrupt::received();  // though the run may have come to its end
-    if (code != 0) {
+    if (code > 1) {
       std::fprintf(stderr, "sweep: %s run %zu of %zu; the same command goes on with it\n",
                    code > 128 ? "stopped in" : "an error ended", i + 1, runs.size());
       return code;
     }
+    if (code == 0) ended.push_back(runs[i]);
+    if (code == 1) failed += (failed.empty() ? "" : ", ") + runs[i].name;
   }
-  compare(sweep, runs);
+  if (!ended.empty()) compare(sweep, ended);
   command_line::check_printed();
+  if (failed.empty()) return 0;
+  std::fprintf(stderr, "sweep: an error ended %s; the same command tries again\n", failed.c_str());
+  return 1;
 } catch (const std::exception& error) {
   return command_line::exit_code("sweep", error);
 }

@@ -48,8 +48,9 @@ Images read_images(Settings& settings, NamedTensors& weights) {
   if (!weights.empty()) fit_weights_to(data, weights, settings.model);
   if (settings.test_at_end && !data.train.files.empty())
     to_test_on = images_to_test_on(settings.data_dir, data, settings.val_split == 0);
+  if (to_test_on) data.train.notes.insert(data.train.notes.end(), to_test_on->notes.begin(), to_test_on->notes.end());
   if (settings.val_split > 0) {
-    ImageDataset others = hold_out_to_validate(data, settings.val_split);
+    ImageDataset others = hold_out_to_validate(data, settings.val_split, to_test_on.has_value());
     if (!to_test_on) to_test_on = std::move(others);
   }
   if (settings.train_share < 1) take_share(data, settings.train_share);

@@ -2,8 +2,7 @@
 #include "autograd/ops.h"
 
 /// The fused ops, composed of single ops: to be read, and to be tested against. Each takes the same arguments and gives
-/// the same values and gradients as the op of its name, only slower; shapes that do not fit throw Error. gelu() is not
-/// among them: there is no erf on its own.
+/// the same values and gradients as the op of its name, only slower; shapes that do not fit throw Error.
 namespace bobbin::plain {
 
 /// The op of the same name in autograd/ops.h: shapes and what throws are said there.

@@ -12,15 +12,14 @@
 
 namespace bobbin {
 
-ImageDataset hold_out_to_validate(TrainAndTest& data, double fraction) {
+ImageDataset hold_out_to_validate(TrainAndTest& data, double fraction, bool others_to_test_on) {
   auto [train, held_out] = hold_out(data.train, fraction, Rng(0));
   for (std::string& note : train.notes)  // of a folder
     if (const std::string was = "to validate: "; note.find(was) != note.npos)
-      note.replace(note.find(was), was.size(), "to test on: ");
+      note.replace(note.find(was), was.size(), others_to_test_on ? "not used: " : "to test on: ");
   train.notes.push_back(
-      format("held out: %g of the images to train on, of each class, are those to validate; the %s "
-             "test images are left alone",
-             fraction, with_commas(data.test.count()).c_str()));
+      format("held out: %g of the images to train on, of each class, are those to validate", fraction) +
+      (others_to_test_on ? "" : "; the " + with_commas(data.test.count()) + " test images are left alone"));
   ImageDataset test = std::exchange(data.test, std::move(held_out));
   data.train = std::move(train);
   return test;

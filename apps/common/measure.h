@@ -11,8 +11,8 @@ namespace bobbin {
 
 /// --val-split: makes a share of the training images those to validate on, see hold_out(): the same in every run,
 /// whatever its --seed, so that runs are compared on the same images. Returns the test images, which then decide
-/// nothing.
-ImageDataset hold_out_to_validate(TrainAndTest& data, double fraction);
+/// nothing, and if there are others to test on are not used.
+ImageDataset hold_out_to_validate(TrainAndTest& data, double fraction, bool others_to_test_on);
 
 /// --train-share: leaves so much of the training images, of each class to the nearest whole number, at least one: the
 /// same in every run, whatever its --seed. Throws Error unless 0 < share < 1.

@@ -105,15 +105,7 @@ void take_settings(AnyConfig& from, AnyConfig& to) {
     if (!a->about().fixed && !a->flag().empty()) b->set(a->value(), a->name());
 }
 
-// Makes the model, and how pictures are prepared for it, those of a file, whatever the flags say of its sizes.
-void take_model(Settings& s, AnyConfig config, Preprocess preprocess) {
-  take_settings(s.model, config);
-  s.model = std::move(config);
-  s.preprocess = std::move(preprocess);
-  s.channels = s.model.num_channels();
-}
-
-// The flags of a model that were given, where the file's is another.
+// The same that were given, where the file came from elsewhere: a preset's are those of its own model.
 void take_given(Settings& s, AnyConfig& file) {
   Fields of_flags, of_file;
   s.model.fields(of_flags);
@@ -126,6 +118,14 @@ void take_given(Settings& s, AnyConfig& file) {
           " is a ", file.title());
     same->set(field.value(), "--" + field.flag());
   }
+}
+
+// Makes the model, and how pictures are prepared for it, those of a file, whatever the flags say of its sizes.
+void take_model(Settings& s, AnyConfig config, Preprocess preprocess) {
+  s.finetune.empty() ? take_settings(s.model, config) : take_given(s, config);
+  s.model = std::move(config);
+  s.preprocess = std::move(preprocess);
+  s.channels = s.model.num_channels();
 }
 
 // --opt: the optimizer with its own usual learning rate, unless it is the one that there is.
@@ -144,8 +144,9 @@ Settings begin_with(const std::string& preset, const std::string& model) {
   return s;
 }
 
-// What the flags of a file say: those that a run had, all of them, or some as the command line would have them.
-Settings settings_from(const Json& flags, const std::string& where, bool of_run) {
+// What the flags of a file say: those that a run had, all of them, or some as the command line would have them. Another
+// `opt` than a run's has its own usual learning rate; some flags are all meant, and go before that.
+Settings settings_from(const Json& flags, const std::string& where, bool of_run, const std::string& opt = "") {
   const auto word = [&](const char* flag, const std::string& otherwise) {
     check(!flags.contains(flag) || flags[flag].is_string(), "train", where, ": --", flag, " must be a word");
     return flags.value(flag, otherwise);
@@ -157,9 +158,10 @@ Settings settings_from(const Json& flags, const std::string& where, bool of_run)
     s.optimizer = optimizer_options(word("opt", s.opt));
   } else {
     s = begin_with(word("preset", ""), word("model", ""));
-    choose_optimizer(s, word("opt", ""));
+    choose_optimizer(s, opt.empty() ? word("opt", "") : opt);
   }
   take_flags(s, flags, where, of_run);
+  if (of_run) choose_optimizer(s, opt);
   return s;
 }
 
@@ -202,7 +204,7 @@ Settings begin_like(const First& first) {
         " holds no flags: expected an object of JSON, as in a run's config.json");
   const Json flags = json.contains("flags") ? json["flags"] : json;
   check(flags.is_object(), "train", first.config, " holds no flags: its flags should be an object");
-  Settings s = settings_from(flags, first.config, json.contains("flags"));
+  Settings s = settings_from(flags, first.config, json.contains("flags"), first.opt);
   s.accept_changed_data = false;
   // Those who wrote a file of flags alone gave all of them.
   s.given = given_in(json, first.config);
@@ -220,8 +222,14 @@ Settings begin_like(const First& first) {
           " with ", s.opt);
   check(first.model.empty() || first.model == s.model.name(), "train", first.config, " is for the model ",
         s.model.name(), ", not for ", first.model);
-  choose_optimizer(s, first.opt);
   return s;
+}
+
+// What a preset says beside a flag that was given, and that goes with no value of it but its own, gives way.
+void give_way(Settings& s) {
+  TrainerOptions& t = s.trainer;
+  if (t.augmentation.hflip == 0 && !s.given.contains("hflip-mode")) t.augmentation.hflip_mode = FlipMode::random;
+  if (t.schedule.sched == "onecycle" && !s.given.contains("warmup-epochs")) t.schedule.warmup_epochs = 0;
 }
 
 // What was given and would do nothing.
@@ -234,10 +242,12 @@ void check_of_use(const Settings& s) {
   };
   needs("ra-ops", ra || timm_ra, "--auto-augment ra or timm-ra");
   needs("ra-magnitude", ra || timm_ra, "--auto-augment ra or timm-ra");
+  check(!mixes || s.trainer.batch_size > 1, "train",
+        "--mixup and --cutmix mix the images of a batch, which needs a --batch-size of 2 or more, got 1");
   needs("mixup-prob", mixes, "--mixup or --cutmix");
   needs("mixup-switch-prob", a.mixup > 0 && a.cutmix > 0, "both --mixup and --cutmix");
   needs("min-lr", cosine, "--sched cosine");
-  needs("warmup-prefix", cosine, "--sched cosine");
+  needs("warmup-prefix", cosine && s.trainer.schedule.warmup_epochs > 0, "--sched cosine and --warmup-epochs");
   needs("warmup-lr", s.trainer.schedule.warmup_epochs > 0, "--warmup-epochs");
   const bool own_momentum = s.trainer.schedule.sched != "onecycle";
   const auto* const sgd = std::get_if<SGDOptions>(&s.optimizer);
@@ -246,6 +256,7 @@ void check_of_use(const Settings& s) {
   needs("opt-betas", own_momentum, "--sched constant or cosine: onecycle moves the first from .95 to .85 and back");
   const ViTConfig* const vit = s.model.as<ViTConfig>();
   needs("stem-convs", vit && vit->stem_stages > 0, "--stem-stages");
+  needs("stem-pool", vit && vit->stem_stages > 0, "--stem-stages");
   needs("stem-width", vit && vit->stem_stages > 0, "--stem-stages");
 }
 
@@ -407,13 +418,15 @@ Settings parse_command_line(int argc, char** argv) {
     if (!file->empty()) *file = fs::absolute(*file).lexically_normal().string();
   for (const auto& [heading, fields] : groups)
     for (const Field& field : fields) {
-      if (field.flag().empty()) continue;
-      s.flags[field.flag()] = field.value();
-      if (app.get_option("--" + field.flag())->count() == 0) continue;
+      if (field.flag().empty() || app.get_option("--" + field.flag())->count() == 0) continue;
       s.given.insert(field.flag());
       check(!resumed || !field.about().fixed, "train", "--", field.flag(),
             " cannot be chosen with --resume: the run has begun");
     }
+  give_way(s);
+  for (const auto& [heading, fields] : groups)
+    for (const Field& field : fields)
+      if (!field.flag().empty()) s.flags[field.flag()] = field.value();
 
   comm::set_timeout(s.comm_timeout);
   check_augmentation(s.trainer.augmentation, "train");
@@ -455,7 +468,9 @@ std::string new_folder(const std::string& preset) {
 }
 
 NamedTensors begin_with_weights(Settings& s) {
-  const std::set<std::string> may_be_said{"img-size", "num-heads", "global-pool", "layer-norm-eps", "act"};
+  const std::set<std::string> may_be_said =
+      s.model.as<ViTConfig>() ? std::set<std::string>{"img-size", "num-heads", "global-pool", "layer-norm-eps", "act"}
+                              : std::set<std::string>{"img-size"};
   Fields of_model;
   s.model.fields(of_model);
   for (const Field& field : of_model)
@@ -482,7 +497,6 @@ NamedTensors begin_with_weights(Settings& s) {
   if (s.given.contains("mean")) options.mean = s.preprocess.mean;  // a preset's are those of its data
   if (s.given.contains("std")) options.std = s.preprocess.std;
   ModelFile file = read_model_file(s.finetune, options);
-  if (file.config.name() != s.model.name()) take_given(s, file.config);
   command_line::say_what_was_taken("train", file.taken);
   take_model(s, std::move(file.config), std::move(file.preprocess));
   return std::move(file.tensors);

@@ -188,6 +188,7 @@ std::optional<ImageDataset> images_to_test_on(const fs::path& given, const Train
   check_known(classes, data.train.class_names, folder, parts.train);
   ImageDataset images = make_data_set(classes, data.train.class_names, data.train.channels);
   images.preprocess = data.train.preprocess;
+  images.notes = {"to test on in the end: " + within(given, folder)};
   return images;
 }
 

@@ -121,7 +121,7 @@ struct AttentionResNetConfig {
     f("num_classes", num_classes, {.low = 1, .high = 1 << 20, .flag = ""});
     f("num_channels", num_channels, {.low = 1, .high = 1 << 20, .flag = ""});
   }
-  /// The number of weights, about, by which initial values are chosen.
+  /// The number of weights, about.
   double weights() const {
     const auto w = static_cast<double>(width);
     return 9 * w * static_cast<double>(num_channels) + 3 * w * w * (2 + 6 + 24) + 10 * w * w +

@@ -186,7 +186,7 @@ struct ViT {
   /// learned positions that ask for gigabytes.
   ViT(const ViTConfig& c, Rng& rng)
       : config(c),
-        stem(c.stem_stages, c.stem_convs, c.stem_width, c.num_channels, rng),
+        stem(c.stem_stages, c.stem_convs, c.stem_pool, c.stem_width, c.num_channels, rng),
         patch_embedding(c.map_size(), c.patch_size, c.num_hiddens, c.map_channels(), rng, c.patch_padding),
         cls_token(c.class_token ? Var::parameter(Tensor::zeros({1, 1, c.num_hiddens})) : Var()),
         pos_embedding(c.positions == Positions::learned

@@ -50,9 +50,10 @@ struct ViTConfig {
 
   Size2 img_size = 96, patch_size = 16;
   PatchPadding patch_padding = PatchPadding::none;
-  int stem_stages = 0;    ///< of a ConvStem, whose maps are cut into patches in place of the image; 0: there is none
-  int stem_convs = 1;     ///< convolutions of each of its stages
-  Index stem_width = 32;  ///< channels of the first
+  int stem_stages = 0;     ///< of a ConvStem, whose maps are cut into patches in place of the image; 0: there is none
+  int stem_convs = 1;      ///< convolutions of each of its stages
+  bool stem_pool = false;  ///< its stages halve by max pooling, not by strides
+  Index stem_width = 32;   ///< channels of the first
   Index num_hiddens = 512, mlp_num_hiddens = 2048;
   int num_heads = 8, num_blks = 2;
   real emb_dropout = real(0.1), blk_dropout = real(0.1);
@@ -103,6 +104,10 @@ struct ViTConfig {
       {.help = "3x3 convolutions of a stage, each with batch normalisation and ReLU",
        .low = 1,
        .high = 12,
+       .fixed = true,
+       .may_lack = true});
+    f("stem_pool", stem_pool,
+      {.help = "stages halve by 2x2 max pooling after their first convolution, not by its stride",
        .fixed = true,
        .may_lack = true});
     f("stem_width", stem_width,
@@ -195,7 +200,7 @@ struct ViTConfig {
   /// The patches in a column and in a row.
   Size2 grid() const { return patch_grid(map_size(), patch_size); }
   /// What is cut into them: the image, or what the stem makes of it.
-  Size2 map_size() const { return ConvStem::size(stem_stages, img_size); }
+  Size2 map_size() const { return ConvStem::size(stem_stages, stem_pool, img_size); }
   /// The tokens before the patches: class token, distillation token, registers.
   Index prefix_tokens() const { return Index{class_token} + Index{distilled} + reg_tokens; }
   /// The width of what the head sees.

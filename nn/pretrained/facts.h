@@ -109,7 +109,7 @@ void read_preprocessor(const JsonObject& config, bool resnet, Facts& facts);
 void say(const Published& model, const std::string& where, Facts& facts);
 void say(const Preprocess& prepared, const std::string& where, Facts& facts);
 
-/// Throws Error where the weights are not those of a model `said`: "WHERE says num_hiddens 768, but the weights have
+/// Throws Error where the weights are not those of a model `said`: "WHERE says width 768, but the weights have
 /// 192".
 void check_shapes(const std::string& where, const ViTConfig& said, const VitWeights& weights);
 /// The same of the parts that a ViT may have: class token, registers, LayerScale, a norm before the blocks.

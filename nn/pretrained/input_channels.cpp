@@ -34,7 +34,8 @@ void adapt_input_conv(NamedTensors& weights, Preprocess& preprocess, Index from,
   for (auto& [name, tensor] : weights)
     if (tensor.shape().rank() == 4 && tensor.shape()[1] == from) first = &tensor, ++count;
   check(count == 1, "adapt_input_conv", "the weights are for images of ", from,
-        " channels and cannot be made those for ", to, ": that takes a convolution as the first layer");
+        " channels and cannot be made those for ", to, ": that takes one convolution of ", from,
+        " channels, the first layer, and there are ", count);
   *first = adapted(*first, to);
   for (std::vector<real>* numbers : {&preprocess.mean, &preprocess.std})
     if (!numbers->empty())

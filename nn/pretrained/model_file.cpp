@@ -182,6 +182,10 @@ ModelFile read_model_file(const fs::path& path, const ModelFileOptions& options)
   });
 }
 
+bool Classifier::may_be(std::size_t c, const std::string& name) const {
+  return class_names[c] == name || (numbered && name.find_first_not_of("0123456789") != name.npos);
+}
+
 Tensor Classifier::probabilities(const Tensor& logits) const {
   return scores == Scores::sigmoid ? sigmoid(logits) : softmax(logits);
 }

@@ -43,6 +43,9 @@ struct Classifier {
   std::string taken{};  ///< see ModelFile
   bool numbered = false;
 
+  /// Whether its class c may be one of this name: it is called so; or its file names none and the name is no number,
+  /// which would be another one ("2" of folders "0", "1", "10", "2").
+  bool may_be(std::size_t c, const std::string& name) const;
   /// Logits (B, classes) -> the probabilities of the classes.
   Tensor probabilities(const Tensor& logits) const;
 };
@@ -50,7 +53,7 @@ struct Classifier {
 /// What a model file does not say, or overrides of what it says.
 struct ModelFileOptions {
   int num_heads = 0;  ///< of a ViT; 0: as the file says
-  /// Of a ViT: the size of the images that it was trained on, where the file does not say it, or of other ones; see
+  /// The size of the images that it was trained on, where the file does not say it, or of other ones; of a ViT see
   /// set_img_size().
   std::optional<Size2> img_size{};
   std::optional<Interpolation> interpolation{};

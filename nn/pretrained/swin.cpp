@@ -63,7 +63,6 @@ ModelFile read_foreign_swin(const NamedTensors& tensors, const std::filesystem::
       weights.origin == SwinOrigin::timm ? config_beside(path, "config.json", place) : nlohmann::json();
   const bool knows_config = !said.is_null() && read_timm({said, place}, options.weights, weights, facts);
   read_name(path, options, knows_config, weights, facts);
-  if (facts.pictures) facts.trained_size.say(*facts.pictures, place);
 
   std::vector<std::string> missing;
   if (!facts.trained_size.value) missing.emplace_back("the size of the images (--img-size)");

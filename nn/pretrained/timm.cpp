@@ -238,6 +238,7 @@ bool read_timm(const JsonObject& config, const std::string& name, const ResNetWe
   for (const JsonObject* from : {&args, &config}) check_values(*from, {{"global_pool", "avg"}});
   if (args.has("in_chans")) check_shape(args.place(), "in_chans", args.integer("in_chans"), channels);
   parts.read_pictures(args, channels, weights.config.num_classes(), facts);
+  if (facts.pictures) facts.trained_size.say(*facts.pictures, config.place());
   if (!model || !model->preprocess) return model.has_value();
   facts.trained_size.say(model->preprocess->size, where);
   say(*model->preprocess, where, facts);
@@ -266,6 +267,7 @@ bool read_timm(const JsonObject& config, const std::string& name, const SwinWeig
     check_shape(args.place(), "in_chans", args.integer("in_chans"), weights.config.num_channels);
   if (args.has("img_size")) facts.trained_size.say(args.size("img_size"), args.place());
   parts.read_pictures(args, weights.config.num_channels, weights.config.num_classes, facts);
+  if (facts.pictures) facts.trained_size.say(*facts.pictures, config.place());
   if (!model) return false;
   facts.trained_size.say(model->config.img_size, where);
   if (model->preprocess) say(*model->preprocess, where, facts);

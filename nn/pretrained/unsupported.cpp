@@ -20,8 +20,8 @@ constexpr const char *layer_scale = "LayerScale under this name", *registers = "
                      *norm_pre = "a norm before the first block under this name",
                      *qk_norm = "norms of queries and keys", *gated = "a gated MLP (SwiGLU)",
                      *rotary = "rotary position embeddings", *relative = "relative position biases",
-                     *inner = "inner norms", *patch_norm = "a patch norm", *cosine = "Swin V2", *quantized = "quantized weights",
-                     *pruned = "pruned weights";
+                     *inner = "inner norms", *patch_norm = "a patch norm", *cosine = "Swin V2",
+                     *quantized = "quantized weights", *pruned = "pruned weights";
 
 // What a Swin Transformer has, and a ViT has not.
 constexpr std::string_view hierarchy = "layers.0.blocks.";

@@ -17,15 +17,17 @@ struct Unwrapped {
 /// writes module., torch.compile _orig_mod., FSDP _fsdp_wrapped_module., Lightning and programs of one's own model.,
 /// backbone., net. or anything else. What is not under the same prefix is not the model's, and left out; `note` says
 /// so. transformers' models begin with vit., deit. or resnet. when they have a head, and with nothing when they have
-/// none: here all begin with vit. or resnet.
+/// none: here all begin with vit., resnet., or the name of their tower (vision_model., dinov2., ijepa.).
 ///
 /// What does not change the answer is left out, too: mask tokens, poolers, counters, masks and tables of whole numbers.
 /// Throws Error where nothing is a first layer; for two models in one file, naming both prefixes; for a tensor of the
 /// model that cannot be read; and for parts that would change the answer and are not supported, naming all of them:
-/// "LayerScale and register tokens are not supported (blocks.0.ls1.gamma and reg_token)".
+/// "norms of queries and keys and a gated MLP (SwiGLU) are not supported (blocks.0.attn.q_norm.weight and
+/// blocks.0.mlp.w12.weight)".
 Unwrapped unwrap(ReadableTensors content);
 
-/// A part of a model that is not supported, and what shows it: "LayerScale", "blocks.0.ls1.gamma".
+/// A part of a model that is not supported, and what shows it: "norms of queries and keys",
+/// "blocks.0.attn.q_norm.weight".
 struct UnsupportedPart {
   std::string what, shown_by;
 };

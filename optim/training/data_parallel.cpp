@@ -173,20 +173,17 @@ void GradientSum::take(Part& part, const Numbers& sum) {
 void GradientSum::end() {
   listener_.reset();
   send_finished(true);
-  std::vector<double> others;  // how many ranks have a gradient of each parameter
+  std::vector<double> owners;  // how many ranks have a gradient of each parameter
+  for (const Bucket& bucket : buckets_)
+    for (const Part& part : bucket.parts) owners.push_back(part.own);
+  owners = comm::sum_of_all_ranks(std::move(owners));  // which overtakes the last buckets
+  auto count = owners.begin();
   for (Bucket& bucket : buckets_) {
     bucket.sum.wait();
     const profile::Timed timed("empty_bucket", 2 * static_cast<double>(bucket.size));
-    for (Part& part : bucket.parts) {
-      others.push_back(part.own);
-      if (part.own) take(part, bucket.numbers);
-    }
-  }
-  others = comm::sum_of_all_ranks(std::move(others));
-  auto count = others.begin();
-  for (Bucket& bucket : buckets_)
     for (Part& part : bucket.parts)
-      if (*count++ > 0 && !part.own) take(part, bucket.numbers);
+      if (*count++ > 0) take(part, bucket.numbers);
+  }
 }
 
 }  // namespace bobbin

@@ -40,8 +40,8 @@ void TrainerOptions::fields(Fields& f) {
   f("epochs", epochs, {.help = "passes over the training set", .low = 1, .high = 1000000});
   f("batch_size", batch_size, {.help = "images per step", .low = 1, .high = 60000, .alias = "-b"});
   f("grad_accum_steps", grad_accum_steps,
-    {.help = "add up the gradients of this many batches in each step, as if they were one; only BatchNorm sees each "
-             "alone",
+    {.help = "add up the gradients of this many batches in each step, as if they were one; only BatchNorm, mixup and "
+             "--class-weights see each alone",
      .low = 1,
      .high = 100000});
   f("max_steps", max_steps,
@@ -192,7 +192,17 @@ Checkpoint Trainer::checkpoint() const {
   return checkpoint;
 }
 
+// What has diverged is no state to go on with, and takes the place of none that was.
+void Trainer::check_weights() const {
+  for (const auto& [name, parameter] : state_().parameters) {
+    const Range found = range(parameter.value());
+    check(found.nan + found.inf == 0, "Trainer", "after step ", steps(), " ", name, " has ", found.nan, " NaN and ",
+          found.inf, " infinite numbers: training has diverged; a smaller learning rate or gradient clipping may help");
+  }
+}
+
 void Trainer::save(const RunFolder& folder) {
+  check_weights();
   if (!options_.output_dir.empty()) files_.begin(folder.writing(checkpoint(), options_.checkpoint_hist));
 }
 

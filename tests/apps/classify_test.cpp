@@ -162,6 +162,7 @@ TEST_CASE("classify, evaluate, attention: a mistake is one sentence") {
   }
   check_refuses("classify", model + picture + " --format xml", 2, "xml");
   check_refuses("classify", model + picture + " --top-k 0", 2, "--top-k");
+  check_refuses("classify", model + picture + " --logits --top-k 3", 2, "--top-k excludes --logits");
   fs::create_directory(f.folder / "empty");
   check_refuses("classify", model + f.path("empty"), 1, "holds no picture");
   check_refuses("attention", model + picture + " --output-dir " + f.path("no.png") + "/x", 1, "no.png");

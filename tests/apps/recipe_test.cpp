@@ -89,6 +89,9 @@ TEST_CASE("train: --test-at-end measures the test folder that lies beside one to
   const Result split = run(flags + "split --val-split .25");
   INFO(split.output);
   CHECK(contains(split.output, "45 images to train on, 15 to validate"));
+  CHECK(contains(split.output, "not used: val"));
+  CHECK(contains(split.output, "to test on in the end: test"));
+  CHECK(!contains(split.output, "left alone"));
   CHECK(contains(content(folder / "split/test.csv"), "model,none,59,"));
   std::ofstream(folder / "data/test/dark/102.png") << "no picture";
   CHECK(contains(run(flags + "bad").output, "test/dark/102.png\" is "));
@@ -147,6 +150,21 @@ TEST_CASE("train: of --finetune what was given counts, here and with --config, a
   check_refuses("train", "--config " + path("old.json"), 1, "is of an older program");
 
   does("--model convnet --width 2 --img-size 8", "conv");
+  check_refuses("train", "--preset swin --num-heads 2 4 --data " + path("data") + " " + tune, 1,
+                "--num-heads cannot be chosen with --finetune");
+  // A preset's dropout is that of its own model; what was given lasts, also where the file's model is another.
+  CHECK(does(tune, "dropout").config.as<ViTConfig>()->blk_dropout == 0);
+  CHECK(does(tune + " --blk-dropout .3", "given").config.as<ViTConfig>()->blk_dropout == real(0.3));
+  CHECK(run(train_program + " --resume " + path("given") + " --max-steps 2").status == 0);
+  CHECK(read_model_file(path("given/model.safetensors")).config.as<ViTConfig>()->blk_dropout == real(0.3));
+  does("--preset swin --img-size 8 --patch-size 1 --embed-dim 6 --depths 2 --num-heads 2", "swin");
+  const std::string other = train_program + " --finetune " + path("swin/model.safetensors") +
+                            " --drop-path .5 --threads 1 -b 8 --data " + path("data");
+  CHECK(run(other + " --max-steps 6 --output-dir " + path("whole")).status == 0);
+  CHECK(run(other + " --max-steps 2 --output-dir " + path("parts")).status == 0);
+  CHECK(run(train_program + " --resume " + path("parts") + " --max-steps 6").status == 0);
+  CHECK(content(folder / "whole/losses.csv") == content(folder / "parts/losses.csv"));
+
   check_refuses("train", "--emb-dropout .3 --data " + path("data") + " --finetune " + path("conv/model.safetensors"), 1,
                 "--emb-dropout is for a ViT, and");
 }
@@ -158,9 +176,11 @@ TEST_CASE("train: a flag that would do nothing is refused") {
                                      {"--mixup .2 --mixup-switch-prob .3", "both --mixup and --cutmix"},
                                      {"--min-lr .01", "--sched cosine"},
                                      {"--sched onecycle --warmup-prefix", "--sched cosine"},
+                                     {"--sched cosine --warmup-prefix", "--sched cosine and --warmup-epochs"},
                                      {"--sched onecycle --momentum .5", "--sched constant or cosine: onecycle moves"},
                                      {"--preset convnet --opt-betas .5 .9", "--sched constant or cosine"},
                                      {"--stem-convs 3", "--stem-stages"},
+                                     {"--stem-pool", "--stem-stages"},
                                      {"--stem-width 5", "--stem-stages"},
                                      {"--warmup-lr .01", "--warmup-epochs"}})
     check_refuses("train", flags, 1, std::string("does nothing without ") + needs);
@@ -169,6 +189,16 @@ TEST_CASE("train: a flag that would do nothing is refused") {
   CHECK(run(train_program + flags_for(folder / "data") + "--sched onecycle --nesterov --momentum .9 --max-steps 1 " +
             "--output-dir " + (folder / "run").string())
             .status == 0);
+  check_refuses("train", "--mixup .2 -b 1", 1, "needs a --batch-size of 2 or more, got 1");
+  // What a preset alone says gives way.
+  const Result r = run(train_program + " --preset fast --hflip 0 --sched onecycle --max-steps 1 --threads 1 --data " +
+                       (folder / "data").string() + " --output-dir " + (folder / "digits").string());
+  INFO(r.output);
+  CHECK(r.status == 0);
+  const auto flags = nlohmann::json::parse(content(folder / "digits/config.json"))["flags"];
+  CHECK(flags["hflip-mode"] == "random");
+  CHECK(flags["warmup-epochs"] == 0);
+  check_refuses("train", "--hflip-mode alternate --hflip 0", 1, "hflip_mode alternate flips the share");
 }
 
 TEST_CASE("train: best.safetensors goes along to another folder, and not back beyond its step") {
@@ -203,9 +233,9 @@ TEST_CASE("train: a model that its last step has made NaN is an error, and never
           (folder / "data").string() + " --output-dir " + out);
   INFO(r.output);
   CHECK(r.status == 1);
-  CHECK(contains(r.output, "val_loss is "));
-  CHECK(contains(r.output, "nan after epoch 1: training has diverged"));
-  CHECK(!fs::exists(out + "/best.safetensors"));
+  CHECK(contains(r.output, "after step 1 net."));
+  CHECK(contains(r.output, "infinite numbers: training has diverged"));
+  for (const auto& file : fs::directory_iterator(out)) CHECK(file.path().extension() != ".safetensors");
 }
 
 TEST_CASE("train: a run that goes on with other flags says so, and measures its model anew") {
@@ -316,6 +346,21 @@ TEST_CASE("sweep: every combination is trained once, goes on where it stopped, a
       run(program("sweep") + " --preset quick --momentum 5 --output-dir " + (folder / "wrong").string());
   CHECK(wrong.status == 2);
   CHECK(contains(wrong.output, "an error ended run 1 of 1; the same command goes on with it"));
+  // A run that diverges ends no other, and is in no table; one that is done is never begun anew.
+  const std::string diverges = program("sweep") + flags_for(folder / "data") +
+                               "--epochs 1 --lr 1e6,1e-2 --output-dir " + (folder / "diverges").string();
+  for (int i = 0; i < 2; ++i) {
+    const Result some = run(diverges);
+    INFO(some.output);
+    CHECK(some.status == 1);
+    CHECK(contains(some.output, "an error ended lr=1e6; the same command tries again"));
+    CHECK(contains(content(folder / "diverges/results.csv"), "\"lr=1e-2\",val_acc,1,"));
+    CHECK(!contains(content(folder / "diverges/results.csv"), "1e6"));
+  }
+  for (const auto& file : fs::directory_iterator(folder / "diverges/lr=1e-2"))
+    if (file.path().filename().string().starts_with("checkpoint")) fs::remove(file);
+  CHECK(contains(run(diverges + " --momentum .5").output, "had other flags; give the sweep another --output-dir"));
+  CHECK(fs::exists(folder / "diverges/lr=1e-2/model.safetensors"));
   // And so does one without the mistake; and after a run that was killed while it wrote its first checkpoint.
   const std::string right =
       program("sweep") + flags_for(folder / "data") + "--epochs 1 --output-dir " + (folder / "wrong").string();

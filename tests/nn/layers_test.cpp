@@ -112,7 +112,27 @@ TEST_CASE(
   CHECK(deeper.stem.layers.size() == 6);
   CHECK(deeper.stem(images).value().values() == Y.value().values());
 
-  config.patch_size = 2;
+  // With pooling the largest of four neighbours goes on, and an odd row or column at the end does not.
+  config.stem_pool = true;
+  config.stem_convs = 2;
+  config.patch_size = {2, 3};
+  CHECK(config.map_size() == Size2(6, 3));
+  CHECK(config.grid() == Size2(3, 1));
+  ViT pooled(config, rng);
+  eval(pooled);
+  Var Z = images;
+  for (std::size_t i = 0; i < 4; ++i) {
+    ConvStem::Layer& layer = pooled.stem.layers[i];
+    Z = conv2d(Z, layer.conv.weight, {}, {.padding = 1});
+    Z = relu(layer.bn(i % 2 == 0 ? max_pool2d(Z, 2) : Z));
+  }
+  CHECK(Z.shape() == Shape{3, 6, 6, 3});
+  CHECK(pooled.stem(images).value().values() == Z.value().values());
+  CHECK(pooled(images).shape() == Shape{3, 10});
+  config.img_size = {27, 3};
+  CHECK(fails([&] { ViT(config, rng); }, {"6 x 0", "2 x 3"}));
+
+  config.img_size = {27, 14}, config.stem_pool = false, config.patch_size = 2;
   CHECK(fails([&] { ViT(config, rng); }, {"7 x 4", "2 x 2"}));
   config.stem_stages = 0, config.patch_size = 1;
   ViT without(config, rng);

@@ -60,6 +60,21 @@ struct Twice {
   }
 };
 
+// The same of members of two kinds.
+struct OfTwoKinds {
+  Var a;
+  Tensor b;
+  Count c;
+  bool buffer;
+  void visit(auto&& v) {
+    v("mean", a);
+    if (buffer)
+      v("mean", b);
+    else
+      v("mean", c);
+  }
+};
+
 // The largest magnitude in a tensor.
 real largest(const Tensor& t) {
   real most = 0;
@@ -149,6 +164,10 @@ TEST_CASE("module: two members of one name are an error; one member that is reac
   CHECK(fails([&] { named_parameters(twice); }, {"[visit] two members are called \"layer.weight\""}));
   twice.layers = false;
   CHECK(fails([&] { state_of(twice); }, {"[visit] two members are called \"mean\""}));
+  OfTwoKinds kinds{Var::parameter(Tensor::ones({2})), Tensor::ones({2}), {}, true};
+  CHECK(fails([&] { state_of(kinds); }, {"[visit] two members are called \"mean\""}));
+  kinds.buffer = false;
+  CHECK(fails([&] { state_of(kinds); }, {"[visit] two members are called \"mean\""}));
   twice.layers = true;
   twice.second = twice.first;  // a handle to the same parameters
   CHECK(named_parameters(twice).size() == 2);

@@ -104,7 +104,7 @@ TEST_CASE("model file: the description that stands in the metadata") {
   CHECK(metadata.at("format") == "pt");
   CHECK(
       metadata.at("bobbin") ==
-      R"({"model":"vit","config":{"img_size":[8,12],"patch_size":4,"patch_padding":"none","stem_stages":0,"stem_convs":1,"stem_width":32,)"
+      R"({"model":"vit","config":{"img_size":[8,12],"patch_size":4,"patch_padding":"none","stem_stages":0,"stem_convs":1,"stem_pool":false,"stem_width":32,)"
       R"("num_hiddens":6,"mlp_num_hiddens":10,"num_heads":3,"num_blks":2,"emb_dropout":0.25,"blk_dropout":0.5,"layer_scale":0,"use_bias":true,"num_classes":4,"num_channels":2,)"
       R"("pool":"token","positions":"learned","norm":"pre","class_token":true,"reg_tokens":0,"no_embed_class":false,"pre_norm":false,)"
       R"("head_norm":"pooled","pool_include_prefix":false,"layer_norm_eps":0.0625,"activation":"gelu","distilled":false},)"

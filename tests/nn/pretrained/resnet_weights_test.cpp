@@ -145,6 +145,19 @@ TEST_CASE("resnet_weights: config.json of timm") {
   CHECK(read("{" + pictures + R"(,"label_names":["x","y","z"]})", {}).class_names[2] == "z");
 }
 
+TEST_CASE("resnet_weights: the size that timm's config.json says goes before that of the architecture") {
+  const TempFolder folder;
+  Rng rng(1);
+  ResNet<18> model({.form = ResNetForm::torchvision, .num_channels = 3}, rng);
+  write_safetensors(folder / "model.safetensors", state_of(model).tensors());
+  const auto size = [&](const std::string& more) {
+    write_file(folder / "config.json", R"({"architecture":"resnet18.a1_in1k")" + more + "}");
+    return read_model_file(folder / "model.safetensors").config.img_size();
+  };
+  CHECK(size("") == Size2(224));
+  CHECK(size(R"(,"pretrained_cfg":{"input_size":[3,288,320]})") == Size2(288, 320));
+}
+
 TEST_CASE("resnet_weights: config.json and preprocessor_config.json of transformers") {
   const Narrow narrow;
   const auto says = [&](const char* file, const json& changes, const std::vector<std::string>& what) {

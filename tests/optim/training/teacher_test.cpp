@@ -98,7 +98,14 @@ TEST_CASE("teacher: who cannot teach these images is refused in a sentence") {
   refuses({"images of 8 x 8", "of 12 x 10", "--img-size 8 8"}, [](auto&, auto& d) { d.preprocess.size = {12, 10}; });
   refuses({"3 classes", "2", "class 2 is \"c\", not none"}, [](auto&, auto& d) { d.class_names.pop_back(); });
   refuses({"class 1 is \"b\", not \"x\""}, [](auto&, auto& d) { d.class_names[1] = "x"; });
+  refuses({"class 1 is \"1\", not \"10\""}, [](auto& t, auto& d) {
+    t.class_names = {"0", "1", "2"}, t.numbered = true;
+    d.class_names = {"0", "10", "2"};
+  });
   refuses({"class 0 is \"b\", not \"a\""}, [](auto& t, auto&) { std::swap(t.class_names[0], t.class_names[1]); });
+  Classifier numbered = classifier(vit, data);
+  numbered.class_names = {"0", "1", "2"}, numbered.numbered = true;
+  CHECK_NOTHROW(Teacher(std::move(numbered), data, 16));
   refuses({"2 channels", "the student of 1"}, [](auto&, auto& d) { d.channels = 1; });
   refuses({"sigmoid"}, [](auto& t, auto&) { t.scores = Scores::sigmoid; });
 }

@@ -29,19 +29,19 @@ std::string list(const std::string& what, const std::vector<std::string>& items)
 }
 
 // Of two parts of the same name a file would have one, also where they are of two kinds.
-void check_is_new(const std::string& name, const State& state) {
+void check_is_new(const std::string& name, const auto&... kinds) {
   const auto taken = [&](const auto& parts) {
     return std::any_of(parts.begin(), parts.end(), [&](const auto& known) { return known.first == name; });
   };
-  check(!taken(state.parameters) && !taken(state.buffers) && !taken(state.counts) && !taken(state.streams), "visit",
-        "two members are called ", Quoted{name}, "; each needs a name of its own");
+  check(!(taken(kinds) || ...), "visit", "two members are called ", Quoted{name}, "; each needs a name of its own");
 }
 
 // A part that is reached on two ways is known by its address.
 template <class T>
-void add_once(std::vector<std::pair<std::string, T*>>& parts, const std::string& name, T& part, const State& state) {
+void add_once(std::vector<std::pair<std::string, T*>>& parts, const std::string& name, T& part,
+              const auto&... other_kinds) {
   if (std::any_of(parts.begin(), parts.end(), [&](const auto& known) { return known.second == &part; })) return;
-  check_is_new(name, state);
+  check_is_new(name, parts, other_kinds...);
   parts.emplace_back(name, &part);
 }
 
@@ -67,16 +67,16 @@ void State::add(const std::string& name, Var& parameter) {
   if (!parameter.defined() || std::any_of(parameters.begin(), parameters.end(), is_known)) return;
   check(parameter.slot() != nullptr, "visit", name,
         " is a Var that learns nothing: make it a Var::parameter, or a Tensor if it is only to be kept");
-  check_is_new(name, *this);
+  check_is_new(name, parameters, buffers, counts);
   parameter.set_name(name);
   parameters.emplace_back(name, parameter);
 }
 
 void State::add(const std::string& name, Tensor& buffer) {
-  if (buffer.defined()) add_once(buffers, name, buffer, *this);
+  if (buffer.defined()) add_once(buffers, name, buffer, parameters, counts);
 }
-void State::add(const std::string& name, Count& count) { add_once(counts, name, count, *this); }
-void State::add(const std::string& name, Rng& stream) { add_once(streams, name, stream, *this); }
+void State::add(const std::string& name, Count& count) { add_once(counts, name, count, parameters, buffers); }
+void State::add(const std::string& name, Rng& stream) { add_once(streams, name, stream); }
 void State::add(const std::string&, Training& training) { switches.push_back(&training); }
 
 Index State::count_parameters() const {

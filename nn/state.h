@@ -85,7 +85,8 @@ struct State {
   std::vector<Training*> switches;
 
   /// Each adds one part, unless it is known already. An undefined parameter or buffer is left out.
-  /// Throws Error for a Var that is a constant, and where another of the same kind has the name.
+  /// Throws Error for a Var that is a constant, and where another has the name: of these three kinds,
+  /// which a file has side by side, or of streams another stream.
   void add(const std::string& name, Var& parameter);
   void add(const std::string& name, Tensor& buffer);
   void add(const std::string& name, Count& count);

@@ -98,7 +98,7 @@ void small(Settings& s) {
       9, 2e-3);
 }
 
-// The same stem with pooling, which learns in fewer epochs, and half the blocks; then what long training needs.
+// A wider stem with pooling, half the blocks, and what long training needs.
 void best(Settings& s) {
   vit(s,
       {.patch_size = 1,

@@ -120,9 +120,10 @@ void take_given(Settings& s, AnyConfig& file) {
   }
 }
 
-// Makes the model, and how pictures are prepared for it, those of a file, whatever the flags say of its sizes.
-void take_model(Settings& s, AnyConfig config, Preprocess preprocess) {
-  s.finetune.empty() ? take_settings(s.model, config) : take_given(s, config);
+// Makes the model, and how pictures are prepared for it, those of a file, whatever the flags say of its sizes. The
+// flags of a run say what its model had: with --finetune, too, of a model of their kind.
+void take_model(Settings& s, AnyConfig config, Preprocess preprocess, bool of_run) {
+  of_run&& s.model.name() == config.name() ? take_settings(s.model, config) : take_given(s, config);
   s.model = std::move(config);
   s.preprocess = std::move(preprocess);
   s.channels = s.model.num_channels();
@@ -144,9 +145,8 @@ Settings begin_with(const std::string& preset, const std::string& model) {
   return s;
 }
 
-// What the flags of a file say: those that a run had, all of them, or some as the command line would have them. Another
-// `opt` than a run's has its own usual learning rate; some flags are all meant, and go before that.
-Settings settings_from(const Json& flags, const std::string& where, bool of_run, const std::string& opt = "") {
+// What the flags of a file say: those that a run had, all of them, or some as the command line would have them.
+Settings settings_from(const Json& flags, const std::string& where, bool of_run) {
   const auto word = [&](const char* flag, const std::string& otherwise) {
     check(!flags.contains(flag) || flags[flag].is_string(), "train", where, ": --", flag, " must be a word");
     return flags.value(flag, otherwise);
@@ -158,10 +158,9 @@ Settings settings_from(const Json& flags, const std::string& where, bool of_run,
     s.optimizer = optimizer_options(word("opt", s.opt));
   } else {
     s = begin_with(word("preset", ""), word("model", ""));
-    choose_optimizer(s, opt.empty() ? word("opt", "") : opt);
+    choose_optimizer(s, word("opt", ""));
   }
   take_flags(s, flags, where, of_run);
-  if (of_run) choose_optimizer(s, opt);
   return s;
 }
 
@@ -204,7 +203,7 @@ Settings begin_like(const First& first) {
         " holds no flags: expected an object of JSON, as in a run's config.json");
   const Json flags = json.contains("flags") ? json["flags"] : json;
   check(flags.is_object(), "train", first.config, " holds no flags: its flags should be an object");
-  Settings s = settings_from(flags, first.config, json.contains("flags"), first.opt);
+  Settings s = settings_from(flags, first.config, json.contains("flags"));
   s.accept_changed_data = false;
   // Those who wrote a file of flags alone gave all of them.
   s.given = given_in(json, first.config);
@@ -222,10 +221,17 @@ Settings begin_like(const First& first) {
           " with ", s.opt);
   check(first.model.empty() || first.model == s.model.name(), "train", first.config, " is for the model ",
         s.model.name(), ", not for ", first.model);
+  // Another optimizer than a run's has its own usual learning rate; in a file of flags alone this one was meant.
+  if (!first.opt.empty() && first.opt != s.opt) {
+    choose_optimizer(s, first.opt);
+    Json others = flags;
+    others.erase("opt");
+    if (!json.contains("flags")) take_flags(s, others, first.config, false);
+  }
   return s;
 }
 
-// What a preset says beside a flag that was given, and that goes with no value of it but its own, gives way.
+// What a preset says, and does not go with a flag that was given, gives way.
 void give_way(Settings& s) {
   TrainerOptions& t = s.trainer;
   if (t.augmentation.hflip == 0 && !s.given.contains("hflip-mode")) t.augmentation.hflip_mode = FlipMode::random;
@@ -242,7 +248,7 @@ void check_of_use(const Settings& s) {
   };
   needs("ra-ops", ra || timm_ra, "--auto-augment ra or timm-ra");
   needs("ra-magnitude", ra || timm_ra, "--auto-augment ra or timm-ra");
-  check(!mixes || s.trainer.batch_size > 1, "train",
+  check(!mixes || s.trainer.batch_size > 1 || !s.resume.empty(), "train",
         "--mixup and --cutmix mix the images of a batch, which needs a --batch-size of 2 or more, got 1");
   needs("mixup-prob", mixes, "--mixup or --cutmix");
   needs("mixup-switch-prob", a.mixup > 0 && a.cutmix > 0, "both --mixup and --cutmix");
@@ -300,9 +306,8 @@ std::vector<std::pair<std::string, Fields>> Settings::fields() {
   run("finetune", finetune,
       {.help =
            "start from the weights of this file, ours or of a ViT, DINOv2, CLIP, SigLIP, Swin Transformer or ResNet "
-           "from timm, torchvision or Hugging Face, with a new head; the model's sizes and how images are prepared are "
-           "the file's, but for flags that say "
-           "otherwise",
+           "from timm, torchvision or Hugging Face, with a new head; the model's sizes, its dropout and how images are "
+           "prepared are the file's, and --drop-path is 0, but for flags that say otherwise",
        .fixed = true});
   run("weights", weights,
       {.help = "with --finetune: name of the published model that the file is, timm's with its tag or torchvision's",
@@ -410,7 +415,6 @@ Settings parse_command_line(int argc, char** argv) {
     if (s.channels == 2) throw CLI::ValidationError("--channels should be 0, 1 or 3, got 2");
   });
 
-  const std::set<std::string> given_before = s.given;
   if (s.preset == "d2l") s.preset = preset_of(s.model_name);
   if (!s.data_dir.empty())  // whoever resumes may do so from another folder
     s.data_dir = fs::absolute(s.data_dir).lexically_normal().string();
@@ -423,7 +427,7 @@ Settings parse_command_line(int argc, char** argv) {
       check(!resumed || !field.about().fixed, "train", "--", field.flag(),
             " cannot be chosen with --resume: the run has begun");
     }
-  give_way(s);
+  if (s.config.empty() && !resumed) give_way(s);
   for (const auto& [heading, fields] : groups)
     for (const Field& field : fields)
       if (!field.flag().empty()) s.flags[field.flag()] = field.value();
@@ -446,10 +450,9 @@ Settings parse_command_line(int argc, char** argv) {
       RunFolder(output_dir).check_is_free();
     ModelDescription model = read_description(s.checkpoint->notes.model, s.resume);
     model.preprocess.no_exif |= s.preprocess.no_exif;
-    take_model(s, std::move(model.config), std::move(model.preprocess));
+    take_model(s, std::move(model.config), std::move(model.preprocess), true);
   }
-  // What config.json keeps, for --config: with --finetune these decide what the file does not. As the run began.
-  if (resumed) s.given = given_before;
+  // What config.json keeps, for --config and --resume: with --finetune these decide what the file does not.
   Fields kept;
   s.model.fields(kept);
   s.preprocess.fields(kept);
@@ -498,7 +501,11 @@ NamedTensors begin_with_weights(Settings& s) {
   if (s.given.contains("std")) options.std = s.preprocess.std;
   ModelFile file = read_model_file(s.finetune, options);
   command_line::say_what_was_taken("train", file.taken);
-  take_model(s, std::move(file.config), std::move(file.preprocess));
+  take_model(s, std::move(file.config), std::move(file.preprocess), false);
+  Fields now;
+  s.model.fields(now);
+  for (const Field& field : now)
+    if (!field.about().fixed && s.flags.contains(field.flag())) s.flags[field.flag()] = field.value();
   return std::move(file.tensors);
 }
 

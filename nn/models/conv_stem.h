@@ -16,7 +16,8 @@ namespace bobbin {
 ///
 ///     3x3 convolution ── 2x2 max pooling ── norm ── relu ── 3x3 convolution ── norm ── relu ── ...
 ///
-/// (B, num_channels, H, W) -> (B, width·2^(n-1), H/2^n, W/2^n) for n stages, halves rounded up, of pooling down.
+/// (B, num_channels, H, W) -> (B, width·2^(n-1), H/2^n, W/2^n) for n stages, halves rounded up with strides, and
+/// down with pooling.
 struct ConvStem {
   /// A convolution, max pooling if it is the first of a stage that halves so, and the norm, which a ReLU follows.
   struct Layer {
@@ -57,10 +58,15 @@ struct ConvStem {
   static Index channels(int num_stages, Index width, Index num_channels) {
     return num_stages == 0 ? num_channels : width << (num_stages - 1);
   }
+  /// Throws Error where nothing is left.
   static Size2 size(int num_stages, bool max_pool, Size2 img) {
     const Index round_up = max_pool ? 0 : 1;
-    for (int i = 0; i < num_stages; ++i) img = {(img.height + round_up) / 2, (img.width + round_up) / 2};
-    return img;
+    Size2 map = img;
+    for (int i = 0; i < num_stages; ++i) map = {(map.height + round_up) / 2, (map.width + round_up) / 2};
+    check(!max_pool || (map.height >= 1 && map.width >= 1), "ConvStem", num_stages,
+          " stages with pooling leave nothing ", "of an image of ", img.height, " x ", img.width,
+          ": take fewer stem_stages, or a larger img_size");
+    return map;
   }
 };
 

@@ -20,12 +20,14 @@ real of_channel(const std::vector<real>& numbers, Index c, real otherwise) {
   return numbers.empty() ? otherwise : numbers[numbers.size() == 1 ? 0 : static_cast<std::size_t>(c)];
 }
 
-// The first class of either that the other has not, or not there.
-std::string first_difference(const std::vector<std::string>& a, const std::vector<std::string>& b) {
-  const auto [x, y] =
-      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(std::min(a.size(), b.size())), b.begin());
-  const auto name = [](const auto& at, const auto& names) { return at == names.end() ? "none" : "\"" + *at + "\""; };
-  return std::to_string(x - a.begin()) + " is " + name(x, a) + ", not " + name(y, b);
+// The first class of the teacher that may not be that of the data, or that one of them has not; or nothing.
+std::string first_difference(const Classifier& teacher, const std::vector<std::string>& data) {
+  const std::vector<std::string>& own = teacher.class_names;
+  const auto name = [](const auto& names, std::size_t c) { return c < names.size() ? "\"" + names[c] + "\"" : "none"; };
+  for (std::size_t c = 0; c < std::max(own.size(), data.size()); ++c)
+    if (c >= own.size() || c >= data.size() || !teacher.may_be(c, data[c]))
+      return std::to_string(c) + " is " + name(own, c) + ", not " + name(data, c);
+  return "";
 }
 
 }  // namespace
@@ -42,11 +44,9 @@ Teacher::Teacher(Classifier teacher, const ImageDataset& images, Index batch_siz
   check(own.size == student.size, "Teacher", "it sees images of ", own.size.height, " x ", own.size.width,
         ", the student of ", height, " x ", width, ": train the student with --img-size ", own.size.height, " ",
         own.size.width, ", or take a teacher of its size");
-  bool same = teacher.class_names.size() == images.class_names.size();
-  for (std::size_t c = 0; same && c < images.class_names.size(); ++c) same = teacher.may_be(c, images.class_names[c]);
-  check(same, "Teacher", "it has ", teacher.class_names.size(), " classes, and the data have ",
-        images.class_names.size(), ", which are not the same: its class ",
-        first_difference(teacher.class_names, images.class_names));
+  const std::string difference = first_difference(teacher, images.class_names);
+  check(difference.empty(), "Teacher", "it has ", teacher.class_names.size(), " classes, and the data have ",
+        images.class_names.size(), ", which are not the same: its class ", difference);
   eval(model_);
   freeze(model_);
   // (x·std + mean - own.mean) / own.std

@@ -192,9 +192,10 @@ Checkpoint Trainer::checkpoint() const {
   return checkpoint;
 }
 
-// What has diverged is no state to go on with, and takes the place of none that was.
+// What has diverged is no state to go on with, and takes the place of none that was. What is frozen stays as it is.
 void Trainer::check_weights() const {
   for (const auto& [name, parameter] : state_().parameters) {
+    if (!parameter.requires_grad()) continue;
     const Range found = range(parameter.value());
     check(found.nan + found.inf == 0, "Trainer", "after step ", steps(), " ", name, " has ", found.nan, " NaN and ",
           found.inf, " infinite numbers: training has diverged; a smaller learning rate or gradient clipping may help");
@@ -202,8 +203,9 @@ void Trainer::check_weights() const {
 }
 
 void Trainer::save(const RunFolder& folder) {
+  if (options_.output_dir.empty()) return;
   check_weights();
-  if (!options_.output_dir.empty()) files_.begin(folder.writing(checkpoint(), options_.checkpoint_hist));
+  files_.begin(folder.writing(checkpoint(), options_.checkpoint_hist));
 }
 
 const NamedTensors& Trainer::averaged_weights() const {

@@ -126,8 +126,8 @@ class Trainer {
 
   /// Trains on data.train, validates on data.test; returns the metrics of each finished epoch: val_loss and val_acc.
   /// Throws Error before the first step for what could not be kept, where another run has its files in output_dir,
-  /// unless this one is resumed, and where another process writes there; later when the loss is no longer finite, nor
-  /// the weights when they are to be saved, and when a file cannot be written. Where an image cannot be read, the steps
+  /// unless this one is resumed, and where another process writes there; later when the loss is not finite, or a
+  /// weight that is to be saved is not, and when a file cannot be written. Where an image cannot be read, the steps
   /// before it are saved first, on several ranks only if it is rank 0 that reads it.
   std::vector<EpochMetrics> fit(const TrainAndTest& data);
 
@@ -199,8 +199,8 @@ class Trainer {
 
   Trainer(std::function<State()> state, Optimizers optimizers, Rng& rng, TrainerOptions options);
   Checkpoint checkpoint() const;
-  // These are done in the background.
   void check_weights() const;
+  // These are done in the background.
   void save(const RunFolder& folder);
   void save_weights();
   void write_weights(const std::filesystem::path& file);

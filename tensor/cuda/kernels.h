@@ -1,9 +1,9 @@
 #pragma once
 #include "tensor/kernels.h"
 
-/// The kernels for an NVIDIA GPU. They are those of tensor/kernels.h, name by name and argument by argument, but for
-/// biased_attention() and its like (and what tensor/device.h asks of a GPU is there); only where the numbers lie is another matter. A `real*` points to memory of
-/// the GPU, an `int*` to the program's own.
+/// The kernels for an NVIDIA GPU. They are those of tensor/kernels.h, name by name and argument by argument, without
+/// biased_attention() and its like, and with what tensor/device.h asks of a GPU. Only where the numbers lie is another
+/// matter: a `real*` points to memory of the GPU, an `int*` to the program's own.
 ///
 /// Each call puts its work into one stream and returns at once. What a result is read by, that is to_host(), norms(),
 /// argmax() and range(), waits for it. One thread calls them at a time. Each throws NoDevice if there is no GPU, and

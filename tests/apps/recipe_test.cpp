@@ -155,14 +155,23 @@ TEST_CASE("train: of --finetune what was given counts, here and with --config, a
   // A preset's dropout is that of its own model; what was given lasts, also where the file's model is another.
   CHECK(does(tune, "dropout").config.as<ViTConfig>()->blk_dropout == 0);
   CHECK(does(tune + " --blk-dropout .3", "given").config.as<ViTConfig>()->blk_dropout == real(0.3));
-  CHECK(run(train_program + " --resume " + path("given") + " --max-steps 2").status == 0);
-  CHECK(read_model_file(path("given/model.safetensors")).config.as<ViTConfig>()->blk_dropout == real(0.3));
+  const auto flag = [&](const std::string& out, const char* name) {
+    return nlohmann::json::parse(content(folder / out / "config.json"))["flags"][name].get<double>();
+  };
+  CHECK(flag("dropout", "blk-dropout") == 0);
+  CHECK(flag("given", "blk-dropout") == doctest::Approx(0.3));
   does("--preset swin --img-size 8 --patch-size 1 --embed-dim 6 --depths 2 --num-heads 2", "swin");
   const std::string other = train_program + " --finetune " + path("swin/model.safetensors") +
                             " --drop-path .5 --threads 1 -b 8 --data " + path("data");
   CHECK(run(other + " --max-steps 6 --output-dir " + path("whole")).status == 0);
   CHECK(run(other + " --max-steps 2 --output-dir " + path("parts")).status == 0);
   CHECK(run(train_program + " --resume " + path("parts") + " --max-steps 6").status == 0);
+  CHECK(content(folder / "whole/losses.csv") == content(folder / "parts/losses.csv"));
+  // What a run that goes on is given lasts, too.
+  for (const std::string out : {"whole", "parts"})
+    CHECK(run(train_program + " --resume " + path(out) + " --drop-path .9 --max-steps 7").status == 0);
+  CHECK(run(train_program + " --resume " + path("whole") + " --max-steps 12").status == 0);
+  CHECK(run(train_program + " --resume " + path("parts") + " --drop-path .9 --max-steps 12").status == 0);
   CHECK(content(folder / "whole/losses.csv") == content(folder / "parts/losses.csv"));
 
   check_refuses("train", "--emb-dropout .3 --data " + path("data") + " --finetune " + path("conv/model.safetensors"), 1,
@@ -288,6 +297,13 @@ TEST_CASE("train: --config takes the flags of a run, or of a file with some, and
   begins(R"({"opt": "adamw"})", "--lr FLOAT=0.001");
   begins(R"({"opt": "adamw", "lr": 0.5})", "--lr FLOAT=0.5");
   begins(R"({"model": "convnet"})", "=onecycle");
+  // Another optimizer has its own usual rate where a run is meant, and that of a file of flags alone.
+  CHECK(contains(run(config + " --opt sgd --help").output, "--lr FLOAT=0.1"));
+  std::ofstream(folder / "mine.json") << R"({"opt": "adamw", "opt-eps": 1e-7, "lr": 0.5, "weight-decay": 0.25})";
+  const std::string other =
+      run(train_program + " --config " + (folder / "mine.json").string() + " --opt sgd --help").output;
+  for (const char* said : {"--lr FLOAT=0.5", "--weight-decay FLOAT=0.25", "=sgd"})
+    CHECK_MESSAGE(contains(other, said), said);
   const auto refuses = [&](const std::string& text, const std::string& part) {
     std::ofstream(folder / "wrong.json") << text;
     check_refuses("train", "--config " + (folder / "wrong.json").string(), 1, part);

@@ -245,6 +245,24 @@ TEST_CASE("trainer: Ctrl-C ends it after the step, with the losses so far") {
   CHECK(std::count(losses.begin(), losses.end(), '\n') == 21);
 }
 
+TEST_CASE("trainer: weights that the last step has made NaN are an error, and are not saved") {
+  const TrainAndTest data = halves();
+  const auto loss = [](const Var& logits, const Targets&) { return sqrt(mean(logits) * 0); };  // 0, its gradient NaN
+  for (const bool saves : {false, true}) {
+    const TempFolder folder;
+    Rng rng(5);
+    ViT model(small(), rng);
+    SGD sgd(named_parameters(model));
+    Trainer trainer(model, sgd, loss, rng,
+                    {.epochs = 1, .batch_size = 1000, .output_dir = saves ? folder.path().string() : ""});
+    const std::string error = error_of([&] { trainer.fit(data); });
+    CHECK(contains(error, saves ? "after step 1 " : "is nan after epoch 1"));
+    CHECK(contains(error, "training has diverged"));
+    for (const auto& file : std::filesystem::directory_iterator(folder.path()))
+      CHECK(file.path().extension() != ".safetensors");
+  }
+}
+
 TEST_CASE("trainer: a loss that is not finite stops it and names the step") {
   const TempFolder folder;
   const TrainAndTest data = halves();

@@ -256,7 +256,7 @@ TEST_CASE("trainer: weights that the last step has made NaN are an error, and ar
     Trainer trainer(model, sgd, loss, rng,
                     {.epochs = 1, .batch_size = 1000, .output_dir = saves ? folder.path().string() : ""});
     const std::string error = error_of([&] { trainer.fit(data); });
-    CHECK(contains(error, saves ? "after step 1 " : "is nan after epoch 1"));
+    CHECK(contains(error, saves ? "after step 1 " : "nan after epoch 1"));  // or -nan
     CHECK(contains(error, "training has diverged"));
     for (const auto& file : std::filesystem::directory_iterator(folder.path()))
       CHECK(file.path().extension() != ".safetensors");

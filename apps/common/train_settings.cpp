@@ -97,7 +97,6 @@ void take_flags(Settings& s, const Json& flags, const std::string& run, bool of_
 
 // What can be told a model beside what its file says: dropout, and how it is computed.
 void take_settings(AnyConfig& from, AnyConfig& to) {
-  if (from.name() != to.name()) return;
   Fields old, now;
   from.fields(old);
   to.fields(now);
@@ -123,7 +122,10 @@ void take_given(Settings& s, AnyConfig& file) {
 // Makes the model, and how pictures are prepared for it, those of a file, whatever the flags say of its sizes. The
 // flags of a run say what its model had: with --finetune, too, of a model of their kind.
 void take_model(Settings& s, AnyConfig config, Preprocess preprocess, bool of_run) {
-  of_run&& s.model.name() == config.name() ? take_settings(s.model, config) : take_given(s, config);
+  if (of_run && s.model.name() == config.name())
+    take_settings(s.model, config);
+  else
+    take_given(s, config);
   s.model = std::move(config);
   s.preprocess = std::move(preprocess);
   s.channels = s.model.num_channels();
@@ -222,11 +224,12 @@ Settings begin_like(const First& first) {
   check(first.model.empty() || first.model == s.model.name(), "train", first.config, " is for the model ",
         s.model.name(), ", not for ", first.model);
   // Another optimizer than a run's has its own usual learning rate; in a file of flags alone this one was meant.
-  if (!first.opt.empty() && first.opt != s.opt) {
-    choose_optimizer(s, first.opt);
+  const bool another = !first.opt.empty() && first.opt != s.opt;
+  choose_optimizer(s, first.opt);
+  if (another && !json.contains("flags")) {
     Json others = flags;
     others.erase("opt");
-    if (!json.contains("flags")) take_flags(s, others, first.config, false);
+    take_flags(s, others, first.config, false);
   }
   return s;
 }
@@ -502,9 +505,9 @@ NamedTensors begin_with_weights(Settings& s) {
   ModelFile file = read_model_file(s.finetune, options);
   command_line::say_what_was_taken("train", file.taken);
   take_model(s, std::move(file.config), std::move(file.preprocess), false);
-  Fields now;
-  s.model.fields(now);
-  for (const Field& field : now)
+  Fields of_model_now;  // config.json says what the model has, not what the preset's had
+  s.model.fields(of_model_now);
+  for (const Field& field : of_model_now)
     if (!field.about().fixed && s.flags.contains(field.flag())) s.flags[field.flag()] = field.value();
   return std::move(file.tensors);
 }

@@ -16,8 +16,8 @@ struct Unwrapped {
 /// Finds the model in a file: by the name that its first layer has, whatever stands before it. DistributedDataParallel
 /// writes module., torch.compile _orig_mod., FSDP _fsdp_wrapped_module., Lightning and programs of one's own model.,
 /// backbone., net. or anything else. What is not under the same prefix is not the model's, and left out; `note` says
-/// so. transformers' models begin with vit., deit. or resnet. when they have a head, and with nothing when they have
-/// none: here all begin with vit., resnet., or the name of their tower (vision_model., dinov2., ijepa.).
+/// so. transformers' models begin with vit., deit., dinov2., vision_model. and the like when they have a head, and with
+/// nothing when they have none: here all begin with vit., vision_model. or resnet.
 ///
 /// What does not change the answer is left out, too: mask tokens, poolers, counters, masks and tables of whole numbers.
 /// Throws Error where nothing is a first layer; for two models in one file, naming both prefixes; for a tensor of the

@@ -192,7 +192,8 @@ Checkpoint Trainer::checkpoint() const {
   return checkpoint;
 }
 
-// What has diverged is no state to go on with, and takes the place of none that was. What is frozen stays as it is.
+// A checkpoint of a model that has diverged is none to go on with, and must not take the place of one that is. What is
+// frozen has not changed: it may be infinite on purpose.
 void Trainer::check_weights() const {
   for (const auto& [name, parameter] : state_().parameters) {
     if (!parameter.requires_grad()) continue;

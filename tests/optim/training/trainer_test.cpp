@@ -263,6 +263,26 @@ TEST_CASE("trainer: weights that the last step has made NaN are an error, and ar
   }
 }
 
+namespace {
+struct Masked {
+  ViT model;
+  Var mask;
+  Var operator()(const Var& X) { return model(X); }
+  void visit(auto&& v) { v("model", model), v("mask", mask); }
+};
+}  // namespace
+
+TEST_CASE("trainer: a frozen weight may be infinite on purpose, such as a mask") {
+  const TempFolder folder;
+  Rng rng(5);
+  Masked masked{ViT(small(), rng), Var::parameter(Tensor({2}, {0, -INFINITY}))};
+  SGD sgd(named_parameters(masked));
+  freeze(masked, "mask");
+  Trainer trainer(masked, sgd, CrossEntropy(), rng,
+                  {.epochs = 1, .batch_size = 16, .output_dir = folder.path().string()});
+  CHECK(trainer.fit(halves()).size() == 1);
+}
+
 TEST_CASE("trainer: a loss that is not finite stops it and names the step") {
   const TempFolder folder;
   const TrainAndTest data = halves();

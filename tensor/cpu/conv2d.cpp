@@ -6,6 +6,7 @@
 #include "tensor/cpu/direct.h"
 #include "tensor/cpu/onednn.h"
 #include "tensor/cpu/winograd.h"
+#include "tensor/cpu/winograd_rows.h"
 #include "tensor/cpu/workspace.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
@@ -15,6 +16,7 @@ namespace bobbin::cpu {
 void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2dSizes& s) {
   if (depthwise::suits(s)) return depthwise::conv2d(x, W, bias, y, s);
   if (winograd::suits(s)) return winograd::conv2d(x, W, bias, y, s);
+  if (winograd_rows::suits(s)) return winograd_rows::conv2d(x, W, bias, y, s);
   if (columns::suits(s)) return columns::conv2d(x, W, bias, y, s);
   direct::conv2d(x, W, bias, y, s);
 }

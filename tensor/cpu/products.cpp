@@ -1,5 +1,5 @@
-// Matrix products, by OpenBLAS: on the shapes of a transformer it runs at the processor's limit. Of rounded operands by
-// oneDNN, or where that gains nothing by OpenBLAS, too.
+// Matrix products: large ones by OpenBLAS, which runs at the processor's limit, small ones by small_products.h. Of
+// rounded operands by oneDNN, or where that gains nothing as those of numbers that are written out.
 #include <cblas.h>
 #include <omp.h>
 #include <sys/mman.h>
@@ -11,6 +11,7 @@
 #include "tensor/check.h"
 #include "tensor/cpu/on_this_thread.h"
 #include "tensor/cpu/onednn.h"
+#include "tensor/cpu/small_products.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
@@ -38,9 +39,29 @@ void blas_gemm(CBLAS_TRANSPOSE trans_a, CBLAS_TRANSPOSE trans_b, blasint m, blas
     cblas_dgemm(CblasRowMajor, trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
+// The products i ... i + count-1 of a batch.
+template <class T, class R>
+void with_part_of_batch(Index i, Index count, Product p, MatrixOf<T> a, MatrixOf<T> b, ResultMatrixOf<R> c,
+                        const auto& body) {
+  p.batch = count;
+  a.at += i * a.stride;
+  b.at += i * b.stride;
+  c.at += i * c.stride;
+  body(p, a, b, c);
+}
+
+// Whether small_products.h multiplies. A part of a product goes the way of the whole: so what the parts are, which
+// depends on the number of threads, does not tell.
+bool by_ourselves(const Product& p, const Matrix& a) { return small::suits(p, a); }
+bool by_ourselves(const Product&, const RoundedMatrix&) { return false; }
+
 // On this thread. A product that overwrites begins with zeros and adds to them: beginning with the bias costs nothing
 // more.
-void on_this_thread(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c) {
+void on_this_thread(bool ourselves, const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c) {
+  if (ourselves) {
+    for (Index i = 0; i < p.batch; ++i) with_part_of_batch(i, 1, p, a, b, c, small::multiply);
+    return;
+  }
   const auto flag = [](bool transposed) { return transposed ? CblasTrans : CblasNoTrans; };
   const auto size = [](Index i) { return static_cast<blasint>(i); };
   for (Index i = 0; i < p.batch; ++i) {
@@ -84,13 +105,14 @@ void round_result(const Product& p, const RoundedResultMatrix& c, const auto& mu
   });
 }
 
-void on_this_thread(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) {
+void on_this_thread(bool, const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const ResultMatrix& c) {
   if (!onednn::multiply(p, a, b, c))
-    widen(p, a, b, [&](const Product& p, const Matrix& a, const Matrix& b) { on_this_thread(p, a, b, c); });
+    widen(p, a, b, [&](const Product& p, const Matrix& a, const Matrix& b) { on_this_thread(false, p, a, b, c); });
 }
-void on_this_thread(const Product& p, const RoundedMatrix& a, const RoundedMatrix& b, const RoundedResultMatrix& c) {
+void on_this_thread(bool, const Product& p, const RoundedMatrix& a, const RoundedMatrix& b,
+                    const RoundedResultMatrix& c) {
   if (!onednn::multiply(p, a, b, c))
-    round_result(p, c, [&](const ResultMatrix& exact) { on_this_thread(p, a, b, exact); });
+    round_result(p, c, [&](const ResultMatrix& exact) { on_this_thread(false, p, a, b, exact); });
 }
 
 // One product. Each thread multiplies a part of its own: a range of C's rows, or of its columns. Left to itself
@@ -105,7 +127,7 @@ void on_this_thread(const Product& p, const RoundedMatrix& a, const RoundedMatri
 template <class T, class R>
 void multiply(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrixOf<R>& c) {
   constexpr Index grain = 1 << 16;  // multiplications that are worth a thread
-  const bool by_rows = a.transposed || p.m >= p.n;
+  const bool by_rows = a.transposed || p.m >= p.n, ourselves = by_ourselves(p, a);
   parallel_for(by_rows ? p.m : p.n, grain / ((by_rows ? p.n : p.m) * p.k) + 1, [=](Index begin, Index end) {
     const OnThisThread alone;
     Product part = p;
@@ -121,19 +143,8 @@ void multiply(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, cons
       part_c.at += begin;
       if (p.bias) part.bias += begin;
     }
-    on_this_thread(part, part_a, part_b, part_c);
+    on_this_thread(ourselves, part, part_a, part_b, part_c);
   });
-}
-
-// The products i ... i + count-1 of a batch.
-template <class T, class R>
-void with_part_of_batch(Index i, Index count, Product p, MatrixOf<T> a, MatrixOf<T> b, ResultMatrixOf<R> c,
-                        const auto& body) {
-  p.batch = count;
-  a.at += i * a.stride;
-  b.at += i * b.stride;
-  c.at += i * c.stride;
-  body(p, a, b, c);
 }
 
 template <class T, class R>
@@ -146,7 +157,8 @@ void multiply_batch(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b
   else
     parallel_for(p.batch, 1, [&](Index begin, Index end) {
       const OnThisThread alone;
-      with_part_of_batch(begin, end - begin, p, a, b, c, [](const auto&... all) { on_this_thread(all...); });
+      with_part_of_batch(begin, end - begin, p, a, b, c,
+                         [&](const auto&... all) { on_this_thread(by_ourselves(p, a), all...); });
     });
 }
 

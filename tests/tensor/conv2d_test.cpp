@@ -113,6 +113,13 @@ const Convolution convolutions[] = {
     {{2, 64, 10, 4}, {32, 64, 3, 3}, {.padding = {0, 2}}},
     {{2, 16, 5, 6}, {16, 16, 3, 3}, {.padding = {3, 1}}},  // too much padding for it
     {{7, 34, 6, 29}, {40, 17, 3, 3}, {.padding = {2, 1}, .groups = 2}},
+    // Few channels and a wide kernel: Winograd's along rows.
+    {{2, 1, 9, 8}, {8, 1, 3, 3}, {.padding = 1}},
+    {{3, 15, 5, 30}, {17, 15, 3, 4}, {.padding = {0, 3}, .dilation = {2, 1}}},
+    {{2, 12, 21, 40}, {48, 3, 5, 5}, {.stride = {3, 2}, .padding = {1, 6}, .groups = 4}},
+    {{1, 2, 40, 230}, {13, 2, 7, 8}, {.stride = 2, .padding = 4}},
+    {{2, 3, 35, 91}, {64, 3, 11, 11}, {.stride = 4, .padding = 2}},
+    {{1, 1, 1, 100}, {9, 1, 1, 12}, {.stride = {1, 3}}},
     // Small images, as one product of columns.
     {{3, 65, 1, 1}, {33, 65, 3, 3}, {.padding = 1}},
     {{3, 44, 7, 5}, {24, 44, 3, 2}, {.stride = 2, .padding = {1, 0}, .dilation = {1, 2}}},
@@ -142,7 +149,7 @@ TEST_CASE("conv2d and its gradients, of every geometry") {
 }
 
 // Winograd's way adds and subtracts pixels before it multiplies.
-TEST_CASE("conv2d: Winograd's way is as exact as its comment says") {
+TEST_CASE("conv2d: Winograd's ways are as exact as their comments say") {
   const Shape shape{1, 64, 28, 28};
   const Tensor x = random(shape, 1), W = random({64, 64, 3, 3}, 2), dY = random(shape, 3);
   const Conv2dOptions options{.padding = 1};
@@ -150,6 +157,14 @@ TEST_CASE("conv2d: Winograd's way is as exact as its comment says") {
   CHECK(difference(conv2d(x, W, {}, options), want.y) <= 8 * epsilon);
   CHECK(difference(conv2d_backward_x(W, dY, shape, options), want.dX) <= 8 * epsilon);
   CHECK(difference(conv2d_backward_w(x, dY, W.shape(), options), want.dW) <= 8 * epsilon);
+  for (const auto& [channels, kernel, stride] : {std::tuple{3, 7, 2}, {15, 7, 2}, {15, 8, 2}, {1, 3, 1}, {15, 4, 1}}) {
+    CAPTURE(channels);
+    CAPTURE(kernel);
+    const Tensor images = random({1, channels, 56, 56}, 1), kernels = random({64, channels, kernel, kernel}, 2);
+    const Conv2dOptions along{.stride = stride, .padding = kernel / 2};
+    const Tensor results = conv2d(images, kernels, {}, along);
+    CHECK(difference(results, plain_conv2d(images, kernels, {}, results, along).y) <= 20 * epsilon);
+  }
 }
 
 TEST_CASE("conv2d in bfloat16: products of rounded numbers") {

@@ -1,5 +1,5 @@
 // Matrix products: large ones by OpenBLAS, which runs at the processor's limit, small ones by small_products.h. Of
-// rounded operands by oneDNN, or where that gains nothing as those of numbers that are written out.
+// rounded operands by oneDNN, or where that gains nothing written out as `real`.
 #include <cblas.h>
 #include <omp.h>
 #include <sys/mman.h>

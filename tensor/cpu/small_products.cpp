@@ -1,21 +1,27 @@
 // A product C = A·B for which B is copied once, by panels of two vectors of columns, and stays in the cache; A is read
-// where it lies. So many rows of C as the registers hold, of one panel, are summed up at a time (tensor/cpu/vectors.h).
+// where it lies. As many rows of C as the registers hold, of one panel, are summed up at a time (tensor/cpu/vectors.h).
+// A row's numbers are sums along k in order, whatever the rows beside it.
 //
 // OpenBLAS copies parts of A, too, so that it can multiply matrices of any size, and has a few hundred instructions to
-// go before it begins. GFLOP/s of OpenBLAS 0.3.21 and of this, on two cores with AVX2 (Zen 3), whose limit is 170 to
-// 180:
+// go before it begins. GFLOP/s on two cores with AVX2 (Zen 3), whose limit is 170 to 180:
 //
-//     25,088 rows, 96 to 96 columns     82 to 104 (a linear layer forward: B transposed),   81 to 109 (B as it is)
-//     25,088 rows, 96 to 384            79 to 113,                                           96 to 120
-//     25,088 rows, 384 to 96            98 to 122,                                           79 to 110
-//      6,272 rows, 128 to 128          101 to 117,                                          109 to 119
-//      6,272 rows, 192 to 192          112 to 118,                                          118 to 114
+//                                        B transposed, as forward    B as it is, as backward
+//                                          OpenBLAS 0.3.21   this      OpenBLAS      this
+//     25,088 rows, 48 to 48 columns               77          113          72         119
+//     25,088 rows, 96 to 96                       82          104          81         109
+//     25,088 rows, 96 to 384                      79          113          96         120
+//     25,088 rows, 384 to 96                      98          122          79         110
+//      6,272 rows, 128 to 128                    101          117         109         119
+//      6,272 rows, 192 to 192                    112          118         118         114
 //
-// and of a head of attention with 32 columns, on one of them:
+// and of a head of attention with 32 columns, on one core:
 //
-//     49 tokens: Q·Kᵀ 34 to 33, A·V 38 to 56, Aᵀ·dY 39 to 56;     10 tokens: 10 to 15, 14 to 28, 14 to 29.
+//                                               Q·Kᵀ               A·V              Aᵀ·dY
+//     49 tokens: OpenBLAS, this                34, 33            38, 56            39, 56
+//     10 tokens                                10, 15            14, 28            14, 29
 //
-// For the gradient of a weight, a sum over all rows, OpenBLAS is ahead: it copies what lies far apart.
+// For the gradient of a weight, a sum over all rows, OpenBLAS is ahead: it copies what lies far apart. With AVX-512
+// nothing of this was measured.
 #include "tensor/cpu/small_products.h"
 
 #include "tensor/cpu/vectors.h"
@@ -50,11 +56,12 @@ void multiply_panels(const Product& p, const auto& element, const real* B, const
 
 }  // namespace
 
-// B fits into a cache of the second level, and is read often enough to repay its copy. Where A is transposed, a step
-// along k is one to another row of A: few of them stay in the first cache.
+// B's panels fit into a cache of the second level. Where A is transposed, a step along k is one to another row of A:
+// few of them stay in the first cache. How many rows there are does not matter, so that no row depends on the others'
+// number.
 bool suits(const Product& p, const Matrix& a) {
-  constexpr Index largest = 1 << 16, tiny = 1 << 12;
-  return p.k * p.n <= largest && (p.m >= 16 || p.k * p.n <= tiny) && (!a.transposed || p.k <= 256);
+  const Index cols = (p.n + panel - 1) / panel * panel;
+  return p.k * cols <= 1 << 16 && p.k <= (a.transposed ? 256 : 1024);
 }
 
 void multiply(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c) {

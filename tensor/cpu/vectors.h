@@ -7,8 +7,9 @@
 #include "tensor/real.h"
 
 /// Vectors of numbers as the processor's registers hold them, in the notation that g++ and clang++ share, and the
-/// product of two small matrices whose result stays in registers. For convolutions, whose matrices are never written
-/// down as such: each way of convolving says by two functions where the product finds their elements.
+/// product of two small matrices whose result stays in registers. Small products are made of it, and convolutions,
+/// whose matrices are never written down as such: each way says by two functions where the product finds their
+/// elements.
 namespace bobbin::cpu {
 
 #if defined(__AVX512F__)
@@ -21,7 +22,7 @@ constexpr int vector_bytes = 16, registers = 32;
 constexpr int vector_bytes = 16, registers = 16;
 #endif
 constexpr int lanes = vector_bytes / sizeof(real);
-/// The channels that lie together where channels are the innermost axis: two vectors.
+/// The channels that lie together where channels are the innermost axis, and columns of a matrix: two vectors.
 constexpr int panel = 2 * lanes;
 /// How many rows of two vectors are summed up at a time: with the two that they are made of they fill the registers.
 constexpr int most_rows = registers == 32 ? 14 : 6;

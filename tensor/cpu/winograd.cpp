@@ -11,9 +11,9 @@
 //     m3 = (d1 - d3)·g2                        m2 = (d2 - d1)·(g0 - g1 + g2)/2       y1 = m1 - m2 - m3
 //
 // or, with a matrix for the pixels, one for the kernel and one for the results, y = Aᵀ[(G·g) ⊙ (Bᵀ·d)]. That this is
-// possible is no accident: y are the coefficients of a product of polynomials, and a polynomial is known by its values
-// at some points, which for a product are multiplied one by one; Bᵀ and G take values at 0, 1, -1 and infinity, and Aᵀ
-// goes back. On both axes each matrix is used on both sides: a tile of 4 x 4 pixels and a kernel give a tile of 2 x 2
+// possible is no accident: y is the transposed of a product of polynomials, and a polynomial is known by its values at
+// some points, here 0, 1, -1 and infinity, which for a product are multiplied one by one (tensor/cpu/winograd_rows.cpp
+// derives it). On both axes each matrix is used on both sides: a tile of 4 x 4 pixels and a kernel give a tile of 2 x 2
 // results,
 //
 //     Y = Aᵀ[U ⊙ V]A,      U = G·g·Gᵀ,      V = Bᵀ·d·B,

@@ -1,5 +1,6 @@
 // The first layer of a network, 7 x 7 with a stride of 2, or 3 x 3 on one or three channels: Winograd's algorithm along
-// rows. (tensor/cpu/winograd.cpp says what it is. On both axes it would be repaid by its sums over many channels.)
+// rows. (tensor/cpu/winograd.cpp says what it is. On both axes the transforms are repaid only by sums over many
+// channels.)
 //
 // With a stride s a kernel is s kernels without one, of which each sees every s-th column (a phase, as in
 // tensor/cpu/direct.cpp): of 7 elements one sees four, and the other three. A tile, four neighbours of the result, sees
@@ -8,9 +9,10 @@
 //     y_j = Σ_i g_i·d_i₊ⱼ,      j = 0 ... 3,
 //
 // in 4·r multiplications, of which n = r + 3 suffice. Take polynomials g(x) = Σ_i g_i·xⁱ and a(x) = Σ_j a_j·xʲ. Their
-// product has n coefficients, which follow from its values at n - 1 points p, and from that "at infinity", g_r₋₁·a₃;
-// and values are multiplied one by one: the coefficients are C·[(G·g) ⊙ (A·a)], where G and A take values and C
-// interpolates. Transposed as a function of a, which is what y is of d,
+// product has n coefficients c_m = Σ_j g_m₋ⱼ·a_j, which follow from its values at n - 1 points p, and from that "at
+// infinity", the leading coefficient g_r₋₁·a₃; and values are multiplied one by one: c = C·[(G·g) ⊙ (A·a)], where G and
+// A take values and C interpolates. For a fixed g this is a matrix times a, and its transposed, which takes d to Σ_m
+// g_m₋ⱼ·d_m = y_j, is
 //
 //     y = Aᵀ·[(G·g) ⊙ (Cᵀ·d)]:
 //
@@ -18,13 +20,15 @@
 //     (Cᵀ·d)_k = Σ_i c_i·d_i, where Σ_i c_i·xⁱ = Π_l (x - p_l)  over all l but k, at infinity over all l;
 //     y_j = Σ_k (p_k)ʲ·m_k, and for j = 3 what is at infinity besides.
 //
-// Aᵀ does not depend on r: so what channels, rows of the kernel and phases give at a point is summed up before Aᵀ. For
-// 7 x 7 with stride 2 the phases take 7 + 6 multiplications for four results, instead of 28. The sum at a point is a
-// product whose rows lie in Cᵀ·d, as those of tensor/cpu/direct.cpp in the image, but that a place is now a tile.
+// What Aᵀ does with a point does not depend on r, and a phase with fewer elements leaves out points: so what channels,
+// rows of the kernel and phases give at a point is summed up before Aᵀ. For 7 x 7 with stride 2 the phases take 7 + 6
+// multiplications for four results, instead of 28. The sum at a point is a product whose rows lie in Cᵀ·d, as those of
+// tensor/cpu/direct.cpp in the image, but that a place is now a tile.
 //
 // Error in float32, against double, as the largest difference over the largest number, and of the direct way: 7 x 7
 // with stride 2 on 3 channels 1.2e-6 (5e-7), on 15 1.6e-6 (9e-7); 8 x 8 on 15 2.3e-6 (1.0e-6); 3 x 3 on one 5e-7
-// (1e-7). With other points it is up to three times as large. An infinite pixel becomes NaN.
+// (1e-7). With other points it is up to three times as large. An infinite pixel becomes NaN, in all
+// results of its tiles.
 //
 // What each choice brought, on two cores with AVX2 (Zen 3), 32 images of 3 x 224 x 224, PyTorch's time over this one,
 // in turn: the direct way .76; tiles of two results .87, and .93 if the lines that sums are written to are asked for
@@ -51,21 +55,22 @@ constexpr real points[most_values - 1] = {0, 1, -1, real(0.5), -2, 2};
 // One of the values that a phase of columns becomes: a row of G, and one of Cᵀ.
 struct Value {
   Index phase;
-  int taps, count, k;  // r and n, and which of the n; infinity is the last
-  std::array<real, most_values> of_pixels{1};
+  int taps, count, k;                          // r and n, and which of the n; infinity is the last
+  real divisor = 1;                            // Π_l (p_k - p_l)
+  std::array<real, most_values> of_pixels{1};  // the c_i
 
   Value(Index phase, int taps, int k) : phase(phase), taps(taps), count(taps + results - 1), k(k) {
-    for (int l = 0; l < count - 1; ++l)
-      if (l != k)
-        for (int i = count - 1; i >= 0; --i) of_pixels[i] = (i > 0 ? of_pixels[i - 1] : 0) - points[l] * of_pixels[i];
+    for (int l = 0; l < count - 1; ++l) {
+      if (l == k) continue;
+      if (!infinite()) divisor *= points[k] - points[l];
+      for (int i = count - 1; i >= 0; --i) of_pixels[i] = (i > 0 ? of_pixels[i - 1] : 0) - points[l] * of_pixels[i];
+    }
   }
   bool infinite() const { return k == count - 1; }
   real of_kernel(const real* g, Index step) const {
     if (infinite()) return g[(taps - 1) * step];
-    real value = 0, divisor = 1;
+    real value = 0;
     for (int i = taps - 1; i >= 0; --i) value = value * points[k] + g[i * step];
-    for (int l = 0; l < count - 1; ++l)
-      if (l != k) divisor *= points[k] - points[l];
     return value / divisor;
   }
 };
@@ -160,7 +165,9 @@ void to_results(const real (&m)[most_values][n], Index last, real* y) {
 
 }  // namespace
 
-// With more channels the transforms weigh more, and tensor/cpu/winograd.h may be faster.
+// Of 3 x 3 with stride 2 and the like phases have two elements or fewer, and there is little to gain; 3 x 3 on many
+// channels is tensor/cpu/winograd.h's. With AVX2 5 x 5 with stride 2 on 16 and 64 channels was a quarter slower than
+// the direct way.
 bool suits(const Conv2dSizes& s) {
   const Conv2dGeometry& g = s.geometry;
   return g.dilation_w == 1 && g.kernel_w > 2 * g.stride_w && g.kernel_w <= most_taps * g.stride_w && g.out_w() >= 8 &&
@@ -223,7 +230,7 @@ void conv2d(const real* x, const real* W, const real* bias, real* y, const Conv2
         for (Index p = 0; p < rows.rows() * tiles; p += panel) {
           Index row = p / tiles, tile = p % tiles;
           for (int o = 0; o < n; ++o)
-            for (int ahead = 0; ahead < results * panel; ahead += panel)
+            for (Index ahead = 0; ahead < results * panel; ahead += Index{64} / sizeof(real))  // cache lines
               __builtin_prefetch(to + (o * out_h + row) * out_w + results * tile + ahead, 1);
           real m[most_values][n * panel];
           for (int k = 0; k <= last; ++k) {

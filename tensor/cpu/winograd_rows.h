@@ -1,7 +1,7 @@
 #pragma once
 #include "tensor/kernels.h"
 
-/// Convolution with a wide kernel and a stride in fewer multiplications: forward alone. Arguments as those of the
+/// Convolution with a wide kernel on few channels in fewer multiplications: forward alone. Arguments as those of the
 /// kernel of this name.
 namespace bobbin::cpu::winograd_rows {
 

@@ -136,14 +136,16 @@ TEST_CASE("gemm agrees with a plain loop, for all flags, scales, leading dimensi
   for (const Index m : {1, 3, 17, 37})
     for (const Index n : {1, 3, 17, 65})
       for (const Index k : {1, 3, 17, 37}) check_size(m, n, k);
-  const Index in_parts[][3] = {{129, 129, 129}, {5, 400, 130}, {400, 5, 130}, {300, 301, 3}};
+  const Index in_parts[][3] = {{129, 129, 129}, {5, 400, 130},   {400, 5, 130},
+                               {300, 301, 3},   {300, 490, 140}, {230, 480, 137}};
   for (const auto& size : in_parts) check_size(size[0], size[1], size[2]);
 }
 
 TEST_CASE("gemm of a batch takes operands that lie apart by their strides") {
-  const Tensor bias = random({200}, 3);
-  const Index sizes[][4] = {{5, 1, 1, 1}, {5, 3, 17, 5}, {37, 17, 3, 37}, {7, 37, 17, 65}, {2, 162, 162, 161}};
-  for (const auto& s : sizes) {  // the last one is so large that all threads share each product
+  const Tensor bias = random({500}, 3);
+  const Index sizes[][4] = {{5, 1, 1, 1},    {5, 3, 17, 5},      {37, 17, 3, 37},
+                            {7, 37, 17, 65}, {2, 162, 162, 161}, {2, 160, 470, 141}};
+  for (const auto& s : sizes) {  // the last two are so large that all threads share each product
     const Index batch = s[0], m = s[1], n = s[2], k = s[3];
     for (int flags = 0; flags < 4; ++flags) {
       const bool trans_a = flags & 1, trans_b = flags & 2;

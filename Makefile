@@ -121,10 +121,10 @@ COMMON_SRC = $(wildcard apps/common/*.cpp)
 FUZZ_SRC = tests/fuzz/fuzz.cpp
 TEST_SRC = $(filter-out $(FUZZ_SRC) tests/cuda/% tests/ranks/%,\
              $(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp))
-# Programs are float, files are bytes, and math_test names its types itself: none of these has
-# anything to say about double.
-DOUBLE_TEST_SRC = $(filter-out tests/apps/% tests/data/% tests/fuzz/% tests/tensor/math_test.cpp,\
-                    $(TEST_SRC))
+# Programs are float, files are bytes, weights of other libraries, too, and math_test names its types
+# itself: none of these has anything to say about double.
+DOUBLE_TEST_SRC = $(filter-out tests/apps/% tests/data/% tests/fuzz/% tests/nn/pretrained/% tests/optim/log/% \
+                    tests/tensor/math_test.cpp,$(TEST_SRC))
 
 SOURCES  = $(LIB_SRC) $(APP_SRC) $(EXAMPLE_SRC) $(LESSON_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC) $(RANKS_SRC)
 

@@ -20,9 +20,10 @@ for command; do
 done
 # xargs starts them: what a shell starts in the background does not hear Ctrl-C.
 seq "$number" | xargs -P "${JOBS:-$(nproc 2>/dev/null || echo 2)}" -I{} sh -c '
+  begin=$(date +%s)
   sh "$1" > "$1.log" 2>&1
   echo $? > "$1.status"
-  echo "== $(cat "$1")"
+  echo "== $(cat "$1"), $(($(date +%s) - begin)) s"
   cat "$1.log"' run "$folder/{}"
 
 number=0

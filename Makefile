@@ -86,15 +86,15 @@ export CXX
 # With AVX-512 compilers take vectors of half its width, unless they are told: a training step in
 # bfloat16 is a tenth faster with whole ones. (Lower clocks are no argument: OpenBLAS has whole ones.)
 OPT      = -O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
-# Loops worth optimising are in tensor/ and data/ alone; everything else should compile fast.
+# Loops worth optimising are in these folders alone; everything else should compile fast.
+LOOPS    = tensor/% data/codecs/% data/images/% tests/cuda/emulator/%
 REST_OPT = -O1
 TEST_OPT = -O0 -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS
 # clang also warns of each `omp simd` loop that it leaves as it is: that is slower, but no mistake.
 WARN     = -Wall -Wextra -Werror $(if $(findstring clang,$(CXX)),-Wno-pass-failed)
 SANITIZE =
 CXXFLAGS = -std=c++20 -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN) $(SANITIZE)
-optimise = $(if $(filter tensor/% data/% tests/cuda/emulator/%,$(1)),$(OPT),$\
-             $(if $(filter tests/% .make/%,$(1)),$(TEST_OPT),$(REST_OPT)))
+optimise = $(if $(filter $(LOOPS),$(1)),$(OPT),$(if $(filter tests/% %/tests.h,$(1)),$(TEST_OPT),$(REST_OPT)))
 COMPILE  = $(CXX) $(CXXFLAGS) $(call optimise,$<) -I. -Iapps/include $(BLAS_CFLAGS) $(CPPFLAGS) \
            $(if $(filter data/codecs/% data/images/codec.cpp,$<),$(PICTURE_CFLAGS)) \
            $(if $(filter tensor/cpu/onednn%,$<),$(ONEDNN_CFLAGS)) \
@@ -105,8 +105,8 @@ LIBS     = $(BLAS_LIBS) $(ONEDNN_LIBS) $(PICTURE_LIBS) $(WEBP_LIBS) $(TIFF_LIBS)
 COMMIT  := $(if $(wildcard .git),$(or $(shell git describe --always --dirty 2>/dev/null),unknown),$(VERSION))
 
 # --- Sources --------------------------------------------------------------------------------------
-# The library and the tests are built twice: real = float, and real = double to check gradients
-# sharply.
+# The library and the tests are built for real = float, and what computes once more for real = double, to check
+# gradients sharply.
 FOLDERS  = tensor autograd nn data optim
 LIB_SRC  = $(filter-out $(if $(WEBP_LIBS),,%/webp.cpp) $(if $(TIFF_LIBS),,%/tiff.cpp) \
              $(if $(ONEDNN_LIBS),%/without_onednn.cpp,%/onednn.cpp %/onednn_conv2d.cpp) \
@@ -121,10 +121,10 @@ COMMON_SRC = $(wildcard apps/common/*.cpp)
 FUZZ_SRC = tests/fuzz/fuzz.cpp
 TEST_SRC = $(filter-out $(FUZZ_SRC) tests/cuda/% tests/ranks/%,\
              $(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp))
-# Programs are float, files are bytes, weights of other libraries, too, and math_test names its types
-# itself: none of these has anything to say about double.
-DOUBLE_TEST_SRC = $(filter-out tests/apps/% tests/data/% tests/fuzz/% tests/nn/pretrained/% tests/optim/log/% \
-                    tests/tensor/math_test.cpp,$(TEST_SRC))
+# Programs, files and runs have nothing to say about double, and math_test names its types itself.
+DOUBLE_SRC = $(filter-out data/codecs/% data/drawing/% data/images/% data/sets/% optim/log/% optim/training/%,$(LIB_SRC))
+DOUBLE_TEST_SRC = $(filter-out %/any_model_test.cpp %/math_test.cpp tests/nn/pretrained/%,\
+                    $(filter tests/main.cpp tests/autograd/% tests/golden/% tests/nn/% tests/optim/optimizer_test.cpp tests/tensor/%,$(TEST_SRC)))
 
 SOURCES  = $(LIB_SRC) $(APP_SRC) $(EXAMPLE_SRC) $(LESSON_SRC) $(COMMON_SRC) $(TEST_SRC) $(FUZZ_SRC) $(RANKS_SRC)
 
@@ -331,7 +331,7 @@ once_more = tests/cuda/% tensor/cuda/% tensor/comm/nccl.cpp $(NAMES_BACKEND)
 linked = $(call object,$(1),$(filter $(once_more),$(2))) $(call object,float,$(filter-out $(once_more),$(2)))
 
 $(FLOAT): $(call linked,$(BACKEND),$(LIB_SRC))
-$(DOUBLE): $(call object,double,$(LIB_SRC))
+$(DOUBLE): $(call object,double,$(DOUBLE_SRC))
 $(COMMON): $(call linked,$(BACKEND),$(COMMON_SRC))
 $(foreach p,$(APP_SRC) $(EXAMPLE_SRC) $(LESSON_SRC),$(eval $(p:apps/%.cpp=$(BIN)/%): $(call linked,$(BACKEND),$(p))))
 $(PROGRAMS): $(COMMON) $(FLOAT)
@@ -361,19 +361,24 @@ $(eval $(call compile,double, (double),-DBOBBIN_REAL=double))
 $(eval $(call compile,cuda, (CUDA),-DBOBBIN_CUDA -I$$(CUDA_HOME)/include))
 $(eval $(call compile,emulated, (emulated),$$(EMULATED)))
 
-# The headers of doctest and of the standard library are a third of what it takes to compile a test.
-# They are compiled once, and an object that depends on the result begins with it. The library's own
-# objects do not: its optimised code would then make g++ 12 warn of mistakes that are none. clang would note
-# when the header was written, which ccache does not: it refused what another checkout had compiled.
-COMPILED = $(patsubst %.gch,-Winvalid-pch -include %,$(filter %.gch,$^))
-PRECOMPILED = $(B)/precompiled.h.gch
-$(PRECOMPILED): .make/precompiled.h $(B)/command
-	@echo "$<"
+# What most sources include from elsewhere is half of what it takes to compile them. It is compiled once for the
+# tests, for the library and for the programs, and an object that depends on the result begins with it. Each source
+# includes by itself what it uses: this only makes it quicker. What few include, such as JSON, is not among it: its
+# templates would be made in every object. With it g++ 12 warns of mistakes in optimised code that are none: so what
+# has loops goes without, and the rest without these warnings. clang would note when the header was written, which
+# ccache does not: it refused what another checkout had compiled.
+FALSE_WARNINGS = $(if $(findstring clang,$(CXX)),,-Wno-array-bounds -Wno-stringop-overflow -Wno-restrict)
+COMPILED = $(patsubst %.gch,-Winvalid-pch $(FALSE_WARNINGS) -include %,$(filter %.gch,$^))
+PRECOMPILED = $(B)/precompiled
+$(PRECOMPILED)/%.h.gch: .make/precompiled/%.h $(B)/command
+	@echo "$<"; mkdir -p $(@D)
 	$(Q)$(COMPILE) $(if $(findstring clang,$(CXX)),-Xclang -fno-pch-timestamp) -MD -MP -x c++-header -c $< -o $@
+# begin_with WHAT,SOURCES: in each build.
+begin_with = $(eval $(foreach k,float double cuda emulated,$(call object,$(k),$(2))): $(PRECOMPILED)/$(1).h.gch)
 # The main functions hold doctest itself, which they ask for before they include it.
-begun = $(filter-out %/main.cpp,$(1))
-$(foreach k,float cuda,$(call object,$(k),$(call begun,$(TEST_SRC)))): $(PRECOMPILED)
-$(call object,double,$(call begun,$(DOUBLE_TEST_SRC))): $(PRECOMPILED)
+$(call begin_with,tests,$(filter-out %/main.cpp,$(TEST_SRC)))
+$(call begin_with,library,$(filter-out $(LOOPS),$(LIB_SRC)))
+$(call begin_with,programs,$(COMMON_SRC) $(APP_SRC) $(EXAMPLE_SRC) $(LESSON_SRC))
 # ccache takes part only if it is told that no test asks for the time of its compilation.
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
@@ -388,6 +393,6 @@ $(B)/commit: FORCE
 
 include .make/cuda.mk
 
--include $(PRECOMPILED:.gch=.d) $(patsubst %.o,%.d,\
-  $(call object,float,$(SOURCES)) $(call object,double,$(LIB_SRC) $(DOUBLE_TEST_SRC)) \
+-include $(wildcard $(PRECOMPILED)/*.d) $(patsubst %.o,%.d,\
+  $(call object,float,$(SOURCES)) $(call object,double,$(DOUBLE_SRC) $(DOUBLE_TEST_SRC)) \
   $(call object,cuda,$(NAMES_BACKEND)))

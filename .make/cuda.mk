@@ -15,13 +15,14 @@ EMULATOR_SRC  = $(wildcard tests/cuda/emulator/*.cpp)
 EMULATOR_TEST = $(wildcard tests/cuda/emulator_test.cpp tests/cuda/ptx_test.cpp)
 KERNEL_TEST   = tests/cuda/main.cpp tests/cuda/kernels_test.cpp tests/cuda/device_test.cpp
 # What is built on them: the golden files, the gradient of every operation, layers, training.
-ABOVE_TEST    = $(filter tests/golden/% tests/autograd/% tests/nn/% tests/optim/%,$(TEST_SRC))
+ABOVE_TEST    = $(filter-out tests/nn/pretrained/% tests/optim/log/%,\
+                  $(filter tests/golden/% tests/autograd/% tests/nn/% tests/optim/%,$(TEST_SRC)))
 CUDA_TEST     = $(KERNEL_TEST) $(ABOVE_TEST)
 
 # What make test runs beside the tests for the processor. A kernel's threads come in another order
 # for each seed.
 KERNELS_ONLY = -sf='*/kernels_test*,*/device_test*'
-TOO_SLOW     = -tce='trainer: learns*,a hundred thousand*,own task*'
+TOO_SLOW     = -tce='trainer: learns*,a hundred thousand*,own task*,golden: Swin*do not tile,models: what is*,teacher: logits that*'
 ifeq ($(CUDA),)
   CUDA_RUNS  = "$(B)/test_cuda $(TOO_SLOW)" \
                $(foreach s,1 2 3,"CUDA_EMULATOR_SEED=$(s) $(B)/test_cuda $(KERNELS_ONLY)") \
@@ -51,7 +52,7 @@ endif
 # --- For the emulator -----------------------------------------------------------------------------
 EMULATED_TEST = $(CUDA_TEST) tests/cuda/step_test.cpp tests/cuda/ladder_test.cpp $(EMULATOR_TEST)
 FOR_EMULATOR  = $(EMULATED_TEST) $(EMULATOR_SRC) $(LIB_SRC) apps/common/products_of_step.cpp
-$(call object,emulated,$(call begun,$(EMULATED_TEST))): $(PRECOMPILED)
+$(call begin_with,tests,$(filter-out %/main.cpp,$(EMULATED_TEST)))
 $(B)/test_cuda: $(call linked,emulated,$(FOR_EMULATOR) $(CUDA_SRC) $(LADDER))
 # The kernels and the tensors alone: quicker to build where everything is built for it, with a
 # sanitizer.
@@ -103,7 +104,6 @@ NCCL_HOME=FOLDER that has include and lib)
   LIBS += -L$(CUDA_HOME)/lib64 -Wl,-rpath,$(CUDA_HOME)/lib64 -lcudart -lcublas -lcublasLt
 $(FLOAT): $(call object,cuda,$(CUDA_SRC))
 programs: $(BIN)/ladder
-$(call object,cuda,$(call begun,$(KERNEL_TEST))): $(PRECOMPILED)
 endif
 $(BIN)/ladder: $(call object,cuda,$(LADDER) tensor/cuda/ladder/main.cpp) $(FLOAT)
 $(BIN)/test_gpu: $(call linked,cuda,$(CUDA_TEST)) $(FLOAT)

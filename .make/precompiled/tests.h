@@ -1,5 +1,4 @@
-// What nearly every test includes from elsewhere, compiled once for all of them. Each test includes
-// by itself what it uses: this only makes it quicker.
+// What nearly every test includes from elsewhere.
 #include <doctest/doctest.h>
 
 #include <algorithm>

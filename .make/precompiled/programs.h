@@ -1,0 +1,2 @@
+// The library, as programs see it.
+#include <bobbin.h>

@@ -87,7 +87,7 @@ export CXX
 # bfloat16 is a tenth faster with whole ones. (Lower clocks are no argument: OpenBLAS has whole ones.)
 OPT      = -O3 $(if $(filter x86_64,$(shell uname -m)),-mprefer-vector-width=512)
 # Loops worth optimising are in these folders alone; everything else should compile fast.
-LOOPS    = tensor/% data/codecs/% data/images/% tests/cuda/emulator/%
+LOOPS    = tensor/% data/% tests/cuda/emulator/%
 REST_OPT = -O1
 TEST_OPT = -O0 -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS
 # clang also warns of each `omp simd` loop that it leaves as it is: that is slower, but no mistake.
@@ -361,7 +361,7 @@ $(eval $(call compile,double, (double),-DBOBBIN_REAL=double))
 $(eval $(call compile,cuda, (CUDA),-DBOBBIN_CUDA -I$$(CUDA_HOME)/include))
 $(eval $(call compile,emulated, (emulated),$$(EMULATED)))
 
-# What most sources include from elsewhere is half of what it takes to compile them. It is compiled once for the
+# What most sources include from elsewhere is up to half of what it takes to compile them. It is compiled once for the
 # tests, for the library and for the programs, and an object that depends on the result begins with it. Each source
 # includes by itself what it uses: this only makes it quicker. What few include, such as JSON, is not among it: its
 # templates would be made in every object. With it g++ 12 warns of mistakes in optimised code that are none: so what

@@ -22,7 +22,7 @@ CUDA_TEST     = $(KERNEL_TEST) $(ABOVE_TEST)
 # What make test runs beside the tests for the processor. A kernel's threads come in another order
 # for each seed.
 KERNELS_ONLY = -sf='*/kernels_test*,*/device_test*'
-TOO_SLOW     = -tce='trainer: learns*,a hundred thousand*,own task*,golden: Swin*do not tile,models: what is*,teacher: logits that*'
+TOO_SLOW     = -tce='trainer: learns*,a hundred thousand*,own task*,models: what is*,teacher: logits that*'
 ifeq ($(CUDA),)
   CUDA_RUNS  = "$(B)/test_cuda $(TOO_SLOW)" \
                $(foreach s,1 2 3,"CUDA_EMULATOR_SEED=$(s) $(B)/test_cuda $(KERNELS_ONLY)") \

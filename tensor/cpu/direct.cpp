@@ -287,16 +287,13 @@ void add_by_channels(const real* dY, Index panels, const std::vector<Index>& off
       const real* at[n];
       for (int t = 0; t < n; ++t) at[t] = image + offset[static_cast<std::size_t>(first + t)];
       real* const kept = sums + (k * depth + first) * panel;
-      Sums<n, 2> sum;
-      for (int t = 0; t < n; ++t)
-        for (int v = 0; v < 2; ++v) sum.at[t][v] = load(kept + t * panel + v * lanes);
+      Sums<n, 2> sum(kept);
       const real* from = dY + k * rows * cols * panel;
       for (Index row = 0; row < rows; ++row, from += cols * panel)
         sum.add(
             cols, [&](Index col, int t) { return at[t][row * pitch + col]; },
             [&](Index col) { return from + col * panel; });
-      for (int t = 0; t < n; ++t)
-        for (int v = 0; v < 2; ++v) store(sum.at[t][v], kept + t * panel + v * lanes);
+      sum.store(kept);
     });
 }
 

@@ -35,10 +35,11 @@ template <int rows, int vectors>
 void multiply_panel(const Product& p, Index row, Index col, const auto& element, const real* B, const ResultMatrix& c) {
   Sums<rows, vectors> sums;
   sums.add(p.k, element(row), [=](Index k) { return B + k * panel; });
+#pragma GCC unroll 2
   for (int v = 0; v < vectors; ++v) {
     const Index first = col + v * lanes, count = p.n - first;
-    if (count <= 0) break;
     const Vector bias = p.bias ? load(p.bias + first, count) : Vector{};
+#pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) store(p.alpha * sums.at[r][v] + bias, c.at + (row + r) * c.ld + first, count);
   }
 }

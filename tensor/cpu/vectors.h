@@ -58,9 +58,14 @@ inline void store(Vector v, real* x, Index count) {
 /// to a row.
 template <int rows, int vectors>
 struct Sums {
-  Vector at[rows][vectors] = {};
+  Vector at[rows][vectors];
 
-  Sums() = default;
+  Sums() {
+#pragma GCC unroll 16
+    for (int row = 0; row < rows; ++row)
+#pragma GCC unroll 16
+      for (int v = 0; v < vectors; ++v) at[row][v] = Vector{};
+  }
   /// Go on with what store() has kept.
   explicit Sums(const real* kept) {
 #pragma GCC unroll 16

@@ -3,22 +3,27 @@
 // A row's numbers are sums along k in order, whatever the rows beside it.
 //
 // OpenBLAS copies parts of A, too, so that it can multiply matrices of any size, and has a few hundred instructions to
-// go before it begins. GFLOP/s on two cores with AVX2 (Zen 3), whose limit is 170 to 180:
+// go before it begins. Time of OpenBLAS 0.3.21 over this, on two cores with AVX2 (Zen 3), medians of 25 rounds and
+// more, and GFLOP/s of this at its best, where the limit is 170 to 180:
 //
 //                                        B transposed, as forward    B as it is, as backward
-//                                          OpenBLAS 0.3.21   this      OpenBLAS      this
-//     25,088 rows, 48 to 48 columns               77          113          72         119
-//     25,088 rows, 96 to 96                       82          104          81         109
-//     25,088 rows, 96 to 384                      79          113          96         120
-//     25,088 rows, 384 to 96                      98          122          79         110
-//      6,272 rows, 128 to 128                    101          117         109         119
-//      6,272 rows, 192 to 192                    112          118         118         114
+//     25,088 rows, 48 to 48 columns             1.83, 132                 1.71, 127
+//     25,088 rows, 96 to 96                     1.39, 127                 1.42, 129
+//     25,088 rows, 96 to 384                    1.62, 143                 1.26, 138
+//     25,088 rows, 384 to 96                    1.27, 119                 1.70, 130
+//      6,272 rows, 128 to 128                   1.15, 119                 1.08, 133
+//      6,272 rows, 192 to 192                   1.11, 132                 1.08, 142
+//      6,272 rows, 192 to 768                   1.08, 134                 1.12, 142
+//      1,568 rows, 384 to 384                   1.05, 135                 1.00, 137
+//      4,736 rows, 512 to 512                   1.01, 140                  .99, 138
 //
-// and of a head of attention with 32 columns, on one core:
+// The last three copies lie in the third cache, which other programs may fill, too: then the last two were .9, and 1.1
+// when the machine was quiet. A head of attention, GFLOP/s of OpenBLAS and of this on one core:
 //
 //                                               Q·Kᵀ               A·V              Aᵀ·dY
-//     49 tokens: OpenBLAS, this                34, 33            38, 56            39, 56
-//     10 tokens                                10, 15            14, 28            14, 29
+//     10 tokens of 64 columns                  13, 17            14, 30            14, 28
+//     49 tokens of 32 columns                  36, 39            39, 63            39, 56
+//     197 tokens of 64 columns                 54, 67            62, 74            65, 73
 //
 // For the gradient of a weight, a sum over all rows, OpenBLAS is ahead: it copies what lies far apart. With AVX-512
 // nothing of this was measured.
@@ -57,12 +62,13 @@ void multiply_panels(const Product& p, const auto& element, const real* B, const
 
 }  // namespace
 
-// B's panels fit into a cache of the second level. Where A is transposed, a step along k is one to another row of A:
-// few of them stay in the first cache. How many rows there are does not matter, so that no row depends on the others'
-// number.
+// B's panels fit into a cache of the second level; then how many rows there are does not matter, so that no row depends
+// on the others' number. For many rows they may also lie in the third. Where A is transposed, a step along k is one to
+// another row of A: few of them stay in the first cache.
 bool suits(const Product& p, const Matrix& a) {
-  const Index cols = (p.n + panel - 1) / panel * panel;
-  return p.k * cols <= 1 << 16 && p.k <= (a.transposed ? 256 : 1024);
+  constexpr Index near = 1 << 16, far = 1 << 18, many = 1 << 10;
+  const Index size = (p.n + panel - 1) / panel * panel * p.k;
+  return a.transposed ? size <= near && p.k <= 256 : size <= (p.m < many ? near : far) && p.k <= 1024;
 }
 
 void multiply(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c) {

@@ -136,8 +136,8 @@ TEST_CASE("gemm agrees with a plain loop, for all flags, scales, leading dimensi
   for (const Index m : {1, 3, 17, 37})
     for (const Index n : {1, 3, 17, 65})
       for (const Index k : {1, 3, 17, 37}) check_size(m, n, k);
-  const Index in_parts[][3] = {{129, 129, 129}, {5, 400, 130},   {400, 5, 130},
-                               {300, 301, 3},   {300, 490, 140}, {230, 480, 137}};
+  const Index in_parts[][3] = {{129, 129, 129}, {5, 400, 130},   {400, 5, 130},   {300, 301, 3},
+                               {300, 490, 140}, {230, 480, 137}, {1025, 490, 140}};
   for (const auto& size : in_parts) check_size(size[0], size[1], size[2]);
 }
 

@@ -162,8 +162,9 @@ ifneq ($(if $(filter command,$(origin T)),$(T)),)
 # Others may have been chosen the last time.
 .PHONY: $(BIN)/test_chosen
 else
-  RUNS   = $(if $(CUDA),,$(B)/test_float $(B)/test_double) $(CUDA_RUNS) \
-           $(if $(CUDA),,'sh tests/browser/run.sh $(BIN)' 'sh tests/book.sh')
+  # The programs' tests beside all others: some of them wait, for a run to be killed or a rank to be missed.
+  RUNS   = $(if $(CUDA),,"$(B)/test_float -sf='*tests/apps/*'" "$(B)/test_float -sfe='*tests/apps/*'" $(B)/test_double) \
+           $(CUDA_RUNS) $(if $(CUDA),,'sh tests/browser/run.sh $(BIN)' 'sh tests/book.sh')
 endif
 
 # What make test-quick leaves out: it runs no programs, reads no broken files by the thousand, and

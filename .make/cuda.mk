@@ -55,8 +55,8 @@ FOR_EMULATOR  = $(EMULATED_TEST) $(EMULATOR_SRC) $(LIB_SRC) apps/common/products
 $(call begin_with,tests,$(filter-out %/main.cpp,$(EMULATED_TEST)))
 $(B)/test_cuda: $(call linked,emulated,$(FOR_EMULATOR) $(CUDA_SRC) $(LADDER))
 # The kernels and the tensors alone: quicker to build where everything is built for it, with a
-# sanitizer.
-$(B)/test_kernels: $(call linked,emulated,$(KERNEL_TEST) $(EMULATOR_TEST) $(EMULATOR_SRC) \
+# sanitizer. Nor are PTX's instructions tested there; make asan does.
+$(B)/test_kernels: $(call linked,emulated,$(KERNEL_TEST) tests/cuda/emulator_test.cpp $(EMULATOR_SRC) \
                      $(filter tensor/%,$(LIB_SRC)) $(CUDA_SRC))
 $(B)/test_cuda $(B)/test_kernels: LDFLAGS += -rdynamic
 $(B)/test_kernels $(BIN)/ladder:

@@ -347,9 +347,15 @@ $(B)/fuzz: LDFLAGS += -fsanitize=fuzzer
 $(FLOAT) $(DOUBLE) $(COMMON):
 	$(Q)mkdir -p $(@D); rm -f $@ && ar rcs $@ $^
 
-$(PROGRAMS) $(EXAMPLES) $(LESSONS) $(TESTS) $(BIN)/test_chosen $(BIN)/test_ranks $(B)/fuzz:
+$(PROGRAMS) $(EXAMPLES) $(LESSONS) $(B)/fuzz:
 	@echo "link $@"; mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+# Of a template that several objects have made the linker takes the first: the library's, which is optimised, and not
+# that of a test. Tests that read many files take half as long so.
+$(TESTS) $(BIN)/test_chosen $(BIN)/test_ranks:
+	@echo "link $@"; mkdir -p $(@D)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ -Wl,--whole-archive $(filter %.a,$^) -Wl,--no-whole-archive \
+	  $(filter %.o,$^) $(LIBS)
 
 # compile FOLDER WORDS FLAGS: the objects of build/FOLDER.
 define compile

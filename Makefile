@@ -130,7 +130,6 @@ SOURCES  = $(LIB_SRC) $(APP_SRC) $(EXAMPLE_SRC) $(LESSON_SRC) $(COMMON_SRC) $(TE
 
 BACKEND  = $(if $(CUDA),cuda,float)
 FLOAT    = $(if $(MPI),$(BIN),$(B)/$(BACKEND))/libbobbin.a
-DOUBLE   = $(B)/double/libbobbin.a
 COMMON   = $(B)/$(BACKEND)/libcommon.a
 PROGRAMS = $(APP_SRC:apps/%.cpp=$(BIN)/%)
 EXAMPLES = $(EXAMPLE_SRC:apps/%.cpp=$(BIN)/%)
@@ -162,7 +161,7 @@ ifneq ($(if $(filter command,$(origin T)),$(T)),)
 # Others may have been chosen the last time.
 .PHONY: $(BIN)/test_chosen
 else
-  # The programs' tests beside all others: some of them wait, for a run to be killed or a rank to be missed.
+  # The programs' tests are a process of their own: some wait, for a run to be killed or a rank to be missed.
   RUNS   = $(if $(CUDA),,"$(B)/test_float -sf='*tests/apps/*'" "$(B)/test_float -sfe='*tests/apps/*'" $(B)/test_double) \
            $(CUDA_RUNS) $(if $(CUDA),,'sh tests/browser/run.sh $(BIN)' 'sh tests/book.sh')
 endif
@@ -332,30 +331,25 @@ once_more = tests/cuda/% tensor/cuda/% tensor/comm/nccl.cpp $(NAMES_BACKEND)
 linked = $(call object,$(1),$(filter $(once_more),$(2))) $(call object,float,$(filter-out $(once_more),$(2)))
 
 $(FLOAT): $(call linked,$(BACKEND),$(LIB_SRC))
-$(DOUBLE): $(call object,double,$(DOUBLE_SRC))
 $(COMMON): $(call linked,$(BACKEND),$(COMMON_SRC))
 $(foreach p,$(APP_SRC) $(EXAMPLE_SRC) $(LESSON_SRC),$(eval $(p:apps/%.cpp=$(BIN)/%): $(call linked,$(BACKEND),$(p))))
 $(PROGRAMS): $(COMMON) $(FLOAT)
 $(EXAMPLES) $(LESSONS): $(FLOAT)
-$(B)/test_float: $(call object,float,$(TEST_SRC)) $(COMMON) $(FLOAT)
-$(B)/test_double: $(call object,double,$(DOUBLE_TEST_SRC)) $(DOUBLE)
+# Of a template that several objects have made the linker takes the first: the library's, which is optimised, and not
+# that of a test. Reading the many files of tests/fuzz takes half as long so.
+$(B)/test_float: $(call object,float,$(LIB_SRC) $(COMMON_SRC) $(TEST_SRC))
+$(B)/test_double: $(call object,double,$(DOUBLE_SRC) $(DOUBLE_TEST_SRC))
 $(BIN)/test_chosen: $(call linked,$(BACKEND),$(whole) $(part) $(other)) $(COMMON) $(FLOAT)
 $(BIN)/test_ranks: $(call linked,$(BACKEND),$(RANKS_SRC)) $(FLOAT)
 $(B)/fuzz: $(call object,float,$(FUZZ_SRC)) $(FLOAT)
 $(B)/fuzz: LDFLAGS += -fsanitize=fuzzer
 
-$(FLOAT) $(DOUBLE) $(COMMON):
+$(FLOAT) $(COMMON):
 	$(Q)mkdir -p $(@D); rm -f $@ && ar rcs $@ $^
 
-$(PROGRAMS) $(EXAMPLES) $(LESSONS) $(B)/fuzz:
+$(PROGRAMS) $(EXAMPLES) $(LESSONS) $(TESTS) $(BIN)/test_chosen $(BIN)/test_ranks $(B)/fuzz:
 	@echo "link $@"; mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
-# Of a template that several objects have made the linker takes the first: the library's, which is optimised, and not
-# that of a test. Tests that read many files take half as long so.
-$(TESTS) $(BIN)/test_chosen $(BIN)/test_ranks:
-	@echo "link $@"; mkdir -p $(@D)
-	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ -Wl,--whole-archive $(filter %.a,$^) -Wl,--no-whole-archive \
-	  $(filter %.o,$^) $(LIBS)
 
 # compile FOLDER WORDS FLAGS: the objects of build/FOLDER.
 define compile

@@ -51,13 +51,13 @@ endif
 
 # --- For the emulator -----------------------------------------------------------------------------
 EMULATED_TEST = $(CUDA_TEST) tests/cuda/step_test.cpp tests/cuda/ladder_test.cpp $(EMULATOR_TEST)
-FOR_EMULATOR  = $(EMULATOR_SRC) $(LIB_SRC) apps/common/products_of_step.cpp $(CUDA_SRC) $(LADDER)
+FOR_EMULATOR  = $(EMULATED_TEST) $(EMULATOR_SRC) $(LIB_SRC) apps/common/products_of_step.cpp
 $(call begin_with,tests,$(filter-out %/main.cpp,$(EMULATED_TEST)))
-$(B)/test_cuda: $(call linked,emulated,$(FOR_EMULATOR)) $(call linked,emulated,$(EMULATED_TEST))
+$(B)/test_cuda: $(call linked,emulated,$(FOR_EMULATOR) $(CUDA_SRC) $(LADDER))
 # The kernels and the tensors alone: quicker to build where everything is built for it, with a
-# sanitizer. Nor are PTX's instructions tested there; make asan does.
-$(B)/test_kernels: $(call linked,emulated,$(EMULATOR_SRC) $(filter tensor/%,$(LIB_SRC)) $(CUDA_SRC)) \
-                   $(call linked,emulated,$(KERNEL_TEST) tests/cuda/emulator_test.cpp)
+# sanitizer.
+$(B)/test_kernels: $(call linked,emulated,$(KERNEL_TEST) $(EMULATOR_TEST) $(EMULATOR_SRC) \
+                     $(filter tensor/%,$(LIB_SRC)) $(CUDA_SRC))
 $(B)/test_cuda $(B)/test_kernels: LDFLAGS += -rdynamic
 $(B)/test_kernels $(BIN)/ladder:
 	@echo "link $@"
@@ -146,6 +146,6 @@ $(foreach t,$(PTX_TARGETS),$(eval ptx-$(t): $(call ptx,$(t)) ; @:))
 check-cuda-plants: deps
 	@sh tests/cuda/plants/run.sh
 
--include $(patsubst %.o,%.d,$(call object,emulated,$(FOR_EMULATOR) $(EMULATED_TEST) $(RANKS_SRC) tensor/comm/nccl.cpp) \
+-include $(patsubst %.o,%.d,$(call object,emulated,$(CUDA_SRC) $(LADDER) $(FOR_EMULATOR) $(RANKS_SRC) tensor/comm/nccl.cpp) \
            $(call object,cuda,tensor/comm/nccl.cpp $(CUDA_SRC) $(LADDER) tensor/cuda/ladder/main.cpp $(KERNEL_TEST))) \
          $(foreach t,$(PTX_TARGETS),$(patsubst %.ptx,%.d,$(call ptx,$(t))))

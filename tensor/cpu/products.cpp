@@ -12,6 +12,7 @@
 #include "tensor/cpu/on_this_thread.h"
 #include "tensor/cpu/onednn.h"
 #include "tensor/cpu/small_products.h"
+#include "tensor/cpu/workspace.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
@@ -115,20 +116,22 @@ void on_this_thread(bool, const Product& p, const RoundedMatrix& a, const Rounde
     round_result(p, c, [&](const ResultMatrix& exact) { on_this_thread(false, p, a, b, exact); });
 }
 
+constexpr Index worth_a_thread = 1 << 16;  // multiplications
+
 // The gradient of a narrow layer's weight: A is transposed, and C small, but the sum over all tokens long. A thread
-// that had a range of C's rows would copy all of B for it; here each has a range of the tokens. 25,088 tokens of 96
-// columns take 1.2 times less so, 192 columns 1.1; for a C of more numbers it gains nothing.
+// that had a range of C's rows would copy all of B for it; here each has a range of the tokens. With 25,088 tokens of
+// 96 columns this is 1.2 times as fast, with 6,272 of 192 columns 1.1 times; with a C of more numbers it gains nothing.
 bool tokens_are_shared_out(const Product& p, const Matrix& a) {
-  constexpr Index small = 1 << 16, worth_a_thread = 1 << 10;
+  constexpr Index small = 1 << 16, many = 1 << 10;
   const int threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-  return a.transposed && !by_ourselves(p, a) && p.m * p.n <= small && threads > 1 && p.k / threads >= worth_a_thread;
+  return a.transposed && p.m * p.n <= small && threads > 1 && p.k / threads >= many &&
+         p.k / threads * p.m * p.n >= worth_a_thread;
 }
 
 void multiply_by_tokens(const Product& p, const Matrix& a, const Matrix& b, const ResultMatrix& c) {
   const Index parts = omp_get_max_threads(), size = p.m * p.n;
-  thread_local std::vector<real> kept;
-  kept.resize(static_cast<std::size_t>(parts * size));
-  real* const sums = kept.data();
+  thread_local Scratch<real> kept;
+  real* const sums = kept.resize(parts * size);
   parallel_for(parts, 1, [=](Index begin, Index end) {
     const OnThisThread alone;
     for (Index i = begin; i < end; ++i) {
@@ -148,11 +151,11 @@ void multiply_by_tokens(const Product& p, const Matrix& a, const Matrix& b, cons
   });
 }
 
-// One product. Each thread multiplies a part of its own: a range of C's rows, or of its columns. Left to itself
-// OpenBLAS would share a product out in a finer way, in which threads wait for one another, and would keep one of few
-// rows on a single thread; so a product of 37 rows takes a quarter less time here, one of 8 half, and large ones as
-// much as there. oneDNN, too, is no faster with threads of its own, and takes up to a third longer for a gradient of a
-// weight.
+// One product. Each thread multiplies a part of its own: a range of C's rows, or of its columns, or as above. Left to
+// itself OpenBLAS would share a product out in a finer way, in which threads wait for one another, and would keep one
+// of few rows on a single thread; so a product of 37 rows takes a quarter less time here, one of 8 half, and large ones
+// as much as there. oneDNN, too, is no faster with threads of its own, and takes up to a third longer for a gradient of
+// a weight.
 //
 // A range of columns reads only its part of B, so a short A, that is a small batch, is multiplied that way. Where A is
 // transposed the product is the gradient of a weight, and its sum over all tokens, k, is what takes long; then whole
@@ -161,9 +164,8 @@ template <class T, class R>
 void multiply(const Product& p, const MatrixOf<T>& a, const MatrixOf<T>& b, const ResultMatrixOf<R>& c) {
   if constexpr (std::is_same_v<T, real>)
     if (tokens_are_shared_out(p, a)) return multiply_by_tokens(p, a, b, c);
-  constexpr Index grain = 1 << 16;  // multiplications that are worth a thread
   const bool by_rows = a.transposed || p.m >= p.n, ourselves = by_ourselves(p, a);
-  parallel_for(by_rows ? p.m : p.n, grain / ((by_rows ? p.n : p.m) * p.k) + 1, [=](Index begin, Index end) {
+  parallel_for(by_rows ? p.m : p.n, worth_a_thread / ((by_rows ? p.n : p.m) * p.k) + 1, [=](Index begin, Index end) {
     const OnThisThread alone;
     Product part = p;
     MatrixOf<T> part_a = a, part_b = b;

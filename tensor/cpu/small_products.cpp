@@ -17,16 +17,16 @@
 //      1,568 rows, 384 to 384                   1.05, 135                 1.00, 137
 //      4,736 rows, 512 to 512                   1.01, 140                  .99, 138
 //
-// The last three copies lie in the third cache, which other programs may fill, too: then the last two were .9, and 1.1
-// when the machine was quiet. A head of attention, GFLOP/s of OpenBLAS and of this on one core:
+// The last three copies lie in the third cache, which other programs may fill, too: the last two vary from .9 on a busy
+// machine to 1.1 on a quiet one. A head of attention, GFLOP/s of OpenBLAS and of this on one core:
 //
 //                                               Q·Kᵀ               A·V              Aᵀ·dY
 //     10 tokens of 64 columns                  13, 17            14, 30            14, 28
 //     49 tokens of 32 columns                  36, 39            39, 63            39, 56
 //     197 tokens of 64 columns                 54, 67            62, 74            65, 73
 //
-// For the gradient of a weight, a sum over all rows, OpenBLAS is ahead: it copies what lies far apart. With AVX-512
-// nothing of this was measured.
+// For the gradient of a weight, a sum over all rows, OpenBLAS is ahead: it copies what lies far apart. With other
+// registers than AVX2's nothing of this was measured.
 #include "tensor/cpu/small_products.h"
 
 #include "tensor/cpu/vectors.h"
@@ -40,6 +40,7 @@ template <int rows, int vectors>
 void multiply_panel(const Product& p, Index row, Index col, const auto& element, const real* B, const ResultMatrix& c) {
   Sums<rows, vectors> sums;
   sums.add(p.k, element(row), [=](Index k) { return B + k * panel; });
+// Not unrolled, the loops would take the sums from memory.
 #pragma GCC unroll 2
   for (int v = 0; v < vectors; ++v) {
     const Index first = col + v * lanes, count = p.n - first;
@@ -63,10 +64,11 @@ void multiply_panels(const Product& p, const auto& element, const real* B, const
 }  // namespace
 
 // B's panels fit into a cache of the second level; then how many rows there are does not matter, so that no row depends
-// on the others' number. For many rows they may also lie in the third. Where A is transposed, a step along k is one to
-// another row of A: few of them stay in the first cache.
+// on the others' number. With AVX2 they may also lie in the third, for so many rows that the copy is a few hundredths
+// of the work; then a row's last bits do depend on it. Where A is transposed, a step along k is one to another row of
+// A: few of them stay in the first cache.
 bool suits(const Product& p, const Matrix& a) {
-  constexpr Index near = 1 << 16, far = 1 << 18, many = 1 << 10;
+  constexpr Index near = 1 << 16, far = registers == 16 ? 1 << 18 : near, many = 1 << 10;
   const Index size = (p.n + panel - 1) / panel * panel * p.k;
   return a.transposed ? size <= near && p.k <= 256 : size <= (p.m < many ? near : far) && p.k <= 1024;
 }

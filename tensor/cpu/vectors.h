@@ -60,6 +60,7 @@ template <int rows, int vectors>
 struct Sums {
   Vector at[rows][vectors];
 
+  // With "= {}" g++ sets them to zero in memory before it loads them.
   Sums() {
 #pragma GCC unroll 16
     for (int row = 0; row < rows; ++row)

@@ -38,7 +38,8 @@ void cblas_sgemm(int order, int ta, int tb, int m, int n, int k, float alpha, co
 }
 '''
 folder = tempfile.mkdtemp()
-# The MLP is so wide that OpenBLAS multiplies its matrices, and not tensor/cpu/small_products.cpp.
+# The MLP is so wide, and a batch has so few rows, that OpenBLAS multiplies its matrices, and not
+# tensor/cpu/small_products.cpp.
 FLAGS = (f'--data-dir {folder}/data --img-size 16 --patch-size 4 --num-hiddens 32 --mlp-num-hiddens 2112 --num-heads 2 --num-blks 2 '
          f'--emb-dropout .1 --blk-dropout .1 --hflip .5 --batch-size 24 --threads 1 --epochs 100000 --save-every 3 --val-split .1')
 

@@ -76,9 +76,11 @@ void check_rounded(const Tensor& got, const Doubles& want, double tolerance) {
 }
 
 // gemm and gemm_rounded of the same matrices, for all numbers of threads, against the plain loop. The operands of the
-// second are those of the first rounded: it makes no other errors than of sums. Its result may be rounded, too.
+// second are those of the first rounded: it makes no other errors than of sums. Its result may be rounded, too. Of a
+// long sum what is small by chance has no smaller an error than the others: about as large as the deviation of all are.
 void check_gemm(const Product& p, const Tensor& a, Matrix lies_a, const Tensor& b, Matrix lies_b, Index ldc,
                 double tolerance) {
+  const double floor = p.k > 1000 ? std::sqrt(static_cast<double>(p.k)) / 4 * std::abs(double{p.alpha}) : 1;
   for (const bool rounded : {false, true}) {
     CAPTURE(rounded);
     Tensor A = a, B = b;
@@ -102,14 +104,14 @@ void check_gemm(const Product& p, const Tensor& a, Matrix lies_a, const Tensor& 
       else
         backend::gemm(p, {std::as_const(a).data(), lies_a.ld, lies_a.transposed, lies_a.stride},
                       {std::as_const(b).data(), lies_b.ld, lies_b.transposed, lies_b.stride}, result);
-      CHECK(error(c, want) <= tolerance);
+      CHECK(error(c, want, floor) <= tolerance);
       if (!rounded) return;
       Tensor half = Tensor::of_rounded(c.shape());
       std::fill_n(half.rounded_data(), half.size(), to_bfloat16(not_a_number));
       backend::gemm_rounded(p, {a.rounded().get(), lies_a.ld, lies_a.transposed, lies_a.stride},
                             {b.rounded().get(), lies_b.ld, lies_b.transposed, lies_b.stride},
                             RoundedResultMatrix{half.rounded_data(), ldc, p.m * ldc});
-      check_rounded(half, want, tolerance);
+      check_rounded(half, want, tolerance * floor);
     });
   }
 }
@@ -125,33 +127,32 @@ TEST_CASE("gemm agrees with a plain loop, for all flags, scales, leading dimensi
     for (int flags = 0; flags < 4; ++flags) {
       CAPTURE(flags);
       const bool trans_a = flags & 1, trans_b = flags & 2;
-      if (m > 1000 && trans_a) continue;  // as less of it, but slow
+      if (m > 1000 && trans_a) continue;  // {300, 490, 140} goes the same way, in less time
       const Scales scale = scales[(m + n + k + flags) % 4];
       const Index lda = (trans_a ? m : k) + 2, ldb = (trans_b ? k : n) + 3;
       const Tensor a = trans_a ? padded(k, m, lda, 1) : padded(m, k, lda, 1);
       const Tensor b = trans_b ? padded(n, k, ldb, 2) : padded(k, n, ldb, 2);
       check_gemm({.m = m, .n = n, .k = k, .alpha = scale.alpha, .bias = scale.bias ? bias.data() : nullptr}, a,
-                 {nullptr, lda, trans_a}, b, {nullptr, ldb, trans_b}, n + 1,
-                 static_cast<double>(std::max<Index>(64, k / 8)) * epsilon);  // a sum of many has a larger error
+                 {nullptr, lda, trans_a}, b, {nullptr, ldb, trans_b}, n + 1, 64 * epsilon);
     }
   };
   for (const Index m : {1, 3, 17, 37})
     for (const Index n : {1, 3, 17, 65})
       for (const Index k : {1, 3, 17, 37}) check_size(m, n, k);
   const Index in_parts[][3] = {{129, 129, 129}, {5, 400, 130},   {400, 5, 130},    {300, 301, 3},
-                               {300, 490, 140}, {230, 480, 137}, {1025, 490, 140}, {13, 21, 5003}};
+                               {300, 490, 140}, {230, 480, 137}, {1025, 490, 140}, {21, 13, 5003}};
   for (const auto& size : in_parts) check_size(size[0], size[1], size[2]);
 }
 
 TEST_CASE("gemm of a batch takes operands that lie apart by their strides") {
   const Tensor bias = random({500}, 3);
-  const Index sizes[][4] = {{5, 1, 1, 1},    {5, 3, 17, 5},      {37, 17, 3, 37},
-                            {7, 37, 17, 65}, {2, 162, 162, 161}, {2, 160, 470, 141}};
-  for (const auto& s : sizes) {  // the last two are so large that all threads share each product
+  const Index sizes[][4] = {{5, 1, 1, 1},       {5, 3, 17, 5},      {37, 17, 3, 37},  {7, 37, 17, 65},
+                            {2, 162, 162, 161}, {2, 160, 470, 141}, {2, 40, 41, 2503}};
+  for (const auto& s : sizes) {  // the last three are so large that all threads share each product
     const Index batch = s[0], m = s[1], n = s[2], k = s[3];
     for (int flags = 0; flags < 4; ++flags) {
       const bool trans_a = flags & 1, trans_b = flags & 2;
-      if (m > 100 && flags != 1) continue;
+      if (m * k > 20'000 && flags != 1) continue;
       CAPTURE(m);
       CAPTURE(flags);
       const Index lda = (trans_a ? m : k) + 1, ldb = trans_b ? k : n;

@@ -116,7 +116,7 @@ void on_this_thread(bool, const Product& p, const RoundedMatrix& a, const Rounde
     round_result(p, c, [&](const ResultMatrix& exact) { on_this_thread(false, p, a, b, exact); });
 }
 
-constexpr Index worth_a_thread = 1 << 16;  // multiplications
+constexpr Index worth_a_thread = 1 << 16;  // multiplications that repay waking it
 
 // The gradient of a narrow layer's weight: A is transposed, and C small, but the sum over all tokens long. A thread
 // that had a range of C's rows would copy all of B for it; here each has a range of the tokens. With 25,088 tokens of

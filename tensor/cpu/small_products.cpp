@@ -68,7 +68,7 @@ void multiply_panels(const Product& p, const auto& element, const real* B, const
 // of the work; then a row's last bits do depend on it. Where A is transposed, a step along k is one to another row of
 // A: few of them stay in the first cache.
 bool suits(const Product& p, const Matrix& a) {
-  constexpr Index near = 1 << 16, far = registers == 16 ? 1 << 18 : near, many = 1 << 10;
+  constexpr Index near = 1 << 16, far = vector_bytes == 32 ? 1 << 18 : near, many = 1 << 10;
   const Index size = (p.n + panel - 1) / panel * panel * p.k;
   return a.transposed ? size <= near && p.k <= 256 : size <= (p.m < many ? near : far) && p.k <= 1024;
 }

@@ -253,7 +253,10 @@ test-quick: deps
 	@$(BUILD) $(B)/test_float $(B)/test_double
 	@sh tests/run.sh "$(B)/test_float $(SLOW)" "$(B)/test_double $(SLOW)"
 
-ASAN = -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# For the lines in what a sanitizer reports, named from here: so the objects of two checkouts are the same, and ccache
+# knows them.
+LINE_NUMBERS = -g1 -ffile-prefix-map=$(CURDIR)=.
+ASAN = $(LINE_NUMBERS) -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 asan:
 	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	  $(MAKE) test B=build/asan OPT=-O1 SANITIZE='$(ASAN)'
@@ -367,13 +370,14 @@ $(eval $(call compile,emulated, (emulated),$$(EMULATED)))
 # includes by itself what it uses: this only makes it quicker. What few include, such as JSON, is not among it: its
 # templates would be made in every object. With it g++ 12 warns of mistakes in optimised code that are none: so what
 # has loops goes without, and the rest without these warnings. clang would note when the header was written, which
-# ccache does not: it refused what another checkout had compiled.
+# ccache does not: it refused what another checkout had compiled. And g++ knows the headers in it by their text: with
+# one that ccache had of other comments it would read them twice, so ccache is to look at these, too.
 FALSE_WARNINGS = $(if $(findstring clang,$(CXX)),,-Wno-array-bounds -Wno-stringop-overflow -Wno-restrict)
 COMPILED = $(patsubst %.gch,-Winvalid-pch $(FALSE_WARNINGS) -include %,$(filter %.gch,$^))
 PRECOMPILED = $(B)/precompiled
 $(PRECOMPILED)/%.h.gch: .make/precompiled/%.h $(B)/command
 	@echo "$<"; mkdir -p $(@D)
-	$(Q)$(COMPILE) $(if $(findstring clang,$(CXX)),-Xclang -fno-pch-timestamp) -MD -MP -x c++-header -c $< -o $@
+	$(Q)CCACHE_NODIRECT=1 CCACHE_COMMENTS=1 $(COMPILE) $(if $(findstring clang,$(CXX)),-Xclang -fno-pch-timestamp) -MD -MP -x c++-header -c $< -o $@
 # begin_with WHAT,SOURCES: in each build.
 begin_with = $(eval $(foreach k,float double cuda emulated,$(call object,$(k),$(2))): $(PRECOMPILED)/$(1).h.gch)
 # The main functions hold doctest itself, which they ask for before they include it.

@@ -140,7 +140,7 @@ check-cuda: deps
 kernels-asan:
 	@$(BUILD) build/asan/test_kernels B=build/asan OPT=-O1 SANITIZE='$(ASAN)'
 kernels-tsan:
-	@$(BUILD) build/tsan/test_kernels B=build/tsan OPT=-O1 CXX=clang++ SANITIZE='-g1 -fsanitize=thread'
+	@$(BUILD) build/tsan/test_kernels B=build/tsan OPT=-O1 CXX=clang++ SANITIZE='$(LINE_NUMBERS) -fsanitize=thread'
 
 # What all these notice, shown by mistakes that are planted in a copy of the kernels.
 $(foreach t,$(PTX_TARGETS),$(eval ptx-$(t): $(call ptx,$(t)) ; @:))

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Writes swin.safetensors beside this script. README.md says what is in it."""
+"""Writes swin.safetensors and published_swins.txt beside this script. README.md says what is in them."""
+import math
+import pathlib
+
 import numpy as np
 import timm
 import torch
 import torchvision
-from timm.models.swin_transformer import SwinTransformer as Timm
+from timm.models.swin_transformer import SwinTransformer as Timm, default_cfgs
 from torch.nn import functional as F
 from torchvision.models.swin_transformer import SwinTransformer as Torchvision
 
@@ -47,6 +50,39 @@ def training(out, at, model, size):
     out[f'{at}/losses'] = np.array(losses)
 
 
+def shape(model):
+    """Channels, and of each stage the blocks, the heads and the window's side."""
+    stages = model.layers if hasattr(model, 'layers') else model.features[1::2]
+    blocks = [list(getattr(stage, 'blocks', stage)) for stage in stages]
+    numbers = lambda of: ','.join(str(of(stage)) for stage in blocks)
+    return [blocks[0][0].norm1.normalized_shape[0], numbers(len), numbers(lambda stage: stage[0].attn.num_heads),
+            numbers(lambda stage: stage[0].attn.window_size[0])]
+
+
+def names():
+    """A line for each published model: its name, channels, blocks, heads and windows; size, filter, size before the
+    cut, mean and deviation."""
+    lines = []
+    with torch.device('meta'):
+        for architecture, cfgs in default_cfgs.items():
+            model = shape(timm.create_model(architecture))
+            for tag, cfg in cfgs.cfgs.items():
+                assert cfg.crop_mode == 'center'
+                size = cfg.input_size[1]
+                lines.append([f'{architecture}.{tag}', *model, size, cfg.interpolation, math.floor(size / cfg.crop_pct),
+                              *cfg.mean, *cfg.std])
+        for letter in 't', 's', 'b':
+            builder, kind = f'swin_{letter}', getattr(torchvision.models, f'Swin_{letter.upper()}_Weights')
+            model = shape(getattr(torchvision.models, builder)())
+            for weights in kind:
+                t = weights.transforms()
+                for name in (f'{kind.__name__}.{weights.name}', f'{builder}.{weights.name}',
+                             weights.url.split('/')[-1].removesuffix('.pth')):
+                    lines.append([name, *model, *t.crop_size, t.interpolation.value, *t.resize_size, *t.mean, *t.std])
+    text = ''.join(' '.join(map(str, line)) + '\n' for line in lines)
+    pathlib.Path(__file__).with_name('published_swins.txt').write_text(text)
+
+
 if __name__ == '__main__':
     print('PyTorch', torch.__version__, 'torchvision', torchvision.__version__, 'timm', timm.__version__)
     torch.set_num_threads(1)
@@ -58,3 +94,4 @@ if __name__ == '__main__':
                 model = model.double()
             training(out, f'{library}/{case}', model, settings[0])
     save('swin.safetensors', out)
+    names()

@@ -1,8 +1,11 @@
 // Swin Transformers of other libraries: their names, what they do not say, and what is refused.
 #include "nn/pretrained/swin_weights.h"
 
+#include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "data/files/safetensors.h"
 #include "data/files/write_file.h"
@@ -129,6 +132,32 @@ TEST_CASE("swin_weights: Microsoft's names, with their buffers, and those of tim
   CHECK(got.model(X).value().values() == model(X).value().values());
 }
 
+TEST_CASE("swin_weights: of the sizes in timm's config.json model_args' goes first, then pretrained_cfg's") {
+  const TempFolder folder;
+  const auto size = [&](const std::string& config, const ModelFileOptions& options = {}) {
+    write_file(folder / "config.json", "{" + config + "}");
+    return read_model_file(folder / "m", options).config.img_size();
+  };
+  Swin model = small(SwinForm::timm);
+  write_safetensors(folder / "m", saved(model));
+  const std::string args = R"("model_args":{"img_size":[48,24]},)";
+  for (const char* fixed : {"", R"("fixed_input_size":true,)"}) {
+    const std::string pictures = std::string(R"("pretrained_cfg":{)") + fixed + R"("input_size":[3,40,24]})";
+    CAPTURE(pictures);
+    CHECK(size(pictures) == Size2(40, 24));
+    CHECK(size(args + pictures) == Size2(48, 24));
+    CHECK(size(args + pictures, {.img_size = Size2(56, 24)}) == Size2(56, 24));
+  }
+  Rng rng(1);
+  SwinConfig config = published_swin("swin_tiny_patch4_window7_224")->config;
+  config.num_channels = 3;
+  Swin tiny(config, rng);
+  write_safetensors(folder / "m", state_of(tiny).tensors());
+  const std::string architecture = R"("architecture":"swin_tiny_patch4_window7_224.ms_in1k")";
+  CHECK(size(architecture) == Size2(224));
+  CHECK(size(architecture + R"(,"pretrained_cfg":{"input_size":[3,448,448]})") == Size2(448));
+}
+
 TEST_CASE("swin_weights: what is not said, contradicted or not supported is refused") {
   const TempFolder folder;
   Swin model = small(SwinForm::timm);
@@ -214,19 +243,56 @@ TEST_CASE("swin_weights: a size that asks for gigabytes is refused, before anyth
   CHECK_NOTHROW(SwinConfig{.img_size = 4096}.checked());
 }
 
-TEST_CASE("swin_weights: published names") {
-  const auto tiny = published_swin("swin_tiny_patch4_window7_224.ms_in22k_ft_in1k");
-  REQUIRE(tiny);
-  CHECK(tiny->config.form == SwinForm::timm);
-  CHECK(tiny->config.num_heads == std::vector<Index>{3, 6, 12, 24});
-  CHECK(tiny->preprocess->crop_pct == 0.9);
-  CHECK(published_swin("swin_base_patch4_window12_384")->config.img_size == Size2(384));
+TEST_CASE("published: the Swin Transformers of timm and torchvision") {
+  std::ifstream lines("tests/golden/published_swins.txt");  // written by make_swin.py
+  int models = 0, others = 0;
+  for (std::string line; std::getline(lines, line); ++models) {
+    CAPTURE(line);
+    std::istringstream words(line);
+    const auto next = [&words] {
+      std::string word;
+      words >> word;
+      return word;
+    };
+    const auto number = [&] { return std::stod(next()); };
+    const auto listed = [](const std::vector<Index>& stages) {
+      std::string text;
+      for (const Index i : stages) text += (text.empty() ? "" : ",") + std::to_string(i);
+      return text;
+    };
+    const std::string name = next();
+    const std::optional<PublishedSwin> got = published_swin(name);
+    if (contains(name, "_s3_")) {  // stages have windows of their own
+      CHECK(!got);
+      ++others;
+      continue;
+    }
+    REQUIRE(got);
+    const SwinConfig& c = got->config;
+    CHECK(c.form == (name.starts_with("swin_") && contains(name, "_patch4_") ? SwinForm::timm : SwinForm::torchvision));
+    CHECK(c.patch_size == Size2(4));
+    CHECK(static_cast<double>(c.embed_dim) == number());
+    CHECK(listed(c.depths) == next());
+    CHECK(listed(c.num_heads) == next());
+    CHECK(c.window_size.height == c.window_size.width);
+    CHECK(listed(std::vector<Index>(4, c.window_size.height)) == next());
+    const double size = number();
+    CHECK(static_cast<double>(c.img_size.height) == size);
+    REQUIRE(got->preprocess);
+    const Preprocess& p = *got->preprocess;
+    CHECK(p.size == c.img_size);
+    CHECK(next() == "bicubic");
+    CHECK(p.interpolation == Interpolation::bicubic);
+    CHECK(std::floor(size / p.crop_pct) == number());
+    for (const std::vector<real>& numbers : {p.mean, p.std})
+      for (const real got_number : numbers) CHECK(got_number == static_cast<real>(number()));
+    CHECK(p.mean.size() == 3);
+    CHECK(p.std.size() == 3);
+  }
+  CHECK(models == 28);
+  CHECK(others == 3);
   CHECK(published_swin("swin_base_patch4_window12_384")->preprocess->crop_pct == 1);
   CHECK(!published_swin("swin_tiny_patch4_window7_224.other")->preprocess);
-  CHECK(!published_swin("swin_tiny_patch4_window12_384"));
-  for (const char* name : {"Swin_B_Weights.IMAGENET1K_V1", "swin_b.IMAGENET1K_V1", "swin_b-68c6b09e"}) {
-    CHECK(published_swin(name)->config.embed_dim == 128);
-    CHECK(static_cast<int>(224 / published_swin(name)->preprocess->crop_pct) == 238);
-  }
-  CHECK(!published_swin("Swin_V2_T_Weights.IMAGENET1K_V1"));
+  for (const char* name : {"", "swin_tiny_patch4_window12_384", "Swin_V2_T_Weights.IMAGENET1K_V1", "swin_v2_t"})
+    CHECK(!published_swin(name));
 }

@@ -96,6 +96,7 @@ class Trainer::Loop {
   void end_steps(std::size_t left);
   std::pair<Index, Index> end_step();
   Metrics validate();
+  void save();
   void end_epoch(const Metrics& metrics);
   bool is_to_stop() const { return comm::size() > 1 ? stops_ : Interrupt::received() != 0; }
   std::vector<double> sum_and_agree(std::vector<double> numbers = {});
@@ -119,8 +120,9 @@ class Trainer::Loop {
   std::optional<RunLock> lock_;
   std::optional<Interrupt> interrupt_;
   std::optional<TrainingLog> log_;
-  Stopwatch watch_{0};  // of the epoch
-  bool stops_ = false;  // what several ranks have agreed on
+  Stopwatch watch_{0};          // of the epoch
+  bool gives_up_best_ = false;  // best.safetensors, which is of a step after that from which the run goes on
+  bool stops_ = false;          // what several ranks have agreed on
   const int exceptions_before_ = std::uncaught_exceptions();
 };
 
@@ -142,7 +144,7 @@ void Trainer::Loop::run() {
     const Task::NextBatch next_batch = task_.begin(next_order, progress_.steps_in_epoch());
     take_steps(next_batch);
     const bool whole_epoch = progress_.steps_in_epoch() >= steps_per_epoch_;
-    trainer_.save(folder_);  // validation may take long
+    save();  // validation may take long
     trainer_.state_().train(false);
     const Metrics metrics = validate();
     if (is_to_stop()) {
@@ -155,7 +157,7 @@ void Trainer::Loop::run() {
     trainer_.order_ = next_order;
     if (trainer_.best_epoch() == progress_.epochs.size())
       trainer_.ema_ ? trainer_.write_averaged(folder_.best()) : trainer_.write_weights(folder_.best());
-    trainer_.save(folder_);
+    save();
     if (trainer_.stops_early()) log_->stopped_early(progress_, trainer_.best_epoch());
   }
   files_.wait();
@@ -189,11 +191,11 @@ Trainer::Loop::Loop(Trainer& trainer, const Task& task)
     folder_.remove_half_written();
   }
   if (comm::size() > 1) check_ranks();
-  if (writes_ && resumed && folder_.best_step() > trainer_.steps()) {
-    std::fprintf(stderr, "%s is of a step after %s, which this run goes on from: removed\n", folder_.best().c_str(),
-                 with_commas(trainer_.steps()).c_str());
-    std::filesystem::remove(folder_.best());
-  }
+  const bool goes_on = trainer_.steps() < last_step_;
+  gives_up_best_ = writes_ && resumed && goes_on && folder_.best_step() > trainer_.steps();
+  if (gives_up_best_)
+    std::fprintf(stderr, "%s is of a step after %s, which this run goes on from: it goes with the first checkpoint\n",
+                 folder_.best().c_str(), with_commas(trainer_.steps()).c_str());
   broadcast_state(trainer_.state_());
   interrupt_.emplace();
   if (trainer_.ema_)
@@ -241,7 +243,7 @@ void Trainer::Loop::take_steps(const Task::NextBatch& next_batch) {
     keeping_losses([&] { files_.look_after(); });
     const bool due = options_.save_every > 0 && trainer_.steps() % options_.save_every == 0;
     end_steps(due ? 0 : ahead);
-    if (due && progress_.steps_in_epoch() < steps_per_epoch_) trainer_.save(folder_);
+    if (due && progress_.steps_in_epoch() < steps_per_epoch_) save();
   }
   end_steps(0);
 }
@@ -288,6 +290,12 @@ Metrics Trainer::Loop::validate() {
     sum_and_agree();
     return all;
   });
+}
+
+// What is of later steps goes when a checkpoint is there to go on from: RunFolder::writing() removes the others.
+void Trainer::Loop::save() {
+  trainer_.save(folder_);
+  if (std::exchange(gives_up_best_, false)) files_.begin([best = folder_.best()] { std::filesystem::remove(best); });
 }
 
 void Trainer::Loop::end_epoch(const Metrics& metrics) {
@@ -343,7 +351,7 @@ std::invoke_result_t<const F&> Trainer::Loop::saving(const F& f) {
         const auto [right, counted] = end_step();
         log_->step_ended(progress_, right, counted);
       }
-      trainer_.save(folder_);
+      save();
       files_.wait();
     } catch (const std::exception& second) {
       fail("Trainer", reason, "; nor can the run be saved as it is after step ", trainer_.steps(), ": ", second.what());

@@ -223,7 +223,19 @@ TEST_CASE("train: best.safetensors goes along to another folder, and not back be
   Safetensors best = read_safetensors(path("a/best.safetensors"));
   best.metadata["step"] = "9999";  // as if the checkpoint were an older one
   write_safetensors(path("a/best.safetensors"), best.tensors, best.metadata);
-  CHECK(contains(run(train_program + " --resume " + path("a")).output, "best.safetensors is of a step after "));
+  CHECK(run(train_program + " --resume " + path("a")).status == 0);  // nothing is left to train
+  CHECK(fs::exists(folder / "a/best.safetensors"));
+  // It goes when there is a checkpoint to go on from, and not before.
+  const std::string on = train_program + " --resume " + path("a") + " --epochs 3 --max-steps 15";  // of 7 an epoch
+  const auto checkpoint = folder / "a/checkpoint-00000015.safetensors";
+  fs::create_directory(checkpoint);
+  CHECK(run(on).status == 1);
+  CHECK(fs::exists(folder / "a/best.safetensors"));
+  fs::remove(checkpoint);
+  const Result gone = run(on);
+  INFO(gone.output);
+  CHECK(gone.status == 0);
+  CHECK(contains(gone.output, "best.safetensors is of a step after "));
   CHECK(!fs::exists(folder / "a/best.safetensors"));
   // What ended a run is what would let it go on.
   const Result ended =

@@ -27,6 +27,14 @@ Facts said_by_flags(const ModelFileOptions& options) {
   return facts;
 }
 
+Facts said_by_flags(const ModelFileOptions& options, const char* title) {
+  check(options.num_heads == 0 && !options.pool && !options.layer_norm_eps && !options.activation, "read_model_file",
+        "--num-heads, --global-pool, --layer-norm-eps and --act are for a ViT: these are weights of a ", title);
+  Facts facts = said_by_flags(options);
+  if (options.img_size) facts.trained_size.say(*options.img_size, "--img-size");
+  return facts;
+}
+
 nlohmann::json config_beside(const std::filesystem::path& path, const char* name, std::string& place) {
   constexpr std::uintmax_t largest = 16 << 20;  // bytes
   const std::filesystem::path config = path.parent_path() / name;
@@ -123,6 +131,24 @@ std::string Account::text() const {
     if (!last) line += ", ";
   }
   return line;
+}
+
+ModelFile file_of(AnyConfig config, NamedTensors tensors, Facts facts, const std::string& whose,
+                  const std::string& ways, const std::filesystem::path& path, const std::string& note) {
+  std::vector<std::string> missing;
+  if (!facts.trained_size.value) missing.emplace_back("the size of the images (--img-size)");
+  list_missing(facts, missing);
+  check(missing.empty(), "read_model_file", whose, " weights alone do not say ", joined(missing), ": give these flags",
+        ways);
+  const Size2 size = *facts.trained_size.value;
+  config.img_size() = size;
+  const Preprocess preprocess = preprocess_of(facts, size, config.num_channels());
+  ModelFile file{std::move(config), std::move(tensors), std::move(facts.class_names), preprocess, facts.scores};
+  Account account(path.parent_path());
+  account.add(std::to_string(size.height) + " x " + std::to_string(size.width), facts.trained_size.from);
+  account.add(facts, preprocess);
+  file.taken = whose + " weights: " + account.text() + (note.empty() ? "" : ", " + note);
+  return file;
 }
 
 }  // namespace bobbin

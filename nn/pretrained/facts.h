@@ -57,6 +57,9 @@ struct Facts {
 
 /// What the flags say.
 Facts said_by_flags(const ModelFileOptions& options);
+/// The same for a model that is no ViT, of this title, whose weights may have been trained on images of any size.
+/// Throws Error for flags that are a ViT's.
+Facts said_by_flags(const ModelFileOptions& options, const char* title);
 
 /// The JSON of a file in the folder of the one at `path`, such as config.json; null if there is none. `place` becomes
 /// its path.
@@ -85,6 +88,12 @@ class Account {
   std::string beside_;
   std::vector<std::pair<std::string, std::string>> items_;
 };
+
+/// The file of a model whose weights tell all but the size of the images and how pictures are prepared. `whose` they
+/// are: "timm's"; `ways`, to say what is missing otherwise than by flags: ", or ..."; `path`, of the weights, and
+/// `note` are those of read_foreign(). Throws Error, which lists it, if anything is missing.
+ModelFile file_of(AnyConfig config, NamedTensors tensors, Facts facts, const std::string& whose,
+                  const std::string& ways, const std::filesystem::path& path, const std::string& note);
 
 /// Says what timm's config.json says: its architecture, what `model_args` change of it, and `pretrained_cfg`, with
 /// timm's defaults for what that leaves out. Throws Error where it contradicts the weights, names a key or a value that

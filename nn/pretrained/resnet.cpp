@@ -39,11 +39,7 @@ ModelFile read_foreign_resnet(const NamedTensors& tensors, const std::filesystem
                               const ModelFileOptions& options, const std::string& note) {
   ResNetWeights weights = resnet_weights(tensors);
   check_head(weights.config.num_classes(), options, note);
-  check(options.num_heads == 0 && !options.pool && !options.layer_norm_eps && !options.activation, "read_model_file",
-        "--num-heads, --global-pool, --layer-norm-eps and --act are for a ViT: these are weights of a ",
-        weights.config.title());
-  Facts facts = said_by_flags(options);
-  if (options.img_size) facts.trained_size.say(*options.img_size, "--img-size");
+  Facts facts = said_by_flags(options, weights.config.title());
   const bool hugging_face = weights.origin == ResNetOrigin::hugging_face;
   std::string place;
   const nlohmann::json config =
@@ -60,17 +56,6 @@ ModelFile read_foreign_resnet(const NamedTensors& tensors, const std::filesystem
   if (!preprocessor.is_null()) read_preprocessor({preprocessor, place}, /*resnet=*/true, facts);
   read_name(path, options, knows_config, weights, facts);
   if (facts.pictures) facts.trained_size.say(*facts.pictures, place);
-
-  std::vector<std::string> missing;
-  if (!facts.trained_size.value) missing.emplace_back("the size of the images (--img-size)");
-  list_missing(facts, missing);
-  check(missing.empty(), "read_model_file", name_of(weights.origin), " weights alone do not say ", joined(missing),
-        ": give these flags",
-        hugging_face                                  ? ", put its preprocessor_config.json beside it"
-        : weights.origin == ResNetOrigin::torchvision ? ", put timm's config.json beside it, or name the published "
-                                                        "model by --weights: ResNet18_Weights.IMAGENET1K_V1, "
-                                                        "resnet18.a1_in1k, ..."
-                                                      : "");
   if (weights.config.num_classes() == 0) {  // until the new head's classes are known
     weights.config.num_classes() = 1;
     facts.class_names.clear();
@@ -80,15 +65,13 @@ ModelFile read_foreign_resnet(const NamedTensors& tensors, const std::filesystem
       weights.tensors.emplace(head + "bias", Tensor::zeros({1}));
     }
   }
-  weights.config.img_size() = *facts.trained_size.value;
-  const Size2 size = weights.config.img_size();
-  ModelFile file{weights.config, std::move(weights.tensors), std::move(facts.class_names),
-                 preprocess_of(facts, size, weights.config.num_channels()), facts.scores};
-  Account account(path.parent_path());
-  account.add(std::to_string(size.height) + " x " + std::to_string(size.width), facts.trained_size.from);
-  account.add(facts, file.preprocess);
-  file.taken = std::string(name_of(weights.origin)) + " weights: " + account.text() + (note.empty() ? "" : ", " + note);
-  return file;
+  return file_of(weights.config, std::move(weights.tensors), std::move(facts), name_of(weights.origin),
+                 hugging_face                                  ? ", put its preprocessor_config.json beside it"
+                 : weights.origin == ResNetOrigin::torchvision ? ", put timm's config.json beside it, or name the "
+                                                                 "published model by --weights: "
+                                                                 "ResNet18_Weights.IMAGENET1K_V1, resnet18.a1_in1k, ..."
+                                                               : "",
+                 path, note);
 }
 
 }  // namespace bobbin

@@ -54,36 +54,20 @@ ModelFile read_foreign_swin(const NamedTensors& tensors, const std::filesystem::
   SwinWeights weights = swin_weights(tensors);
   SwinConfig& config = weights.config;
   check_head(config.num_classes, options, note);
-  check(options.num_heads == 0 && !options.pool && !options.layer_norm_eps && !options.activation, "read_model_file",
-        "--num-heads, --global-pool, --layer-norm-eps and --act are for a ViT: these are weights of a ", config.title);
-  Facts facts = said_by_flags(options);
-  if (options.img_size) facts.trained_size.say(*options.img_size, "--img-size");
+  Facts facts = said_by_flags(options, config.title);
   std::string place;
   const nlohmann::json said =
       weights.origin == SwinOrigin::timm ? config_beside(path, "config.json", place) : nlohmann::json();
   const bool knows_config = !said.is_null() && read_timm({said, place}, options.weights, weights, facts);
   read_name(path, options, knows_config, weights, facts);
-
-  std::vector<std::string> missing;
-  if (!facts.trained_size.value) missing.emplace_back("the size of the images (--img-size)");
-  list_missing(facts, missing);
-  check(missing.empty(), "read_model_file", name_of(weights.origin), " weights alone do not say ", joined(missing),
-        ": give these flags",
-        weights.origin == SwinOrigin::torchvision
-            ? ", or name the published model by --weights: Swin_T_Weights.IMAGENET1K_V1, ..."
-            : ", put timm's config.json beside it, or name the published model by --weights: "
-              "swin_tiny_patch4_window7_224.ms_in1k, ...");
   if (config.num_classes == 0) facts.class_names.clear();
   if (config.num_classes == 0 && options.new_head) config.num_classes = 1;  // until its classes are known
-  config.img_size = *facts.trained_size.value;
-  ModelFile file{config, std::move(weights.tensors), std::move(facts.class_names),
-                 preprocess_of(facts, config.img_size, config.num_channels), facts.scores};
-  Account account(path.parent_path());
-  account.add(std::to_string(config.img_size.height) + " x " + std::to_string(config.img_size.width),
-              facts.trained_size.from);
-  account.add(facts, file.preprocess);
-  file.taken = std::string(name_of(weights.origin)) + " weights: " + account.text() + (note.empty() ? "" : ", " + note);
-  return file;
+  return file_of(config, std::move(weights.tensors), std::move(facts), name_of(weights.origin),
+                 weights.origin == SwinOrigin::torchvision
+                     ? ", or name the published model by --weights: Swin_T_Weights.IMAGENET1K_V1, ..."
+                     : ", put timm's config.json beside it, or name the published model by --weights: "
+                       "swin_tiny_patch4_window7_224.ms_in1k, ...",
+                 path, note);
 }
 
 }  // namespace bobbin

@@ -101,6 +101,39 @@ def resnet():
     return safetensors({name: ("BF16", shape, b"\x80\x3f" * math.prod(shape)) for name, shape in shapes.items()}, {})
 
 
+def swin(form):
+    """The weights of a Swin Transformer of two stages of a block each, of width 1 and then 2, in windows of 2 x 2."""
+    names = {"timm": ("patch_embed.proj", "patch_embed.norm", "layers.{}.blocks.0.", "layers.1.downsample.", "mlp.fc1",
+                      "mlp.fc2", "head.fc"),
+             "torchvision": ("features.0.0", "features.0.2", "features.{}.0.", "features.2.", "mlp.0", "mlp.3", "head")}
+    patches, norm, block, merging, mlp1, mlp2, head = names[form]
+    shapes = {}
+
+    def layer(name, shape, bias=True):
+        shapes[name + ".weight"] = shape
+        if bias:
+            shapes[name + ".bias"] = shape[:1]
+
+    layer(patches, [1, 1, 1, 1])
+    layer(norm, [1])
+    for stage, width in enumerate([1, 2]):
+        at = block.format(2 * stage + 1 if form == "torchvision" else stage)
+        if stage:
+            layer(merging + "norm", [4])
+            layer(merging + "reduction", [2, 4], bias=False)
+        layer(at + "norm1", [width])
+        window = 1 if stage and form == "timm" else 2  # timm's is no larger than the map, of images of 2 x 2
+        shapes[at + "attn.relative_position_bias_table"] = [(2 * window - 1) ** 2, 1]
+        layer(at + "attn.qkv", [3 * width, width])
+        layer(at + "attn.proj", [width, width])
+        layer(at + "norm2", [width])
+        layer(at + mlp1, [3 * width, width])
+        layer(at + mlp2, [width, 3 * width])
+    layer("norm", [2])
+    layer(head, [2, 2])
+    return safetensors({name: ("BF16", shape, b"\x80\x3f" * math.prod(shape)) for name, shape in shapes.items()}, {})
+
+
 def models():
     """Name -> weights, and the config.json and preprocessor_config.json beside them."""
     d2l = {"cls": "cls_token", "positions": "pos_embedding", "patches": "patch_embedding.conv", "norm1": "blks.0.ln1",
@@ -137,7 +170,11 @@ def models():
     preprocessor_config = {"do_resize": True, "resample": 3, "size": {"height": 3, "width": 3}, "do_center_crop": True,
                            "crop_size": 2, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
                            "image_mean": [0.5], "image_std": [0.5]}
+    swin_config = {"global_pool": "avg", "label_names": ["cat", "dog"], "model_args": {"img_size": 2},
+                   "pretrained_cfg": timm_config["pretrained_cfg"]}
     return {"resnet": (resnet(),),
+            "swin": (swin("torchvision"),),
+            "swin-timm": (swin("timm"), swin_config),
             "ours": (vit(d2l, {"bobbin": json.dumps(description)}),),
             "timm": (vit(timm, {}), timm_config),
             "torchvision": (vit(torchvision, {}),),

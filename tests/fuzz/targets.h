@@ -139,7 +139,7 @@ inline const std::vector<FuzzTarget>& fuzz_targets() {
                       .mean = std::vector<real>{0},
                       .std = std::vector<real>{1}};
            if (takes([&] { read_classifier(path, options); })) return true;
-           options.num_heads = 0;  // a ResNet has none
+           options.num_heads = 0;  // which are for a ViT alone
            return takes([&] { read_classifier(path, options); });
          }},
         {"picture", read_picture, 16 * 8 * 1032},  // 8 pixels a byte, each of up to 16 bytes on the way

@@ -169,9 +169,10 @@ Var batch_norm_by(const Var& x, const Var& gamma, const Var& beta, const Tensor&
 /// query (B·Tq). Dropout on the weights, with probability p, by the draw.
 Var attention(Var queries, Var keys, Var values, int num_heads, const std::vector<int>& valid_lens = {}, real p = 0,
               Draw draw = {}, ReadBy readers = ReadBy::anyone);
-/// softmax(Q·Kᵀ/√d + bias)·V: bias (G, heads, Tq, Tk), where G divides B, has in number b % G what is added to the
-/// scores of image b. On a GPU this is made of other ops.
-Var attention(Var queries, Var keys, Var values, int num_heads, const Var& bias, ReadBy readers = ReadBy::anyone);
+/// softmax(Q·Kᵀ/√d + bias)·V, where qkv (B, T, 3·D) has the queries, the keys and the values side by side, as one
+/// product makes them; -> (B, T, D). bias (G, heads, T, T), where G divides B, has in number b % G what is added to the
+/// scores of image b. On a GPU this is made of other ops, and the thirds are copied apart.
+Var biased_attention(Var qkv, int num_heads, const Var& bias, ReadBy readers = ReadBy::anyone);
 
 // --- conv2d --------------------------------------------------------------------------------------
 /// The cross-correlation of images X (B, C, H, W) with kernels W (out, C/groups, h, w), as torch.nn.functional.conv2d:

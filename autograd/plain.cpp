@@ -80,17 +80,17 @@ Var attention(const Var& queries, const Var& keys, const Var& values, int num_he
                  queries.shape());  // heads side by side
 }
 
-Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads, const Var& bias) {
-  const Shape& b = bias.shape();
-  check(queries.rank() == 3 && keys.rank() == 3 && b.rank() == 4 && b[0] >= 1 && queries.shape()[0] % b[0] == 0 &&
-            b[1] == num_heads && b[2] == queries.shape()[1] && b[3] == keys.shape()[1],
-        "attention", "needs a bias (G, ", num_heads, ", Tq, Tk) for queries ", queries.shape(), " and keys ",
-        keys.shape(), ", where G divides the images, got ", b);
-  const Index B = queries.shape()[0], d = queries.shape()[2] / num_heads;
-  const Var Q = split_heads(queries, num_heads), K = split_heads(keys, num_heads), V = split_heads(values, num_heads);
-  const Var scores = matmul(Q, K, {.trans_b = true}) / std::sqrt(static_cast<real>(d));  // (B, H, Tq, Tk)
+Var biased_attention(const Var& qkv, int num_heads, const Var& bias) {
+  const Shape &x = qkv.shape(), &b = bias.shape();
+  check(x.rank() == 3 && num_heads >= 1 && x[2] % (Index{3} * num_heads) == 0, "biased_attention",
+        "needs rows (B, T, 3·D) of which ", num_heads, " heads divide the D queries, got ", x);
+  check(b.rank() == 4 && b[0] >= 1 && x[0] % b[0] == 0 && b == Shape{b[0], num_heads, x[1], x[1]}, "biased_attention",
+        "needs a bias (G, ", num_heads, ", ", x[1], ", ", x[1], ") where G divides the ", x[0], " images, got ", b);
+  const Index B = x[0], D = x[2] / 3, d = D / num_heads;
+  const auto third = [&](Index i) { return split_heads(slice(qkv, 2, i * D, (i + 1) * D), num_heads); };
+  const Var scores = matmul(third(0), third(1), {.trans_b = true}) / std::sqrt(static_cast<real>(d));  // (B, H, T, T)
   const Var weights = softmax(reshape(scores, {B / b[0], b[0], b[1], b[2], b[3]}) + bias);
-  return reshape(transpose(matmul(reshape(weights, {B, b[1], b[2], b[3]}), V), 1, 2), queries.shape());
+  return reshape(transpose(matmul(reshape(weights, {B, b[1], b[2], b[3]}), third(2)), 1, 2), {B, x[1], D});
 }
 
 // What the kernel sees at each place becomes a column, and all places are one product.

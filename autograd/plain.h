@@ -14,7 +14,7 @@ Var batch_norm(const Var& x, const Var& gamma, const Var& beta, Tensor& running_
 Var cross_entropy(const Var& logits, const Labels& labels, real label_smoothing = 0);
 Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads,
               const std::vector<int>& valid_lens = {}, real p = 0, Draw draw = {});
-Var attention(const Var& queries, const Var& keys, const Var& values, int num_heads, const Var& bias);
+Var biased_attention(const Var& qkv, int num_heads, const Var& bias);
 /// The attention weights of each query over the keys, which the fused op does not keep: (B, num_heads, Tq, Tk), rows of
 /// sum 1.
 Var attention_weights(const Var& queries, const Var& keys, int num_heads, const std::vector<int>& valid_lens = {});

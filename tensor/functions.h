@@ -262,10 +262,8 @@ struct Attended {
   Tensor kept;    ///< what backward needs of the weights; on the processor these, before dropout: (B, heads, Tq, Tk)
   Tensor kept_y;  ///< y, where backward needs it, that is on a GPU; else undefined
 };
-/// `bias` is undefined or (G, heads, Tq, Tk), where G divides B: numbers that are added to the scores before the
-/// softmax, those of number b % G for image b. On the processor only.
 Attended attention(Operand queries, Operand keys, Operand values, int num_heads, const std::vector<int>& valid_lens,
-                   real p, Draw draw, ReadBy readers = ReadBy::anyone, const Tensor& bias = {});
+                   real p, Draw draw, ReadBy readers = ReadBy::anyone);
 inline Attended attention(const Tensor& queries, const Tensor& keys, const Tensor& values, int num_heads,
                           const std::vector<int>& valid_lens, real p, Draw draw) {
   return attention(Operand(queries), Operand(keys), Operand(values), num_heads, valid_lens, p, draw);
@@ -275,17 +273,26 @@ inline Attended attention(const Tensor& queries, const Tensor& keys, const Tenso
 std::vector<int> causal_lens(Index batch, Index queries, const std::vector<int>& valid_lens = {});
 struct AttentionGradients {
   Tensor dqueries, dkeys, dvalues;
-  Tensor dbias;  ///< of each image, (B, heads, Tq, Tk), to be summed over those of one bias; undefined without any
 };
 AttentionGradients attention_backward(Operand queries, Operand keys, Operand values, int num_heads,
                                       const std::vector<int>& valid_lens, real p, Draw draw, const Attended& forward,
-                                      Operand dY, const Tensor& bias = {}, ReadBy readers = ReadBy::anyone);
+                                      Operand dY, ReadBy readers = ReadBy::anyone);
 inline AttentionGradients attention_backward(const Tensor& queries, const Tensor& keys, const Tensor& values,
                                              int num_heads, const std::vector<int>& valid_lens, real p, Draw draw,
                                              const Attended& forward, const Tensor& dY) {
   return attention_backward(Operand(queries), Operand(keys), Operand(values), num_heads, valid_lens, p, draw, forward,
                             Operand(dY));
 }
+/// softmax(Q·Kᵀ/√d + bias)·V, where qkv (B, T, 3·D) has the queries, the keys and the values side by side: y (B, T, D).
+/// bias (G, heads, T, T), where G divides B: what is added to the scores of image b is that of number b % G. On the
+/// processor only.
+Attended biased_attention(Operand qkv, int num_heads, const Tensor& bias, ReadBy readers = ReadBy::anyone);
+struct BiasedAttentionGradients {
+  Tensor dqkv;
+  Tensor dbias;  ///< of each image, (B, heads, T, T), to be summed over those of one bias
+};
+BiasedAttentionGradients biased_attention_backward(Operand qkv, int num_heads, const Attended& forward, Operand dY,
+                                                   const Tensor& bias, ReadBy readers = ReadBy::anyone);
 
 // --- conv2d --------------------------------------------------------------------------------------
 /// Options of a convolution, each for height and width: torch.nn.functional.conv2d.

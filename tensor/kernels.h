@@ -231,22 +231,20 @@ void attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, 
 void attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
                                 Draw draw, const real* kept, const real* y, const bfloat16* dY, Both dQ, Both dK,
                                 Both dV, const AttentionSizes& s);
-/// The same with numbers that are added to the scores, weights = softmax(Q·Kᵀ/√d + bias): image b has the (H, Tq, Tk)
-/// numbers b % count of `at`. Backward writes their gradient for each image, dS (B, H, Tq, Tk). On the processor only.
+/// Self-attention with numbers that are added to the scores, weights = softmax(Q·Kᵀ/√d + bias), without lens and
+/// dropout; queries == keys. A row of qkv (B, T, 3·D), D = H·d, has a query, a key and a value side by side: a layer
+/// makes them in one product. Image b has the (H, T, T) numbers b % count of `at`. Backward writes their gradient for
+/// each image, dS (B, H, T, T). On the processor only.
 struct ScoreBias {
   const real* at = nullptr;  ///< null: there is none
   Index count = 1;
   real* dS = nullptr;  ///< in backward
 };
-void biased_attention(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw, real* kept,
-                      real* y, const AttentionSizes& s, const ScoreBias& bias);
-void biased_attention_backward(const real* q, const real* k, const real* v, const int* lens, real p, Draw draw,
-                               const real* kept, const real* dY, real* dQ, real* dK, real* dV, const AttentionSizes& s,
+void biased_attention(const real* qkv, real* kept, real* y, const AttentionSizes& s, const ScoreBias& bias);
+void biased_attention_backward(const real* qkv, const real* kept, const real* dY, real* dqkv, const AttentionSizes& s,
                                const ScoreBias& bias);
-void biased_attention_rounded(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
-                              Draw draw, real* kept, Both y, const AttentionSizes& s, const ScoreBias& bias);
-void biased_attention_rounded_backward(const bfloat16* q, const bfloat16* k, const bfloat16* v, const int* lens, real p,
-                                       Draw draw, const real* kept, const bfloat16* dY, Both dQ, Both dK, Both dV,
+void biased_attention_rounded(const bfloat16* qkv, real* kept, Both y, const AttentionSizes& s, const ScoreBias& bias);
+void biased_attention_rounded_backward(const bfloat16* qkv, const real* kept, const bfloat16* dY, Both dqkv,
                                        const AttentionSizes& s, const ScoreBias& bias);
 
 // --- conv2d --------------------------------------------------------------------------------------

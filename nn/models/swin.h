@@ -142,17 +142,11 @@ struct WindowAttention {
 
   /// (B·windows, T, dim) -> the same shape. Their mask, if there is one, is added to the scores.
   Var operator()(const Var& X, const SwinWindows& windows) {
-    const Index T = X.shape()[1], C = X.shape()[2];
+    const Index T = X.shape()[1];
     Var bias = reshape(transpose(index_select(relative_position_bias_table, 0, windows.relative_positions), 0, 1),
                        {1, num_heads, T, T});
     if (windows.mask.defined()) bias = std::move(bias) + Var(windows.mask);  // (windows, num_heads, T, T)
-    // Three products, for what one gives would have to be cut into three.
-    const auto project = [&](Index i) {
-      return linear(X, slice(qkv.weight, 0, i * C, (i + 1) * C), slice(qkv.bias, 0, i * C, (i + 1) * C),
-                    ReadBy::products);
-    };
-    Var Q = project(0), K = project(1), V = project(2);
-    return proj(attention(std::move(Q), std::move(K), std::move(V), num_heads, bias, ReadBy::products));
+    return proj(biased_attention(qkv(X, ReadBy::products), num_heads, bias, ReadBy::products));
   }
   void visit(auto&& v) {
     v("relative_position_bias_table", relative_position_bias_table), v("qkv", qkv), v("proj", proj);

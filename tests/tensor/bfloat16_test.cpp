@@ -146,8 +146,7 @@ TEST_CASE("the gradients of attention come with their rounded numbers, and so do
   const Tensor q = rng.normal({2, 5, 12}), k = rng.normal({2, 7, 12}), v = rng.normal({2, 7, 12});
   const Tensor dY = rng.normal({2, 5, 12});
   const Attended forward = attention(Operand(q), Operand(k), Operand(v), 3, {}, 0, {}, ReadBy::products);
-  const auto [dQ, dK, dV, dbias] =
-      attention_backward(Operand(q), Operand(k), Operand(v), 3, {}, 0, {}, forward, Operand(dY));
+  const auto [dQ, dK, dV] = attention_backward(Operand(q), Operand(k), Operand(v), 3, {}, 0, {}, forward, Operand(dY));
   for (const Tensor& x : {dQ, dK, dV}) {
     profile::start();
     const std::vector<std::uint16_t> bits = rounded_bits(x);
@@ -157,11 +156,22 @@ TEST_CASE("the gradients of attention come with their rounded numbers, and so do
   }
   // Where only products read them they are nothing else.
   const AttentionGradients rounded_only =
-      attention_backward(Operand(q), Operand(k), Operand(v), 3, {}, 0, {}, forward, Operand(dY), {}, ReadBy::products);
+      attention_backward(Operand(q), Operand(k), Operand(v), 3, {}, 0, {}, forward, Operand(dY), ReadBy::products);
   CHECK(rounded_only.dqueries.only_rounded());
   CHECK(rounded_bits(rounded_only.dqueries) == rounded_bits(dQ));
   CHECK(rounded_bits(rounded_only.dkeys) == rounded_bits(dK));
   CHECK(rounded_bits(rounded_only.dvalues) == rounded_bits(dV));
+  // So do those of queries, keys and values side by side.
+  const Tensor qkv = rng.normal({2, 7, 36}), bias = rng.normal({2, 3, 7, 7}), dZ = rng.normal({2, 7, 12});
+  const Attended biased = biased_attention(Operand(qkv), 3, bias, ReadBy::products);
+  CHECK(biased.y.only_rounded());
+  const BiasedAttentionGradients d = biased_attention_backward(Operand(qkv), 3, biased, Operand(dZ), bias),
+                                 d_rounded = biased_attention_backward(Operand(qkv), 3, biased, Operand(dZ), bias,
+                                                                       ReadBy::products);
+  CHECK(rounded_bits(d.dqkv) == rounded_bits(d.dqkv.clone()));
+  CHECK(d_rounded.dqkv.only_rounded());
+  CHECK(rounded_bits(d_rounded.dqkv) == rounded_bits(d.dqkv));
+  CHECK(d_rounded.dbias.values() == d.dbias.values());
   // The kernel writes exact numbers, rounded ones, or both, the same each time.
   const AttentionSizes s{2, 3, 5, 7, 4};
   Tensor weights(cpu::attention_keeps(s)), exact(q.shape()), both(q.shape()), rounded = Tensor::of_rounded(q.shape());

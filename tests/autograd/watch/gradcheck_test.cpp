@@ -258,8 +258,8 @@ const std::vector<Case>& cases() {
        {{2, 3, 6, 4}}},
       {"attention", [](const Inputs& x) { return attention(x[0], x[1], x[2], 3); }, {{2, 5, 9}, {2, 7, 9}, {2, 7, 9}}},
       {on_gpu ? "softmax" : "attention",  // with numbers added to its scores, a GPU composes it
-       [](const Inputs& x) { return attention(x[0], x[1], x[2], 3, x[3]); },
-       {{4, 5, 9}, {4, 7, 9}, {4, 7, 9}, {2, 3, 5, 7}}},
+       [](const Inputs& x) { return biased_attention(x[0], 3, x[1]); },
+       {{4, 7, 27}, {2, 3, 7, 7}}},
       {"attention",
        [](const Inputs& x) {
          return attention(x[0], x[0], x[0], 1, {3, 0});
